@@ -1,0 +1,48 @@
+# Every verb sets up what it needs: `make test` on a fresh machine with python3 (>= 3.11) and make just works.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+OUT    ?= out
+
+# uv stays inside .venv and uses this machine's Python; it never downloads one.
+export UV_PYTHON_DOWNLOADS := never
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+# Several small processes beat one process with many threads, and results do not depend on the core count.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help setup reproduce test check bench lock clean
+
+help:            ## Show these verbs.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY)  ## Create .venv with everything for development.
+
+$(READY): pyproject.toml requirements/bootstrap.lock requirements/dev.lock
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "vvscale needs Python >= 3.11, got " + sys.version.split()[0] + "; set PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.lock
+	$(BIN)/uv pip install --quiet --require-hashes -r requirements/dev.lock
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+reproduce: $(READY)  ## Fit the 43 laws of the study with 1000 resamples each; results in out/reproduce.
+	$(BIN)/vvscale reproduce --bootstrap 1000 --out $(OUT)/reproduce
+
+test: $(READY)   ## Run the tests.
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## Format, lint and type checks.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+
+bench: $(READY)  ## Speed, as ratios within one run.
+	$(BIN)/python -m pytest benchmarks --benchmark-only -q
+
+lock: $(READY)   ## Renew the pinned dependencies.
+	cd requirements && $(CURDIR)/$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-annotate --no-header bootstrap.in -o bootstrap.lock
+	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --all-extras --group dev -o requirements/dev.lock
+
+clean:           ## Remove .venv and caches.
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis $(OUT)

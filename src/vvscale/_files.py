@@ -1,0 +1,96 @@
+"""Files that appear under their final name only when they are whole.
+
+Every write in vvscale goes through ``write_whole``: to a temporary name in the same folder, flushed to the disk, then
+renamed. An interruption at any moment leaves the old file or the new one, never a half.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vvscale.errors import DataError, UsageError
+
+
+@contextmanager
+def write_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to; on success move it to ``path``, on failure remove it.
+
+    Raises
+    ------
+    UsageError
+        The folder cannot be written to.
+    DataError
+        The disk is full.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    try:
+        handle, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".part"
+        )
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    os.close(handle)
+    part = Path(temporary)
+    try:
+        yield part
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
+        # mkstemp makes files private; give the result the mode any other file would get.
+        part.chmod(0o666 & ~_umask())
+        part.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file of bytes."""
+    with write_whole(path) as part:
+        part.write_bytes(content)
+
+
+def write_json(path: Path, payload: Any) -> None:
+    """Write a whole JSON file; floats keep every digit and NaN is refused."""
+    write_bytes(path, (json.dumps(payload, indent=2, allow_nan=False) + "\n").encode())
+
+
+def write_with(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a whole file with a function that takes the path to write to."""
+    with write_whole(path) as part:
+        write(part)
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder and its parents, or say why it cannot be had."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(Path(path), error) from error
+    return Path(path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _cannot_write(path: Path, error: OSError) -> UsageError | DataError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DataError(
+            f"Cannot write '{path}': the disk is full. Nothing was left under that name. "
+            f"Free some space or choose another folder, then run the same command again."
+        )
+    return UsageError(
+        f"Cannot write '{path}': {error.strerror or error}. Expected a folder that this user may write to. "
+        f"Choose another with --out, or change its permissions."
+    )

@@ -1,0 +1,80 @@
+"""The ``vvscale`` command: one small file per verb, which parses, calls the library and prints.
+
+A verb's module is imported only when the verb runs or its own help is shown, and imports the library inside its
+function, so that ``vvscale --help`` stays fast. No logic lives here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from vvscale import __version__
+from vvscale.errors import VvscaleError
+
+INTERRUPTED = 130
+
+# verb -> (where it lives, its line in `vvscale --help`)
+VERBS = {
+    "ls": ("vvscale.cli.ls:ls", "List what is known: scores, models, experiments, laws."),
+    "show": (
+        "vvscale.cli.show:show",
+        "Show one model: where it comes from and every score it has.",
+    ),
+    "fetch": ("vvscale.cli.fetch:fetch", "Download published data, checked by hash."),
+    "fit": ("vvscale.cli.fit:fit", "Fit a scaling law to any table."),
+    "plan": (
+        "vvscale.cli.plan:plan",
+        "Spend a compute budget: the optimal parameters and samples.",
+    ),
+    "reproduce": (
+        "vvscale.cli.reproduce:reproduce",
+        "Fit the study's 43 laws, paper against ours.",
+    ),
+    "cache": ("vvscale.cli.cache:cache", "List, verify or clear downloaded files."),
+}
+
+
+def build_app() -> App:
+    """Assemble the command from its verbs; nothing heavy is imported."""
+    app = App(
+        name="vvscale",
+        version=__version__,
+        help="Does scaling make vision models more like the primate brain?",
+        help_epilogue="Start with: vvscale reproduce",
+    )
+    for verb, (target, line) in VERBS.items():
+        app.command(target, name=verb, help=line)
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    0 done; 1 a bug; 2 a wrong request; 3 data that do not allow it; 4 a run that failed; 5 a law that cannot be
+    fitted; 130 interrupted. ``--debug`` shows the traceback of an expected error too.
+    """
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    try:
+        build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except VvscaleError as error:
+        if "--debug" in tokens:
+            raise
+        print(f"vvscale: {error}", file=sys.stderr)
+        return error.exit_code
+    except CycloptsError as error:
+        if "--debug" in tokens:
+            raise
+        verb = next((token for token in tokens if token in VERBS), "")
+        print(
+            f"vvscale: {error} Next: `vvscale {f'{verb} ' if verb else ''}--help`.", file=sys.stderr
+        )
+        return 2
+    except KeyboardInterrupt:
+        print(
+            "vvscale: interrupted; files already under their final name are whole.", file=sys.stderr
+        )
+        return INTERRUPTED
+    return 0
