@@ -1,7 +1,7 @@
 """vvscale: does scaling make vision models more like the primate brain?
 
-Everything meets at one table of scores, one row per model and benchmark. ``vvscale.scores`` reads and writes that
-table, ``vvscale.laws`` fits scaling laws to it and plans compute from them.
+Everything meets at one table of scores, one row per model and benchmark. ``vvscale.scores`` reads and writes
+that table, ``vvscale.laws`` fits scaling laws to it and plans compute from them.
 
 Importing this package loads no submodule and does no I/O; the public names below are resolved on first use.
 """

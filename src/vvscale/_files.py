@@ -1,7 +1,7 @@
 """Files that appear under their final name only when they are whole.
 
-Every write in vvscale goes through ``write_whole``: to a temporary name in the same folder, flushed to the disk, then
-renamed. An interruption at any moment leaves the old file or the new one, never a half.
+Every write in vvscale goes through ``write_whole``: to a temporary name in the same folder, flushed to the
+disk, then renamed. An interruption at any moment leaves the old file or the new one, never a half.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ def write_whole(path: Path) -> Iterator[Path]:
     path = Path(path)
     make_folder(path.parent)
     try:
-        handle, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".part"
-        )
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
         raise _cannot_write(path, error) from error
     os.close(handle)

@@ -1,7 +1,8 @@
 """Every error that vvscale raises on purpose, and how its text is written.
 
-An error says what failed, what was found, what was expected, the likely cause, and what to do next, in one
-paragraph. Its class fixes the exit code of the command line. This module must not import any other part of vvscale.
+An error says what failed, what was found, what was expected, the likely cause, and what to do next, in
+one paragraph. Its class fixes the exit code of the command line. This module must not import any other
+part of vvscale.
 """
 
 from __future__ import annotations
@@ -105,6 +106,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> 
     """
     names = list(known)
     listed = ", ".join(sorted(names)[:12]) + (", ..." if len(names) > 12 else "")
-    return UnknownNameError(
-        f"Unknown {kind} '{name}'.{did_you_mean(name, names)} {hint or f'Known: {listed}.'}"
-    )
+    return UnknownNameError(f"Unknown {kind} '{name}'.{did_you_mean(name, names)} {hint or f'Known: {listed}.'}")

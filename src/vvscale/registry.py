@@ -1,7 +1,7 @@
 """Named things: a small mapping whose misses explain themselves and that other packages can add to.
 
-A registry holds the built-in entries and, on the first miss or listing, those that installed packages offer under its
-entry-point group. This module must not import any part of vvscale but ``errors``.
+A registry holds the built-in entries and, on the first miss or listing, those that installed packages offer
+under its entry-point group. This module must not import any part of vvscale but ``errors``.
 """
 
 from __future__ import annotations
@@ -47,9 +47,7 @@ class Registry(Mapping[str, T], Generic[T]):
     def add(self, name: str, entry: T) -> T:
         """Register ``entry``; a second entry of one name is refused."""
         if name in self._entries:
-            raise UsageError(
-                f"The {self.kind} '{name}' is registered twice; give one of them another name."
-            )
+            raise UsageError(f"The {self.kind} '{name}' is registered twice; give one of them another name.")
         self._entries[name] = entry
         return entry
 

@@ -1,11 +1,12 @@
 """The ``vvscale`` command: one small file per verb, which parses, calls the library and prints.
 
-A verb's module is imported only when the verb runs or its own help is shown, and imports the library inside its
-function, so that ``vvscale --help`` stays fast. No logic lives here.
+A verb's module is imported only when the verb runs or its own help is shown, and imports the library inside
+its function, so that ``vvscale --help`` stays fast. No logic lives here.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -53,8 +54,8 @@ def build_app() -> App:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0 done; 1 a bug; 2 a wrong request; 3 data that do not allow it; 4 a run that failed; 5 a law that cannot be
-    fitted; 130 interrupted. ``--debug`` shows the traceback of an expected error too.
+    0 done; 1 a bug; 2 a wrong request; 3 data that do not allow it; 4 a run that failed; 5 a law that cannot
+    be fitted; 130 interrupted. ``--debug`` shows the traceback of an expected error too.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -68,13 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in tokens:
             raise
         verb = next((token for token in tokens if token in VERBS), "")
-        print(
-            f"vvscale: {error} Next: `vvscale {f'{verb} ' if verb else ''}--help`.", file=sys.stderr
-        )
+        print(f"vvscale: {error} Next: `vvscale {f'{verb} ' if verb else ''}--help`.", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader of a pipe, such as head, has seen enough; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        print(
-            "vvscale: interrupted; files already under their final name are whole.", file=sys.stderr
-        )
+        print("vvscale: interrupted; files already under their final name are whole.", file=sys.stderr)
         return INTERRUPTED
     return 0

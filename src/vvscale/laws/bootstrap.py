@@ -1,0 +1,208 @@
+"""Refit a law to resamples of its rows: intervals of parameters, of what follows from them, and of the curve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vvscale.errors import ShapeError
+from vvscale.laws.fit import Fit, curves, natural, optimise
+from vvscale.laws.resample import Resamples, default_unit, resamples
+from vvscale.laws.solver import Optima
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """A law refitted to resamples.
+
+    Attributes
+    ----------
+    fit
+        The fit to the original rows.
+    params
+        Parameters of each resample, name -> (B,).
+    loss
+        Loss of each resample, shape (B,).
+    n_distinct
+        Distinct points in each resample, shape (B,). With no more of them than parameters the law interpolates.
+    resamples
+        What was drawn.
+    agreement
+        Share of starts at each resample's best optimum, shape (B,).
+    optima
+        The solver's own account.
+    """
+
+    fit: Fit
+    params: dict[str, Array]
+    loss: Array
+    n_distinct: NDArray[np.intp]
+    resamples: Resamples = field(repr=False)
+    agreement: Array = field(repr=False)
+    optima: Optima = field(repr=False)
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Resamples with more distinct points than parameters, shape (B,)."""
+        return self.n_distinct > len(self.fit.params)
+
+    def derived(self) -> dict[str, Array]:
+        """Quantities that follow from the parameters, name -> (B,); see ``derive``."""
+        return derive(self.fit, self.params)
+
+    def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
+        """Interval of a parameter or derived quantity.
+
+        Percentiles of the resamples; with leave-one-out the lowest and highest value, which is a range and no
+        interval of a stated level.
+        """
+        values = ({**self.params, **self.derived()})[name][self.usable]
+        if self.resamples.leaves_one_out:
+            return float(values.min()), float(values.max())
+        # method "lower"/"higher" at infinite values: a linear rule would give NaN between two infinities.
+        tails = np.array([(1 - level) / 2, (1 + level) / 2])
+        method = "linear" if np.isfinite(values).all() else "nearest"
+        low, high = np.quantile(values, tails, method=method)
+        return float(low), float(high)
+
+    def share_at_zero(self) -> float:
+        """Share of resamples whose best plateau is E = 0."""
+        return float((self.params["E"] <= 1e-12).mean()) if "E" in self.params else 0.0
+
+    def curve(self, *x: Sequence[float] | Array, level: float = LEVEL) -> tuple[Array, Array]:
+        """Percentile band of the fitted curve at new inputs, in raw units; two arrays (m,)."""
+        points = self.fit.problem.points([np.atleast_1d(np.asarray(value, float)) for value in x])
+        values = np.exp(curves(self.fit, self.optima, points))[self.usable]
+        if self.resamples.leaves_one_out:
+            return values.min(axis=0), values.max(axis=0)
+        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return low, high
+
+    def table(self) -> pd.DataFrame:
+        """One row per resample: loss, distinct points, parameters."""
+        labels = {"left_out": list(self.resamples.labels)} if self.resamples.leaves_one_out else {}
+        base = {"resample": np.arange(len(self.loss)), **labels, "loss": self.loss, "n_distinct": self.n_distinct}
+        return pd.DataFrame({**base, **self.params})
+
+    def summary(self) -> pd.DataFrame:
+        """One row per parameter and derived quantity: value and interval."""
+        values = {**self.fit.params, **{k: float(v[0]) for k, v in derive(self.fit, _single(self.fit)).items()}}
+        rows = [(name, value, *self.interval(name)) for name, value in values.items()]
+        return pd.DataFrame(rows, columns=["quantity", "value", "low", "high"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: intervals and how they were made."""
+        return {
+            "unit": self.resamples.unit,
+            "n_units": self.resamples.n_units,
+            "leaves_one_out": self.resamples.leaves_one_out,
+            "n_resamples": len(self.loss),
+            "n_interpolating": int((~self.usable).sum()),
+            "share_at_zero": self.share_at_zero(),
+            "ci": {name: _finite(self.interval(name)) for name in [*self.params, *self.derived()]},
+        }
+
+    def _repr_html_(self) -> str:
+        return f"<p>{len(self.loss)} resamples by {self.resamples.unit}</p>{self.summary().to_html(index=False)}"
+
+
+def _finite(interval: tuple[float, float]) -> list[float | None]:
+    return [value if np.isfinite(value) else None for value in interval]
+
+
+def _single(fit: Fit) -> dict[str, Array]:
+    return {name: np.array([value]) for name, value in fit.params.items()}
+
+
+def derive(fit: Fit, params: dict[str, Array]) -> dict[str, Array]:
+    """Quantities that follow from a law's parameters, each of the same shape.
+
+    S_inf
+        Score at infinite X, 1 - E.
+    gain
+        A 10^-alpha, the misalignment above E that is left ten units into X (the study's figure 5b).
+    half_point
+        Shifted law: X, in its unit, where half of the initial distance to E is gone.
+    n_exponent, d_exponent
+        Joint law at fixed C ~ N D: N* ~ C^n_exponent, D* ~ C^d_exponent.
+    """
+    made: dict[str, Array] = {}
+    name = fit.law.name
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        if fit.law.has_limit and name != "constant":
+            made["S_inf"] = 1.0 - params["E"]
+        if name in {"power", "ccn"}:
+            made["gain"] = params["A"] * 10.0 ** -params["alpha"]
+        if name == "shifted":
+            half = 10.0 ** params["lambda"] * (2.0 ** (1.0 / params["alpha"]) - 1.0)
+            # alpha = inf is an exponential, whose half point needs the solver's own parameters.
+            made["half_point"] = np.where(np.isfinite(params["alpha"]), half, np.nan)
+        if name in {"joint", "ccn-joint"}:
+            made["n_exponent"] = params["beta"] / (params["alpha"] + params["beta"])
+            made["d_exponent"] = params["alpha"] / (params["alpha"] + params["beta"])
+    return made
+
+
+def bootstrap(fit: Fit, n_resamples: int = 1000, *, unit: str | None = None, seed: int = 42) -> Bootstrap:
+    """Refit a law to resamples of its rows.
+
+    Parameters
+    ----------
+    fit
+        The fit to the original rows.
+    n_resamples
+        Number of resamples, >= 1; ignored where there are so few units that each is left out once.
+    unit
+        What is drawn: ``arch`` (default where the table knows architectures: rows of one architecture are not
+        independent), ``row`` (the study's own resamples), ``cell`` (all but the seed), ``family``, or a column.
+    seed
+        Seed of the draws.
+
+    Raises
+    ------
+    ShapeError
+        As few distinct points as parameters + 1: resamples would interpolate.
+    UsageError, UnknownNameError
+        See ``vvscale.laws.resample.resamples``.
+    """
+    problem = fit.problem
+    if problem.n_distinct <= len(fit.params) + 1:
+        raise ShapeError(
+            f"Cannot resample {problem.n_distinct} distinct points for a law of {len(fit.params)} parameters: most "
+            "resamples would interpolate, and their interval would mean nothing. Collect more points."
+        )
+    drawn = resamples(problem.frame, unit or default_unit(problem.frame), n_resamples, seed=seed)
+    # The original rows come first: the solver makes its dictionary of starts from them.
+    weights = np.concatenate([np.ones((1, fit.n)), drawn.weights])
+    optima = optimise(fit.law, problem, weights, offsets=fit.offsets, negative=fit.negative)
+    rest = Optima(*(getattr(optima, name)[1:] for name in Optima.__dataclass_fields__))
+    return Bootstrap(
+        fit,
+        natural(fit.law, problem, rest, fit.offsets),
+        rest.loss,
+        _distinct_points(fit, drawn.weights),
+        drawn,
+        rest.n_agree / np.maximum(rest.n_starts, 1),
+        rest,
+    )
+
+
+def _distinct_points(fit: Fit, weights: Array) -> NDArray[np.intp]:
+    keys = np.stack([*fit.problem.x, fit.problem.group.astype(float)])
+    _, point = np.unique(keys, axis=1, return_inverse=True)
+    present = np.zeros((len(weights), int(point.max()) + 1), dtype=bool)
+    for k in range(present.shape[1]):
+        present[:, k] = (weights[:, point == k] > 0).any(axis=1)
+    return present.sum(axis=1)

@@ -1,0 +1,474 @@
+"""The functional forms of a scaling law, as pure maths: value, gradient, curvature, bounds, units.
+
+Every law with a plateau is written around the centre of the data. With u = log X - mean(log X),
+
+    Y = E + sum_t A_t X_t^-alpha_t  =  P0 (1 + sum_t kappa_t h(alpha_t, u_t)),
+    h(a, u) = (exp(-a u) - 1) / a.
+
+P0 is the level at the centre, kappa_t the relative slope there, alpha_t pure curvature; data fix the first
+two well and the third badly, and no two of them trade off along a curved valley, as E, A and alpha do. In the
+limit alpha -> 0 the law becomes P0 (1 - kappa u), the log law, without any singularity. E >= 0 reads
+sum_t kappa_t / alpha_t <= 1.
+
+The shifted law is the same law in a warped coordinate. With rho = Xbar / (Xbar + 10^lambda) in [0, 1],
+
+    (X + 10^lambda)^-alpha  ~  exp(-s w(u; rho)),   w = log(1 + rho (exp(u) - 1)) / rho,   s = alpha rho,
+
+so that rho = 1 is the power law itself and rho = 0 its infinite-alpha limit, an exponential in X: both are
+ordinary boundaries instead of ridges that run to infinity.
+
+Shapes: b batch of parameter vectors, p parameters, m distinct points. This module must not know about
+weights, losses, tables or resamples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+# Below this |s w| the differences in h and its derivatives cancel; a series takes over.
+SERIES_BELOW = 0.01
+# An exponent beyond this is a step between two neighbouring points, never a scaling law.
+MAX_EXPONENT = 60.0
+
+
+@dataclass(frozen=True)
+class Derivatives:
+    """Value and derivatives of f = log Y at m points for b parameter vectors.
+
+    Attributes
+    ----------
+    f
+        log Y, shape (b, m).
+    jacobian
+        df/dtheta, shape (b, p, m).
+    curved
+        Second derivatives as ``(i, j, array (b, m))`` with i <= j. If ``is_mixture``, they are those of
+        exp(f - theta_0) divided by itself, and the Hessian of f is ``curved - jacobian jacobian'`` over all
+        parameters but the first; else they are the Hessian of f.
+    is_mixture
+        See ``curved``.
+    """
+
+    f: Array
+    jacobian: Array
+    curved: list[tuple[int, int, Array]]
+    is_mixture: bool
+
+
+def decay(s: Array, w: Array) -> tuple[Array, Array, Array, Array]:
+    """h(s, w) = (exp(-s w) - 1) / s with its s-derivatives, exact through s w = 0.
+
+    Parameters
+    ----------
+    s
+        Slope, shape (b, 1).
+    w
+        Centred coordinate, shape (m,) or (b, m).
+
+    Returns
+    -------
+    h, h_s, h_ss, decayed
+        ``decayed`` is exp(-s w) = -dh/dw; all of shape (b, m).
+    """
+    t = s * w
+    decayed = np.exp(-t)
+    # s = 0 is handled by the series below; any finite number does here.
+    inverse = 1.0 / np.where(s == 0.0, 1.0, s)
+    h = (decayed - 1.0) * inverse
+    h_s = (w * decayed + h) * -inverse
+    h_ss = (w * w * decayed - 2.0 * h_s) * inverse
+    near = np.nonzero(np.abs(t) < SERIES_BELOW)
+    if near[0].size:
+        q = t[near]
+        v = np.broadcast_to(w, t.shape)[near]
+        h[near] = -v * (1 - q * (1 / 2 - q * (1 / 6 - q * (1 / 24 - q * (1 / 120 - q / 720)))))
+        h_s[near] = v * v * (1 / 2 - q * (1 / 3 - q * (1 / 8 - q * (1 / 30 - q * (1 / 144 - q / 840)))))
+        cubic = -1 / 3 + q * (1 / 4 - q * (1 / 10 - q * (1 / 36 - q * (1 / 168 - q / 960))))
+        h_ss[near] = v * v * v * cubic
+    return h, h_s, h_ss, decayed
+
+
+def warp(rho: Array, u: Array) -> tuple[Array, Array, Array]:
+    """w(u; rho) = log(1 + rho (exp(u) - 1)) / rho with its rho-derivatives, exact at rho = 0 and rho = 1.
+
+    Shapes: rho (b, 1) in [0, 1], u (m,); all results (b, m).
+    """
+    lift = np.expm1(u)
+    q = rho * lift
+    w = np.log1p(q)
+    inverse = 1.0 / np.where(rho == 0.0, 1.0, rho)
+    share = q / (1.0 + q)
+    w_r = (share - w) * inverse * inverse
+    w_rr = (2.0 * (w - share) * inverse - lift * lift / (1.0 + q) ** 2 * rho) * inverse * inverse
+    w = w * inverse
+    near = np.nonzero(np.abs(q) < SERIES_BELOW)
+    if near[0].size:
+        x = q[near]
+        e = np.broadcast_to(lift, q.shape)[near]
+        w[near] = e * (1 - x * (1 / 2 - x * (1 / 3 - x * (1 / 4 - x * (1 / 5 - x * (1 / 6 - x / 7))))))
+        slope = -1 / 2 + x * (2 / 3 - x * (3 / 4 - x * (4 / 5 - x * (5 / 6 - x * 6 / 7))))
+        w_r[near] = e * e * slope
+        bend = 2 / 3 - x * (6 / 4 - x * (12 / 5 - x * (20 / 6 - x * (30 / 7 - x * 42 / 8))))
+        w_rr[near] = e * e * e * bend
+    return w, w_r, w_rr
+
+
+@dataclass(frozen=True)
+class Points:
+    """Distinct points at which a law is evaluated.
+
+    Attributes
+    ----------
+    u
+        Centred logs of the inputs, one array of shape (m,) each.
+    group
+        Group index of each point for offsets, shape (m,), in [0, n_groups).
+    n_groups
+        Number of groups; 1 if the law has no offsets.
+    """
+
+    u: tuple[Array, ...]
+    group: NDArray[np.intp]
+    n_groups: int = 1
+
+
+@dataclass(frozen=True)
+class Term:
+    """One decaying term: a power law exp(-s w) in a coordinate w of the inputs.
+
+    Its parameters are the slope s, then the coordinate's own rho if it has one, then one offset per group but
+    the first. Offsets shift log X: a group with offset tau needs exp(tau) times more X for the same error, so
+    its amplitude is exp(s tau) times that of the first group.
+
+    Attributes
+    ----------
+    coordinate
+        ``"log"``: w = u. ``"shifted"``: the warp of the module's docstring. ``"blend"``:
+        w = rho u_0 + (1 - rho) u_1 with rho in [0, 1], the product law N^-a D^-b.
+    column
+        Which input; ``"blend"`` takes both.
+    n_offsets
+        Groups with an offset of their own (number of groups - 1), or 0.
+    """
+
+    coordinate: str = "log"
+    column: int = 0
+    n_offsets: int = 0
+
+    @property
+    def has_rho(self) -> bool:
+        """Whether the coordinate has a parameter of its own."""
+        return self.coordinate != "log"
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return 1 + self.has_rho + self.n_offsets
+
+    def coordinates(self, theta: Array, points: Points) -> tuple[Array, list[Array], dict[tuple[int, int], Array]]:
+        """Return w (b, m), its gradient by the parameters after s, and its nonzero second derivatives.
+
+        The keys (i, j), i <= j, count the term's parameters with s as 0.
+        """
+        u = points.u[self.column]
+        if self.coordinate == "blend":
+            first, second = points.u
+            rho = theta[:, 1:2]
+            slope = np.broadcast_to(first - second, (len(theta), first.size))
+            return rho * first + (1.0 - rho) * second, [slope], {}
+        if self.n_offsets:
+            offsets = np.zeros((len(theta), points.n_groups))
+            offsets[:, 1:] = theta[:, self.size - self.n_offsets :]
+            u = u - offsets[:, points.group]
+        members = [(points.group == g).astype(float) for g in range(1, self.n_offsets + 1)]
+        if self.coordinate == "log":
+            w = np.broadcast_to(u, (len(theta), u.shape[-1]))
+            return w, [np.broadcast_to(-member, w.shape) for member in members], {}
+        rho = theta[:, 1:2]
+        w, w_r, w_rr = warp(rho, u)
+        gradient, curvature = [w_r], {(1, 1): w_rr}
+        if members:
+            grown = np.exp(u)
+            ground = 1.0 + rho * (grown - 1.0)
+            w_u = grown / ground
+            w_uu = w_u * (1.0 - rho) / ground
+            w_ur = -w_u * (grown - 1.0) / ground
+            for place, member in enumerate(members, start=2):
+                gradient.append(-w_u * member)
+                curvature[1, place] = -w_ur * member
+                curvature[place, place] = w_uu * member
+        return w, gradient, curvature
+
+    def natural(self, height: Array, own: Array, centre: tuple[float, ...], letter: str) -> dict[str, Array]:
+        """Amplitude, exponent(s), log10 shift and group ratios of a term of ``height`` (b,) at the centre.
+
+        ``letter`` names the amplitude; the exponent of A is alpha, that of B beta. The shifted law's alpha and
+        A are infinite on its exponential boundary.
+        """
+        s = own[:, 0]
+        exponent = "alpha" if letter == "A" else "beta"
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            if self.coordinate == "blend":
+                alpha, beta = s * own[:, 1], s * (1.0 - own[:, 1])
+                return {
+                    "A": height * np.exp(alpha * centre[0] + beta * centre[1]),
+                    "alpha": alpha,
+                    "beta": beta,
+                }
+            at = centre[self.column]
+            if self.coordinate == "log":
+                values = {letter: height * np.exp(s * at), exponent: s}
+            else:
+                rho = own[:, 1]
+                alpha = s / rho
+                # X + 10^lambda at the centre is exp(at) / rho.
+                values = {
+                    letter: np.exp(np.log(height) + alpha * (at - np.log(rho))),
+                    exponent: alpha,
+                    "lambda": (at + np.log((1.0 - rho) / rho)) / np.log(10.0),
+                }
+            for g in range(self.n_offsets):
+                tau = own[:, self.size - self.n_offsets + g]
+                values[f"{letter}_ratio_{g + 1}"] = np.exp(values[exponent] * tau)
+        return values
+
+    def project(self, theta: Array) -> None:
+        """Clip the term's parameters in place to where the law means something."""
+        np.clip(theta[:, 0], -MAX_EXPONENT, MAX_EXPONENT, out=theta[:, 0])
+        if self.has_rho:
+            np.clip(theta[:, 1], 0.0, 1.0, out=theta[:, 1])
+
+
+def _pairs(size: int) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(size) for j in range(i, size)]
+
+
+def box(size: int, unit: list[int]) -> tuple[Array, Array]:
+    """Bounds that hold the parameters at the places ``unit`` within [0, 1] and leave the others free."""
+    lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
+    lower[unit], upper[unit] = 0.0, 1.0
+    return lower, upper
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Y = P0 (1 + sum_t kappa_t h_t), an asymptote E plus one or two decaying terms.
+
+    Parameters in order: log P0, then per term kappa_t and the term's own. kappa_t and s_t share their sign, so
+    that amplitudes are positive; E >= 0 unless ``signed``.
+    """
+
+    terms: tuple[Term, ...]
+    signed: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return 1 + sum(1 + term.size for term in self.terms)
+
+    def slots(self) -> list[tuple[Term, int]]:
+        """Each term with the position of its kappa."""
+        starts, at = [], 1
+        for term in self.terms:
+            starts.append((term, at))
+            at += 1 + term.size
+        return starts
+
+    def evaluate(self, theta: Array, points: Points) -> Derivatives:
+        """Log Y and its derivatives; theta (b, p). Where Y <= 0, f is NaN."""
+        b, m = len(theta), points.u[0].size
+        jacobian = np.empty((b, self.size, m))
+        jacobian[:, 0] = 1.0
+        mixture = np.ones((b, m))
+        curved: list[tuple[int, int, Array]] = []
+        for term, at in self.slots():
+            own = theta[:, at + 1 : at + 1 + term.size]
+            kappa, s = theta[:, at : at + 1], own[:, :1]
+            w, w_q, w_qq = term.coordinates(own, points)
+            h, h_s, h_ss, decayed = decay(s, w)
+            mixture += kappa * h
+            jacobian[:, at] = h
+            jacobian[:, at + 1] = h_s
+            curved.append((at + 1, at + 1, kappa * h_ss))
+            for i, slope in enumerate(w_q, start=1):
+                jacobian[:, at + 1 + i] = -decayed * slope
+                curved.append((at + 1, at + 1 + i, kappa * (w * decayed * slope)))
+            for i, j in _pairs(len(w_q)):
+                bend = s * decayed * w_q[i] * w_q[j]
+                if (i + 1, j + 1) in w_qq:
+                    bend -= decayed * w_qq[i + 1, j + 1]
+                curved.append((at + 2 + i, at + 2 + j, kappa * bend))
+            curved.extend((at, at + 1 + i, jacobian[:, at + 1 + i].copy()) for i in range(term.size))
+            jacobian[:, at + 1 : at + 1 + term.size] *= kappa[:, :, None]
+        inverse = 1.0 / np.where(mixture > 0.0, mixture, np.nan)
+        jacobian[:, 1:] *= inverse[:, None]
+        curved = [(i, j, second * inverse) for i, j, second in curved]
+        return Derivatives(theta[:, :1] - np.log(inverse), jacobian, curved, is_mixture=True)
+
+    def project(self, theta: Array) -> Array:
+        """Move theta (b, p) in place to the nearest admissible point along kappa."""
+        total = np.zeros(len(theta))
+        for term, at in self.slots():
+            term.project(theta[:, at + 1 :])
+            s = theta[:, at + 1]
+            s[np.abs(s) < 1e-12] = 1e-12
+            # A kappa of the other sign than s would be a negative amplitude.
+            share = np.maximum(theta[:, at] / s, 1e-9)
+            theta[:, at] = share * s
+            total += share
+        if not self.signed:
+            over = np.maximum(total, 1.0)
+            for _, at in self.slots():
+                theta[:, at] /= over
+        return theta
+
+    def on_edge(self, theta: Array) -> NDArray[np.bool_]:
+        """Whether E = 0, shape (b,)."""
+        if self.signed:
+            return np.zeros(len(theta), dtype=bool)
+        return sum(theta[:, at] / theta[:, at + 1] for _, at in self.slots()) >= 1.0 - 1e-12
+
+    def box(self) -> tuple[Array, Array]:
+        """Lower and upper bounds, each (p,)."""
+        return box(self.size, [at + 2 for term, at in self.slots() if term.has_rho])
+
+    def moved(self, theta: Array, shift: float) -> Array:
+        """Return the same curves with the input's log centred ``shift`` further right; one log term only."""
+        level, kappa, s = np.exp(theta[:, 0]), theta[:, 1], theta[:, 2]
+        amplitude = level * kappa / s
+        there = amplitude * np.exp(-s * shift)
+        level = level - amplitude + there
+        return np.stack([np.log(level), s * there / level, s], axis=1)
+
+    def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
+        """Parameters in units of X, each (b,): E, then A, alpha (, lambda) and B, beta per term.
+
+        ``centre`` holds the means of log X that u was centred with.
+        """
+        level = np.exp(theta[:, 0])
+        values = {"E": np.maximum(self.plateau(theta), 0.0) if not self.signed else self.plateau(theta)}
+        for place, (term, at) in enumerate(self.slots()):
+            own = theta[:, at + 1 : at + 1 + term.size]
+            values |= term.natural(level * theta[:, at] / theta[:, at + 1], own, centre, "AB"[place])
+        return values
+
+    def plateau(self, theta: Array) -> Array:
+        """Return the asymptote E, shape (b,)."""
+        share = sum(theta[:, at] / theta[:, at + 1] for _, at in self.slots())
+        return np.exp(theta[:, 0]) * (1.0 - share)
+
+
+@dataclass(frozen=True)
+class Vanishing:
+    """The same laws on their boundary E = 0: a pure power law, or a mixture of two.
+
+    Parameters in order: log P0, then (two terms only) the share pi of the first term at the centre, then the
+    terms' own.
+    """
+
+    terms: tuple[Term, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return len(self.terms) + sum(term.size for term in self.terms)
+
+    @property
+    def is_convex(self) -> bool:
+        """Whether log Y is linear in the parameters, so that any minimum is the global one."""
+        return len(self.terms) == 1 and self.terms[0].coordinate == "log" and not self.terms[0].n_offsets
+
+    def slots(self) -> list[tuple[Term, int]]:
+        """Each term with the position of its s."""
+        starts, at = [], len(self.terms)
+        for term in self.terms:
+            starts.append((term, at))
+            at += term.size
+        return starts
+
+    def evaluate(self, theta: Array, points: Points) -> Derivatives:
+        """Log Y and its derivatives; theta (b, p)."""
+        return self._pure(theta, points) if len(self.terms) == 1 else self._mixture(theta, points)
+
+    def _pure(self, theta: Array, points: Points) -> Derivatives:
+        w, w_q, w_qq = self.terms[0].coordinates(theta[:, 1:], points)
+        s = theta[:, 1:2]
+        jacobian = np.stack([np.ones_like(w), -w, *(-s * slope for slope in w_q)], axis=1)
+        curved = [(1, 2 + i, -slope) for i, slope in enumerate(w_q)]
+        curved += [(1 + i, 1 + j, -s * bend) for (i, j), bend in w_qq.items()]
+        return Derivatives(theta[:, :1] - s * w, jacobian, curved, is_mixture=False)
+
+    def _mixture(self, theta: Array, points: Points) -> Derivatives:
+        b, m = len(theta), points.u[0].size
+        jacobian = np.empty((b, self.size, m))
+        jacobian[:, 0] = 1.0
+        jacobian[:, 1] = 0.0
+        mixture = np.zeros((b, m))
+        curved: list[tuple[int, int, Array]] = []
+        for sign, (term, at) in zip((1.0, -1.0), self.slots(), strict=True):
+            own = theta[:, at : at + term.size]
+            share = theta[:, 1:2] if sign > 0 else 1.0 - theta[:, 1:2]
+            s = own[:, :1]
+            w, w_q, w_qq = term.coordinates(own, points)
+            decayed = np.exp(-s * w)
+            mixture += share * decayed
+            jacobian[:, 1] += sign * decayed
+            # Derivatives of the exponent -s w.
+            slopes = [-w, *(-s * slope for slope in w_q)]
+            for i, slope in enumerate(slopes):
+                jacobian[:, at + i] = share * decayed * slope
+                curved.append((1, at + i, sign * decayed * slope))
+            for i, j in _pairs(term.size):
+                bend = slopes[i] * slopes[j]
+                if i == 0 and j > 0:
+                    bend -= w_q[j - 1]
+                elif (i, j) in w_qq:
+                    bend -= s * w_qq[i, j]
+                curved.append((at + i, at + j, share * decayed * bend))
+        inverse = 1.0 / mixture
+        jacobian[:, 1:] *= inverse[:, None]
+        curved = [(i, j, second * inverse) for i, j, second in curved]
+        return Derivatives(theta[:, :1] - np.log(inverse), jacobian, curved, is_mixture=True)
+
+    def project(self, theta: Array) -> Array:
+        """Clip theta (b, p) in place."""
+        if len(self.terms) == 2:
+            np.clip(theta[:, 1], 0.0, 1.0, out=theta[:, 1])
+        for term, at in self.slots():
+            term.project(theta[:, at:])
+        return theta
+
+    def box(self) -> tuple[Array, Array]:
+        """Lower and upper bounds, each (p,)."""
+        shares = [1] if len(self.terms) == 2 else []
+        return box(self.size, shares + [at + 1 for term, at in self.slots() if term.has_rho])
+
+    def on_edge(self, theta: Array) -> NDArray[np.bool_]:
+        """Never: this form is an edge itself."""
+        return np.zeros(len(theta), dtype=bool)
+
+    def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
+        """Parameters in units of X, each (b,), as ``Plateau.natural``, with E = 0."""
+        level = np.exp(theta[:, 0])
+        shares = [np.ones_like(level)] if len(self.terms) == 1 else [theta[:, 1], 1.0 - theta[:, 1]]
+        values = {"E": np.zeros_like(level)}
+        for place, (share, (term, at)) in enumerate(zip(shares, self.slots(), strict=True)):
+            values |= term.natural(level * share, theta[:, at : at + term.size], centre, "AB"[place])
+        return values
+
+    def inside(self, theta: Array, shrink: float = 1e-4) -> Array:
+        """Return the same curve in ``Plateau``'s parameters, E lifted from 0 to ``shrink`` of the level."""
+        shares = [np.ones(len(theta))] if len(self.terms) == 1 else [theta[:, 1], 1.0 - theta[:, 1]]
+        columns = [theta[:, :1]]
+        for share, (term, at) in zip(shares, self.slots(), strict=True):
+            own = theta[:, at : at + term.size]
+            columns += [(share * own[:, 0] * (1.0 - shrink))[:, None], own]
+        return np.concatenate(columns, axis=1)

@@ -1,0 +1,221 @@
+"""Profile likelihood of an exponent or of the plateau: how much worse the fit gets as one parameter is held.
+
+The near-absolute loss has no likelihood of its own. Its deviance is that of an M-estimator,
+4 f(0) (sum |r| - min), with f(0) the density of the residuals at 0; for least squares it is the Gaussian
+n log(RSS / min). Both compare with chi-square of one degree of freedom, deflated by the design effect where
+rows are not independent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from vvscale.errors import UsageError
+from vvscale.laws.competitors import Lifted
+from vvscale.laws.newton import minimise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from vvscale.laws.fit import Fit
+    from vvscale.laws.forms import Derivatives, Points
+    from vvscale.laws.newton import Form
+
+    Array = NDArray[np.float64]
+
+CHI_SQUARE_95 = 3.841458820694124
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A form with one parameter held at a value."""
+
+    base: Form
+    index: int
+    value: float
+
+    @property
+    def size(self) -> int:
+        """Number of parameters, the held one included."""
+        return self.base.size
+
+    def evaluate(self, theta: Array, points: Points) -> Derivatives:
+        """As the base form."""
+        return self.base.evaluate(theta, points)
+
+    def project(self, theta: Array) -> Array:
+        """As the base form, with the parameter held."""
+        theta[:, self.index] = self.value
+        return self.base.project(theta)
+
+    def on_edge(self, theta: Array) -> NDArray[np.bool_]:
+        """Never: with a held parameter the edge is an ordinary place."""
+        return np.zeros(len(theta), dtype=bool)
+
+    def box(self) -> tuple[Array, Array]:
+        """As the base form, with the parameter held."""
+        lower, upper = self.base.box()
+        lower[self.index] = upper[self.index] = self.value
+        return lower, upper
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A profile likelihood.
+
+    Attributes
+    ----------
+    parameter
+        ``"E"`` or the name of an exponent.
+    values
+        Where the parameter was held, shape (k,).
+    deviance
+        Deviance from the best fit, shape (k,), >= 0 up to rounding.
+    interval
+        Values whose deviance is below 3.84 times the design effect; an end at the edge of ``values`` means that
+        the data do not bound the parameter on that side.
+    design_effect
+        Variance inflation by dependent rows; 1 if they are independent.
+    """
+
+    parameter: str
+    values: Array
+    deviance: Array
+    interval: tuple[float, float]
+    design_effect: float
+
+    def table(self) -> pd.DataFrame:
+        """One row per held value."""
+        return pd.DataFrame({self.parameter: self.values, "deviance": self.deviance})
+
+
+def profile(
+    fit: Fit, parameter: str = "E", values: Sequence[float] | None = None, *, design_effect: float = 1.0
+) -> Profile:
+    """Profile likelihood of the plateau or the (first) exponent.
+
+    Parameters
+    ----------
+    fit
+        A fit of a law with a plateau.
+    parameter
+        ``"E"`` or ``"alpha"``.
+    values
+        Where to hold it; by default 41 values, E from 0 to the smallest outcome, alpha from a tenth to ten times
+        the fitted one.
+    design_effect
+        See ``vvscale.laws.resample.design_effect``.
+
+    Raises
+    ------
+    UsageError
+        The law has no such parameter, or a design effect below 1.
+    """
+    if not fit.law.terms or parameter not in {"E", "alpha"} or fit.law.signed_plateau:
+        raise UsageError(
+            f"Cannot profile '{parameter}' of the law '{fit.law.name}': profiles exist for E and alpha of power, "
+            "shifted, joint and product. Choose one of these."
+        )
+    if design_effect < 1:
+        raise UsageError(f"A design effect is at least 1, got {design_effect}.")
+    assert fit.optima is not None
+    if values is None:
+        if parameter == "E":
+            grid = np.linspace(0.0, float(fit.problem.y.min()) * 0.999, 41)
+        else:
+            exponent = _exponent(fit)
+            grid = exponent * np.geomspace(0.1, 10.0, 41)
+    else:
+        grid = np.asarray(values, float)
+    deviance = deviance_of_plateau(fit, grid) if parameter == "E" else deviance_of_exponent(fit, grid)
+    inside = grid[deviance <= CHI_SQUARE_95 * design_effect]
+    interval = (float(inside.min()), float(inside.max())) if inside.size else (np.nan, np.nan)
+    return Profile(parameter, grid, deviance, interval, design_effect)
+
+
+def _exponent(fit: Fit) -> float:
+    assert fit.optima is not None
+    column = len(fit.law.terms) if fit.optima.at_zero[0] else 2
+    return float(fit.optima.theta[0, column])
+
+
+def deviance_of_exponent(fit: Fit, values: Sequence[float] | Array) -> Array:
+    """Deviance with the first term's slope at the centre held at each value, the rest refitted; shape (k,)."""
+    assert fit.optima is not None
+    interior, boundary = fit.forms()
+    weights = np.ones((1, fit.n))
+    losses = []
+    for value in np.asarray(values, float):
+        best = np.inf
+        if fit.optima.at_zero[0]:
+            inside = boundary.inside(fit.optima.theta[:, : boundary.size], 1e-2)
+        else:
+            inside = fit.optima.theta[:, : interior.size].copy()
+        start = np.repeat(inside, 3, axis=0)
+        # The relative slope kappa is what the data fix; E >= 0 bounds it by the exponent.
+        start[1, 1], start[2, 1] = 0.5 * value, 0.95 * value
+        start[:, 2] = value
+        ends = minimise(Pinned(interior, 2, value), fit.problem.sample, weights, start, np.zeros(3, dtype=np.intp))
+        best = min(best, float(ends.loss.min()))
+        if boundary is not None:
+            line = (
+                fit.optima.theta[:, : boundary.size].copy()
+                if fit.optima.at_zero[0]
+                else _line_from(interior, boundary, inside)
+            )
+            place = len(fit.law.terms)
+            line[:, place] = value
+            pinned = Pinned(boundary, place, value)
+            ends = minimise(pinned, fit.problem.sample, weights, line, np.zeros(1, dtype=np.intp))
+            best = min(best, float(ends.loss[0]))
+        losses.append(best)
+    return _deviance(fit, np.array(losses))
+
+
+def _line_from(interior: Form, boundary: Form, theta: Array) -> Array:
+    """Return a start for the E = 0 form from interior parameters: the same level and terms."""
+    parts = [theta[:, :1]]
+    if len(boundary.terms) == 2:  # type: ignore[attr-defined]
+        parts.append(np.full((len(theta), 1), 0.5))
+    for term, at in interior.slots():  # type: ignore[attr-defined]
+        parts.append(theta[:, at + 1 : at + 1 + term.size])
+    return np.concatenate(parts, axis=1)
+
+
+def deviance_of_plateau(fit: Fit, values: Sequence[float] | Array) -> Array:
+    """Deviance with E held at each value, the rest refitted; shape (k,)."""
+    assert fit.optima is not None
+    interior, boundary = fit.forms()
+    at_zero = fit.optima.at_zero[0]
+    theta = fit.optima.theta[:, : boundary.size] if at_zero else _line_from(interior, boundary, fit.optima.theta)
+    level = float(np.exp(theta[0, 0]))
+    weights = np.ones((1, fit.n))
+    losses = []
+    for value in np.asarray(values, float):
+        start = np.repeat(theta, 4, axis=0)
+        start[:, 0] = np.log(max(level - value, 0.05 * level))
+        # Raising E steepens what is left above it.
+        start[:, len(fit.law.terms)] *= np.array([0.5, 1.0, 2.0, 5.0])
+        ends = minimise(Lifted(boundary, float(value)), fit.problem.sample, weights, start, np.zeros(4, dtype=np.intp))
+        losses.append(float(ends.loss.min()))
+    return _deviance(fit, np.array(losses))
+
+
+def _deviance(fit: Fit, losses: Array) -> Array:
+    if fit.delta is None:
+        return fit.n * np.log(losses / fit.loss)
+    return 4.0 * density_at_zero(fit.residuals()) * (losses - fit.loss) / fit.delta
+
+
+def density_at_zero(residuals: Array) -> float:
+    """Kernel estimate of the residuals' density at 0 (Gaussian kernel, Silverman's robust bandwidth)."""
+    quartiles = np.quantile(residuals, [0.25, 0.75])
+    scale = min(float(residuals.std()), float(np.diff(quartiles)[0]) / 1.349) or float(residuals.std()) or 1e-12
+    width = 0.9 * scale * len(residuals) ** -0.2
+    return float(np.exp(-0.5 * (residuals / width) ** 2).mean() / (width * np.sqrt(2.0 * np.pi)))

@@ -1,0 +1,183 @@
+"""What to resample: rows of one architecture are not independent, so a bootstrap has to draw architectures.
+
+Resamples are rows of weights (how often each row was drawn), which is all that the solver needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from vvscale.errors import ShapeError, UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+# A seed cell is everything but the seed.
+UNITS = {
+    "row": (),
+    "cell": ("arch", "dataset", "samples_per_class", "n_epochs"),
+    "arch": ("arch",),
+    "family": ("parent_family",),
+}
+# With fewer clusters a percentile bootstrap means little; each is left out in turn instead.
+FEW_CLUSTERS = 10
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """Weights of the rows in each resample.
+
+    Attributes
+    ----------
+    weights
+        Shape (B, n), >= 0; columns follow the rows given.
+    unit
+        What was resampled.
+    n_units
+        Number of units.
+    labels
+        With ``leaves_one_out``, the unit left out of each resample; else empty.
+    leaves_one_out
+        Whether each unit was left out once, instead of drawing with replacement.
+    """
+
+    weights: Array
+    unit: str
+    n_units: int
+    labels: tuple[str, ...] = ()
+
+    @property
+    def leaves_one_out(self) -> bool:
+        """Whether each unit was left out once."""
+        return bool(self.labels)
+
+
+def clusters(frame: pd.DataFrame, unit: str) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """Cluster index of each row (n,), and the clusters' names.
+
+    Parameters
+    ----------
+    unit
+        ``row``, ``cell`` (all but the seed), ``arch``, ``family``, or any column.
+    """
+    columns = [column for column in UNITS.get(unit, (unit,)) if column in frame.columns]
+    if unit == "family" and not columns and "family" in frame.columns:
+        columns = ["family"]
+    if unit == "row":
+        return np.arange(len(frame)), ()
+    if not columns:
+        if unit in UNITS:
+            raise UsageError(
+                f"Cannot resample by '{unit}': the table has none of its columns ({', '.join(UNITS[unit])}). Use "
+                "`--unit row`, or name a column that says which rows belong together."
+            )
+        raise unknown_name("resampling unit", unit, [*UNITS, *map(str, frame.columns)])
+    keys = frame[columns].astype(str).agg(" / ".join, axis=1) if len(columns) > 1 else frame[columns[0]].astype(str)
+    codes, names = pd.factorize(keys, sort=True)
+    return codes.astype(np.intp), tuple(map(str, names))
+
+
+def default_unit(frame: pd.DataFrame) -> str:
+    """Return ``arch`` where the table knows architectures, else ``row``."""
+    return "arch" if "arch" in frame.columns and frame["arch"].nunique() > 1 else "row"
+
+
+def resamples(frame: pd.DataFrame, unit: str, n_resamples: int, *, seed: int = 42) -> Resamples:
+    """Draw resamples of the rows of ``frame``.
+
+    Parameters
+    ----------
+    frame
+        The rows, in the order of the problem.
+    unit
+        See ``clusters``. Row resamples are the study's own: numpy's ``default_rng(seed).integers(0, n, (B, n))``
+        with rows ascending in model_id. With fewer than ten clusters each is left out in turn.
+    n_resamples
+        B, at least 1.
+
+    Raises
+    ------
+    UsageError
+        ``n_resamples`` < 1.
+    UnknownNameError
+        No such column.
+    ShapeError
+        A single cluster.
+    """
+    if n_resamples < 1:
+        raise UsageError(
+            f"The number of resamples must be at least 1, got {n_resamples}. 1000 is usual; leave --bootstrap out "
+            "for none."
+        )
+    n = len(frame)
+    rng = np.random.default_rng(seed)
+    if unit == "row":
+        weights = _counts(rng.integers(0, n, size=(n_resamples, n)), n)
+        return Resamples(weights, unit, n)
+    code, names = clusters(frame, unit)
+    k = len(names)
+    if k == 1:
+        raise ShapeError(
+            f"Cannot resample by '{unit}': all {n} rows belong to one, {names[0]}. Use `--unit row` or another column."
+        )
+    if k < FEW_CLUSTERS:
+        return Resamples((code[None] != np.arange(k)[:, None]).astype(float), unit, k, names)
+    drawn = _counts(rng.integers(0, k, size=(n_resamples, k)), k)
+    return Resamples(drawn[:, code], unit, k)
+
+
+def _counts(drawn: NDArray[np.intp], n: int) -> Array:
+    """How often each of n was drawn, (B, n)."""
+    counts = np.zeros((len(drawn), n))
+    for row, picks in zip(counts, drawn, strict=True):
+        row[:] = np.bincount(picks, minlength=n)
+    return counts
+
+
+@dataclass(frozen=True)
+class DesignEffect:
+    """How much dependence within clusters costs.
+
+    Attributes
+    ----------
+    unit
+        What the rows are clustered by.
+    intraclass
+        Intraclass correlation of the residuals, in [-1, 1].
+    effect
+        Variance inflation of a mean, >= 1.
+    n_effective
+        Rows divided by the effect: how many independent rows they are worth.
+    """
+
+    unit: str
+    intraclass: float
+    effect: float
+    n_effective: float
+
+
+def design_effect(frame: pd.DataFrame, residuals: Array, unit: str) -> DesignEffect:
+    """Intraclass correlation and effective sample size of residuals clustered by ``unit``.
+
+    One-way random-effects analysis of variance with its typical cluster size
+    n_0 = (n - sum n_k^2 / n) / (k - 1); effect = 1 + (n_0 - 1) intraclass.
+    """
+    code, names = clusters(frame, unit)
+    n, k = len(residuals), max(len(names), 1)
+    if unit == "row" or k in {1, n}:
+        return DesignEffect(unit, 0.0, 1.0, float(n))
+    size = np.bincount(code, minlength=k).astype(float)
+    means = np.bincount(code, weights=residuals, minlength=k) / size
+    between = float((size * (means - residuals.mean()) ** 2).sum()) / (k - 1)
+    within = float(((residuals - means[code]) ** 2).sum()) / (n - k)
+    typical = (n - float((size**2).sum()) / n) / (k - 1)
+    total = between + (typical - 1) * within
+    intraclass = (between - within) / total if total > 0 else 0.0
+    effect = max(1.0, 1.0 + (typical - 1.0) * intraclass)
+    return DesignEffect(unit, float(intraclass), effect, n / effect)

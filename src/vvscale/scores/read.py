@@ -1,0 +1,160 @@
+"""Read a table from a file, whatever its columns; every way a file can be broken gets its own words.
+
+This module knows nothing of scores: it must not look at column names beyond their being unique.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from vvscale.errors import DataError, MissingDataError, ShapeError, UsageError
+
+SUFFIXES = (".csv", ".parquet")
+
+
+def load_table(path: str | Path) -> pd.DataFrame:
+    """Read any CSV or Parquet table, unchanged.
+
+    Parameters
+    ----------
+    path
+        A ``.csv`` file (comma-separated, UTF-8, one header line) or a ``.parquet`` file.
+
+    Returns
+    -------
+    pandas.DataFrame, (n_rows, n_columns)
+        Floats exactly as written in the file.
+
+    Raises
+    ------
+    UsageError
+        The suffix is neither ``.csv`` nor ``.parquet``.
+    MissingDataError
+        No such file.
+    ShapeError
+        No rows, two columns of one name, or a line with another number of fields than the header.
+    DataError
+        The file is not UTF-8 text, or not Parquet.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"Cannot read '{path}': got suffix '{path.suffix}', expected one of {', '.join(SUFFIXES)}. Save "
+            "the table in one of these formats."
+        )
+    if not path.is_file():
+        kind = "is a folder" if path.is_dir() else "does not exist"
+        raise MissingDataError(
+            f"Cannot read '{path}': it {kind}. Expected a file; looked from '{Path.cwd()}'. Check the spelling."
+        )
+    try:
+        table = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
+    except OSError as error:
+        raise DataError(
+            f"Cannot read '{path}': {error.strerror or error}. Expected a file that this user may read. "
+            "Check its permissions."
+        ) from error
+    check_unique_columns(table.column_names, str(path))
+    if table.num_rows == 0:
+        raise ShapeError(
+            f"Table '{path}' has a header and no rows. Expected at least one row; the program that wrote it "
+            "probably stopped early."
+        )
+    return table.to_pandas()
+
+
+def check_unique_columns(names: Iterable[object], where: str) -> None:
+    """Refuse two columns of one name, since either could be meant."""
+    twice = [str(name) for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ShapeError(
+            f"Table '{where}' has more than one column named {', '.join(map(repr, twice))}. Expected unique "
+            "names; rename or remove one."
+        )
+
+
+def _read_csv(path: Path) -> pa.Table:
+    content = path.read_bytes()
+    _check_text(path, content)
+    ragged: list[pyarrow.csv.InvalidRow] = []
+
+    def remember(row: pyarrow.csv.InvalidRow) -> str:
+        ragged.append(row)
+        return "skip"
+
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(content),
+            # One block, so that a column's type is inferred from all of its rows. Single-threaded reading
+            # also numbers the rows, which the message about a ragged one needs.
+            read_options=pyarrow.csv.ReadOptions(
+                block_size=min(max(len(content) + 1, 1 << 16), 2**31 - 1), use_threads=False
+            ),
+            parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=remember, newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
+        )
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"Cannot read '{path}' as CSV: {str(error).splitlines()[0]}. Expected comma-separated text with "
+            "one header line; the file is probably cut off or in another format."
+        ) from error
+    if ragged:
+        raise _ragged(path, ragged)
+    return table
+
+
+def _check_text(path: Path, content: bytes) -> None:
+    """Refuse what the parser would take for something else: nothing, another encoding, an open quote."""
+    if not content:
+        raise ShapeError(
+            f"Table '{path}' is empty (0 bytes). Expected a header line and rows; the program that wrote it "
+            "probably stopped early."
+        )
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        line = content[: wrong.start].count(b"\n") + 1
+        raise DataError(
+            f"Cannot read '{path}': line {line} holds the byte 0x{content[wrong.start]:02x}, which is not "
+            "UTF-8. Expected UTF-8 text; the file was probably saved as Latin-1 or UTF-16. Convert it: "
+            f"iconv -f latin1 -t utf-8 '{path.name}'."
+        ) from wrong
+    if content.count(b'"') % 2:
+        line = content[: content.rindex(b'"')].count(b"\n") + 1
+        raise DataError(
+            f"Cannot read '{path}': the quotes do not pair up; the last is in line {line}. Expected each "
+            "opened quote to be closed; the file is probably cut off."
+        )
+
+
+def _ragged(path: Path, rows: list[pyarrow.csv.InvalidRow]) -> ShapeError:
+    first = rows[0]
+    cause = (
+        "the file is probably cut off (an interrupted download or a full disk)"
+        if first.actual_columns < first.expected_columns
+        else "a value with a comma in it probably lacks its quotes"
+    )
+    more = f", and {len(rows) - 1} more lines are wrong too" if len(rows) > 1 else ""
+    return ShapeError(
+        f"Line {first.number} of '{path}' has {first.actual_columns} fields{more}; expected "
+        f"{first.expected_columns}, as in the header. Likely cause: {cause}. It begins: {first.text[:60]!r}."
+    )
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    try:
+        # ParquetFile reads this file alone; a path with '=' in it is not taken for partitions.
+        with pq.ParquetFile(path) as file:
+            return file.read()
+    except (pa.ArrowInvalid, pa.ArrowException) as error:
+        raise DataError(
+            f"Cannot read '{path}' as Parquet: {str(error).splitlines()[0]}. Expected a whole Parquet file; "
+            "this one is probably cut off or in another format. Fetch or write it again."
+        ) from error

@@ -1,0 +1,204 @@
+"""From rows of scores to one row per model: what a law is fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vvscale.errors import DataError, MissingDataError, ShapeError, unknown_name
+from vvscale.scores.schema import COLUMNS, NEURAL, REGIONS
+
+REGION_SETS = {"all": REGIONS, "neural": NEURAL}
+
+
+@dataclass(frozen=True)
+class ModelTable:
+    """One row per model, and the models that could not have one.
+
+    Attributes
+    ----------
+    frame : (n_models, n_columns)
+        Ascending in model_id; ``score`` is the mean over ``regions`` and ``misalignment`` 1 - score.
+    excluded
+        Reason -> ascending model_ids.
+    regions
+        The regions averaged over.
+    """
+
+    frame: pd.DataFrame
+    excluded: dict[str, list[str]]
+    regions: tuple[str, ...]
+
+    def table(self) -> pd.DataFrame:
+        """Return the frame."""
+        return self.frame
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "regions": list(self.regions),
+            "models": self.frame.to_dict(orient="records"),
+            "excluded": self.excluded,
+        }
+
+    def _repr_html_(self) -> str:
+        n_excluded = sum(map(len, self.excluded.values()))
+        caption = f"{len(self.frame)} models, mean of {', '.join(self.regions)}; {n_excluded} excluded"
+        return f"<p>{caption}</p>{self.frame.to_html(max_rows=20)}"
+
+
+def resolve_regions(regions: str | Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the regions that a name or list of names stands for.
+
+    Parameters
+    ----------
+    regions
+        None or ``all`` (the five), ``neural`` (V1, V2, V4, IT), a region, or several of them.
+
+    Examples
+    --------
+    >>> resolve_regions("neural")
+    ('V1', 'V2', 'V4', 'IT')
+    """
+    asked = [regions or "all"] if isinstance(regions, str) or regions is None else list(regions)
+    if not asked:
+        raise ShapeError("No region was asked for; expected at least one, or 'all' or 'neural'.")
+    chosen: list[str] = []
+    for name in asked:
+        if name not in REGIONS and name not in REGION_SETS:
+            raise unknown_name(
+                "region",
+                str(name),
+                [*REGIONS, *REGION_SETS],
+                f"The regions are {', '.join(REGIONS)}; 'neural' is the first four, 'all' is all five.",
+            )
+        chosen += REGION_SETS.get(name, (name,))
+    return tuple(dict.fromkeys(chosen))
+
+
+def model_table(scores: pd.DataFrame, regions: str | Sequence[str] | None = None) -> ModelTable:
+    """Average scores over regions, one row per model.
+
+    Parameters
+    ----------
+    scores
+        Rows of ``load_scores``.
+    regions
+        See ``resolve_regions``; all five by default.
+
+    Returns
+    -------
+    ModelTable
+        Several benchmarks of one region are averaged first, so that each region counts once. A model
+        without a score in any of the regions is excluded and named: a mean over fewer regions would not be
+        comparable. Columns that belong to a model are carried; columns outside the schema are carried if
+        they are the same in all rows of each model.
+
+    Raises
+    ------
+    MissingDataError
+        No column region, or no model has all the regions.
+    ShapeError
+        A model has several rows on one benchmark (epochs, layers or runs).
+    DataError
+        Rows of one model disagree about the model, for example in n_params.
+    """
+    wanted = resolve_regions(regions)
+    if "region" not in scores.columns or "model_id" not in scores.columns:
+        raise MissingDataError(
+            "Cannot average over regions: the table lacks a column 'region' or 'model_id'; it has "
+            f"{', '.join(map(str, scores.columns))}. If it has one row per model already, fit it directly."
+        )
+    _refuse_several_rows(scores)
+    by_region = scores.groupby(["model_id", "region"])["score"].mean().unstack("region")
+    by_region = by_region.reindex(index=sorted(scores["model_id"].unique()), columns=list(wanted))
+    complete = by_region.notna().all(axis=1)
+    if not complete.any():
+        raise MissingDataError(
+            f"None of the {len(by_region)} models has a score in all of {', '.join(wanted)}. Ask for other "
+            "regions, or select other models."
+        )
+    frame = _model_columns(scores).reindex(by_region.index[complete])
+    frame["score"] = by_region[complete].mean(axis=1)
+    frame["misalignment"] = 1 - frame["score"]
+    return ModelTable(frame.reset_index(), _excluded(by_region[~complete]), wanted)
+
+
+def drop_missing(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Keep the rows that have a value in all of ``columns``; name the others by the first column they lack.
+
+    Returns
+    -------
+    frame, excluded
+        The complete rows, and reason -> model_ids (row numbers from 1 where the table has no model_id).
+    """
+    excluded: dict[str, list[str]] = {}
+    keep = pd.Series(True, index=frame.index)
+    names = (
+        frame["model_id"]
+        if "model_id" in frame.columns
+        else pd.Series([f"row {row}" for row in range(1, len(frame) + 1)], index=frame.index)
+    )
+    for column in columns:
+        if column not in frame.columns:
+            raise unknown_name("column", column, map(str, frame.columns))
+        lacks = keep & frame[column].isna()
+        if lacks.any():
+            excluded[f"{column} is missing"] = list(dict.fromkeys(names[lacks].astype(str)))
+        keep &= ~lacks
+    return frame[keep], excluded
+
+
+def _excluded(incomplete: pd.DataFrame) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for model_id, row in incomplete.iterrows():
+        lacking = ", ".join(str(region) for region in incomplete.columns[row.isna()])
+        reasons.setdefault(f"no score in {lacking}", []).append(str(model_id))
+    return reasons
+
+
+def _refuse_several_rows(scores: pd.DataFrame) -> None:
+    key = ["model_id", "region", "benchmark_id"]
+    key = [name for name in key if name in scores.columns]
+    repeated = scores.duplicated(key)
+    if not repeated.any():
+        return
+    row = scores[repeated].iloc[0]
+    same = scores[(scores[key] == row[key]).all(axis=1)]
+    differ = [
+        name for name in ("epoch", "layer", "run_id") if name in same.columns and same[name].nunique(dropna=False) > 1
+    ]
+    cause = f"they differ in {', '.join(differ)}" if differ else "they differ in no column of the key"
+    example = f"select(table, {differ[0]}={same[differ[0]].iloc[-1]!r})" if differ else "one of them"
+    raise ShapeError(
+        f"Model '{row['model_id']}' has {len(same)} scores in {row['region']} on one benchmark; {cause}. "
+        f"Expected one, since a mean over them would mean nothing. Select first: {example}."
+    )
+
+
+def _model_columns(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that belong to models, one row per model, indexed by model_id."""
+    codes, ids = pd.factorize(scores["model_id"])
+    _, first = np.unique(codes, return_index=True)
+    carried = {}
+    for name in scores.columns.drop("model_id"):
+        column = COLUMNS.get(str(name))
+        if column is not None and column.level == "row":
+            continue
+        values = scores[name].reset_index(drop=True)
+        of_first = values.take(first[codes]).reset_index(drop=True)
+        equal = (values == of_first).fillna(False) | (values.isna() & of_first.isna())
+        if equal.all():
+            carried[name] = values.take(first).array
+        elif column is not None:
+            row = int(equal.to_numpy().argmin())
+            raise DataError(
+                f"Rows of model '{scores['model_id'].iloc[row]}' disagree about {name}: "
+                f"{of_first.tolist()[row]!r} and {values.tolist()[row]!r}. Expected one value per model; "
+                "correct the table."
+            )
+    return pd.DataFrame(carried, index=pd.Index(ids, name="model_id"))
