@@ -47,8 +47,9 @@ ADVICE = {
     Status.CONVERGED: "A minimum with zero gradient that every better start leads to.",
     Status.AT_BOUNDARY: "The best fit lies on the edge of the law ({edge}). Report it as that, not as a value; the "
     "parameter beyond the edge has no interval of its own. Compare forms before reading a limit off it.",
-    Status.UNIDENTIFIED: "Half and twice the fitted exponent fit these rows as well: only the curve within the data "
-    "and, with care, E mean something. Use a law with fewer parameters, or a wider range of {x}.",
+    Status.UNIDENTIFIED: "Very different exponents fit these rows as well (half and twice the fitted one; for the "
+    "shifted law, none or an infinite one): only the curve within the data and, with care, E mean something. Use a "
+    "law with fewer parameters, or a wider range of {x}.",
     Status.NOT_CONVERGED: "The search stopped with a scaled gradient of {gradient:.1e}. Check the table for outliers, "
     "or try a larger --delta.",
     Status.TOO_FEW_POINTS: "{n_distinct} distinct points for {p} parameters: the law nearly interpolates them. "
@@ -357,10 +358,16 @@ def _status(fit: Fit) -> Status:
 
 
 def _exponent_is_free(fit: Fit) -> bool:
-    """Whether both half and twice the first exponent fit the rows as well, everything else refitted."""
-    from vvscale.laws.profile import deviance_of_exponent
+    """Whether very different exponents fit the rows as well, everything else refitted.
+
+    Half and twice the (first) slope; and for the shifted law, whose slope is known better than its exponent, the
+    plain power law or the exponential that its exponent and shift run into.
+    """
+    from vvscale.laws.profile import deviance_of_exponent, deviance_of_shift
 
     assert fit.optima is not None
     column = 2 if not fit.optima.at_zero[0] else len(fit.law.terms)
     exponent = float(fit.optima.theta[0, column])
+    if fit.law.terms[0].coordinate == "shifted":
+        return bool((deviance_of_shift(fit, [0.0, 1.0]) < UNIDENTIFIED).any())
     return bool((deviance_of_exponent(fit, [exponent / 2, exponent * 2]) < UNIDENTIFIED).all())

@@ -147,34 +147,37 @@ def _exponent(fit: Fit) -> float:
 
 def deviance_of_exponent(fit: Fit, values: Sequence[float] | Array) -> Array:
     """Deviance with the first term's slope at the centre held at each value, the rest refitted; shape (k,)."""
+    return _deviance_of(fit, 0, values)
+
+
+def deviance_of_shift(fit: Fit, values: Sequence[float] | Array) -> Array:
+    """Deviance of a shifted law with rho held at each value: 0 is an exponential, 1 the plain power law; (k,)."""
+    return _deviance_of(fit, 1, values)
+
+
+def _deviance_of(fit: Fit, own: int, values: Sequence[float] | Array) -> Array:
+    """Deviance with the first term's parameter number ``own`` (0 the slope, 1 rho) held at each value."""
     assert fit.optima is not None
     interior, boundary = fit.forms()
+    at_zero = fit.optima.at_zero[0]
+    theta = fit.optima.theta
+    inside = boundary.inside(theta[:, : boundary.size], 1e-2) if at_zero else theta[:, : interior.size].copy()
+    row = np.zeros(3, dtype=np.intp)
     weights = np.ones((1, fit.n))
     losses = []
     for value in np.asarray(values, float):
-        best = np.inf
-        if fit.optima.at_zero[0]:
-            inside = boundary.inside(fit.optima.theta[:, : boundary.size], 1e-2)
-        else:
-            inside = fit.optima.theta[:, : interior.size].copy()
         start = np.repeat(inside, 3, axis=0)
-        # The relative slope kappa is what the data fix; E >= 0 bounds it by the exponent.
-        start[1, 1], start[2, 1] = 0.5 * value, 0.95 * value
-        start[:, 2] = value
-        ends = minimise(Pinned(interior, 2, value), fit.problem.sample, weights, start, np.zeros(3, dtype=np.intp))
-        best = min(best, float(ends.loss.min()))
+        start[:, 2 + own] = value
+        # The relative slope kappa is what the data fix; E >= 0 bounds it by the slope s.
+        start[1, 1], start[2, 1] = 0.5 * start[1, 2], 0.95 * start[2, 2]
+        best = minimise(Pinned(interior, 2 + own, value), fit.problem.sample, weights, start, row).loss.min()
         if boundary is not None:
-            line = (
-                fit.optima.theta[:, : boundary.size].copy()
-                if fit.optima.at_zero[0]
-                else _line_from(interior, boundary, inside)
-            )
-            place = len(fit.law.terms)
+            line = theta[:, : boundary.size].copy() if at_zero else _line_from(interior, boundary, inside)
+            place = len(fit.law.terms) + own
             line[:, place] = value
-            pinned = Pinned(boundary, place, value)
-            ends = minimise(pinned, fit.problem.sample, weights, line, np.zeros(1, dtype=np.intp))
-            best = min(best, float(ends.loss[0]))
-        losses.append(best)
+            ends = minimise(Pinned(boundary, place, value), fit.problem.sample, weights, line, row[:1])
+            best = min(best, ends.loss[0])
+        losses.append(float(best))
     return _deviance(fit, np.array(losses))
 
 

@@ -110,11 +110,7 @@ def resamples(frame: pd.DataFrame, unit: str, n_resamples: int, *, seed: int = 4
     ShapeError
         A single cluster.
     """
-    if n_resamples < 1:
-        raise UsageError(
-            f"The number of resamples must be at least 1, got {n_resamples}. 1000 is usual; leave --bootstrap out "
-            "for none."
-        )
+    check_n_resamples(n_resamples)
     n = len(frame)
     rng = np.random.default_rng(seed)
     if unit == "row":
@@ -130,6 +126,15 @@ def resamples(frame: pd.DataFrame, unit: str, n_resamples: int, *, seed: int = 4
         return Resamples((code[None] != np.arange(k)[:, None]).astype(float), unit, k, names)
     drawn = _counts(rng.integers(0, k, size=(n_resamples, k)), k)
     return Resamples(drawn[:, code], unit, k)
+
+
+def check_n_resamples(n_resamples: int) -> None:
+    """Refuse a number of resamples below 1."""
+    if n_resamples < 1:
+        raise UsageError(
+            f"The number of resamples must be at least 1, got {n_resamples}. 1000 is usual; leave --bootstrap out "
+            "for none."
+        )
 
 
 def _counts(drawn: NDArray[np.intp], n: int) -> Array:

@@ -9,8 +9,6 @@ This module returns parameters of the internal forms; natural units and words ar
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -377,22 +375,7 @@ def _descend(
     known: Array | None = None,
     coarse: bool = False,
 ) -> Minima:
-    """``minimise`` on all cores; numpy releases the interpreter lock inside its loops."""
+    """``minimise`` with the solver's own defaults."""
     problem = np.arange(len(theta)) if problem is None else problem
-    n_workers = min(os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0)), 8)
-    pieces = np.array_split(np.arange(len(theta)), n_workers) if len(theta) >= 64 else [np.arange(len(theta))]
-    known = np.full(len(theta), np.inf) if known is None else known
     effort = {"flat": 1e-3, "max_steps": 12} if coarse else {}
-
-    def run(piece: NDArray[np.intp]) -> Minima:
-        return minimise(form, sample, weights, theta[piece], problem[piece], known=known[piece], **effort)
-
-    if len(pieces) == 1:
-        return run(pieces[0])
-    with ThreadPoolExecutor(len(pieces)) as pool:
-        parts = list(pool.map(run, pieces))
-    return Minima(
-        np.concatenate([part.theta for part in parts]),
-        np.concatenate([part.loss for part in parts]),
-        np.concatenate([part.gradient for part in parts]),
-    )
+    return minimise(form, sample, weights, theta, problem, known=known, **effort)

@@ -1,0 +1,487 @@
+"""Spend a compute budget: the parameters N and samples D that a joint law predicts the most from.
+
+A joint law Y = E + A N^-alpha + B D^-beta says what N and D are worth; a cost C = m N^p D^q says what they cost.
+At the optimum the marginal gains per cost are equal, alpha A N^-alpha / p = beta B D^-beta / q, which has a closed
+form. With the study's cost C = m (N D)^n it is
+
+    N* = G (C/m)^(a/n),  D* = (C/m)^(b/n) / G,  a = beta/(alpha+beta), b = alpha/(alpha+beta),
+    G = (alpha A / (beta B))^(1/(alpha+beta)),
+
+with positive exponents (Hoffmann et al. 2022, approach 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vvscale.errors import DataError, FitError, MissingDataError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from vvscale.laws.bootstrap import Bootstrap
+    from vvscale.laws.fit import Fit
+
+    Array = NDArray[np.float64]
+
+FORWARD_AND_BACKWARD = 3.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Compute C = m N^p D^q in FLOP, for N parameters and D samples seen (raw units).
+
+    Attributes
+    ----------
+    m
+        Factor, > 0.
+    p, q
+        Exponents of N and D, > 0.
+    source
+        Where it comes from, in words.
+    """
+
+    m: float
+    p: float
+    q: float
+    source: str
+
+    def __post_init__(self) -> None:
+        if not (self.m > 0 and self.p > 0 and self.q > 0 and np.isfinite([self.m, self.p, self.q]).all()):
+            raise UsageError(
+                f"A cost m N^p D^q needs positive finite numbers, got m = {self.m:g}, p = {self.p:g}, q = {self.q:g}."
+            )
+
+    def flop(self, n: Array | float, d: Array | float) -> Array | float:
+        """FLOP of training n parameters on d samples."""
+        return self.m * np.asarray(n, float) ** self.p * np.asarray(d, float) ** self.q
+
+    def samples(self, flop: Array | float, n: Array | float) -> Array | float:
+        """Samples that ``flop`` buys for n parameters."""
+        return (np.asarray(flop, float) / (self.m * np.asarray(n, float) ** self.p)) ** (1.0 / self.q)
+
+
+def fit_cost(table: pd.DataFrame) -> Cost:
+    """Fit C = m (N D)^n by linear regression of log C on log N D, as the study does.
+
+    Parameters
+    ----------
+    table
+        Columns n_params, samples_seen, train_flop.
+    """
+    frame = _cost_columns(table, ["n_params", "samples_seen", "train_flop"])
+    size = np.log(frame["n_params"].to_numpy(float)) + np.log(frame["samples_seen"].to_numpy(float))
+    if np.ptp(size) == 0:
+        raise DataError("Cannot fit a cost: all rows have the same n_params x samples_seen. Give --cost m n instead.")
+    n, log_m = np.polyfit(size, np.log(frame["train_flop"].to_numpy(float)), 1)
+    return Cost(float(np.exp(log_m)), float(n), float(n), f"m (N D)^n fitted to {len(frame)} models")
+
+
+def family_cost(table: pd.DataFrame, family: str) -> Cost:
+    """Cost of one family: 3 x forward FLOP(N) x D, with forward FLOP a power of N fitted to its models.
+
+    Parameters
+    ----------
+    table
+        Columns n_params, forward_flop and parent_family or family.
+    family
+        The family's name.
+    """
+    column = "parent_family" if "parent_family" in table.columns else "family"
+    rows = _cost_columns(table, ["n_params", "forward_flop", column])
+    chosen = rows[rows[column] == family].drop_duplicates(["n_params", "forward_flop"])
+    if chosen["n_params"].nunique() < 2:
+        known = ", ".join(sorted(set(map(str, rows[column]))))
+        raise UsageError(
+            f"Cannot fit the cost of family '{family}': it has {chosen['n_params'].nunique()} distinct model sizes, 2 are "
+            f"needed. Families here: {known}."
+        )
+    slope, log_k = np.polyfit(
+        np.log(chosen["n_params"].to_numpy(float)), np.log(chosen["forward_flop"].to_numpy(float)), 1
+    )
+    return Cost(
+        float(FORWARD_AND_BACKWARD * np.exp(log_k)),
+        float(slope),
+        1.0,
+        f"3 x forward FLOP of {len(chosen)} {family} sizes x D",
+    )
+
+
+def _cost_columns(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise MissingDataError(
+            f"Cannot fit a cost: the table lacks {', '.join(missing)}. Give the cost with --cost m n, or plan with a fit "
+            "whose rows have these columns."
+        )
+    return table.dropna(subset=list(columns))
+
+
+@dataclass(frozen=True)
+class JointLaw:
+    """What a plan needs of a joint fit: parameters in raw units, and resamples of them.
+
+    Attributes
+    ----------
+    E, A, alpha, B, beta
+        Parameters for N and D in raw units (one parameter, one sample).
+    draws
+        The same from resamples, name -> (B,); empty for a plan without intervals.
+    unit
+        What was resampled.
+    """
+
+    E: float
+    A: float
+    alpha: float
+    B: float
+    beta: float
+    draws: Mapping[str, Array] = field(default_factory=dict, repr=False)
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.alpha > 0 and self.beta > 0 and self.A > 0 and self.B > 0):
+            raise FitError(
+                f"No optimum exists under this law: a plan needs alpha, beta, A and B greater than 0, got alpha = "
+                f"{self.alpha:.3g}, beta = {self.beta:.3g}, A = {self.A:.3g}, B = {self.B:.3g}. More of one input never "
+                "helps here; fit other rows."
+            )
+
+    @classmethod
+    def from_fit(cls, fit: Fit, resampled: Bootstrap | None = None) -> JointLaw:
+        """Take the law from a fit of n_params and samples_seen (in this order) and, if given, its bootstrap."""
+        draws = resampled.params if resampled is not None else {}
+        usable = resampled.usable if resampled is not None else slice(None)
+        kept = {name: values[usable] for name, values in draws.items()}
+        unit = resampled.resamples.unit if resampled is not None else ""
+        return cls.from_params(fit.law.name, fit.params, fit.problem.units, kept, unit)
+
+    @classmethod
+    def from_params(
+        cls,
+        law: str,
+        params: Mapping[str, float],
+        units: Sequence[float],
+        draws: Mapping[str, Array] | None = None,
+        unit: str = "",
+    ) -> JointLaw:
+        """Take the law from parameters in scaled units."""
+        if law not in {"joint", "ccn-joint"}:
+            raise UsageError(
+                f"A plan needs a joint law in parameters and samples, got '{law}'. Fit one with "
+                "`vvscale fit TABLE --law joint --x n_params --x samples_seen --out DIR`."
+            )
+
+        def raw(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {
+                "E": values["E"],
+                "A": values["A"] * units[0] ** values["alpha"],
+                "alpha": values["alpha"],
+                "B": values["B"] * units[1] ** values["beta"],
+                "beta": values["beta"],
+            }
+
+        drawn = raw(draws) if draws else {}
+        if drawn:
+            # A resample without a positive exponent has no optimum; its share is reported, not hidden.
+            drawn = {name: np.asarray(values, float) for name, values in drawn.items()}
+        return cls(**{k: float(v) for k, v in raw(params).items()}, draws=drawn, unit=unit)
+
+    def misalignment(self, n: Array | float, d: Array | float) -> Array | float:
+        """Predicted misalignment of n parameters and d samples."""
+        return self.E + self.A * np.asarray(n, float) ** -self.alpha + self.B * np.asarray(d, float) ** -self.beta
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The optimal use of one budget.
+
+    Attributes
+    ----------
+    budget
+        FLOP.
+    n_params, samples_seen
+        The optimum.
+    score
+        Predicted score there, 1 - misalignment.
+    score_interval, n_interval, d_interval
+        95 % intervals over the law's resamples, each replanned; None without resamples.
+    unit
+        What was resampled.
+    n_exponent, d_exponent
+        N* ~ C^n_exponent and D* ~ C^d_exponent along the path (where no bound binds).
+    limit
+        Score at infinite compute, 1 - E.
+    bound
+        Which bound holds N or D away from the free optimum, or empty.
+    per_decade
+        Score gained by the next tenfold of budget.
+    cost
+        The cost model.
+    share_without_optimum
+        Share of resamples whose exponents allow no optimum; they are left out of the intervals.
+    """
+
+    budget: float
+    n_params: float
+    samples_seen: float
+    score: float
+    score_interval: tuple[float, float] | None
+    n_interval: tuple[float, float] | None
+    d_interval: tuple[float, float] | None
+    unit: str
+    n_exponent: float
+    d_exponent: float
+    limit: float
+    bound: str
+    per_decade: float
+    cost: Cost
+    share_without_optimum: float
+
+    def table(self) -> pd.DataFrame:
+        """One row per quantity."""
+        rows = [
+            ("parameters N", self.n_params, self.n_interval),
+            ("samples seen D", self.samples_seen, self.d_interval),
+            ("predicted score", self.score, self.score_interval),
+        ]
+        cells = [(name, value, *(interval or (np.nan, np.nan))) for name, value, interval in rows]
+        return pd.DataFrame(cells, columns=["quantity", "value", "low", "high"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.__dict__.items() if k != "cost"}
+        return {**plain, "cost": dict(self.cost.__dict__)}
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self.budget:.3g} FLOP; {self.cost.source}</p>{self.table().to_html(index=False)}"
+
+
+def optimum(
+    alpha: Array | float, A: Array | float, beta: Array | float, B: Array | float, cost: Cost, budget: Array | float
+) -> tuple[Array, Array]:
+    """N* and D* of a budget; broadcasts. alpha A N^-alpha / p = beta B D^-beta / q on the budget line."""
+    alpha, A, beta, B = (np.asarray(v, float) for v in (alpha, A, beta, B))
+    room = np.log(np.asarray(budget, float) / cost.m)
+    log_n = (np.log(alpha * A * cost.q / (beta * B * cost.p)) + beta * room / cost.q) / (alpha + beta * cost.p / cost.q)
+    return np.exp(log_n), np.exp((room - cost.p * log_n) / cost.q)
+
+
+def plan(
+    law: JointLaw,
+    budget: float,
+    cost: Cost,
+    *,
+    n_bounds: tuple[float | None, float | None] = (None, None),
+    d_bounds: tuple[float | None, float | None] = (None, None),
+) -> Plan:
+    """Plan one budget.
+
+    Parameters
+    ----------
+    law, cost
+        What N and D are worth and what they cost.
+    budget
+        FLOP, > 0.
+    n_bounds, d_bounds
+        Smallest and largest N and D allowed, in parameters and samples; None is open.
+
+    Raises
+    ------
+    UsageError
+        A budget or bound that is not positive, or bounds that no allocation of this budget meets.
+    """
+    if not (budget > 0 and np.isfinite(budget)):
+        raise UsageError(f"A budget must be a positive number of FLOP, got {budget}. Example: --budget 1e20.")
+    low, high, names = _log_n_range(cost, budget, n_bounds, d_bounds)
+    free_n, _ = optimum(law.alpha, law.A, law.beta, law.B, cost, budget)
+    log_n = float(np.clip(np.log(free_n), low, high))
+    bound = names[0] if log_n > np.log(free_n) else names[1] if log_n < np.log(free_n) else ""
+    n = float(np.exp(log_n))
+    d = float(cost.samples(budget, n))
+    score = 1.0 - float(law.misalignment(n, d))
+    later_n, later_d = optimum(law.alpha, law.A, law.beta, law.B, cost, 10.0 * budget)
+    exponent = law.beta / (law.alpha * cost.q + law.beta * cost.p)
+    intervals, without = _intervals(law, cost, budget, low, high)
+    return Plan(
+        float(budget), n, d, score, *intervals, law.unit,
+        n_exponent=exponent, d_exponent=law.alpha / (law.alpha * cost.q + law.beta * cost.p),
+        limit=1.0 - law.E, bound=bound,
+        per_decade=float(law.misalignment(n, d) - law.misalignment(later_n, later_d)),
+        cost=cost, share_without_optimum=without,
+    )  # fmt: skip
+
+
+def _log_n_range(
+    cost: Cost, budget: float, n_bounds: tuple[float | None, float | None], d_bounds: tuple[float | None, float | None]
+) -> tuple[float, float, tuple[str, str]]:
+    """Range of log N that the bounds leave on the budget line, and the names of the bounds that end it."""
+    low, high, names = -np.inf, np.inf, ["", ""]
+    for value in (*n_bounds, *d_bounds):
+        if value is not None and not value > 0:
+            raise UsageError(f"A bound on N or D must be positive, got {value}.")
+    room = np.log(budget / cost.m)
+
+    def log_n_of(d: float) -> float:
+        return (room - cost.q * np.log(d)) / cost.p
+
+    limits = [
+        (np.log(n_bounds[0]) if n_bounds[0] else None, 0, "N at its lower bound"),
+        (np.log(n_bounds[1]) if n_bounds[1] else None, 1, "N at its upper bound"),
+        (log_n_of(d_bounds[1]) if d_bounds[1] else None, 0, "D at its upper bound"),
+        (log_n_of(d_bounds[0]) if d_bounds[0] else None, 1, "D at its lower bound"),
+    ]
+    for value, side, name in limits:
+        if value is None:
+            continue
+        if side == 0 and value > low:
+            low, names[0] = float(value), name
+        if side == 1 and value < high:
+            high, names[1] = float(value), name
+    if low > high:
+        raise UsageError(
+            f"No allocation of {budget:.3g} FLOP meets the bounds: {names[0]} needs N >= {np.exp(low):.3g}, {names[1]} needs "
+            f"N <= {np.exp(high):.3g}. Widen a bound or change the budget."
+        )
+    return low, high, (names[0], names[1])
+
+
+def _intervals(
+    law: JointLaw, cost: Cost, budget: float, low: float, high: float
+) -> tuple[tuple[tuple[float, float] | None, ...], float]:
+    """95 % intervals of score, N* and D* over the resamples, each planned by its own law."""
+    if not law.draws:
+        return (None, None, None), 0.0
+    draws = law.draws
+    valid = (draws["alpha"] > 0) & (draws["beta"] > 0) & (draws["A"] > 0) & (draws["B"] > 0)
+    if not valid.any():
+        return (None, None, None), 1.0
+    E, A, alpha, B, beta = (draws[name][valid] for name in ("E", "A", "alpha", "B", "beta"))
+    n, _ = optimum(alpha, A, beta, B, cost, budget)
+    n = np.exp(np.clip(np.log(n), low, high))
+    d = np.asarray(cost.samples(budget, n))
+    score = 1.0 - (E + A * n**-alpha + B * d**-beta)
+    pairs = tuple(tuple(map(float, np.quantile(values, [0.025, 0.975]))) for values in (score, n, d))
+    return pairs, float(1.0 - valid.mean())  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class TargetBudget:
+    """The budget that a target score needs.
+
+    Attributes
+    ----------
+    target
+        Score asked for.
+    budget
+        FLOP, or None if the target lies beyond the plateau.
+    interval
+        95 % interval over resamples, an end None where it is beyond the plateau in that tail.
+    share_beyond
+        Share of resamples whose plateau lies below the target.
+    limit
+        Score at infinite compute.
+    """
+
+    target: float
+    budget: float | None
+    interval: tuple[float | None, float | None] | None
+    share_beyond: float
+    limit: float
+
+    @property
+    def words(self) -> str:
+        """The answer as a sentence."""
+        if self.budget is None:
+            return (
+                f"A score of {self.target:g} is beyond this law's plateau of {self.limit:.4g}: no budget reaches it. "
+                "Change what is trained, not how much."
+            )
+        doubt = f"; {self.share_beyond:.0%} of resamples put it beyond the plateau" if self.share_beyond else ""
+        return f"A score of {self.target:g} needs {self.budget:.3g} FLOP{doubt}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**self.__dict__, "interval": list(self.interval) if self.interval else None, "words": self.words}
+
+
+def budget_for(law: JointLaw, target: float, cost: Cost) -> TargetBudget:
+    """Budget that reaches a target score along the optimal path.
+
+    On the path both terms fall as powers of C, so that the budget is the root of a decreasing function.
+    """
+    if not 0 < target < 1:
+        raise UsageError(f"A target score lies between 0 and 1, got {target}. Example: --target 0.45.")
+    values = np.array([[law.E], [law.A], [law.alpha], [law.B], [law.beta]])
+    budget = _budgets(values, target, cost)[0]
+    interval, beyond = None, 0.0
+    if law.draws:
+        draws = np.stack([np.asarray(law.draws[name], float) for name in ("E", "A", "alpha", "B", "beta")])
+        draws = draws[:, (draws[1:] > 0).all(axis=0)]
+        budgets = _budgets(draws, target, cost)
+        beyond = float(np.isinf(budgets).mean())
+        low, high = np.quantile(budgets, [0.025, 0.975], method="nearest")
+        interval = tuple(float(end) if np.isfinite(end) else None for end in (low, high))
+    return TargetBudget(
+        target,
+        float(budget) if np.isfinite(budget) else None,
+        interval,
+        beyond,
+        1.0 - law.E,  # type: ignore[arg-type]
+    )
+
+
+def _budgets(values: Array, target: float, cost: Cost) -> Array:
+    """Budgets (B,) for parameter columns (5, B); infinite beyond the plateau. Bisection in log C."""
+    E, A, alpha, B, beta = values
+    low, high = np.full(E.shape, np.log(1e-30)), np.full(E.shape, np.log(1e300))
+    goal = 1.0 - target
+    for _ in range(200):
+        middle = 0.5 * (low + high)
+        with np.errstate(over="ignore", under="ignore"):
+            n, d = optimum(alpha, A, beta, B, cost, np.exp(middle))
+            enough = E + A * n**-alpha + B * d**-beta <= goal
+        high = np.where(enough, middle, high)
+        low = np.where(enough, low, middle)
+    return np.where((goal > E) & (high < np.log(1e299)), np.exp(high), np.inf)
+
+
+def worst_allocations(law: JointLaw, table: pd.DataFrame, cost: Cost, *, n: int = 10) -> pd.DataFrame:
+    """Where budgets were spent worst: models by the score that another split of their own compute would have added.
+
+    Parameters
+    ----------
+    table
+        Columns model_id, n_params, samples_seen; rows with a missing value are left out.
+    n
+        How many models to return.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Worst first: model_id, train_flop under ``cost``, n_params and samples_seen as they were and as they should
+        have been, and lost_score >= 0, all as the law sees it.
+    """
+    frame = _cost_columns(table, ["n_params", "samples_seen"])
+    was_n, was_d = frame["n_params"].to_numpy(float), frame["samples_seen"].to_numpy(float)
+    flop = np.asarray(cost.flop(was_n, was_d))
+    best_n, best_d = optimum(law.alpha, law.A, law.beta, law.B, cost, flop)
+    lost = np.asarray(law.misalignment(was_n, was_d)) - np.asarray(law.misalignment(best_n, best_d))
+    made = pd.DataFrame(
+        {
+            "model_id": frame["model_id"].to_numpy() if "model_id" in frame.columns else frame.index.to_numpy(),
+            "train_flop": flop,
+            "n_params": was_n,
+            "optimal_n_params": best_n,
+            "samples_seen": was_d,
+            "optimal_samples_seen": best_d,
+            "lost_score": lost,
+        }
+    )
+    return made.sort_values("lost_score", ascending=False, kind="stable").head(n).reset_index(drop=True)

@@ -1,0 +1,61 @@
+"""Rows to fit from whatever a user has: a published set, a score table, a store, or any table of columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from vvscale.scores import SETS, load_scores, load_table, model_table, parse_where, select
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LONG = {"model_id", "region", "score"}
+
+
+def load_rows(
+    source: str | Path | pd.DataFrame,
+    *,
+    regions: str | Sequence[str] | None = None,
+    where: Sequence[str] = (),
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Return one row per observation, and what was left out by reason.
+
+    Parameters
+    ----------
+    source
+        A published set (``gokce2025``), a CSV or Parquet file, a store folder, or a DataFrame. A table with one row
+        per model and benchmark (columns model_id, region, score) is averaged over ``regions``; any other table is
+        taken as it is. Where it has a score but no misalignment, misalignment = 1 - score is added.
+    regions
+        See ``vvscale.scores.resolve_regions``; all five by default.
+    where
+        Conditions such as ``family=ResNet,ViT`` or ``n_params>=1e6``; see ``vvscale.scores.parse_where``.
+    """
+    frame = _read(source)
+    conditions = parse_where(list(where))
+    excluded: dict[str, list[str]] = {}
+    if LONG <= set(map(str, frame.columns)):
+        models = model_table(select(frame, **conditions), regions)
+        frame, excluded = models.frame, dict(models.excluded)
+    elif conditions:
+        frame = select(frame, **conditions)
+    if "score" in frame.columns and "misalignment" not in frame.columns:
+        frame = frame.assign(misalignment=1.0 - pd.to_numeric(frame["score"], errors="raise"))
+    return frame, excluded
+
+
+def _read(source: str | Path | pd.DataFrame) -> pd.DataFrame:
+    if isinstance(source, pd.DataFrame):
+        return source
+    if str(source) in SETS or Path(source).is_dir():
+        return load_scores(source)
+    frame = load_table(source)
+    published = {"model_id", "arch_family", "benchmark_name"}
+    return (
+        load_scores(source)
+        if LONG <= set(map(str, frame.columns)) or published <= set(map(str, frame.columns))
+        else frame
+    )

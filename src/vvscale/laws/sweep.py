@@ -1,0 +1,116 @@
+"""Many experiments at once, on all cores, one process each: what ``vvscale reproduce`` runs."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vvscale.laws.experiments import EXPERIMENTS, reproduce
+from vvscale.laws.plan import fit_cost
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One experiment's outcome as plain values: its ``fits.json`` entry, and its resamples by unit."""
+
+    entry: dict[str, Any]
+    resamples: dict[str, pd.DataFrame]
+
+
+def run_one(name: str, scores: pd.DataFrame, n_resamples: int, units: tuple[str, ...], seed: int) -> Result:
+    """Fit and resample one experiment."""
+    done = reproduce(EXPERIMENTS[name], scores, n_resamples=n_resamples, units=units, seed=seed)
+    entry = done.to_dict()
+    if done.experiment.law == "joint":
+        entry["cost"] = dict(fit_cost(done.fit.problem.frame).__dict__)
+    return Result(entry, {unit: resampled.table() for unit, resampled in done.resamples.items()})
+
+
+def run(
+    names: Sequence[str],
+    scores: pd.DataFrame,
+    *,
+    n_resamples: int = 0,
+    units: tuple[str, ...] = ("row",),
+    seed: int = 42,
+    n_workers: int | None = None,
+    on_done: Callable[[str], None] = lambda name: None,
+) -> list[Result]:
+    """Fit experiments; results in the order of ``names``, whatever the order of finishing.
+
+    Parameters
+    ----------
+    n_workers
+        Processes; by default one per available core. Without resamples, or with one worker, everything runs in this
+        process.
+    on_done
+        Called with each finished name.
+    """
+    n_workers = min(n_workers or available_cores(), len(names))
+    if n_resamples == 0 or n_workers <= 1:
+        results = []
+        for name in names:
+            results.append(run_one(name, scores, n_resamples, units, seed))
+            on_done(name)
+        return results
+    by_name: dict[str, Result] = {}
+    # The longest first, so that no core waits for a late long one.
+    ordered = sorted(names, key=lambda name: EXPERIMENTS[name].law != "shifted")
+    with _single_threaded():
+        pool = ProcessPoolExecutor(
+            n_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_keep, initargs=(scores,)
+        )
+        try:
+            jobs = {pool.submit(_run_kept, name, n_resamples, units, seed): name for name in ordered}
+            for job in as_completed(jobs):
+                by_name[jobs[job]] = job.result()
+                on_done(jobs[job])
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    return [by_name[name] for name in names]
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Child processes started inside use one thread each: they share the cores already."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+_scores: pd.DataFrame | None = None
+
+
+def _keep(scores: pd.DataFrame) -> None:
+    """Keep the table in a worker, so that it travels once."""
+    global _scores
+    _scores = scores
+
+
+def _run_kept(name: str, n_resamples: int, units: tuple[str, ...], seed: int) -> Result:
+    assert _scores is not None
+    return run_one(name, _scores, n_resamples, units, seed)
