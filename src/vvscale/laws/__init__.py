@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from vvscale.laws.bootstrap import Bootstrap, bootstrap, derive
-from vvscale.laws.fit import Fit, Status, fit_law
+from vvscale.laws.bootstrap import Bootstrap, bootstrap
+from vvscale.laws.fit import Fit, Status, derive, fit_law
 from vvscale.laws.law import LAWS, Law
 from vvscale.laws.profile import Profile, profile
 from vvscale.laws.resample import DesignEffect, Resamples, design_effect, resamples

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import ShapeError
-from vvscale.laws.fit import Fit, curves, natural, optimise
+from vvscale.laws.fit import Fit, curves, derive, natural, optimise
 from vvscale.laws.resample import Resamples, default_unit, resamples
 from vvscale.laws.solver import Optima
 
@@ -60,7 +60,7 @@ class Bootstrap:
 
     def derived(self) -> dict[str, Array]:
         """Quantities that follow from the parameters, name -> (B,); see ``derive``."""
-        return derive(self.fit, self.params)
+        return derive(self.fit.law, self.params)
 
     def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
         """Interval of a parameter or derived quantity.
@@ -98,7 +98,7 @@ class Bootstrap:
 
     def summary(self) -> pd.DataFrame:
         """One row per parameter and derived quantity: value and interval."""
-        values = {**self.fit.params, **{k: float(v[0]) for k, v in derive(self.fit, _single(self.fit)).items()}}
+        values = {**self.fit.params, **{name: float(value[0]) for name, value in self.fit.derived().items()}}
         rows = [(name, value, *self.interval(name)) for name, value in values.items()]
         return pd.DataFrame(rows, columns=["quantity", "value", "low", "high"])
 
@@ -120,39 +120,6 @@ class Bootstrap:
 
 def _finite(interval: tuple[float, float]) -> list[float | None]:
     return [value if np.isfinite(value) else None for value in interval]
-
-
-def _single(fit: Fit) -> dict[str, Array]:
-    return {name: np.array([value]) for name, value in fit.params.items()}
-
-
-def derive(fit: Fit, params: dict[str, Array]) -> dict[str, Array]:
-    """Quantities that follow from a law's parameters, each of the same shape.
-
-    S_inf
-        Score at infinite X, 1 - E.
-    gain
-        A 10^-alpha, the misalignment above E that is left ten units into X (the study's figure 5b).
-    half_point
-        Shifted law: X, in its unit, where half of the initial distance to E is gone.
-    n_exponent, d_exponent
-        Joint law at fixed C ~ N D: N* ~ C^n_exponent, D* ~ C^d_exponent.
-    """
-    made: dict[str, Array] = {}
-    name = fit.law.name
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        if fit.law.has_limit and name != "constant":
-            made["S_inf"] = 1.0 - params["E"]
-        if name in {"power", "ccn"}:
-            made["gain"] = params["A"] * 10.0 ** -params["alpha"]
-        if name == "shifted":
-            half = 10.0 ** params["lambda"] * (2.0 ** (1.0 / params["alpha"]) - 1.0)
-            # alpha = inf is an exponential, whose half point needs the solver's own parameters.
-            made["half_point"] = np.where(np.isfinite(params["alpha"]), half, np.nan)
-        if name in {"joint", "ccn-joint"}:
-            made["n_exponent"] = params["beta"] / (params["alpha"] + params["beta"])
-            made["d_exponent"] = params["alpha"] / (params["alpha"] + params["beta"])
-    return made
 
 
 def bootstrap(fit: Fit, n_resamples: int = 1000, *, unit: str | None = None, seed: int = 42) -> Bootstrap:

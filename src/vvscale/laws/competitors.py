@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vvscale.laws.forms import Derivatives, box
+from vvscale.laws.forms import Derivatives, held_within_unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,9 +40,9 @@ class Constant:
         """Never."""
         return np.zeros(len(theta), dtype=bool)
 
-    def box(self) -> tuple[Array, Array]:
-        """No bounds."""
-        return box(1, [])
+    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
+        """Which parameters (b, p) are pressed against a bound."""
+        return held_within_unit(theta, gradient, [])
 
     def starts(self, points: Points, level: float) -> Array:
         """Return starts (k, p) for data around ``level``."""
@@ -77,9 +77,9 @@ class LogLaw:
         """Never."""
         return np.zeros(len(theta), dtype=bool)
 
-    def box(self) -> tuple[Array, Array]:
-        """No bounds."""
-        return box(2, [])
+    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
+        """Which parameters (b, p) are pressed against a bound."""
+        return held_within_unit(theta, gradient, [])
 
     def starts(self, points: Points, level: float) -> Array:
         """Return starts (k, p) that stay positive over the data."""
@@ -92,11 +92,15 @@ class LogLaw:
         return {"intercept": np.exp(theta[:, 0]) + slope * centre[0], "slope": slope * np.log(10.0)}
 
 
+# Of log P0, height, k and rho: the lower plateau is not negative, the step neither flat nor vertical.
+LOGISTIC_BOUNDS = (np.array([-np.inf, -np.inf, 1e-6, 1e-9]), np.array([np.inf, 1.0, 60.0, 1.0 - 1e-9]))
+
+
 @dataclass(frozen=True)
 class Logistic:
-    """Y = P0 (1 + kappa h): a plateau on either side of a logistic step in log X.
+    """Y = P0 (1 + height (1 / q - 1)), q = 1 + rho (exp(k u) - 1): a logistic step in log X between two plateaus.
 
-    h = -(exp(k u) - 1) / (k (1 + rho (exp(k u) - 1))). Parameters: log P0, kappa, k, rho.
+    Parameters: log P0, height, k, rho. E = P0 (1 - height), so that height = 1 is the boundary E = 0.
     """
 
     size = 4
@@ -104,43 +108,36 @@ class Logistic:
     def evaluate(self, theta: Array, points: Points) -> Derivatives:
         """Log Y and its derivatives; NaN where Y <= 0."""
         u = points.u[0]
-        kappa, k, rho = (theta[:, i : i + 1] for i in (1, 2, 3))
+        height, k, rho = (theta[:, i : i + 1] for i in (1, 2, 3))
         grown = np.exp(k * u)
-        g = (grown - 1.0) / k
-        g_k = (u * grown - g) / k
-        g_kk = (u * u * grown - 2.0 * g_k) / k
-        q = 1.0 + rho * (grown - 1.0)
-        q_k, q_r = rho * u * grown, grown - 1.0
-        q_kk, q_kr = rho * u * u * grown, u * grown
+        q = (1.0 - rho) + rho * grown
         one = 1.0 / q
-        h = -g * one
-        h_k = (-g_k + g * q_k * one) * one
-        h_r = g * q_r * one * one
-        h_kk = (-g_kk + (2.0 * g_k * q_k + g * q_kk) * one - 2.0 * g * q_k * q_k * one * one) * one
-        h_kr = ((g_k * q_r + g * q_kr) * one - 2.0 * g * q_k * q_r * one * one) * one
-        h_rr = -2.0 * g * q_r * q_r * one * one * one
-        mixture = 1.0 + kappa * h
+        # Logarithmic derivatives of q keep steep steps from overflowing.
+        q_k, q_r = rho * u * grown * one, (grown - 1.0) * one
+        drop = rho * (1.0 - grown) * one
+        h_k, h_r = -q_k * one, -q_r * one
+        h_kk = (2.0 * q_k * q_k - u * q_k) * one
+        h_kr = (2.0 * q_k * q_r - u * grown * one) * one
+        h_rr = 2.0 * q_r * q_r * one
+        mixture = 1.0 + height * drop
         inverse = 1.0 / np.where(mixture > 0.0, mixture, np.nan)
-        slopes = [np.ones_like(h), h * inverse, kappa * h_k * inverse, kappa * h_r * inverse]
-        second = [(1, 2, h_k), (1, 3, h_r), (2, 2, kappa * h_kk), (2, 3, kappa * h_kr), (3, 3, kappa * h_rr)]
+        slopes = [np.ones_like(drop), drop * inverse, height * h_k * inverse, height * h_r * inverse]
+        second = [(1, 2, h_k), (1, 3, h_r), (2, 2, height * h_kk), (2, 3, height * h_kr), (3, 3, height * h_rr)]
         curved = [(i, j, value * inverse) for i, j, value in second]
         return Derivatives(theta[:, :1] - np.log(inverse), np.stack(slopes, axis=1), curved, is_mixture=True)
 
     def project(self, theta: Array) -> Array:
-        """Keep the step's width and place, and the lower plateau positive."""
-        np.clip(theta[:, 2], 1e-6, 60.0, out=theta[:, 2])
-        np.clip(theta[:, 3], 1e-9, 1.0 - 1e-9, out=theta[:, 3])
-        limit = theta[:, 3] * theta[:, 2]
-        np.clip(theta[:, 1], None, limit, out=theta[:, 1])
-        return theta
+        """Keep the step's width and place, and the lower plateau from below 0."""
+        return np.clip(theta, *LOGISTIC_BOUNDS, out=theta)
 
     def on_edge(self, theta: Array) -> NDArray[np.bool_]:
         """Never: the edge E = 0 is part of the form."""
         return np.zeros(len(theta), dtype=bool)
 
-    def box(self) -> tuple[Array, Array]:
-        """Bounds of rho."""
-        return box(4, [3])
+    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
+        """Which parameters (b, p) are pressed against a bound."""
+        lower, upper = LOGISTIC_BOUNDS
+        return ((theta <= lower) & (gradient > 0)) | ((theta >= upper) & (gradient < 0))
 
     def starts(self, points: Points, level: float) -> Array:
         """Return starts (k, p): steps at three places, two widths, two heights."""
@@ -150,15 +147,15 @@ class Logistic:
             for width in (2.0, 8.0):
                 k = width / np.ptp(u)
                 rho = 1.0 / (1.0 + np.exp(np.clip(k * place, -15, 15)))
-                made += [[np.log(level), height * rho * k, k, rho] for height in (0.3, 0.7)]
+                made += [[np.log(level), height, k, rho] for height in (0.3, 0.7)]
         return np.array(made)
 
     def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
         """Lower and upper plateau, steepness per unit of log X, and log10 X of the middle."""
-        level, kappa, k, rho = np.exp(theta[:, 0]), theta[:, 1], theta[:, 2], theta[:, 3]
+        level, height, k, rho = np.exp(theta[:, 0]), theta[:, 1], theta[:, 2], theta[:, 3]
         return {
-            "E": level * (1.0 - kappa / (rho * k)),
-            "A": level * kappa / (rho * k) / (1.0 - rho),
+            "E": level * (1.0 - height),
+            "A": level * height / (1.0 - rho),
             "k": k,
             "midpoint": (centre[0] + np.log((1.0 - rho) / rho) / k) / np.log(10.0),
         }
@@ -203,9 +200,9 @@ class Kaplan:
         """Never."""
         return np.zeros(len(theta), dtype=bool)
 
-    def box(self) -> tuple[Array, Array]:
-        """Bounds of the share."""
-        return box(4, [2])
+    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
+        """Which parameters (b, p) are pressed against a bound."""
+        return held_within_unit(theta, gradient, [2])
 
     def starts(self, points: Points, level: float) -> Array:
         """Return starts (k, p)."""
@@ -229,41 +226,46 @@ class Kaplan:
 
 @dataclass(frozen=True)
 class Lifted:
-    """Y = E + exp(f) with E given, for profiles of the plateau; f is a boundary form."""
+    """Y = E + exp(f) with E given, for profiles of the plateau; f is a boundary form.
+
+    Parameters: those of the boundary form, then E, which never moves.
+    """
 
     base: Vanishing
-    plateau: float
 
     @property
     def size(self) -> int:
-        """Number of parameters of the base form."""
-        return self.base.size
+        """Number of parameters of the base form, and E."""
+        return self.base.size + 1
 
     def evaluate(self, theta: Array, points: Points) -> Derivatives:
-        """Log Y and its derivatives."""
-        d = self.base.evaluate(theta, points)
+        """Log Y and its derivatives; those by E are left 0."""
+        d = self.base.evaluate(theta[:, :-1], points)
+        plateau = theta[:, -1:]
         above = np.exp(d.f)
-        share = above / (self.plateau + above)
-        jacobian = d.jacobian
-        p = jacobian.shape[1]
+        share = above / (plateau + above)
+        p = d.jacobian.shape[1]
         second = {(i, j): share * value for i, j, value in d.curved}
         for i in range(p):
             for j in range(i, p):
-                outer = share * (1.0 - share) * jacobian[:, i] * jacobian[:, j]
+                outer = share * (1.0 - share) * d.jacobian[:, i] * d.jacobian[:, j]
                 if d.is_mixture and i > 0:
-                    outer = outer - share * jacobian[:, i] * jacobian[:, j]
+                    outer = outer - share * d.jacobian[:, i] * d.jacobian[:, j]
                 second[i, j] = second.get((i, j), 0.0) + outer
+        jacobian = np.concatenate([d.jacobian * share[:, None], np.zeros_like(d.jacobian[:, :1])], axis=1)
         curved = [(i, j, value) for (i, j), value in second.items()]
-        return Derivatives(np.log(self.plateau + above), jacobian * share[:, None], curved, is_mixture=False)
+        return Derivatives(np.log(plateau + above), jacobian, curved, is_mixture=False)
 
     def project(self, theta: Array) -> Array:
         """As the base form."""
-        return self.base.project(theta)
+        self.base.project(theta[:, :-1])
+        return theta
 
     def on_edge(self, theta: Array) -> NDArray[np.bool_]:
         """Never."""
         return np.zeros(len(theta), dtype=bool)
 
-    def box(self) -> tuple[Array, Array]:
-        """As the base form."""
-        return self.base.box()
+    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
+        """As the base form, and E."""
+        base = self.base.held(theta[:, :-1], gradient[:, :-1])
+        return np.concatenate([base, np.ones((len(theta), 1), dtype=bool)], axis=1)

@@ -6,16 +6,16 @@ and a resample differ only in them, so all refits of one law are one call of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from vvscale.errors import DataError, VvscaleError, unknown_name
-from vvscale.laws.fit import DELTA, Fit, curves, describe, optimise
-from vvscale.laws.forms import Term, Vanishing
+from vvscale.errors import DataError, unknown_name
+from vvscale.laws.falling import FallingVanishing, optimise_falling
+from vvscale.laws.fit import DELTA, Fit, curves, describe
+from vvscale.laws.forms import Term
 from vvscale.laws.law import LAWS, Law
 from vvscale.laws.problem import Problem, make_problem
 from vvscale.laws.solver import Optima
@@ -35,7 +35,7 @@ SIZES = ("n_params", "samples_seen")
 
 
 @dataclass(frozen=True)
-class _PurePower(Vanishing):
+class _PurePower(FallingVanishing):
     """The E = 0 boundary as a law of its own."""
 
     terms: tuple[Term, ...] = (Term(),)
@@ -154,7 +154,7 @@ def contest(
     x: str | None = None,
     sizes: tuple[str, str] | None = None,
     y: str | None = None,
-    delta: float | None | str = "default",
+    delta: float | str | None = "default",
     offset_by: str | None = None,
 ) -> Contest:
     """Line up laws on the rows for which all of them have their inputs.
@@ -302,7 +302,7 @@ def refit(contender: Contender, problem: Problem, weights: Array, *, delta: floa
     """Fit one law to all rows and to every row of ``weights`` (B, n), in one call of the solver."""
     # The original rows come first: the solver makes its dictionary of starts from them.
     everything = np.concatenate([np.ones((1, len(problem.y))), weights])
-    optima = optimise(contender.law, problem, everything, offsets=contender.offsets)
+    optima = optimise_falling(contender.law, problem, everything, offsets=contender.offsets)
     fit = describe(contender.law, problem, optima, delta=delta, offsets=contender.offsets, negative=False)
     return Refits(fit, take(optima, slice(1, None)), weights)
 
@@ -310,5 +310,5 @@ def refit(contender: Contender, problem: Problem, weights: Array, *, delta: floa
 def refit_fit(fit: Fit, weights: Array) -> Refits:
     """Refit a fitted law to every row of ``weights`` (B, n)."""
     everything = np.concatenate([np.ones((1, fit.n)), weights])
-    optima = optimise(fit.law, fit.problem, everything, offsets=fit.offsets, negative=fit.negative)
+    optima = optimise_falling(fit.law, fit.problem, everything, offsets=fit.offsets, negative=fit.negative)
     return Refits(fit, take(optima, slice(1, None)), weights)

@@ -14,7 +14,7 @@ from vvscale.errors import ShapeError, unknown_name
 from vvscale.laws.bootstrap import Bootstrap, bootstrap
 from vvscale.laws.fit import Fit, Status, fit_law
 from vvscale.registry import Registry
-from vvscale.scores import drop_missing, model_table, select
+from vvscale.scores import ModelTable, drop_missing, model_table, select
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +30,26 @@ PRETRAINED_FAMILIES = [
 ]  # fmt: skip
 # Published samples_per_class of 0 means all images.
 FULL_OR_300 = [0, 300]
+
+
+class ModelTables:
+    """The model tables of one score table, each made once however many experiments ask for it.
+
+    Parameters
+    ----------
+    scores
+        Long table of ``vvscale.scores.load_scores``.
+    """
+
+    def __init__(self, scores: pd.DataFrame) -> None:
+        self.scores = scores
+        self.models = scores.drop_duplicates("model_id")
+        self._made: dict[str, ModelTable] = {}
+
+    def __getitem__(self, regions: str) -> ModelTable:
+        if regions not in self._made:
+            self._made[regions] = model_table(self.scores, regions)
+        return self._made[regions]
 
 
 @dataclass(frozen=True)
@@ -66,10 +86,14 @@ class Experiment:
     requires: tuple[str, ...] = ()
     published: Mapping[str, float] = field(default_factory=dict)
 
-    def rows(self, scores: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    def rows(self, scores: pd.DataFrame | ModelTables) -> tuple[pd.DataFrame, dict[str, list[str]]]:
         """Return the rows to fit, ascending in model_id, and what was left out of the selection by reason."""
-        models = model_table(select(scores, **self.where), self.regions)
-        frame, excluded = models.frame, dict(models.excluded)
+        tables = scores if isinstance(scores, ModelTables) else ModelTables(scores)
+        chosen = set(select(tables.models, **self.where)["model_id"])
+        table = tables[self.regions]
+        frame = table.frame[table.frame["model_id"].isin(chosen)]
+        unscored = {reason: sorted(chosen.intersection(models)) for reason, models in table.excluded.items()}
+        excluded = {reason: models for reason, models in unscored.items() if models}
         if self.drops_small_transformers:
             small = frame["parent_family"].isin(GROUP_2) & ~frame["samples_per_class"].isin(FULL_OR_300)
             if small.any():
@@ -78,7 +102,7 @@ class Experiment:
         frame, missing = drop_missing(frame, self.requires)
         return frame, excluded | missing
 
-    def fit(self, scores: pd.DataFrame) -> Fit:
+    def fit(self, scores: pd.DataFrame | ModelTables) -> Fit:
         """Fit the law to the original rows of a long score table."""
         frame, excluded = self.rows(scores)
         # Exponents are free in sign, as in the published fits.
@@ -289,7 +313,7 @@ class Reproduction:
 
 def reproduce(
     experiment: Experiment,
-    scores: pd.DataFrame,
+    scores: pd.DataFrame | ModelTables,
     *,
     n_resamples: int = 0,
     units: tuple[str, ...] = ("row",),

@@ -150,6 +150,10 @@ class Fit:
         assert self.optima is not None
         return np.exp(curves(self, self.optima, points))[0]
 
+    def derived(self) -> dict[str, Array]:
+        """Quantities that follow from the parameters, each of shape (1,); see ``derive``."""
+        return derive(self.law, {name: np.array([value]) for name, value in self.params.items()})
+
     def residuals(self) -> Array:
         """Residuals y - prediction on the fitted scale, in the order of ``problem.frame``, shape (n,)."""
         assert self.optima is not None
@@ -287,6 +291,35 @@ def natural(law: Law, problem: Problem, optima: Optima, offsets: tuple[str, ...]
         at_zero = boundary.natural(optima.theta[:, : boundary.size], problem.centre)
         values = {name: np.where(optima.at_zero, at_zero[name], value) for name, value in values.items()}
     return {_group_name(name, problem.groups): value for name, value in values.items()}
+
+
+def derive(law: Law, params: dict[str, Array]) -> dict[str, Array]:
+    """Quantities that follow from a law's parameters, each of the same shape.
+
+    S_inf
+        Score at infinite X, 1 - E.
+    gain
+        A 10^-alpha, the misalignment above E that is left ten units into X (the study's figure 5b).
+    half_point
+        Shifted law: X, in its unit, where half of the initial distance to E is gone.
+    n_exponent, d_exponent
+        Joint law at fixed C ~ N D: N* ~ C^n_exponent, D* ~ C^d_exponent.
+    """
+    made: dict[str, Array] = {}
+    name = law.name
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        if law.has_limit and name != "constant":
+            made["S_inf"] = 1.0 - params["E"]
+        if name in {"power", "ccn"}:
+            made["gain"] = params["A"] * 10.0 ** -params["alpha"]
+        if name == "shifted":
+            half = 10.0 ** params["lambda"] * (2.0 ** (1.0 / params["alpha"]) - 1.0)
+            # alpha = inf is an exponential, whose half point needs the solver's own parameters.
+            made["half_point"] = np.where(np.isfinite(params["alpha"]), half, np.nan)
+        if name in {"joint", "ccn-joint"}:
+            made["n_exponent"] = params["beta"] / (params["alpha"] + params["beta"])
+            made["d_exponent"] = params["alpha"] / (params["alpha"] + params["beta"])
+    return made
 
 
 def _group_name(name: str, groups: tuple[str, ...]) -> str:

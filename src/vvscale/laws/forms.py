@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 # Below this |s w| the differences in h and its derivatives cancel; a series takes over.
 SERIES_BELOW = 0.01
+# A slope or rho below this is 0: its reciprocal would overflow.
+TINY = 1e-100
 # An exponent beyond this is a step between two neighbouring points, never a scaling law.
 MAX_EXPONENT = 60.0
 
@@ -80,8 +82,8 @@ def decay(s: Array, w: Array) -> tuple[Array, Array, Array, Array]:
     """
     t = s * w
     decayed = np.exp(-t)
-    # s = 0 is handled by the series below; any finite number does here.
-    inverse = 1.0 / np.where(s == 0.0, 1.0, s)
+    # s near 0 is handled by the series below; any finite number does here.
+    inverse = 1.0 / np.where(np.abs(s) < TINY, 1.0, s)
     h = (decayed - 1.0) * inverse
     h_s = (w * decayed + h) * -inverse
     h_ss = (w * w * decayed - 2.0 * h_s) * inverse
@@ -103,11 +105,13 @@ def warp(rho: Array, u: Array) -> tuple[Array, Array, Array]:
     """
     lift = np.expm1(u)
     q = rho * lift
-    w = np.log1p(q)
-    inverse = 1.0 / np.where(rho == 0.0, 1.0, rho)
-    share = q / (1.0 + q)
+    # 1 + q, without its cancellation far to the left where rho is 1.
+    ground = (1.0 - rho) + rho * np.exp(u)
+    w = np.log(ground)
+    inverse = 1.0 / np.where(rho < TINY, 1.0, rho)
+    share = q / ground
     w_r = (share - w) * inverse * inverse
-    w_rr = (2.0 * (w - share) * inverse - lift * lift / (1.0 + q) ** 2 * rho) * inverse * inverse
+    w_rr = (2.0 * (w - share) * inverse - (lift / ground) ** 2 * rho) * inverse * inverse
     w = w * inverse
     near = np.nonzero(np.abs(q) < SERIES_BELOW)
     if near[0].size:
@@ -197,7 +201,7 @@ class Term:
         gradient, curvature = [w_r], {(1, 1): w_rr}
         if members:
             grown = np.exp(u)
-            ground = 1.0 + rho * (grown - 1.0)
+            ground = (1.0 - rho) + rho * grown
             w_u = grown / ground
             w_uu = w_u * (1.0 - rho) / ground
             w_ur = -w_u * (grown - 1.0) / ground
@@ -251,11 +255,12 @@ def _pairs(size: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(size) for j in range(i, size)]
 
 
-def box(size: int, unit: list[int]) -> tuple[Array, Array]:
-    """Bounds that hold the parameters at the places ``unit`` within [0, 1] and leave the others free."""
-    lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
-    lower[unit], upper[unit] = 0.0, 1.0
-    return lower, upper
+def held_within_unit(theta: Array, gradient: Array, places: list[int]) -> NDArray[np.bool_]:
+    """Which of theta (b, p) are pressed against 0 or 1, among the parameters at ``places`` that live between."""
+    held = np.zeros(theta.shape, dtype=bool)
+    for i in places:
+        held[:, i] = ((theta[:, i] <= 0.0) & (gradient[:, i] > 0)) | ((theta[:, i] >= 1.0) & (gradient[:, i] < 0))
+    return held
 
 
 @dataclass(frozen=True)
@@ -336,9 +341,9 @@ class Plateau:
             return np.zeros(len(theta), dtype=bool)
         return sum(theta[:, at] / theta[:, at + 1] for _, at in self.slots()) >= 1.0 - 1e-12
 
-    def box(self) -> tuple[Array, Array]:
-        """Lower and upper bounds, each (p,)."""
-        return box(self.size, [at + 2 for term, at in self.slots() if term.has_rho])
+    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
+        """Which parameters (b, p) are pressed against a bound."""
+        return held_within_unit(theta, gradient, [at + 2 for term, at in self.slots() if term.has_rho])
 
     def moved(self, theta: Array, shift: float) -> Array:
         """Return the same curves with the input's log centred ``shift`` further right; one log term only."""
@@ -446,10 +451,10 @@ class Vanishing:
             term.project(theta[:, at:])
         return theta
 
-    def box(self) -> tuple[Array, Array]:
-        """Lower and upper bounds, each (p,)."""
+    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
+        """Which parameters (b, p) are pressed against a bound."""
         shares = [1] if len(self.terms) == 2 else []
-        return box(self.size, shares + [at + 1 for term, at in self.slots() if term.has_rho])
+        return held_within_unit(theta, gradient, shares + [at + 1 for term, at in self.slots() if term.has_rho])
 
     def on_edge(self, theta: Array) -> NDArray[np.bool_]:
         """Never: this form is an edge itself."""

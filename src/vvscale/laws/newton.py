@@ -54,8 +54,8 @@ class Form(Protocol):
         """Whether each of theta (b, p) lies on the edge of the form."""
         ...
 
-    def box(self) -> tuple[Array, Array]:
-        """Lower and upper bounds, each (p,), infinite where there is none."""
+    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
+        """Which parameters (b, p) do not move: those pressed against a bound by the gradient (b, p)."""
         ...
 
 
@@ -133,6 +133,11 @@ class Minima:
     loss: Array
     gradient: Array
 
+    def split(self, n: int) -> list[Minima]:
+        """Cut into ``n`` equal parts."""
+        parts = (np.split(self.theta, n), np.split(self.loss, n), np.split(self.gradient, n))
+        return [Minima(*part) for part in zip(*parts, strict=True)]
+
 
 def minimise(
     form: Form,
@@ -184,7 +189,6 @@ def _minimise(
 ) -> Minima:
     theta = form.project(theta.copy())
     k, p = theta.shape
-    lower, upper = form.box()
     total = weights.sum(axis=1)
     loss = np.full(k, np.inf)
     gradient = np.zeros((k, p))
@@ -239,9 +243,8 @@ def _minimise(
             done |= np.abs(loss[live] / known[live] - 1.0) <= SAME
         live = live[~done]
         if live.size:
-            step, damping[live] = _step(
-                theta[live], gradient[live], hessian[live], metric[live], damping[live], lower, upper
-            )
+            held = form.held(theta[live], gradient[live])
+            step, damping[live] = _step(gradient[live], hessian[live], metric[live], damping[live], held)
             trial[live] = form.project(theta[live] + step)
             moved = trial[live] - theta[live]
             slope = np.einsum("bp,bp->b", gradient[live], moved)
@@ -251,7 +254,7 @@ def _minimise(
             waiting += fresh.size
             live = np.concatenate([live, fresh])
 
-    held = ((theta <= lower) & (gradient > 0)) | ((theta >= upper) & (gradient < 0))
+    held = form.held(theta, gradient)
     size = np.abs(np.where(held, 0.0, gradient)).max(axis=1) / (sample.delta * total[problem])
     return Minima(theta, loss, size)
 
@@ -295,19 +298,18 @@ def _expand(form: Form, sample: Sample, w: Array, theta: Array) -> tuple[Array, 
 
 
 def _step(
-    theta: Array, gradient: Array, hessian: Array, metric: Array, damping: Array, lower: Array, upper: Array
+    gradient: Array, hessian: Array, metric: Array, damping: Array, held: NDArray[np.bool_]
 ) -> tuple[Array, Array]:
     """Solve (H + damping * metric) step = -gradient, raising the damping until that matrix is positive definite."""
-    p = theta.shape[1]
-    held = ((theta <= lower) & (gradient > 0)) | ((theta >= upper) & (gradient < 0))
+    p = gradient.shape[1]
     free = ~held
     both = free[:, :, None] & free[:, None, :]
     right = np.where(free, -gradient, 0.0)
     diagonal = np.einsum("bpp->bp", metric)
     eye = np.eye(p)
     damping = damping.copy()
-    step = np.zeros_like(theta)
-    todo = np.arange(len(theta))
+    step = np.zeros_like(gradient)
+    todo = np.arange(len(gradient))
     for _ in range(40):
         mu = damping[todo, None, None]
         floor = 1e-9 * mu[:, :, 0] * diagonal[todo] + 1e-300

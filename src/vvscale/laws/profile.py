@@ -30,15 +30,16 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 CHI_SQUARE_95 = 3.841458820694124
+# A deviance is read to two digits: its losses need no more than this relative precision.
+PRECISION = 1e-7
 
 
 @dataclass(frozen=True)
 class Pinned:
-    """A form with one parameter held at a value."""
+    """A form with one parameter that stays where it starts."""
 
     base: Form
     index: int
-    value: float
 
     @property
     def size(self) -> int:
@@ -50,19 +51,18 @@ class Pinned:
         return self.base.evaluate(theta, points)
 
     def project(self, theta: Array) -> Array:
-        """As the base form, with the parameter held."""
-        theta[:, self.index] = self.value
+        """As the base form."""
         return self.base.project(theta)
 
     def on_edge(self, theta: Array) -> NDArray[np.bool_]:
         """Never: with a held parameter the edge is an ordinary place."""
         return np.zeros(len(theta), dtype=bool)
 
-    def box(self) -> tuple[Array, Array]:
-        """As the base form, with the parameter held."""
-        lower, upper = self.base.box()
-        lower[self.index] = upper[self.index] = self.value
-        return lower, upper
+    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
+        """As the base form, and the parameter."""
+        held = self.base.held(theta, gradient)
+        held[:, self.index] = True
+        return held
 
 
 @dataclass(frozen=True)
@@ -161,24 +161,27 @@ def _deviance_of(fit: Fit, own: int, values: Sequence[float] | Array) -> Array:
     interior, boundary = fit.forms()
     at_zero = fit.optima.at_zero[0]
     theta = fit.optima.theta
-    inside = boundary.inside(theta[:, : boundary.size], 1e-2) if at_zero else theta[:, : interior.size].copy()
-    row = np.zeros(3, dtype=np.intp)
-    weights = np.ones((1, fit.n))
-    losses = []
-    for value in np.asarray(values, float):
-        start = np.repeat(inside, 3, axis=0)
-        start[:, 2 + own] = value
-        # The relative slope kappa is what the data fix; E >= 0 bounds it by the slope s.
-        start[1, 1], start[2, 1] = 0.5 * start[1, 2], 0.95 * start[2, 2]
-        best = minimise(Pinned(interior, 2 + own, value), fit.problem.sample, weights, start, row).loss.min()
-        if boundary is not None:
-            line = theta[:, : boundary.size].copy() if at_zero else _line_from(interior, boundary, inside)
-            place = len(fit.law.terms) + own
-            line[:, place] = value
-            ends = minimise(Pinned(boundary, place, value), fit.problem.sample, weights, line, row[:1])
-            best = min(best, ends.loss[0])
-        losses.append(float(best))
-    return _deviance(fit, np.array(losses))
+    inside = boundary.inside(theta[:, : boundary.size], 1e-2) if at_zero else theta[:, : interior.size]
+    values = np.asarray(values, float)
+    # Three starts a value. The relative slope kappa is what the data fix; E >= 0 bounds it by the slope s.
+    start = np.repeat(inside, 3 * len(values), axis=0)
+    start[:, 2 + own] = np.repeat(values, 3)
+    for place, share in ((1, 0.5), (2, 0.95)):
+        start[place::3, 1] = share * start[place::3, 2]
+    losses = _held_losses(fit, Pinned(interior, 2 + own), start).reshape(-1, 3).min(axis=1)
+    if boundary is not None:
+        line = theta[:, : boundary.size] if at_zero else _line_from(interior, boundary, inside)
+        place = len(fit.law.terms) + own
+        start = np.repeat(line, len(values), axis=0)
+        start[:, place] = values
+        losses = np.minimum(losses, _held_losses(fit, Pinned(boundary, place), start))
+    return _deviance(fit, losses)
+
+
+def _held_losses(fit: Fit, form: Form, start: Array) -> Array:
+    """Losses (k,) that searches from ``start`` (k, p) end at."""
+    problem = np.zeros(len(start), dtype=np.intp)
+    return minimise(form, fit.problem.sample, np.ones((1, fit.n)), start, problem, flat=PRECISION).loss
 
 
 def _line_from(interior: Form, boundary: Form, theta: Array) -> Array:
@@ -197,17 +200,16 @@ def deviance_of_plateau(fit: Fit, values: Sequence[float] | Array) -> Array:
     interior, boundary = fit.forms()
     at_zero = fit.optima.at_zero[0]
     theta = fit.optima.theta[:, : boundary.size] if at_zero else _line_from(interior, boundary, fit.optima.theta)
+    values = np.asarray(values, float)
     level = float(np.exp(theta[0, 0]))
-    weights = np.ones((1, fit.n))
-    losses = []
-    for value in np.asarray(values, float):
-        start = np.repeat(theta, 4, axis=0)
-        start[:, 0] = np.log(max(level - value, 0.05 * level))
-        # Raising E steepens what is left above it.
-        start[:, len(fit.law.terms)] *= np.array([0.5, 1.0, 2.0, 5.0])
-        ends = minimise(Lifted(boundary, float(value)), fit.problem.sample, weights, start, np.zeros(4, dtype=np.intp))
-        losses.append(float(ends.loss.min()))
-    return _deviance(fit, np.array(losses))
+    # Four starts a value: raising E steepens what is left above it.
+    steeper = np.array([0.5, 1.0, 2.0, 5.0])
+    held = np.repeat(values, len(steeper))
+    start = np.concatenate([np.repeat(theta, len(held), axis=0), held[:, None]], axis=1)
+    start[:, 0] = np.log(np.maximum(level - held, 0.05 * level))
+    start[:, len(fit.law.terms)] *= np.tile(steeper, len(values))
+    losses = _held_losses(fit, Lifted(boundary), start).reshape(-1, len(steeper)).min(axis=1)
+    return _deviance(fit, losses)
 
 
 def _deviance(fit: Fit, losses: Array) -> Array:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from vvscale.laws.batch import FitResult
+    from vvscale.laws.plan import Plan
 
 SHOWN = ("E", "alpha", "beta")
 
@@ -43,4 +47,46 @@ def reproduction_table(entries: Sequence[Mapping[str, Any]], units: Sequence[str
             made = entry["intervals"].get(unit)
             row[f"E 95 % by {unit}"] = interval(made["ci"]["E"]) if made else "refused"
         rows.append({**row, "verdict": entry["verdict"]})
+    return pd.DataFrame(rows)
+
+
+def fit_tables(result: FitResult) -> list[tuple[str, pd.DataFrame]]:
+    """Tables of one fit: its parameters with an interval per resampling unit, then what was asked beside it."""
+    fit, made = result.fit, result.entry["intervals"]
+    derived = {name: float(value[0]) for name, value in fit.derived().items()}
+    rows = []
+    for name, value in {**fit.params, **derived}.items():
+        cells = {f"95 % by {unit}": interval(each["ci"][name]) for unit, each in made.items()}
+        rows.append({"quantity": name, "value": number(value if math.isfinite(value) else None), **cells})
+    title = f"{result.entry['name']}: {fit.law.formula}, n = {fit.n}, loss {fit.loss:.6g}, R2 {fit.r2:.3f}"
+    asked = [(name, plain(table)) for name, table in result.tables.items()]
+    return [(title, pd.DataFrame(rows)), *asked]
+
+
+def plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with its floats formatted."""
+    shown = table.copy()
+    for name in shown.columns:
+        if shown[name].dtype.kind == "f":
+            shown[name] = [number(value if math.isfinite(value) else None) for value in shown[name]]
+    return shown
+
+
+def plan_table(plans: Sequence[Plan]) -> pd.DataFrame:
+    """One row per budget."""
+    rows = []
+    for each in plans:
+        rows.append(
+            {
+                "budget FLOP": number(each.budget),
+                "parameters N": number(each.n_params),
+                "N 95 %": interval(each.n_interval),
+                "samples seen D": number(each.samples_seen),
+                "D 95 %": interval(each.d_interval),
+                "score": number(each.score),
+                "score 95 %": interval(each.score_interval),
+                "next tenfold adds": number(each.per_decade, 2),
+                "bound": each.bound,
+            }
+        )
     return pd.DataFrame(rows)

@@ -37,7 +37,7 @@ def load_rows(
     frame = _read(source)
     conditions = parse_where(list(where))
     excluded: dict[str, list[str]] = {}
-    if LONG <= set(map(str, frame.columns)):
+    if set(map(str, frame.columns)) >= LONG:
         models = model_table(select(frame, **conditions), regions)
         frame, excluded = models.frame, dict(models.excluded)
     elif conditions:
@@ -56,6 +56,6 @@ def _read(source: str | Path | pd.DataFrame) -> pd.DataFrame:
     published = {"model_id", "arch_family", "benchmark_name"}
     return (
         load_scores(source)
-        if LONG <= set(map(str, frame.columns)) or published <= set(map(str, frame.columns))
+        if set(map(str, frame.columns)) >= LONG or published <= set(map(str, frame.columns))
         else frame
     )

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 # Resamples that are searched with everything, and the ratio of losses from which on E = 0 is out of play.
 SCOUTS = 96
+MOSTLY_EASY = 0.1
 NEAR_ZERO = 1.03
+# Up to so many searches run as one batch.
+SMALL = 64
 # Resamples whose grid solutions make the dictionary.
 PILOTS = 4
 # Basins told apart when optima are exchanged, and how many of them each resample tries.
@@ -136,7 +139,8 @@ def solve(
         if not effort.exchange:
             _exchange(search.best, interior, sample, weights, np.arange(len(weights)), n_tried=0)
         hard = search.lonely()
-        if hard.size:
+        # Where most resamples have several minima the data do not identify the law, and no search mends that.
+        if 0 < hard.size <= MOSTLY_EASY * len(weights):
             search.run(hard, full)
     else:
         search.run(np.arange(len(weights)), effort)
@@ -168,24 +172,30 @@ class _Search:
         ends: list[Array] = []
 
         def descend(starts: Array) -> None:
-            minima = _descend(self.interior, self.sample, weights, starts, rows, known=best.bar[rows])
-            best.offer(minima, rows)
-            ends.append(minima.loss)
+            """Search from starts (s, len(rows), p); few resamples are searched from all of them at once."""
+            at_once = len(starts) if len(rows) * len(starts) <= SMALL else 1
+            for first in range(0, len(starts), at_once):
+                batch = starts[first : first + at_once]
+                problem = np.tile(rows, len(batch))
+                theta = batch.reshape(-1, batch.shape[-1])
+                minima = _descend(self.interior, self.sample, weights, theta, problem, known=best.bar[problem])
+                for part in minima.split(len(batch)):
+                    best.offer(part, rows)
+                    ends.append(part.loss)
 
         if isinstance(self.interior, Plateau):
             n_starts = max(effort.grid) + 1
             starts = _grid_starts(self.interior, self.sample, weights, rows, n_starts, negative=self.negative)
-            for rank in effort.grid:
-                descend(starts[rank])
-        for start in self.starts:
-            descend(np.tile(start, (len(rows), 1)))
+            descend(starts[list(effort.grid)])
+        if len(self.starts):
+            descend(np.tile(self.starts[:, None], (1, len(rows), 1)))
         near_zero = False
         if self.boundary is not None and self.line is not None and effort.boundary:
             self._solve_line(self.boundary, self.line, rows, len(effort.grid))
             line = self.line.loss[rows]
             near_zero = bool((line < NEAR_ZERO * best.loss[rows]).any())
             best.bar[rows] = np.minimum(best.bar[rows], line)
-            descend(self.boundary.inside(self.line.theta[rows]))
+            descend(self.boundary.inside(self.line.theta[rows])[None])
         exchanged = _exchange(best, self.interior, self.sample, weights, rows, TRIED_BASINS if effort.exchange else 0)
         _recentre(best, self.interior, self.sample, weights, rows)
 
@@ -198,8 +208,7 @@ class _Search:
     def _solve_line(self, form: Vanishing, line: _Best, rows: NDArray[np.intp], n_starts: int) -> None:
         """Solve the E = 0 form, from its grid with a falling Huber threshold."""
         n_starts = 1 if form.is_convex else n_starts
-        for start in _grid_starts(form, self.sample, self.weights, rows, n_starts, negative=self.negative):
-            theta = start
+        for theta in _grid_starts(form, self.sample, self.weights, rows, n_starts, negative=self.negative):
             for factor in CONTINUATION:
                 eased = replace(self.sample, delta=factor * self.sample.delta)
                 theta = _descend(form, eased, self.weights, theta, rows, coarse=True).theta

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vvscale.laws.experiments import EXPERIMENTS, reproduce
+from vvscale.laws.experiments import EXPERIMENTS, ModelTables, reproduce
 from vvscale.laws.plan import fit_cost
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Result:
     resamples: dict[str, pd.DataFrame]
 
 
-def run_one(name: str, scores: pd.DataFrame, n_resamples: int, units: tuple[str, ...], seed: int) -> Result:
+def run_one(name: str, scores: ModelTables, n_resamples: int, units: tuple[str, ...], seed: int) -> Result:
     """Fit and resample one experiment."""
     done = reproduce(EXPERIMENTS[name], scores, n_resamples=n_resamples, units=units, seed=seed)
     entry = done.to_dict()
@@ -61,8 +61,9 @@ def run(
     n_workers = min(n_workers or available_cores(), len(names))
     if n_resamples == 0 or n_workers <= 1:
         results = []
+        tables = ModelTables(scores)
         for name in names:
-            results.append(run_one(name, scores, n_resamples, units, seed))
+            results.append(run_one(name, tables, n_resamples, units, seed))
             on_done(name)
         return results
     by_name: dict[str, Result] = {}
@@ -102,15 +103,15 @@ def _single_threaded() -> Iterator[None]:
                 os.environ[name] = value
 
 
-_scores: pd.DataFrame | None = None
+_tables: ModelTables | None = None
 
 
 def _keep(scores: pd.DataFrame) -> None:
     """Keep the table in a worker, so that it travels once."""
-    global _scores
-    _scores = scores
+    global _tables
+    _tables = ModelTables(scores)
 
 
 def _run_kept(name: str, n_resamples: int, units: tuple[str, ...], seed: int) -> Result:
-    assert _scores is not None
-    return run_one(name, _scores, n_resamples, units, seed)
+    assert _tables is not None
+    return run_one(name, _tables, n_resamples, units, seed)

@@ -1,0 +1,137 @@
+"""One request, one or more fits: what ``vvscale fit`` runs, for each group of ``--by``, with what was asked beside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vvscale.errors import UsageError, unknown_name
+from vvscale.laws.bootstrap import bootstrap
+from vvscale.laws.fit import Fit, fit_law
+from vvscale.laws.law import LAWS
+from vvscale.laws.plan import fit_cost
+from vvscale.laws.profile import profile
+from vvscale.laws.resample import check_n_resamples, default_unit, design_effect
+from vvscale.laws.rows import load_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+DEFAULT_X = {1: ("train_flop",), 2: ("n_params", "samples_seen")}
+COST_COLUMNS = {"n_params", "samples_seen", "train_flop"}
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """What to fit and what to say about it; see ``vvscale fit --help``.
+
+    Attributes
+    ----------
+    law, x, y, regions, where, by, offsets, offset_by, delta, n_resamples, units, seed
+        As the options of that verb; ``x`` and ``units`` empty mean their defaults, ``delta`` None least squares.
+    compare, hold_out, conclusions, profile
+        Tables to add.
+    """
+
+    law: str = "power"
+    x: tuple[str, ...] = ()
+    y: str = "misalignment"
+    regions: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+    by: str | None = None
+    offsets: tuple[str, ...] = ()
+    offset_by: str = "parent_family"
+    delta: float | None = 1e-3
+    n_resamples: int | None = None
+    units: tuple[str, ...] = ()
+    seed: int = 42
+    compare: bool = False
+    hold_out: bool = False
+    conclusions: bool = False
+    profile: bool = False
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """One fit with what was asked beside it.
+
+    Attributes
+    ----------
+    fit
+        The fit.
+    entry
+        Plain values for ``fits.json``.
+    resamples
+        Unit -> one row per resample.
+    tables
+        Title -> table, as asked.
+    """
+
+    fit: Fit
+    entry: dict[str, Any]
+    resamples: dict[str, pd.DataFrame]
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    sentences: tuple[str, ...] = ()
+
+    def words(self) -> Iterator[str]:
+        """What a person should read below the tables."""
+        yield f"{self.fit.status}: {self.fit.advice}"
+        yield from self.sentences
+        for reason, names in self.fit.problem.excluded.items():
+            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            yield f"left out, {reason}: {len(names)} ({shown})"
+
+
+def run_fits(source: str | Path | pd.DataFrame, request: FitRequest) -> list[FitResult]:
+    """Fit as requested; one result per group of ``by``, in its order."""
+    law = LAWS[request.law]
+    if request.n_resamples is not None:
+        check_n_resamples(request.n_resamples)
+    x = request.x or DEFAULT_X[len(law.inputs)]
+    rows, excluded = load_rows(source, regions=request.regions or None, where=request.where)
+    if request.by is None:
+        return [_run(law.name, rows, x, request, excluded)]
+    if request.by not in rows.columns:
+        raise unknown_name("column", request.by, map(str, rows.columns))
+    groups = list(rows.groupby(request.by, sort=True, dropna=True))
+    if not groups:
+        raise UsageError(f"Column '{request.by}' is empty: there is nothing to fit by. Choose another column.")
+    return [_run(str(value), group, x, request, excluded) for value, group in groups]
+
+
+def _run(
+    name: str, rows: pd.DataFrame, x: tuple[str, ...], request: FitRequest, excluded: dict[str, list[str]]
+) -> FitResult:
+    fit = fit_law(
+        rows, law=request.law, x=x, y=request.y, delta=request.delta, offsets=request.offsets,
+        offset_by=request.offset_by, excluded=excluded,
+    )  # fmt: skip
+    frame = fit.problem.frame
+    entry: dict[str, Any] = {"name": name, "form": request.law, **fit.to_dict()}
+    if set(frame.columns) >= COST_COLUMNS and frame[sorted(COST_COLUMNS)].notna().all(axis=None):
+        entry["cost"] = dict(fit_cost(frame).__dict__)
+    drawn = {}
+    for unit in (request.units or (default_unit(frame),)) if request.n_resamples else ():
+        drawn[unit] = bootstrap(fit, request.n_resamples or 0, unit=unit, seed=request.seed)
+    entry["intervals"] = {unit: made.to_dict() for unit, made in drawn.items()}
+    tables, sentences = _asked(fit, rows, request)
+    return FitResult(fit, entry, {unit: made.table() for unit, made in drawn.items()}, tables, tuple(sentences))
+
+
+def _asked(fit: Fit, rows: pd.DataFrame, request: FitRequest) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Make the tables that were asked for, and sentences about them."""
+    tables: dict[str, pd.DataFrame] = {}
+    sentences: list[str] = []
+    if request.profile:
+        unit = default_unit(fit.problem.frame)
+        effect = design_effect(fit.problem.frame, fit.residuals(), unit)
+        made = profile(fit, "E", design_effect=effect.effect)
+        tables["profile of E"] = made.table().iloc[::4]
+        sentences.append(
+            f"E is between {made.interval[0]:.4g} and {made.interval[1]:.4g} by its profile likelihood, with {fit.n} rows "
+            f"worth {effect.n_effective:.0f} independent ones (design effect {effect.effect:.1f} by {unit})."
+        )
+    return tables, sentences
