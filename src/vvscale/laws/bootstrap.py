@@ -79,7 +79,9 @@ class Bootstrap:
 
     def share_at_zero(self) -> float:
         """Share of resamples whose best plateau is E = 0."""
-        return float((self.params["E"] <= 1e-12).mean()) if "E" in self.params else 0.0
+        if "E" not in self.params or self.fit.law.signed_plateau:
+            return 0.0
+        return float((self.params["E"] <= 1e-12).mean())
 
     def curve(self, *x: Sequence[float] | Array, level: float = LEVEL) -> tuple[Array, Array]:
         """Percentile band of the fitted curve at new inputs, in raw units; two arrays (m,)."""

@@ -139,6 +139,11 @@ class Logistic:
         lower, upper = LOGISTIC_BOUNDS
         return ((theta <= lower) & (gradient > 0)) | ((theta >= upper) & (gradient < 0))
 
+    def is_outside(self, theta: Array) -> NDArray[np.bool_]:
+        """Whether the middle of the step left the data on either side, shape (b,): only a tail of it is seen."""
+        lower, upper = LOGISTIC_BOUNDS
+        return (theta[:, 3] <= lower[3]) | (theta[:, 3] >= upper[3])
+
     def starts(self, points: Points, level: float) -> Array:
         """Return starts (k, p): steps at three places, two widths, two heights."""
         u = points.u[0]

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import ShapeError, UsageError, unknown_name
-from vvscale.laws.contenders import Refits, refit_fit
+from vvscale.laws.folds import grouped_folds
+from vvscale.laws.refits import Refits, offset_column, refit_fit
 from vvscale.laws.resample import clusters, default_unit
-from vvscale.laws.select import grouped_folds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,13 +157,14 @@ def calibrate(fit: Fit, *, unit: str | None = None, seed: int = 0) -> Conformal:
 
     Notes
     -----
-    Each group weighs the same, whatever its number of rows: with groups drawn alike, a new model of a new group
-    is covered with probability of at least 1 - 2 (1 - level), and of about the level in practice. Source: Barber,
-    Candes, Ramdas & Tibshirani 2021 (CV+, eq. 11); Lee, Barber & Willett 2023, hierarchical conformal prediction
-    (the weights).
+    Of K groups with n rows, each row weighs K / (K + 1) / n and the new group 1 / (K + 1). With groups of one size
+    drawn alike, a new model of a new group is then covered with probability of at least 1 - 2 (1 - level), and of
+    about the level in practice. With groups of different sizes the promise is for models, not for groups: large
+    groups count for more. Source: Barber, Candes, Ramdas & Tibshirani 2021 (CV+, eq. 11); Lee, Barber & Willett
+    2023 (hierarchical conformal prediction).
     """
     unit = unit or default_unit(fit.problem.frame)
-    return _calibrated(fit, [np.arange(fit.n)], [unit], seed)[0]
+    return calibrate_parts(fit, [np.arange(fit.n)], [unit], seed=seed)[0]
 
 
 def prediction_interval(
@@ -234,7 +235,7 @@ def weighted_quantile(values: Array, mass: Array, level: float) -> Array:
     return np.where(reached.any(axis=0), quantile, np.inf)
 
 
-def _calibrated(fit: Fit, parts: list[NDArray[np.intp]], units: list[str], seed: int) -> list[Conformal]:
+def calibrate_parts(fit: Fit, parts: list[NDArray[np.intp]], units: list[str], *, seed: int) -> list[Conformal]:
     """Calibrate on each part of the rows with its unit; all refits are one call of the solver."""
     plans, weights = [], []
     for rows, unit in zip(parts, units, strict=True):
@@ -242,7 +243,7 @@ def _calibrated(fit: Fit, parts: list[NDArray[np.intp]], units: list[str], seed:
         n_groups = len(code)
         n_folds = n_groups if n_groups <= ALL_FOLDS and len(parts) == 1 else min(n_groups, FOLDS)
         fold = grouped_folds(group, n_folds, seed=seed)
-        mass = 1.0 / (np.bincount(group)[group] * (n_groups + 1.0))
+        mass = np.full(len(rows), n_groups / (n_groups + 1.0) / len(rows))
         block = np.zeros((int(fold.max()) + 1, fit.n))
         block[:, rows] = fold != np.arange(len(block))[:, None]
         plans.append((rows, unit, n_groups, fold, mass))
@@ -266,16 +267,17 @@ def _calibrated(fit: Fit, parts: list[NDArray[np.intp]], units: list[str], seed:
 
 def _new_models(
     fit: Fit, x: pd.DataFrame | Sequence[Array] | Array, group: str | None
-) -> tuple[list[Array], NDArray[np.intp]]:  # fmt: skip
-    """Inputs in raw units and offset group (-1 if unknown) of new models."""
+) -> tuple[list[Array], NDArray[np.intp]]:
+    """Return inputs in raw units and offset group (-1 if unknown) of new models."""
     columns, names = fit.problem.columns, list(fit.problem.groups)
     labels = None if group is None else [group]
     if isinstance(x, pd.DataFrame):
         for column in columns:
             if column not in x.columns:
                 raise unknown_name("column", column, map(str, x.columns))
-        if group is None and fit.problem.offset_by is not None and fit.problem.offset_by in x.columns:
-            labels = list(x[fit.problem.offset_by].astype(str))
+        by = offset_column(fit)
+        if group is None and by in x.columns:
+            labels = list(x[by].astype(str))
         values = [x[column].to_numpy(float) for column in columns]
     else:
         given = [x] if len(columns) == 1 and np.ndim(x[0] if len(x) else 0.0) == 0 else list(x)

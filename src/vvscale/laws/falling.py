@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-# A slope this small is flat; ``Plateau`` cannot take an exact 0. The smallest share of the level that it leaves a
-# term, 1e-9, makes this the smallest kappa; a little more, so that rounding does not hide that it is reached.
+# A slope this small is flat; ``Plateau`` cannot take an exact 0.
 FLAT_SLOPE = 1e-12
-FLAT_KAPPA = 1.01e-21
 
 
 @dataclass(frozen=True)
@@ -40,12 +38,14 @@ class FallingPlateau(Plateau):
             np.maximum(theta[:, at + 1], FLAT_SLOPE, out=theta[:, at + 1])
         return super().project(theta)
 
-    def box(self) -> tuple[Array, Array]:
-        """As ``Plateau``, and kappa and slope of each term at least 0."""
-        lower, upper = super().box()
+    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
+        """As ``Plateau``; a flat term that should rise is held flat."""
+        held = super().held(theta, gradient)
         for _, at in self.slots():
-            lower[at], lower[at + 1] = FLAT_KAPPA, FLAT_SLOPE
-        return lower, upper
+            flat = theta[:, at + 1] <= FLAT_SLOPE
+            held[:, at] |= flat & (gradient[:, at] > 0)
+            held[:, at + 1] |= flat & (gradient[:, at + 1] > 0)
+        return held
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class FallingVanishing(Vanishing):
             np.maximum(theta[:, at], 0.0, out=theta[:, at])
         return super().project(theta)
 
-    def box(self) -> tuple[Array, Array]:
-        """As ``Vanishing``, and slopes at least 0."""
-        lower, upper = super().box()
+    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
+        """As ``Vanishing``; a flat term that should rise is held flat."""
+        held = super().held(theta, gradient)
         for _, at in self.slots():
-            lower[at] = 0.0
-        return lower, upper
+            held[:, at] |= (theta[:, at] <= 0.0) & (gradient[:, at] > 0)
+        return held
 
 
 def optimise_falling(

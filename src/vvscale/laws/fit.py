@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.errors import UsageError, unknown_name
+from vvscale.laws.competitors import Logistic
 from vvscale.laws.law import LAWS, Law
 from vvscale.laws.problem import Problem, make_problem
 from vvscale.laws.solver import Optima, solve
@@ -72,7 +74,8 @@ class Fit:
     status
         See ``Status``.
     edges
-        The boundaries that the optimum lies on: ``"E = 0"``, ``"alpha = inf"``, ``"lambda = -inf"``.
+        The boundaries that the optimum lies on: ``"E = 0"``, ``"alpha = 0"``, ``"alpha = inf"``,
+        ``"lambda = -inf"`` and the like.
     gradient
         Largest free gradient component over delta times n; 0 at a smooth minimum.
     agreement
@@ -143,8 +146,24 @@ class Fit:
             One array per input of the law, values > 0.
         group
             Offset group; the reference by default.
+
+        Raises
+        ------
+        UsageError, UnknownNameError
+            Another number of inputs, one that is not greater than 0, no such group.
         """
         arrays = [np.atleast_1d(np.asarray(value, float)) for value in x]
+        if len(arrays) != len(self.law.inputs):
+            raise UsageError(
+                f"The law '{self.law.name}' predicts from {len(self.law.inputs)} input(s) "
+                f"({', '.join(self.problem.columns)}), got {len(arrays)}. Give one array per input."
+            )
+        for column, values in zip(self.problem.columns, arrays, strict=True):
+            if not (values > 0).all():
+                bad = values[~(values > 0)][0]
+                raise UsageError(f"Cannot predict at {column} = {bad:g}: inputs of a scaling law are greater than 0.")
+        if group is not None and group not in self.problem.groups:
+            raise unknown_name("offset group", group, self.problem.groups)
         index = 0 if group is None else self.problem.groups.index(group)
         points = self.problem.points(arrays, np.full(arrays[0].shape, index, dtype=np.intp))
         assert self.optima is not None
@@ -185,7 +204,7 @@ class Fit:
             "advice": self.advice,
             "gradient": self.gradient,
             "agreement": self.agreement,
-            "r2": self.r2,
+            "r2": self.r2 if np.isfinite(self.r2) else None,
             "excluded": self.problem.excluded,
         }
 
@@ -265,8 +284,21 @@ def fit_law(
     law = LAWS[law] if isinstance(law, str) else law
     offsets = tuple(offsets)
     law.check_offsets(offsets)
+    if offsets and offset_by is None:
+        raise UsageError(
+            f"Group offsets on {' and '.join(offsets)} need a column that says which rows form a group. Give it as "
+            "--offset-by, 'parent_family' for example."
+        )
     problem = make_problem(
-        table, law, x=x, y=y, delta=delta, offset_by=offset_by if offsets else None, units=units, excluded=excluded
+        table,
+        law,
+        x=x,
+        y=y,
+        delta=delta,
+        offset_by=offset_by if offsets else None,
+        n_offsets=len(set(offsets)),
+        units=units,
+        excluded=excluded,
     )
     optima = optimise(law, problem, np.ones((1, len(problem.y))), offsets=offsets, negative=negative)
     return describe(law, problem, optima, delta=delta, offsets=offsets, negative=negative)
@@ -286,7 +318,9 @@ def optimise(
 def natural(law: Law, problem: Problem, optima: Optima, offsets: tuple[str, ...]) -> dict[str, Array]:
     """Parameters of all optima in the problem's units, each (B,); group ratios carry the group's name."""
     interior, boundary = law.forms(len(problem.groups), offsets)
-    values = interior.natural(optima.theta, problem.centre)  # type: ignore[attr-defined]
+    # Parameters of the E = 0 form mean nothing to the interior one.
+    theta = np.where(optima.at_zero[:, None], np.nan, optima.theta)
+    values = interior.natural(theta, problem.centre)  # type: ignore[attr-defined]
     if boundary is not None and optima.at_zero.any():
         at_zero = boundary.natural(optima.theta[:, : boundary.size], problem.centre)
         values = {name: np.where(optima.at_zero, at_zero[name], value) for name, value in values.items()}
@@ -370,8 +404,12 @@ def describe(
 
 def _edges(law: Law, optima: Optima, params: dict[str, float]) -> tuple[str, ...]:
     edges = []
-    if law.terms and not law.signed_plateau and (optima.at_zero[0] or params["E"] <= 1e-12):
+    if "E" in params and not law.signed_plateau and (optima.at_zero[0] or params["E"] <= 1e-12):
         edges.append("E = 0")
+    # Exact zeros: the bounds of the product law's mix of exponents, and of Kaplan's mix of N and D.
+    edges += [f"{name} = 0" for name in ("alpha", "beta", "N_c", "D_c") if params.get(name) == 0.0]
+    if isinstance(law.own_form, Logistic) and law.own_form.is_outside(optima.theta)[0]:
+        edges.append("midpoint outside the data")
     if "lambda" in params:
         if not np.isfinite(params["alpha"]):
             edges.append("alpha = inf")

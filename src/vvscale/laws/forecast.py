@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import ShapeError, UsageError
-from vvscale.laws.contenders import contest, refit
+from vvscale.laws.contenders import contest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,8 +139,8 @@ def hold_out(
     trained = _training_rows(splits, along)
     weights = np.stack(list(trained.values())).astype(float)
     forecasts = {}
-    for name, (one, problem) in field_.entries.items():
-        run = refit(one, problem, weights, delta=field_.delta)
+    for name in field_.entries:
+        run = field_.refit(name, weights)
         # A line that has crossed 0 forecasts 0: the log of less does not exist.
         predicted = np.nan_to_num(np.exp(run.log_curves()), nan=0.0)
         forecasts[name] = np.where(run.usable()[:, None], predicted, np.nan)
@@ -185,7 +185,7 @@ def _naive_levels(train: NDArray[np.bool_], along: Array, outcome: Array) -> dic
 
 def _training_rows(
     splits: Sequence[str] | Mapping[str, NDArray[np.bool_]], along: Array
-) -> dict[str, NDArray[np.bool_]]:  # fmt: skip
+) -> dict[str, NDArray[np.bool_]]:
     """Whether each row is trained on, split -> (n,)."""
     if isinstance(splits, Mapping):
         made = {name: np.asarray(rows, dtype=bool) for name, rows in splits.items()}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 # A row of this many numbers or so per array keeps all arrays of one step in the second-level cache.
-NUMBERS_PER_STEP = 24_000
+NUMBERS_PER_STEP = 32_000
 MAX_STEPS = 150
 MAX_REJECTED = 30
 FLAT = 1e-14

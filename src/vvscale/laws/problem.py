@@ -97,6 +97,7 @@ def make_problem(
     y: str,
     delta: float | None,
     offset_by: str | None = None,
+    n_offsets: int = 1,
     units: Mapping[str, float] | None = None,
     excluded: Mapping[str, list[str]] | None = None,
 ) -> Problem:
@@ -112,6 +113,8 @@ def make_problem(
         Huber threshold in units of the residual; None is least squares.
     offset_by
         Column whose values are the offset groups.
+    n_offsets
+        How many amplitudes each group has for itself.
     units
         Unit of an input column; the study's by default, else 1.
     excluded
@@ -120,7 +123,7 @@ def make_problem(
     Raises
     ------
     UsageError
-        Wrong number of inputs, or a delta that is not positive.
+        Wrong number of inputs, or a delta or unit that is not positive and finite.
     UnknownNameError
         A column that the table does not have.
     DataError
@@ -134,15 +137,19 @@ def make_problem(
             f"The law '{law.name}' takes {len(law.inputs)} input column(s) ({', '.join(law.inputs)}), got "
             f"{len(columns)}: {', '.join(columns)}. Give --x once per input."
         )
-    if delta is not None and not delta > 0:
-        raise UsageError(f"The Huber threshold must be positive, got {delta}. Use --delta 0.001, or --loss squares.")
+    if delta is not None and not 0 < delta < np.inf:
+        raise UsageError(
+            f"The Huber threshold must be positive and finite, got {delta}. Use --delta 0.001, or --loss squares."
+        )
+    _check_units(units or {}, table)
     for column in (*columns, y, *([offset_by] if offset_by else [])):
         if column not in table.columns:
             raise unknown_name("column", column, map(str, table.columns))
+    # Messages name a row by its place in the user's table, whatever is sorted or left out below.
+    table = table.set_axis(range(1, len(table) + 1), axis=0)
     if "model_id" in table.columns:
         table = table.sort_values("model_id", kind="stable")
     frame, missing = drop_missing(table, [*columns, y, *([offset_by] if offset_by else [])])
-    frame = frame.reset_index(drop=True)
     values = tuple(_numbers(frame, column) for column in columns)
     outcome = _numbers(frame, y)
     for column, value in zip(columns, values, strict=True):
@@ -156,11 +163,17 @@ def make_problem(
     if law.log_residuals:
         reason = "a loss on log residuals needs misalignments greater than 0 (scores below 1); fit it with --law ccn"
         _require(frame, y, outcome, outcome > 0, reason)
+    if frame.empty:
+        raise ShapeError(
+            f"No row is left to fit the law '{law.name}' to: {'; '.join(missing) or 'the table is empty'}. Widen the "
+            "selection, or choose other columns."
+        )
+    frame = frame.reset_index(drop=True)
     groups, group = _groups(frame, offset_by)
     unit = {**UNITS, **(units or {})}
     scale = tuple(float(unit.get(column, 1.0)) for column in columns)
     scaled = tuple(value / by for value, by in zip(values, scale, strict=True))
-    n_parameters = law.n_parameters + len(groups) - 1
+    n_parameters = law.n_parameters + n_offsets * (len(groups) - 1)
     _refuse_too_few(law, columns, scaled, group, n_parameters)
     centre, sample, order = _lay_out(scaled, outcome, group, len(groups), law.log_residuals, delta)
     left_out = {**(excluded or {})}
@@ -169,11 +182,19 @@ def make_problem(
     return Problem(frame, scaled, outcome, columns, scale, y, groups, group, centre, sample, order, left_out)
 
 
+def _check_units(units: Mapping[str, float], table: pd.DataFrame) -> None:
+    for column, unit in units.items():
+        if column not in table.columns:
+            raise unknown_name("column", column, map(str, table.columns))
+        if not 0 < unit < np.inf:
+            raise UsageError(f"The unit of '{column}' must be positive and finite, got {unit}.")
+
+
 def _numbers(frame: pd.DataFrame, column: str) -> Array:
     try:
         values = frame[column].to_numpy(dtype=float)
     except (TypeError, ValueError):
-        bad = next(i for i, cell in enumerate(frame[column]) if pd.to_numeric(cell, errors="coerce") != cell)
+        bad = next((i for i, cell in enumerate(frame[column]) if not _is_number(cell)), 0)
         raise DataError(
             f"Column '{column}' is not numeric: {_row_name(frame, bad)} has {frame[column].iloc[bad]!r}. "
             "Expected numbers; remove the text or choose another column."
@@ -182,8 +203,16 @@ def _numbers(frame: pd.DataFrame, column: str) -> Array:
     return values
 
 
+def _is_number(cell: object) -> bool:
+    try:
+        float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _row_name(frame: pd.DataFrame, row: int) -> str:
-    return f"model '{frame['model_id'].iloc[row]}'" if "model_id" in frame.columns else f"row {row + 1}"
+    return f"model '{frame['model_id'].iloc[row]}'" if "model_id" in frame.columns else f"row {frame.index[row]}"
 
 
 def _require(frame: pd.DataFrame, column: str, values: Array, valid: NDArray[np.bool_], reason: str) -> None:
@@ -219,12 +248,18 @@ def _refuse_too_few(
         )
     if law.name == "constant":
         return
+    n_distinct = np.unique(np.stack([*x, group.astype(float)]), axis=1).shape[1]
     for column, value in zip(columns, x, strict=True):
         if np.ptp(value) == 0:
             raise ShapeError(
                 f"Column '{column}' has one distinct value, {value[0]:g} (in its unit), in all {n_rows} rows: a "
                 "scaling law needs at least two. Widen the selection."
             )
+    if n_distinct < n_parameters:
+        raise ShapeError(
+            f"The law '{law.name}' has {n_parameters} parameters, but the {n_rows} rows lie at only {n_distinct} "
+            "distinct points. Widen the selection, or choose a law with fewer parameters (`vvscale ls laws`)."
+        )
 
 
 def _lay_out(

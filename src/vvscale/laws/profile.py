@@ -107,8 +107,8 @@ def profile(
     parameter
         ``"E"`` or ``"alpha"``.
     values
-        Where to hold it; by default 41 values, E from 0 to the smallest outcome, alpha from a tenth to ten times
-        the fitted one.
+        Where to hold it; by default 41 values, E from 0 to the smallest outcome or beyond the fitted E, alpha from
+        a tenth to ten times the fitted one.
     design_effect
         See ``vvscale.laws.resample.design_effect``.
 
@@ -117,17 +117,21 @@ def profile(
     UsageError
         The law has no such parameter, or a design effect below 1.
     """
-    if not fit.law.terms or parameter not in {"E", "alpha"} or fit.law.signed_plateau:
+    # Only where the first slope at the centre is the exponent itself.
+    known = ("E", "alpha") if all(term.coordinate == "log" for term in fit.law.terms) else ("E",)
+    if not fit.law.terms or parameter not in known or fit.law.signed_plateau:
         raise UsageError(
-            f"Cannot profile '{parameter}' of the law '{fit.law.name}': profiles exist for E and alpha of power, "
-            "shifted, joint and product. Choose one of these."
+            f"Cannot profile '{parameter}' of the law '{fit.law.name}': profiles exist for E of power, shifted, joint "
+            "and product, and for alpha of power and joint. Choose one of these."
         )
     if design_effect < 1:
         raise UsageError(f"A design effect is at least 1, got {design_effect}.")
     assert fit.optima is not None
     if values is None:
         if parameter == "E":
-            grid = np.linspace(0.0, float(fit.problem.y.min()) * 0.999, 41)
+            # The least of noisy outcomes may lie below the plateau.
+            top = max(float(fit.problem.y.min()) * 0.999, 1.2 * fit.params["E"])
+            grid = np.linspace(0.0, top, 41)
         else:
             exponent = _exponent(fit)
             grid = exponent * np.geomspace(0.1, 10.0, 41)
@@ -214,7 +218,9 @@ def deviance_of_plateau(fit: Fit, values: Sequence[float] | Array) -> Array:
 
 def _deviance(fit: Fit, losses: Array) -> Array:
     if fit.delta is None:
-        return fit.n * np.log(losses / fit.loss)
+        # An exact fit has no residuals to compare with.
+        least = np.finfo(float).tiny
+        return fit.n * np.log(np.maximum(losses, least) / max(fit.loss, least))
     return 4.0 * density_at_zero(fit.residuals()) * (losses - fit.loss) / fit.delta
 
 

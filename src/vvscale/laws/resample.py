@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from vvscale.errors import ShapeError, UsageError, unknown_name
+from vvscale.errors import DataError, ShapeError, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,9 +78,22 @@ def clusters(frame: pd.DataFrame, unit: str) -> tuple[NDArray[np.intp], tuple[st
                 "`--unit row`, or name a column that says which rows belong together."
             )
         raise unknown_name("resampling unit", unit, [*UNITS, *map(str, frame.columns)])
+    _require_values(frame, columns, unit)
     keys = frame[columns].astype(str).agg(" / ".join, axis=1) if len(columns) > 1 else frame[columns[0]].astype(str)
     codes, names = pd.factorize(keys, sort=True)
     return codes.astype(np.intp), tuple(map(str, names))
+
+
+def _require_values(frame: pd.DataFrame, columns: list[str], unit: str) -> None:
+    for column in columns:
+        lacks = np.nonzero(frame[column].isna().to_numpy())[0]
+        if lacks.size:
+            named = "model_id" in frame.columns
+            row = f"model '{frame['model_id'].iloc[lacks[0]]}'" if named else f"row {lacks[0] + 1}"
+            raise DataError(
+                f"Cannot group rows by '{unit}': column '{column}' is missing for {row} ({lacks.size} rows in all), so "
+                "that it belongs to no cluster. Fill it in, leave these rows out with --where, or use `--unit row`."
+            )
 
 
 def default_unit(frame: pd.DataFrame) -> str:
@@ -107,6 +120,8 @@ def resamples(frame: pd.DataFrame, unit: str, n_resamples: int, *, seed: int = 4
         ``n_resamples`` < 1.
     UnknownNameError
         No such column.
+    DataError
+        A row without a value in the column.
     ShapeError
         A single cluster.
     """

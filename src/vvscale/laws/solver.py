@@ -34,18 +34,20 @@ SMALL = 64
 # Resamples whose grid solutions make the dictionary.
 PILOTS = 4
 # Basins told apart when optima are exchanged, and how many of them each resample tries.
-BASINS = 16
+BASINS = 48
 TRIED_BASINS = 2
 MAX_EXCHANGES = 4
 # Relative difference of loss that counts as better.
 BETTER = 1e-10
 # Scaled gradient above which a search has not converged.
 STUCK = 1e-5
-RECENTRINGS = 2
+RECENTRINGS = 5
 # Two starts agree if their losses differ by less than this, relatively.
 AGREE = 1e-6
 # The convex line E = 0 is reached by letting the Huber threshold fall to its value.
 CONTINUATION = (5.0,)
+# Grid starts of an E = 0 form that is not convex.
+LINE_STARTS = 2
 
 
 @dataclass
@@ -122,7 +124,8 @@ def solve(
     weights
         Weight of each row in each resample, shape (B, n); the first resample should be the original data.
     n_starts
-        Grid starts per resample; by default 2, and 4 if a term has a parameter besides its slope.
+        Grid starts per resample; by default 2, and 4 if a term has a parameter besides its slope; four times as
+        many for a few resamples, which have hardly any optima to exchange.
     negative
         Whether exponents may be negative.
     starts
@@ -130,7 +133,7 @@ def solve(
     """
     if n_starts is None:
         simple = isinstance(interior, Plateau) and all(term.size == 1 for term in interior.terms)
-        n_starts = 2 if simple else 4
+        n_starts = (2 if simple else 4) * (4 if len(weights) < BASINS else 1)
     search = _Search(interior, boundary, sample, weights, negative, starts)
     effort = full = Effort(tuple(range(n_starts)), boundary is not None, exchange=True)
     if len(weights) > 2 * SCOUTS:
@@ -170,6 +173,7 @@ class _Search:
         """Search for ``rows``; return the effort that was worth it."""
         best, weights = self.best, self.weights
         ends: list[Array] = []
+        smooth: list[NDArray[np.bool_]] = []
 
         def descend(starts: Array) -> None:
             """Search from starts (s, len(rows), p); few resamples are searched from all of them at once."""
@@ -182,6 +186,7 @@ class _Search:
                 for part in minima.split(len(batch)):
                     best.offer(part, rows)
                     ends.append(part.loss)
+                    smooth.append(~self.interior.on_edge(part.theta))
 
         if isinstance(self.interior, Plateau):
             n_starts = max(effort.grid) + 1
@@ -191,7 +196,7 @@ class _Search:
             descend(np.tile(self.starts[:, None], (1, len(rows), 1)))
         near_zero = False
         if self.boundary is not None and self.line is not None and effort.boundary:
-            self._solve_line(self.boundary, self.line, rows, len(effort.grid))
+            self._solve_line(self.boundary, self.line, rows)
             line = self.line.loss[rows]
             near_zero = bool((line < NEAR_ZERO * best.loss[rows]).any())
             best.bar[rows] = np.minimum(best.bar[rows], line)
@@ -203,11 +208,13 @@ class _Search:
         reached = np.array(ends) <= best.bar[rows] * (1.0 + AGREE)
         first = np.where(reached.any(axis=0), reached.argmax(axis=0), 0)
         needed = tuple(rank for place, rank in enumerate(effort.grid) if place == 0 or (first == place).any())
-        return Effort(needed, near_zero, exchanged or len(needed) > 1)
+        # A search that ended elsewhere than at the edge found a second minimum.
+        several = bool((np.array(smooth) & ~reached).any())
+        return Effort(needed, near_zero, exchanged or several)
 
-    def _solve_line(self, form: Vanishing, line: _Best, rows: NDArray[np.intp], n_starts: int) -> None:
+    def _solve_line(self, form: Vanishing, line: _Best, rows: NDArray[np.intp]) -> None:
         """Solve the E = 0 form, from its grid with a falling Huber threshold."""
-        n_starts = 1 if form.is_convex else n_starts
+        n_starts = 1 if form.is_convex else LINE_STARTS
         for theta in _grid_starts(form, self.sample, self.weights, rows, n_starts, negative=self.negative):
             for factor in CONTINUATION:
                 eased = replace(self.sample, delta=factor * self.sample.delta)
