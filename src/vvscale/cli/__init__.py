@@ -43,6 +43,7 @@ def build_app() -> App:
     app = App(
         name="vvscale",
         version=__version__,
+        suppress_keyboard_interrupt=False,
         help="Does scaling make vision models more like the primate brain?",
         help_epilogue="Start with: vvscale reproduce",
     )

@@ -21,6 +21,7 @@ def fit(
     y: str = "misalignment",
     region: Annotated[tuple[str, ...], Repeated] = (),
     where: Annotated[tuple[str, ...], Repeated] = (),
+    drop_missing: bool = False,
     by: str | None = None,
     offsets: Annotated[tuple[str, ...], Repeated] = (),
     offset_by: str = "parent_family",
@@ -54,6 +55,8 @@ def fit(
         Regions to average, of a score table: V1, V2, V4, IT, behavior, 'neural' or 'all' (default).
     where
         Condition on rows, such as family=ResNet,ViT or 'n_params>=1e6' or is_pretrained=false. Repeatable.
+    drop_missing
+        Leave out rows that lack x or y, counted and named, instead of refusing the table.
     by
         Fit each value of this column by itself.
     offsets
@@ -90,7 +93,7 @@ def fit(
     request = FitRequest(
         law=law, x=x, y=y, regions=region, where=where, by=by, offsets=offsets, offset_by=offset_by,
         delta=delta if loss == "huber" else None, n_resamples=bootstrap, units=unit, seed=seed,
-        compare=compare, hold_out=hold_out, conclusions=conclusions, profile=profile,
+        drop_missing=drop_missing, compare=compare, hold_out=hold_out, conclusions=conclusions, profile=profile,
     )  # fmt: skip
     if out is not None:
         from vvscale._files import make_folder

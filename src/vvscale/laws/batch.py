@@ -30,7 +30,7 @@ class FitRequest:
 
     Attributes
     ----------
-    law, x, y, regions, where, by, offsets, offset_by, delta, n_resamples, units, seed
+    law, x, y, regions, where, by, offsets, offset_by, delta, n_resamples, units, seed, drop_missing
         As the options of that verb; ``x`` and ``units`` empty mean their defaults, ``delta`` None least squares.
     compare, hold_out, conclusions, profile
         Tables to add.
@@ -48,6 +48,7 @@ class FitRequest:
     n_resamples: int | None = None
     units: tuple[str, ...] = ()
     seed: int = 42
+    drop_missing: bool = False
     compare: bool = False
     hold_out: bool = False
     conclusions: bool = False
@@ -107,7 +108,7 @@ def _run(
 ) -> FitResult:
     fit = fit_law(
         rows, law=request.law, x=x, y=request.y, delta=request.delta, offsets=request.offsets,
-        offset_by=request.offset_by, excluded=excluded,
+        offset_by=request.offset_by, excluded=excluded, drop_incomplete=request.drop_missing,
     )  # fmt: skip
     frame = fit.problem.frame
     entry: dict[str, Any] = {"name": name, "form": request.law, **fit.to_dict()}

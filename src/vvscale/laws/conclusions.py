@@ -38,6 +38,8 @@ LEVEL = 0.95
 KNOWN, FEW = 0.1, 0.05
 # E below this is 0: a thousandth of a score point.
 ZERO = 1e-6
+# An exponent below this is 0 over any range of inputs.
+FLAT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,8 @@ def _describe_units(name: str, run: Refits, drawn: list[Resamples], far: list[Ar
     # The reference group speaks for all where groups have their own amplitudes.
     ahead = 1.0 - np.exp(whole.log_curves(far))[0]
     scores = 1.0 - np.exp(run.log_curves(far))
-    plateau = natural(fit.law, fit.problem, run.optima, fit.offsets)["E"]
+    plateau = limits(natural(fit.law, fit.problem, run.optima, fit.offsets))
+    own = limits({name: np.array([value]) for name, value in fit.params.items()})[0]
     usable = run.usable()
     rows, at = [], 0
     for one in drawn:
@@ -190,7 +193,7 @@ def _describe_units(name: str, run: Refits, drawn: list[Resamples], far: list[Ar
         low, high = _interval(limit, one.leaves_one_out)
         row = {
             "law": name, "loss": _loss_name(fit.delta), "unit": one.unit, "n_units": one.n_units,
-            "s_inf": 1.0 - fit.params["E"], "s_inf_low": low, "s_inf_high": high, "share_at_zero": at_zero,
+            "s_inf": 1.0 - own, "s_inf_low": low, "s_inf_high": high, "share_at_zero": at_zero,
         }  # fmt: skip
         for j, factor in enumerate(FACTORS):
             row[f"score_x{factor:g}"] = float(ahead[j])
@@ -200,6 +203,15 @@ def _describe_units(name: str, run: Refits, drawn: list[Resamples], far: list[Ar
         row["verdict"] = verdict(row["s_inf"], low, high, at_zero)
         rows.append(row)
     return rows
+
+
+def limits(params: dict[str, Array]) -> Array:
+    """Misalignment at infinite inputs, (B,): E, and the terms that an exponent of 0 keeps from vanishing."""
+    limit = params["E"].copy()
+    if "B" not in params:
+        still = params.get("alpha", np.array(1.0)) + params.get("beta", 0.0) <= FLAT
+        return limit + np.where(still, params.get("A", 0.0), 0.0)
+    return limit + sum(np.where(params[e] <= FLAT, params[a], 0.0) for a, e in (("A", "alpha"), ("B", "beta")))
 
 
 def _interval(values: Array, is_range: bool) -> tuple[float, float]:

@@ -106,7 +106,7 @@ class Experiment:
         """Fit the law to the original rows of a long score table."""
         frame, excluded = self.rows(scores)
         # Exponents are free in sign, as in the published fits.
-        return fit_law(frame, law=self.law, x=self.x, excluded=excluded, negative=True)
+        return fit_law(frame, law=self.law, x=self.x, excluded=excluded, negative=True, drop_incomplete=True)
 
 
 EXPERIMENTS: Registry[Experiment] = Registry("experiment", hint="`vvscale ls experiments` lists all 43.")

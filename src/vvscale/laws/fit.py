@@ -33,6 +33,8 @@ CONVERGED = 1e-5
 # The exponent is unidentified if both half and twice its value fit this well (deviance, 95 % of one degree
 # of freedom), rows taken as independent.
 UNIDENTIFIED = 3.84
+# An exponent below this is 0: no range of X that exists would show it.
+NO_SLOPE = 1e-9
 
 
 class Status(StrEnum):
@@ -231,6 +233,7 @@ def fit_law(
     units: Mapping[str, float] | None = None,
     negative: bool = False,
     excluded: Mapping[str, list[str]] | None = None,
+    drop_incomplete: bool = False,
 ) -> Fit:
     """Fit a scaling law to a table.
 
@@ -258,6 +261,8 @@ def fit_law(
         Whether exponents may be negative, as in the study's own fits: the outcome then rises with X.
     excluded
         Rows left out before, reason -> names; carried into the result.
+    drop_incomplete
+        Leave out rows that lack a value, and name them in the result, instead of refusing the table.
 
     Returns
     -------
@@ -299,6 +304,7 @@ def fit_law(
         n_offsets=len(set(offsets)),
         units=units,
         excluded=excluded,
+        drop_incomplete=drop_incomplete,
     )
     optima = optimise(law, problem, np.ones((1, len(problem.y))), offsets=offsets, negative=negative)
     return describe(law, problem, optima, delta=delta, offsets=offsets, negative=negative)
@@ -406,8 +412,9 @@ def _edges(law: Law, optima: Optima, params: dict[str, float]) -> tuple[str, ...
     edges = []
     if "E" in params and not law.signed_plateau and (optima.at_zero[0] or params["E"] <= 1e-12):
         edges.append("E = 0")
-    # Exact zeros: the bounds of the product law's mix of exponents, and of Kaplan's mix of N and D.
-    edges += [f"{name} = 0" for name in ("alpha", "beta", "N_c", "D_c") if params.get(name) == 0.0]
+    # A term that has become a constant; Kaplan's law in one input alone.
+    edges += [f"{name} = 0" for name in ("alpha", "beta") if abs(params.get(name, 1.0)) < NO_SLOPE]
+    edges += [f"{name} = 0" for name in ("N_c", "D_c") if params.get(name) == 0.0]
     if isinstance(law.own_form, Logistic) and law.own_form.is_outside(optima.theta)[0]:
         edges.append("midpoint outside the data")
     if "lambda" in params:

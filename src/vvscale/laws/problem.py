@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from vvscale.errors import DataError, ShapeError, UsageError, unknown_name
+from vvscale.errors import DataError, MissingDataError, ShapeError, UsageError, unknown_name
 from vvscale.laws.forms import Points
 from vvscale.laws.newton import Sample
 from vvscale.scores import drop_missing
@@ -100,6 +100,7 @@ def make_problem(
     n_offsets: int = 1,
     units: Mapping[str, float] | None = None,
     excluded: Mapping[str, list[str]] | None = None,
+    drop_incomplete: bool = False,
 ) -> Problem:
     """Check a table and lay it out.
 
@@ -119,6 +120,8 @@ def make_problem(
         Unit of an input column; the study's by default, else 1.
     excluded
         Rows left out before, carried along.
+    drop_incomplete
+        Leave out rows that lack a value, and name them, instead of refusing the table.
 
     Raises
     ------
@@ -150,6 +153,13 @@ def make_problem(
     if "model_id" in table.columns:
         table = table.sort_values("model_id", kind="stable")
     frame, missing = drop_missing(table, [*columns, y, *([offset_by] if offset_by else [])])
+    if missing and not drop_incomplete:
+        reason, names = next(iter(missing.items()))
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise MissingDataError(
+            f"Cannot fit: {reason} (NaN) at {names[0]}{more}, and a law needs all its columns. Leave such rows out with "
+            "--drop-missing (drop_incomplete=True), which counts and names them, or select others with --where."
+        )
     values = tuple(_numbers(frame, column) for column in columns)
     outcome = _numbers(frame, y)
     for column, value in zip(columns, values, strict=True):

@@ -46,7 +46,7 @@ class Refits:
         """Whether each weighting has more distinct points than the law has parameters, shape (B,)."""
         problem = self.fit.problem
         if self.fit.law.name == "constant":
-            return self.weights.any(axis=1)
+            return (self.weights > 0).sum(axis=1) > 0
         _, point = np.unique(np.stack([*problem.x, problem.group.astype(float)]), axis=1, return_inverse=True)
         present = np.zeros((int(point.max()) + 1, len(self.weights)))
         np.add.at(present, point, (self.weights > 0).T)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import connection
 from typing import TYPE_CHECKING, Any
 
+from vvscale.errors import RunError
 from vvscale.laws.experiments import EXPERIMENTS, ModelTables, reproduce
 from vvscale.laws.plan import fit_cost
 
@@ -66,18 +71,27 @@ def run(
             results.append(run_one(name, tables, n_resamples, units, seed))
             on_done(name)
         return results
-    by_name: dict[str, Result] = {}
     # The longest first, so that no core waits for a late long one.
     ordered = sorted(names, key=lambda name: EXPERIMENTS[name].law != "shifted")
+    by_name: dict[str, Result] = {}
     with _single_threaded():
-        pool = ProcessPoolExecutor(
-            n_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_keep, initargs=(scores,)
-        )
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_start, initargs=(scores,))
         try:
             jobs = {pool.submit(_run_kept, name, n_resamples, units, seed): name for name in ordered}
             for job in as_completed(jobs):
                 by_name[jobs[job]] = job.result()
                 on_done(jobs[job])
+        except BrokenProcessPool as error:
+            raise RunError(
+                f"A worker process died after {len(by_name)} of {len(names)} experiments, most likely for lack of "
+                "memory. Nothing was written. Run the same command with --workers 1."
+            ) from error
+        except BaseException:
+            # Interrupted or failed: do not wait for the pieces that run.
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     return [by_name[name] for name in names]
@@ -106,10 +120,20 @@ def _single_threaded() -> Iterator[None]:
 _tables: ModelTables | None = None
 
 
-def _keep(scores: pd.DataFrame) -> None:
-    """Keep the table in a worker, so that it travels once."""
+def _start(scores: pd.DataFrame) -> None:
+    """Prepare a worker: keep the table, so that it travels once; leave Ctrl-C to the parent and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     global _tables
     _tables = ModelTables(scores)
+
+
+def _end_with_parent() -> None:
+    """Exit when the parent is gone; its killed process could not say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _run_kept(name: str, n_resamples: int, units: tuple[str, ...], seed: int) -> Result:

@@ -1,0 +1,186 @@
+"""fit, plan and reproduce from the command line: output, exit code, and the text of each error."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vvscale.cli import main
+
+GOOD = "model_id,x,y\na,1,.5\nb,2,.4\nc,4,.33\nd,8,.29\ne,16,.27\nf,32,.25\ng,64,.24\n"
+
+
+def write(folder, text, name="table.csv"):
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return str(path)
+
+
+def run(capsys, *tokens):
+    code = main([str(token) for token in tokens])
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_fit_prints_parameters_status_and_next_step(tmp_path, capsys):
+    code, out, err = run(capsys, "fit", write(tmp_path, GOOD), "--x", "x", "--y", "y")
+    assert code == 0
+    for word in ("E + A X^-alpha", "n = 7", "alpha", "S_inf", "converged"):
+        assert word in out
+    assert "--bootstrap 1000" in err
+
+
+def test_fit_json_is_one_document(tmp_path, capsys):
+    code, out, _ = run(
+        capsys, "fit", write(tmp_path, GOOD), "--x", "x", "--y", "y", "--json", "--bootstrap", 50, "--unit", "row"
+    )
+    (entry,) = json.loads(out)
+    assert code == 0
+    assert entry["n"] == 7
+    low, high = entry["intervals"]["row"]["ci"]["alpha"]
+    assert low <= entry["params"]["alpha"] <= high
+
+
+def test_fit_by_group_writes_all_and_plan_reads_it(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    n = 80
+    frame = pd.DataFrame({"n_params": 10 ** rng.uniform(5, 8, n), "samples_seen": 10 ** rng.uniform(5, 9, n)})
+    frame["misalignment"] = 0.4 + 20 * frame["n_params"] ** -0.4 + 3 * frame["samples_seen"] ** -0.25
+    frame["train_flop"] = 6 * frame["n_params"] * frame["samples_seen"]
+    frame["kind"] = np.where(np.arange(n) % 2, "odd", "even")
+    source = tmp_path / "table.parquet"
+    frame.to_parquet(source)
+    code, out, err = run(
+        capsys, "fit", source, "--law", "joint", "--by", "kind", "--bootstrap", 20, "--unit", "row", "--out", tmp_path / "o"
+    )
+    assert code == 0
+    assert "odd" in out
+    assert "even" in out
+    assert "vvscale plan" in err
+    entries = json.loads((tmp_path / "o" / "fits.json").read_text())
+    assert [entry["name"] for entry in entries] == ["even", "odd"]
+    assert entries[0]["cost"]["p"] == pytest.approx(1.0)
+    draws = pd.read_parquet(tmp_path / "o" / "bootstrap.parquet")
+    assert list(draws.columns[:8]) == ["experiment", "resample", "loss", "E", "A", "alpha", "B", "beta"]
+    assert draws.groupby("experiment").size().to_dict() == {"even": 20, "odd": 20}
+    code, out, _ = run(
+        capsys, "plan", tmp_path / "o", "--name", "odd", "--budget", "1e18", "--target", ".5", "--out", tmp_path / "p.json"
+    )
+    assert code == 0
+    assert "N ~ C^" in out
+    assert json.loads((tmp_path / "p.json").read_text())["plans"][0]["budget"] == 1e18
+
+
+BAD_TABLES = {
+    "missing column": (GOOD, ["--x", "z", "--y", "y"], 2, "Unknown column 'z'. Known: model_id, x, y."),
+    "unknown column in a query": (GOOD, ["--x", "x", "--y", "y", "--where", "foo=1"], 2, "Unknown column 'foo'"),
+    "NaN": (GOOD.replace("b,2", "b,"), ["--x", "x", "--y", "y"], 3, "x is missing (NaN) at b"),
+    "inf": (GOOD.replace("b,2", "b,inf"), ["--x", "x", "--y", "y"], 3, "Column 'x' has inf at model 'b'"),
+    "x = 0": (GOOD.replace("b,2", "b,0"), ["--x", "x", "--y", "y"], 3, "Column 'x' has 0 at model 'b'"),
+    "misalignment <= 0": (GOOD.replace(",.4\n", ",-.4\n"), ["--x", "x", "--y", "y"], 3, "Column 'y' has -0.4 at model 'b'"),
+    "too few": ("model_id,x,y\na,1,.5\nb,2,.4\n", ["--x", "x", "--y", "y"], 3, "3 parameters, but only 2 rows"),
+    "one x": ("x,y\n3,.5\n3,.4\n3,.3\n3,.2\n", ["--x", "x", "--y", "y"], 3, "Column 'x' has one distinct value, 3"),
+    "text": (GOOD.replace("b,2", "b,two"), ["--x", "x", "--y", "y"], 3, "'two'"),
+    "truncated": (GOOD[:-8], ["--x", "x", "--y", "y"], 3, "cut off"),
+    "not UTF-8": (b"model_id,x,y\na\xff,1,.5\n", ["--x", "x", "--y", "y"], 3, "not UTF-8"),
+    "no resamples": (GOOD, ["--x", "x", "--y", "y", "--bootstrap", "0"], 2, "at least 1, got 0"),
+    "unknown law": (GOOD, ["--x", "x", "--y", "y", "--law", "powr"], 2, "Did you mean 'power'?"),
+    "negative delta": (GOOD, ["--x", "x", "--y", "y", "--delta", "-1"], 2, "must be positive"),
+    "unknown unit": (GOOD, ["--x", "x", "--y", "y", "--bootstrap", "5", "--unit", "archs"], 2, "archs"),
+    "joint law with one x": (GOOD, ["--x", "x", "--y", "y", "--law", "joint"], 2, "takes 2 input column(s)"),
+    "offsets without a term": (GOOD, ["--x", "x", "--y", "y", "--law", "log", "--offsets", "A"], 2, "group offsets"),
+    "unknown group": (GOOD, ["--x", "x", "--y", "y", "--by", "colour"], 2, "Unknown column 'colour'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_bad_input_is_one_paragraph_that_names_the_place(case, tmp_path, capsys):
+    text, options, expected, words = BAD_TABLES[case]
+    code, out, err = run(capsys, "fit", write(tmp_path, text), *options)
+    assert (code, out) == (expected, "")
+    assert words in err
+    assert err.startswith("vvscale: ")
+    assert err.count("\n") == 1, "one paragraph"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected", "words"),
+    [
+        (["reproduce", "compute_nero"], 2, "Did you mean 'compute_neuro'?"),
+        (["reproduce", "compute_neuro", "--bootstrap", "0"], 2, "at least 1, got 0"),
+        (["reproduce", "compute_neuro", "--out", "/proc/none"], 2, "Cannot write '/proc/none'"),
+        (["reproduce", "--bootstap", "9"], 2, "Did you mean --bootstrap?"),
+        (["plan"], 2, "--budget 1e20"),
+        (["plan", "compute_neuro", "--budget", "1e20"], 2, "a plan needs a joint law"),
+        (["plan", "compute_chinchila", "--budget", "1e20"], 2, "Did you mean 'compute_chinchilla'?"),
+        (["plan", "--budget", "-1", "--bootstrap", "5"], 2, "positive number of FLOP"),
+        (["plan", "--target", "1.5", "--bootstrap", "5"], 2, "between 0 and 1"),
+        (["plan", "--budget", "1e20", "--family", "Resnet", "--bootstrap", "5"], 2, "Families here"),
+        (["plan", "/none/fits.json", "--budget", "1e20"], 3, "No fit at"),
+    ],
+)
+def test_wrong_requests(tokens, expected, words, mirror, capsys):
+    code, out, err = run(capsys, *tokens)
+    assert (code, out) == (expected, "")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_reproduce_writes_fits_and_resamples(mirror, tmp_path, capsys):
+    code, out, err = run(
+        capsys, "reproduce", "simclr_neuro", "sample_places365_scaling", "--bootstrap", 30, "--out", tmp_path, "--workers", 1
+    )
+    assert code == 0
+    assert "plateau" in out
+    assert "refused" in out
+    assert f"Wrote {tmp_path / 'fits.json'}" in err
+    entries = {entry["name"]: entry for entry in json.loads((tmp_path / "fits.json").read_text())}
+    assert set(entries) == {"simclr_neuro", "sample_places365_scaling"}
+    entry = entries["simclr_neuro"]
+    assert {"form", "n", "params", "loss", "status", "ci", "published", "excluded"} <= set(entry)
+    assert entry["ci"]["E"][0] <= entry["params"]["E"] <= entry["ci"]["E"][1]
+    assert entries["sample_places365_scaling"]["ci"] is None
+    rows = pd.read_parquet(tmp_path / "bootstrap.parquet")
+    assert rows["experiment"].unique().tolist() == ["simclr_neuro"]
+    assert rows["resample"].tolist() == list(range(30))
+    assert (tmp_path / "bootstrap_arch.parquet").exists()
+
+
+def start(tmp_path, mirror):
+    command = [sys.executable, "-m", "vvscale", "reproduce", "simclr_*", "--bootstrap", "60", "--out", str(tmp_path)]
+    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def workers_of(group):
+    listed = subprocess.run(["ps", "-eo", "pgid="], capture_output=True, text=True, check=True).stdout
+    return sum(line.strip() == str(group) for line in listed.splitlines())
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_interruption_leaves_whole_files_or_none_and_no_orphans(sent, mirror, tmp_path):
+    moments = random.Random(int(sent))
+    for trial in range(3):
+        folder = tmp_path / str(trial)
+        process = start(folder, mirror)
+        time.sleep(moments.uniform(0.3, 5.0))
+        os.kill(process.pid, sent)
+        process.communicate(timeout=30)
+        assert process.returncode in {0, 130, -sent}
+        deadline = time.monotonic() + 10
+        while workers_of(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert workers_of(process.pid) == 0, "orphans"
+        for path in folder.glob("[!.]*") if folder.exists() else ():
+            if path.suffix == ".json":
+                assert len(json.loads(path.read_text())) == 7
+            else:
+                # SimCLR has five architectures: each is left out once, instead of drawing 60 times.
+                each = 5 if path.stem.endswith("_arch") else 60
+                assert len(pd.read_parquet(path)) == 7 * each

@@ -1,0 +1,44 @@
+"""Every command and every Python block that README shows runs as it stands there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from vvscale.cli import main
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line
+    for block in re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.strip().splitlines()
+]
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_readme_shows_commands():
+    assert len(COMMANDS) >= 8
+    assert all(command.startswith("vvscale ") for command in COMMANDS)
+    assert BLOCKS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_runs(command, mirror, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = main(shlex.split(command)[1:])
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    assert printed.out.strip()
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_python_runs(block, mirror, capsys):
+    exec(compile(block, "README.md", "exec"), {})
+    assert "converged" in capsys.readouterr().out
+
+
+def test_make_verbs_of_readme_exist():
+    makefile = (Path(__file__).resolve().parents[2] / "Makefile").read_text(encoding="utf-8")
+    for verb in re.findall(r"make (reproduce|test|setup|check|bench)\b", README):
+        assert re.search(rf"^{verb}:", makefile, flags=re.MULTILINE), verb

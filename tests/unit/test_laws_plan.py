@@ -1,0 +1,199 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vvscale.errors import FitError, MissingDataError, UsageError
+from vvscale.laws import bootstrap, fit_law
+from vvscale.laws.plan import (
+    Cost,
+    JointLaw,
+    budget_for,
+    family_cost,
+    fit_cost,
+    optimum,
+    plan,
+    worst_allocations,
+)
+from vvscale.laws.results import load_joint, save_fits
+
+LAW = JointLaw(E=0.5, A=150.0, alpha=0.58, B=8.0, beta=0.22)
+COST = Cost(m=6.0, p=1.0, q=1.0, source="6 N D")
+
+
+def models(seed: int = 0, n: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    size, samples = 10 ** rng.uniform(5, 8, n), 10 ** rng.uniform(5, 9, n)
+    misalignment = 0.4 + 20 * size**-0.4 + 3 * samples**-0.25
+    return pd.DataFrame(
+        {
+            "model_id": [f"m{i:03d}" for i in range(n)],
+            "arch": [f"a{i % 15:02d}" for i in range(n)],
+            "family": np.where(np.arange(n) % 2, "one", "two"),
+            "n_params": size,
+            "samples_seen": samples,
+            "forward_flop": 30 * size**0.9,
+            "train_flop": 5.0 * (size * samples) ** 1.05,
+            "misalignment": misalignment * np.exp(rng.normal(0, 0.002, n)),
+        }
+    )
+
+
+def test_closed_form_equals_a_fine_scan_of_the_budget_line():
+    cost = Cost(m=333.0, p=1.03, q=0.97, source="test")
+    n = np.geomspace(1e3, 1e12, 400_001)
+    d = cost.samples(1e20, n)
+    scanned = n[np.argmin(LAW.misalignment(n, d))]
+    best_n, best_d = optimum(LAW.alpha, LAW.A, LAW.beta, LAW.B, cost, 1e20)
+    assert best_n == pytest.approx(scanned, rel=1e-3)
+    assert cost.flop(best_n, best_d) == pytest.approx(1e20, rel=1e-12)
+
+
+def test_the_study_s_formula_with_g_the_right_way_up():
+    m, n = 333.09, 1.0279
+    p = plan(LAW, 1e18, Cost(m, n, n, "study"))
+    a, b = LAW.beta / (LAW.alpha + LAW.beta), LAW.alpha / (LAW.alpha + LAW.beta)
+    g = (LAW.alpha * LAW.A / (LAW.beta * LAW.B)) ** (1 / (LAW.alpha + LAW.beta))
+    assert p.n_params == pytest.approx(g * (1e18 / m) ** (a / n), rel=1e-12)
+    assert p.samples_seen == pytest.approx((1e18 / m) ** (b / n) / g, rel=1e-12)
+    assert (p.n_exponent, p.d_exponent) == pytest.approx((a / n, b / n))
+
+
+def test_bounds_bind_and_are_named():
+    free = plan(LAW, 1e18, COST)
+    small = plan(LAW, 1e18, COST, n_bounds=(None, free.n_params / 10))
+    assert small.n_params == pytest.approx(free.n_params / 10)
+    assert small.bound == "N at its upper bound"
+    assert small.score < free.score
+    assert COST.flop(small.n_params, small.samples_seen) == pytest.approx(1e18)
+    few = plan(LAW, 1e18, COST, d_bounds=(None, free.samples_seen / 7))
+    assert few.samples_seen == pytest.approx(free.samples_seen / 7)
+    assert few.bound == "D at its upper bound"
+    loose = plan(LAW, 1e18, COST, n_bounds=(1.0, 1e30), d_bounds=(1.0, 1e30))
+    assert (loose.n_params, loose.bound) == (pytest.approx(free.n_params), "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"budget": 0.0}, "positive number of FLOP, got 0"),
+        ({"budget": np.inf}, "positive number of FLOP, got inf"),
+        ({"budget": 1e18, "n_bounds": (-1.0, None)}, "must be positive, got -1"),
+        ({"budget": 1e18, "n_bounds": (1e9, 1e8)}, "No allocation of 1e[+]18 FLOP meets the bounds"),
+        ({"budget": 1e18, "n_bounds": (None, 10.0), "d_bounds": (None, 10.0)}, "D at its upper bound needs N >="),
+    ],
+)
+def test_impossible_requests_are_refused(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        plan(LAW, cost=COST, **arguments)
+
+
+def test_a_law_without_an_optimum_is_refused():
+    with pytest.raises(FitError, match="alpha = -0.1") as error:
+        JointLaw(E=0.5, A=1.0, alpha=-0.1, B=1.0, beta=0.2)
+    assert error.value.exit_code == 5
+
+
+def test_target_budget_inverts_the_plan():
+    for budget in (1e14, 1e20, 1e26):
+        score = plan(LAW, budget, COST).score
+        assert budget_for(LAW, score, COST).budget == pytest.approx(budget, rel=1e-6)
+
+
+def test_a_target_beyond_the_plateau_says_so():
+    answer = budget_for(LAW, 0.51, COST)
+    assert answer.budget is None
+    assert "beyond this law's plateau of 0.5" in answer.words
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        budget_for(LAW, 1.2, COST)
+
+
+def test_resamples_make_intervals_and_are_each_replanned():
+    table = models()
+    fit = fit_law(table, law="joint", x=["n_params", "samples_seen"])
+    resampled = bootstrap(fit, 200, unit="row")
+    law = JointLaw.from_fit(fit, resampled)
+    made = plan(law, 1e16, COST)
+    assert made.score_interval is not None
+    assert made.n_interval is not None
+    assert made.score_interval[0] < made.score < made.score_interval[1]
+    assert made.n_interval[0] < made.n_params < made.n_interval[1]
+    one = {name: values[:1] for name, values in law.draws.items()}
+    alone = JointLaw(**{name: float(values[0]) for name, values in one.items()})
+    pinned = plan(JointLaw(law.E, law.A, law.alpha, law.B, law.beta, one), 1e16, COST)
+    assert pinned.score_interval == pytest.approx((plan(alone, 1e16, COST).score,) * 2)
+
+
+def test_resamples_without_an_optimum_are_counted_not_hidden():
+    draws = {
+        "E": np.full(4, 0.5),
+        "A": np.full(4, 150.0),
+        "alpha": np.array([0.5, 0.6, -0.1, 0.55]),
+        "B": np.full(4, 8.0),
+        "beta": np.full(4, 0.22),
+    }
+    law = JointLaw(E=0.5, A=150.0, alpha=0.58, B=8.0, beta=0.22, draws=draws)
+    assert plan(law, 1e18, COST).share_without_optimum == 0.25
+
+
+def test_cost_is_recovered_from_a_table():
+    cost = fit_cost(models())
+    assert (cost.m, cost.p, cost.q) == pytest.approx((5.0, 1.05, 1.05))
+    one = family_cost(models(), "one")
+    assert (one.m, one.p, one.q) == pytest.approx((90.0, 0.9, 1.0))
+    with pytest.raises(UsageError, match="Families here: one, two"):
+        family_cost(models(), "three")
+    with pytest.raises(MissingDataError, match="train_flop"):
+        fit_cost(models().drop(columns="train_flop"))
+    with pytest.raises(UsageError, match="positive finite numbers"):
+        Cost(-1.0, 1.0, 1.0, "")
+
+
+def test_worst_allocations_lose_nothing_at_the_optimum():
+    best_n, best_d = optimum(LAW.alpha, LAW.A, LAW.beta, LAW.B, COST, np.array([1e15, 1e18]))
+    table = pd.DataFrame(
+        {
+            "model_id": ["good", "good2", "greedy"],
+            "n_params": [*best_n, best_n[0] * 100],
+            "samples_seen": [*best_d, best_d[0] / 100],
+        }
+    )
+    worst = worst_allocations(LAW, table, COST)
+    assert worst["model_id"].tolist()[0] == "greedy"
+    assert worst["lost_score"].tolist()[0] > 0.01
+    np.testing.assert_allclose(worst["lost_score"].to_numpy()[1:], 0.0, atol=1e-12)
+
+
+def test_a_saved_joint_fit_plans_as_the_fit_itself(tmp_path):
+    fit = fit_law(models(), law="joint", x=["n_params", "samples_seen"])
+    resampled = bootstrap(fit, 50)
+    cost = fit_cost(fit.problem.frame)
+    entry = {"name": "mine", "form": "joint", **fit.to_dict(), "cost": dict(cost.__dict__)}
+    written = save_fits(tmp_path, [entry], {"arch": {"mine": resampled.table()}})
+    assert sorted(path.name for path in written) == ["bootstrap_arch.parquet", "fits.json"]
+    saved = load_joint(tmp_path)
+    here = plan(JointLaw.from_fit(fit, resampled), 1e17, cost)
+    there = plan(saved.law, 1e17, saved.cost)
+    assert there.to_dict() == here.to_dict()
+
+
+def test_what_is_not_a_file_of_joint_fits_is_refused(tmp_path):
+    with pytest.raises(MissingDataError, match="No fit at"):
+        load_joint(tmp_path)
+    (tmp_path / "fits.json").write_text('[{"name": "a", "form": "power"}]')
+    with pytest.raises(MissingDataError, match=r"holds no joint fit \(found a\)"):
+        load_joint(tmp_path)
+    (tmp_path / "fits.json").write_text('[{"name": ')
+    with pytest.raises(Exception, match="not a file of fits") as error:
+        load_joint(tmp_path)
+    assert error.value.exit_code == 3
+    with pytest.raises(UsageError, match="needs a joint law"):
+        JointLaw.from_params("power", {"E": 0.5}, [1.0])
+
+
+def test_a_plan_is_plain_json():
+    made = plan(LAW, 1e18, COST)
+    assert json.loads(json.dumps(made.to_dict(), allow_nan=False))["n_params"] == made.n_params
+    assert "parameters N" in made.table()["quantity"].tolist()
+    assert "1e+18 FLOP" in made._repr_html_()
