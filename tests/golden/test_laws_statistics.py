@@ -43,7 +43,7 @@ def of_neural(neural: Fit) -> Comparison:
 
 @pytest.fixture(scope="module")
 def of_behavior(behavior: Fit) -> Comparison:
-    laws = ["constant", "log", "pure-power", "power", "shifted", "joint", "product", "kaplan"]
+    laws = ["constant", "log", "pure-power", "power", "shifted", "joint", "kaplan"]
     return compare(behavior, laws=laws)
 
 
@@ -57,7 +57,7 @@ NEURAL = {
 }  # fmt: skip
 BEHAVIOR = {
     "constant": 0.194, "pure-power": 0.1134, "power": 0.1134, "shifted": 0.093, "log": 0.108, "kaplan": 0.0748,
-    "joint": 0.0775, "product": 0.087,
+    "joint": 0.0775,
 }  # fmt: skip
 
 
@@ -116,10 +116,10 @@ NEURAL_RMSE = {
     "constant": (0.107, 0.164, 0.114, 0.079), "pure-power": (0.101, 0.123, 0.107, 0.080),
     "power": (0.101, 0.123, 0.107, 0.064), "log": (0.110, 0.124, 0.119, 0.088), "kaplan": (0.079, 0.119, 0.086, 0.058),
     "joint": (0.075, 0.133, 0.081, 0.055), "power+A": (0.083, 0.078, 0.097, 0.048),
-    "joint+B": (0.052, 0.083, 0.063, 0.040),
 }  # fmt: skip
 BEHAVIOR_RMSE = {
-    "constant": (0.333, 0.261, 0.326, 0.348), "power": (0.139, 0.216, 0.151, 0.080), "log": (0.122, 0.215, 0.133, 0.072),
+    "constant": (0.333, 0.261, 0.326, 0.348), "power": (0.139, 0.216, 0.151, 0.080),
+    "log": (0.122, 0.215, 0.133, 0.072),
     "kaplan": (0.085, 0.214, 0.088, 0.067), "joint": (0.088, 0.166, 0.097, 0.068),
 }  # fmt: skip
 
@@ -140,6 +140,14 @@ def test_forecasts(neural_forecasts: HoldOut, behavior_forecasts: HoldOut):
         for law, values in expected.items():
             for split, value in zip(COLUMNS, values, strict=True):
                 assert found.loc[law, split] == pytest.approx(value, abs=0.002), (law, split)
+
+
+def test_family_amplitudes_forecast_best(neural: Fit, neural_forecasts: HoldOut):
+    # One split only: with so many parameters each costs a second.
+    rows = hold_out(neural, laws=["joint+B"], splits=["top 20%"]).table().set_index("law")
+    assert rows.loc["joint+B", "rmse"] == pytest.approx(0.052, abs=0.001)
+    others = neural_forecasts.table().query("split == 'top 20%'")
+    assert rows.loc["joint+B", "rmse"] < 0.75 * others["rmse"].min()
 
 
 def test_sizes_of_the_splits(neural_forecasts: HoldOut):
@@ -167,7 +175,7 @@ def test_best_in_sample_is_not_best_out_of_it(behavior_forecasts: HoldOut):
 
 def test_coverage_of_prediction_intervals(neural: Fit, behavior: Fit):
     of_neural, of_behavior = (
-        coverage(fit, n_splits=6).table().set_index(["situation", "calibrated_by"])["coverage"]
+        coverage(fit, n_splits=10).table().set_index(["situation", "calibrated_by"])["coverage"]
         for fit in (neural, behavior)
     )
     for found in (of_neural, of_behavior):
@@ -189,7 +197,7 @@ def test_coverage_of_prediction_intervals(neural: Fit, behavior: Fit):
 
 
 def test_the_limit_of_behaviour_depends_on_the_form(behavior: Fit):
-    result = conclusions(behavior, deltas=[], units=["row", "family"], n_resamples=40)
+    result = conclusions(behavior, deltas=[], units=["row", "family"], n_resamples=20)
     rows = result.table().set_index(["law", "unit"])
     assert (rows.loc["power", "verdict"] == "no limit below 1").all()
     assert rows.loc[("shifted", "row"), "s_inf"] == pytest.approx(0.524, abs=0.002)
@@ -200,7 +208,7 @@ def test_the_limit_of_behaviour_depends_on_the_form(behavior: Fit):
 
 
 def test_the_limit_of_neural_scores_depends_on_the_loss_and_the_unit(neural: Fit):
-    result = conclusions(neural, laws=["power"], n_resamples=200)
+    result = conclusions(neural, laws=["power"], n_resamples=100)
     rows = result.table().set_index(["loss", "unit"])
     assert rows.loc[("Huber 0.001", "row"), "s_inf"] == pytest.approx(1 - 0.5227, abs=1e-3)
     assert rows.loc[("Huber 0.1", "row"), "s_inf"] == pytest.approx(1 - 0.495, abs=2e-3)

@@ -84,7 +84,7 @@ def test_no_start_of_many_does_better(law: str):
     log_y = np.log(data["y"].to_numpy())
     reached = 0
     for w, loss in zip(weights, ours.loss, strict=True):
-        dense = multi_start(law, log_y, w, 200 if law == "power" else 120)
+        dense = multi_start(law, log_y, w, 100 if law == "power" else 60)
         assert dense >= loss * (1 - 1e-6)
         reached += dense <= loss * (1 + 1e-3)
     # The comparison means something only if the other side gets there as well.

@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vvscale.errors import ConfigError, DataError, ShapeError, UnknownNameError, UsageError, VvscaleError
+from vvscale.errors import (
+    ConfigError,
+    DataError,
+    MissingDataError,
+    ShapeError,
+    UnknownNameError,
+    UsageError,
+    VvscaleError,
+)
 from vvscale.laws import LAWS, bootstrap, fit_law
 from vvscale.laws.problem import MAX_LAYERS, make_problem
 
@@ -43,6 +51,14 @@ BAD: dict[str, tuple[pd.DataFrame, dict[str, Any], type[VvscaleError], int, list
     ),
     "misspelt unit": (TABLE, {**POWER, "units": {"compte": 2.0}}, UnknownNameError, 2, ["'compte'", "'compute'"]),
     "misspelt law": (TABLE, {**POWER, "law": "powr"}, UnknownNameError, 2, ["'powr'", "Did you mean 'power'?"]),
+    "NaN in x": (with_cell("compute", 6, np.nan), POWER, MissingDataError, 3, ["compute", "NaN", "model_06"]),
+    "NaN in y": (
+        with_cell("loss", 6, np.nan, named=False),
+        POWER,
+        MissingDataError,
+        3,
+        ["loss", "NaN", "row 7", "--drop-missing"],
+    ),
     "text in x": (with_cell("compute", 4, "n/a"), POWER, DataError, 3, ["'compute'", "'model_04'", "'n/a'"]),
     "text in y": (with_cell("loss", 4, "high"), POWER, DataError, 3, ["'loss'", "'model_04'", "'high'"]),
     "text among text": (
@@ -94,10 +110,16 @@ BAD: dict[str, tuple[pd.DataFrame, dict[str, Any], type[VvscaleError], int, list
         3,
         ["'samples'", "one distinct value, 5"],
     ),
-    "nothing left": (TABLE.assign(loss=np.nan), POWER, ShapeError, 3, ["No row is left", "loss is missing"]),
+    "nothing left": (
+        TABLE.assign(loss=np.nan),
+        {**POWER, "drop_incomplete": True},
+        ShapeError,
+        3,
+        ["No row is left", "loss is missing"],
+    ),
     "nothing left, groups": (
         TABLE.assign(loss=np.nan),
-        {**POWER, "offsets": ["A"], "offset_by": "kind"},
+        {**POWER, "offsets": ["A"], "offset_by": "kind", "drop_incomplete": True},
         ShapeError,
         3,
         ["No row is left", "loss is missing"],
@@ -160,7 +182,7 @@ def test_bootstrap_refusals():
     with pytest.raises(UsageError, match="at least 1, got 0") as caught:
         bootstrap(fit, 0, unit="row")
     assert caught.value.exit_code == 2
-    with pytest.raises(UnknownNameError, match="'knd'.*Did you mean 'kind'"):
+    with pytest.raises(UnknownNameError, match=r"'knd'.*Did you mean 'kind'"):
         bootstrap(fit, 10, unit="knd")
     with pytest.raises(UsageError, match=r"'arch': the table has none of its columns \(arch\)"):
         bootstrap(fit, 10, unit="arch")
@@ -175,14 +197,16 @@ def test_rows_are_named_by_their_place_in_the_users_table():
     table = with_cell("compute", 9, -2.0, named=False)
     table.loc[[0, 3], "loss"] = np.nan
     with pytest.raises(DataError, match="row 10"):
-        fit_law(table[::-1].set_index(np.arange(100, 124))[::-1], **POWER)
+        fit_law(table[::-1].set_index(np.arange(100, 124))[::-1], **POWER, drop_incomplete=True)
 
 
 def test_missing_values_are_left_out_and_named():
     table = TABLE.copy()
     table.loc[[2, 5], "compute"] = np.nan
     table.loc[[5, 7], "loss"] = np.nan
-    fit = fit_law(table, **POWER, excluded={"no score in V2": ["older"], "loss is missing": ["before"]})
+    fit = fit_law(
+        table, **POWER, drop_incomplete=True, excluded={"no score in V2": ["older"], "loss is missing": ["before"]}
+    )
     assert fit.n == 21
     assert fit.problem.excluded == {
         "compute is missing": ["model_02", "model_05"],

@@ -130,7 +130,7 @@ def test_refusals():
             profile(fit_law(JOINT, law=law, x=x, y="y"), "alpha")
     with pytest.raises(UsageError, match="'A'"):
         profile(fit_law(POWER, **XY), "A")
-    with pytest.raises(UsageError, match="at least 1, got 0.5"):
+    with pytest.raises(UsageError, match=r"at least 1, got 0\.5"):
         profile(fit_law(POWER, **XY), "E", design_effect=0.5)
 
 

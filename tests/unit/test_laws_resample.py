@@ -88,7 +88,7 @@ def test_refusals():
     for n in (0, -3):
         with pytest.raises(UsageError, match=f"at least 1, got {n}"):
             resamples(FRAME, "row", n)
-    with pytest.raises(UnknownNameError, match="'dataste'.*Did you mean 'dataset'"):
+    with pytest.raises(UnknownNameError, match=r"'dataste'.*Did you mean 'dataset'"):
         resamples(FRAME, "dataste", 5)
     with pytest.raises(UsageError, match="--unit row"):
         resamples(FRAME[["model_id"]], "family", 5)

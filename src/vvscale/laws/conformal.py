@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.9
 # Each group is left out by itself up to so many groups; beyond, in so many folds.
-ALL_FOLDS, FOLDS = 100, 20
+ALL_FOLDS, FOLDS = 100, 10
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import pandas as pd
 
 from vvscale.errors import ShapeError, UsageError
 from vvscale.laws.contenders import contest
+from vvscale.laws.fit import CONVERGED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,8 @@ class HoldOut:
         law. A negative bias on a misalignment means that alignment was over-predicted. ``skill``:
         1 - rmse / that of the best naive forecast, positive if the law is worth something. ``is_naive``: whether
         the forecast is one of those to beat: the mean of the rows at the largest training compute, that of the
-        top tenth of the training rows, the constant, the line in log X.
+        top tenth of the training rows, the constant, the line in log X. ``is_converged``: false where the search
+        stopped short of a smooth minimum: the training rows do not determine the law, and neither its forecast.
         """
         return self.rows.copy()
 
@@ -138,9 +140,10 @@ def hold_out(
         along = np.prod([values for _, problem in field_.entries.values() for values in problem.x][:2], axis=0)
     trained = _training_rows(splits, along)
     weights = np.stack(list(trained.values())).astype(float)
-    forecasts = {}
+    forecasts, reached = {}, {}
     for name in field_.entries:
         run = field_.refit(name, weights)
+        reached[name] = run.optima.gradient <= CONVERGED
         # A line that has crossed 0 forecasts 0: the log of less does not exist.
         predicted = np.nan_to_num(np.exp(run.log_curves()), nan=0.0)
         forecasts[name] = np.where(run.usable()[:, None], predicted, np.nan)
@@ -151,10 +154,11 @@ def hold_out(
         part = [_score(split, name, train, f[place] - outcome) for name, f in forecasts.items()]
         lowest = min(row["rmse"] for row in part if row["is_naive"])
         for row in part:
+            row["is_converged"] = bool(reached[row["law"]][place]) if row["law"] in reached else True
             row["skill"] = 1.0 - row["rmse"] / lowest if lowest > 0 else np.nan
         # Python's sort cannot place a missing value.
         rows += sorted(part, key=lambda row: (np.isnan(row["rmse"]), row["rmse"]))
-    columns = ["split", "n_train", "n_test", "law", "rmse", "bias", "skill", "is_naive"]
+    columns = ["split", "n_train", "n_test", "law", "rmse", "bias", "skill", "is_naive", "is_converged"]
     return HoldOut(pd.DataFrame(rows)[columns], field_.x, field_.left_out, field_.excluded)
 
 
