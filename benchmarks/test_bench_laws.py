@@ -174,7 +174,10 @@ def test_bootstrap_against_scipy(benchmark, rows: tuple[pd.DataFrame, str], law:
     assert made["boot"].loss[0] <= loss * (1 + 1e-6)
     text = f"{theirs / spent:,.0f} times faster (ours {1e3 * spent:.2f} ms, scipy {theirs:.2f} s per resample, "
     RATIOS.append(
-        (f"{law}, {N_RESAMPLES} resamples", f"{text}extrapolated from {N_SEARCHES} of {len(GRIDS[law])} starts)")
+        (
+            f"{law}, n = {len(frame)}, {N_RESAMPLES} resamples",
+            f"{text}extrapolated from {N_SEARCHES} of {len(GRIDS[law])} starts)",
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""vvscale: does scaling make vision models more like the primate brain?
+"""Does scaling make vision models more like the primate brain?
 
 Everything meets at one table of scores, one row per model and benchmark. ``vvscale.scores`` reads and writes
 that table, ``vvscale.laws`` fits scaling laws to it and plans compute from them.

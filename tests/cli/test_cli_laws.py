@@ -58,7 +58,19 @@ def test_fit_by_group_writes_all_and_plan_reads_it(tmp_path, capsys):
     source = tmp_path / "table.parquet"
     frame.to_parquet(source)
     code, out, err = run(
-        capsys, "fit", source, "--law", "joint", "--by", "kind", "--bootstrap", 20, "--unit", "row", "--out", tmp_path / "o"
+        capsys,
+        "fit",
+        source,
+        "--law",
+        "joint",
+        "--by",
+        "kind",
+        "--bootstrap",
+        20,
+        "--unit",
+        "row",
+        "--out",
+        tmp_path / "o",
     )
     assert code == 0
     assert "odd" in out
@@ -71,7 +83,17 @@ def test_fit_by_group_writes_all_and_plan_reads_it(tmp_path, capsys):
     assert list(draws.columns[:8]) == ["experiment", "resample", "loss", "E", "A", "alpha", "B", "beta"]
     assert draws.groupby("experiment").size().to_dict() == {"even": 20, "odd": 20}
     code, out, _ = run(
-        capsys, "plan", tmp_path / "o", "--name", "odd", "--budget", "1e18", "--target", ".5", "--out", tmp_path / "p.json"
+        capsys,
+        "plan",
+        tmp_path / "o",
+        "--name",
+        "odd",
+        "--budget",
+        "1e18",
+        "--target",
+        ".5",
+        "--out",
+        tmp_path / "p.json",
     )
     assert code == 0
     assert "N ~ C^" in out
@@ -84,7 +106,12 @@ BAD_TABLES = {
     "NaN": (GOOD.replace("b,2", "b,"), ["--x", "x", "--y", "y"], 3, "x is missing (NaN) at b"),
     "inf": (GOOD.replace("b,2", "b,inf"), ["--x", "x", "--y", "y"], 3, "Column 'x' has inf at model 'b'"),
     "x = 0": (GOOD.replace("b,2", "b,0"), ["--x", "x", "--y", "y"], 3, "Column 'x' has 0 at model 'b'"),
-    "misalignment <= 0": (GOOD.replace(",.4\n", ",-.4\n"), ["--x", "x", "--y", "y"], 3, "Column 'y' has -0.4 at model 'b'"),
+    "misalignment <= 0": (
+        GOOD.replace(",.4\n", ",-.4\n"),
+        ["--x", "x", "--y", "y"],
+        3,
+        "Column 'y' has -0.4 at model 'b'",
+    ),
     "too few": ("model_id,x,y\na,1,.5\nb,2,.4\n", ["--x", "x", "--y", "y"], 3, "3 parameters, but only 2 rows"),
     "one x": ("x,y\n3,.5\n3,.4\n3,.3\n3,.2\n", ["--x", "x", "--y", "y"], 3, "Column 'x' has one distinct value, 3"),
     "text": (GOOD.replace("b,2", "b,two"), ["--x", "x", "--y", "y"], 3, "'two'"),
@@ -135,7 +162,16 @@ def test_wrong_requests(tokens, expected, words, mirror, capsys):
 
 def test_reproduce_writes_fits_and_resamples(mirror, tmp_path, capsys):
     code, out, err = run(
-        capsys, "reproduce", "simclr_neuro", "sample_places365_scaling", "--bootstrap", 30, "--out", tmp_path, "--workers", 1
+        capsys,
+        "reproduce",
+        "simclr_neuro",
+        "sample_places365_scaling",
+        "--bootstrap",
+        30,
+        "--out",
+        tmp_path,
+        "--workers",
+        1,
     )
     assert code == 0
     assert "plateau" in out

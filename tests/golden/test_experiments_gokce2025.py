@@ -76,7 +76,9 @@ def test_what_is_left_out_is_counted_and_named(tables):
     }
     assert all(name.startswith("efficientvit_b") for name in excluded["dataset is missing"])
     small = EXPERIMENTS["compute_chinchilla"].fit(tables).problem.excluded
-    assert {reason: len(names) for reason, names in small.items()} == {"ConvNeXt or ViT below 300 images per class": 176}
+    assert {reason: len(names) for reason, names in small.items()} == {
+        "ConvNeXt or ViT below 300 images per class": 176
+    }
 
 
 def test_first_published_resamples(tables):
@@ -99,11 +101,11 @@ def test_too_few_points_are_refused_by_unit_not_dropped(tables):
     assert five.verdict.startswith("too few points")
 
 
-def test_processes_give_the_same_digits_as_one(_scores):
+def test_processes_give_the_same_digits_as_one(gokce2025):
     names = ["simclr_neuro", "sample_imagenet_scaling"]
-    alone = run(names, _scores, n_resamples=40, units=("row", "arch"), n_workers=1)
+    alone = run(names, gokce2025, n_resamples=40, units=("row", "arch"), n_workers=1)
     seen = []
-    together = run(names, _scores, n_resamples=40, units=("row", "arch"), n_workers=2, on_done=seen.append)
+    together = run(names, gokce2025, n_resamples=40, units=("row", "arch"), n_workers=2, on_done=seen.append)
     assert sorted(seen) == sorted(names)
     for one, other in zip(alone, together, strict=True):
         assert json.dumps(one.entry, allow_nan=False) == json.dumps(other.entry, allow_nan=False)

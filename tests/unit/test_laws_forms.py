@@ -190,6 +190,7 @@ NATURAL = {
     "product": lambda p, x, z: p["E"] + p["A"] * x ** -p["alpha"] * z ** -p["beta"],
     "kaplan": lambda p, x, z: ((p["N_c"] / x) ** (p["alpha_N"] / p["alpha_D"]) + p["D_c"] / z) ** p["alpha_D"],
     "logistic": lambda p, x, z: p["E"] + p["A"] / (1 + (x / 10 ** p["midpoint"]) ** p["k"]),
+    "pure-power": lambda p, x, z: p["A"] * x ** -p["alpha"],
     "log": lambda p, x, z: p["intercept"] - p["slope"] * np.log10(x),
     "constant": lambda p, x, z: p["E"] + 0 * x,
     "ccn": lambda p, x, z: p["E"] + p["A"] * x ** -p["alpha"],
@@ -203,6 +204,7 @@ THETA = {
     "kaplan": [[0.4, 0.3, 0.4, 0.7]],
     "logistic": [[0.4, 0.6, 0.9, 0.4], [0.4, 1.0, 0.9, 0.7], [0.4, -0.3, 0.9, 0.4]],
     "log": [[0.4, 0.1]],
+    "pure-power": [[0.4, 0.3]],
     "constant": [[0.4]],
     "ccn": [[0.2, 0.3, 0.1]],
     "ccn-joint": [[0.3, 0.1, 0.3, 0.05, 0.2]],
@@ -323,7 +325,15 @@ def test_a_plateau_below_the_data_is_not_a_number():
     # Y = 1 - 2 (1 - exp(-u)) is negative to the right of log 2.
     f = Plateau(POWER, signed=True).evaluate(np.array([[0.0, 2.0, 1.0]]), POINTS).f[0]
     assert np.isnan(f).tolist() == (np.log(2) < U).tolist()
-    assert np.isnan(LogLaw().evaluate(np.array([[0.0, 0.5]]), POINTS).f[0]).tolist() == (U >= 2).tolist()
+
+
+def test_a_line_in_log_x_stays_just_above_zero():
+    # Y = 1 - u / 2 crosses 0 at u = 2.
+    d = LogLaw().evaluate(np.array([[0.0, 0.5]]), POINTS)
+    assert (np.exp(d.f[0]) > 0).all()
+    assert (np.exp(d.f[0]) < 1e-11).tolist() == (U >= 2).tolist()
+    # At the centre the slope has no lever.
+    assert (d.jacobian[0, 1] == 0).tolist() == ((U >= 2) | (U == 0)).tolist()
 
 
 def test_a_parameter_is_held_only_while_the_gradient_presses_it_out():

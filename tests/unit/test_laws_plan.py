@@ -90,7 +90,7 @@ def test_impossible_requests_are_refused(arguments, message):
 
 
 def test_a_law_without_an_optimum_is_refused():
-    with pytest.raises(FitError, match="alpha = -0.1") as error:
+    with pytest.raises(FitError, match=r"alpha = -0\.1") as error:
         JointLaw(E=0.5, A=1.0, alpha=-0.1, B=1.0, beta=0.2)
     assert error.value.exit_code == 5
 

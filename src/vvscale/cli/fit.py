@@ -31,6 +31,7 @@ def fit(
     unit: Annotated[tuple[str, ...], Repeated] = (),
     compare: bool = False,
     hold_out: bool = False,
+    prediction: bool = False,
     conclusions: bool = False,
     profile: bool = False,
     out: Path | None = None,
@@ -45,7 +46,7 @@ def fit(
         A published set ('gokce2025'), a CSV or Parquet file, or a store folder. Rows of one model x one benchmark are
         averaged over regions; any other table is taken as it is.
     law
-        power, shifted, joint, product, kaplan, logistic, log, constant, ccn, ccn-joint; `vvscale ls laws`.
+        power, shifted, joint, product, pure-power, kaplan, logistic, log, constant, ccn, ccn-joint; `vvscale ls laws`.
     x
         Input column; twice for a joint law (parameters, then samples). Default: train_flop, or n_params and
         samples_seen.
@@ -76,6 +77,8 @@ def fit(
         Fit the competing laws to the same rows: information criteria, grouped cross-validation.
     hold_out
         Fit on low compute, predict high compute, against naive forecasts.
+    prediction
+        Measured coverage of conformal prediction intervals for new models, architectures, families, and high compute.
     conclusions
         Does the conclusion change with the form, the loss or the resampling unit?
     profile
@@ -93,7 +96,8 @@ def fit(
     request = FitRequest(
         law=law, x=x, y=y, regions=region, where=where, by=by, offsets=offsets, offset_by=offset_by,
         delta=delta if loss == "huber" else None, n_resamples=bootstrap, units=unit, seed=seed,
-        drop_missing=drop_missing, compare=compare, hold_out=hold_out, conclusions=conclusions, profile=profile,
+        drop_missing=drop_missing, compare=compare, hold_out=hold_out, prediction=prediction,
+        conclusions=conclusions, profile=profile,
     )  # fmt: skip
     if out is not None:
         from vvscale._files import make_folder

@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.errors import UsageError, unknown_name
 from vvscale.laws.bootstrap import bootstrap
+from vvscale.laws.conclusions import conclusions
+from vvscale.laws.coverage import coverage
 from vvscale.laws.fit import Fit, fit_law
+from vvscale.laws.forecast import hold_out
 from vvscale.laws.law import LAWS
 from vvscale.laws.plan import fit_cost
 from vvscale.laws.profile import profile
 from vvscale.laws.resample import check_n_resamples, default_unit, design_effect
 from vvscale.laws.rows import load_rows
+from vvscale.laws.select import compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pandas as pd
 
+PREDICTION_LEVEL = 0.9
 DEFAULT_X = {1: ("train_flop",), 2: ("n_params", "samples_seen")}
 COST_COLUMNS = {"n_params", "samples_seen", "train_flop"}
 
@@ -32,7 +37,7 @@ class FitRequest:
     ----------
     law, x, y, regions, where, by, offsets, offset_by, delta, n_resamples, units, seed, drop_missing
         As the options of that verb; ``x`` and ``units`` empty mean their defaults, ``delta`` None least squares.
-    compare, hold_out, conclusions, profile
+    compare, hold_out, prediction, conclusions, profile
         Tables to add.
     """
 
@@ -50,6 +55,7 @@ class FitRequest:
     seed: int = 42
     drop_missing: bool = False
     compare: bool = False
+    prediction: bool = False
     hold_out: bool = False
     conclusions: bool = False
     profile: bool = False
@@ -78,7 +84,7 @@ class FitResult:
     sentences: tuple[str, ...] = ()
 
     def words(self) -> Iterator[str]:
-        """What a person should read below the tables."""
+        """Yield what a person should read below the tables."""
         yield f"{self.fit.status}: {self.fit.advice}"
         yield from self.sentences
         for reason, names in self.fit.problem.excluded.items():
@@ -118,21 +124,36 @@ def _run(
     for unit in (request.units or (default_unit(frame),)) if request.n_resamples else ():
         drawn[unit] = bootstrap(fit, request.n_resamples or 0, unit=unit, seed=request.seed)
     entry["intervals"] = {unit: made.to_dict() for unit, made in drawn.items()}
-    tables, sentences = _asked(fit, rows, request)
+    tables, sentences = _asked(fit, request)
     return FitResult(fit, entry, {unit: made.table() for unit, made in drawn.items()}, tables, tuple(sentences))
 
 
-def _asked(fit: Fit, rows: pd.DataFrame, request: FitRequest) -> tuple[dict[str, pd.DataFrame], list[str]]:
+def _asked(fit: Fit, request: FitRequest) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """Make the tables that were asked for, and sentences about them."""
     tables: dict[str, pd.DataFrame] = {}
     sentences: list[str] = []
+    unit = default_unit(fit.problem.frame)
     if request.profile:
-        unit = default_unit(fit.problem.frame)
         effect = design_effect(fit.problem.frame, fit.residuals(), unit)
         made = profile(fit, "E", design_effect=effect.effect)
         tables["profile of E"] = made.table().iloc[::4]
         sentences.append(
-            f"E is between {made.interval[0]:.4g} and {made.interval[1]:.4g} by its profile likelihood, with {fit.n} rows "
-            f"worth {effect.n_effective:.0f} independent ones (design effect {effect.effect:.1f} by {unit})."
+            f"E is between {made.interval[0]:.4g} and {made.interval[1]:.4g} by its profile likelihood, {fit.n} rows "
+            f"being worth {effect.n_effective:.0f} independent ones (design effect {effect.effect:.1f} by {unit})."
         )
+    if request.compare:
+        comparison = compare(fit, unit=unit, seed=request.seed)
+        tables["laws compared on the same rows"] = comparison.table()
+        sentences.append(comparison.verdict)
+    if request.hold_out:
+        held = hold_out(fit)
+        tables["fitted on low compute, predicting high compute"] = held.table()
+        sentences.append(held.verdict)
+    if request.prediction:
+        measured = coverage(fit, level=PREDICTION_LEVEL, unit=unit, seed=request.seed)
+        tables[f"coverage of {PREDICTION_LEVEL:.0%} prediction intervals"] = measured.table()
+    if request.conclusions:
+        drawn = conclusions(fit, seed=request.seed)
+        tables["does the conclusion change?"] = drawn.table()
+        sentences.append(drawn.sentence)
     return tables, sentences

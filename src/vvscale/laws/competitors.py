@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vvscale.laws.forms import Derivatives, held_within_unit
+from vvscale.laws.forms import Derivatives, Term, Vanishing, held_within_unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from vvscale.laws.forms import Points, Vanishing
+    from vvscale.laws.forms import Points
 
     Array = NDArray[np.float64]
+
+
+# What a line in log X predicts, relative to its level, once it has crossed 0.
+CROSSED = 1e-12
+# Beyond this a logistic step has long reached its plateau; a larger exponent would overflow.
+FAR = 300.0
 
 
 @dataclass(frozen=True)
@@ -56,17 +62,38 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class PurePower(Vanishing):
+    """Y = A X^-alpha: the boundary E = 0 as a law of its own."""
+
+    terms: tuple[Term, ...] = (Term(),)
+    falling: bool = True
+
+    def starts(self, points: Points, level: float) -> Array:
+        """Return starts (k, p); the problem is convex."""
+        reach = np.ptp(points.u[0])
+        return np.array([[np.log(level), slope / reach] for slope in (0.1, 1.0)])
+
+    def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
+        """Return A and alpha in units of X."""
+        return self.terms[0].natural(np.exp(theta[:, 0]), theta[:, 1:], centre, "A")
+
+
+@dataclass(frozen=True)
 class LogLaw:
-    """Y = P0 (1 - kappa u): a straight line in log X, which reaches 0 and has no limit."""
+    """Y = P0 (1 - kappa u): a straight line in log X, which reaches 0 and has no limit.
+
+    Just above 0 it goes flat, so that a row of weight 0 beyond the crossing does not forbid a fit.
+    """
 
     size = 2
 
     def evaluate(self, theta: Array, points: Points) -> Derivatives:
-        """Log Y and its derivatives; NaN where Y <= 0."""
+        """Log Y and its derivatives."""
         u = points.u[0]
         mixture = 1.0 - theta[:, 1:] * u
-        inverse = 1.0 / np.where(mixture > 0.0, mixture, np.nan)
-        jacobian = np.stack([np.ones_like(mixture), -u * inverse], axis=1)
+        crossed = mixture < CROSSED
+        inverse = 1.0 / np.where(crossed, CROSSED, mixture)
+        jacobian = np.stack([np.ones_like(mixture), np.where(crossed, 0.0, -u * inverse)], axis=1)
         return Derivatives(theta[:, :1] - np.log(inverse), jacobian, [], is_mixture=True)
 
     def project(self, theta: Array) -> Array:
@@ -109,7 +136,7 @@ class Logistic:
         """Log Y and its derivatives; NaN where Y <= 0."""
         u = points.u[0]
         height, k, rho = (theta[:, i : i + 1] for i in (1, 2, 3))
-        grown = np.exp(k * u)
+        grown = np.exp(np.minimum(k * u, FAR))
         q = (1.0 - rho) + rho * grown
         one = 1.0 / q
         # Logarithmic derivatives of q keep steep steps from overflowing.

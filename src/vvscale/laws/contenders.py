@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import DataError, unknown_name
-from vvscale.laws.falling import FallingVanishing, optimise_falling
-from vvscale.laws.fit import DELTA, Fit, describe
-from vvscale.laws.forms import Term
+from vvscale.laws.fit import DELTA, Fit, describe, optimise
 from vvscale.laws.law import LAWS, Law
 from vvscale.laws.problem import Problem, make_problem
 from vvscale.laws.refits import Refits, offset_column, take
@@ -22,34 +20,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from vvscale.laws.forms import Points
-
     Array = NDArray[np.float64]
 
 COMPUTE = "train_flop"
 SIZES = ("n_params", "samples_seen")
 
-
-@dataclass(frozen=True)
-class _PurePower(FallingVanishing):
-    """The E = 0 boundary as a law of its own."""
-
-    terms: tuple[Term, ...] = (Term(),)
-
-    def starts(self, points: Points, level: float) -> Array:
-        """Return starts (k, p); the problem is convex."""
-        reach = np.ptp(points.u[0])
-        return np.array([[np.log(level), slope / reach] for slope in (0.1, 1.0)])
-
-    def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
-        """Return A and alpha."""
-        values = super().natural(theta, centre)
-        return {name: values[name] for name in ("A", "alpha")}
-
-
-PURE_POWER = Law(
-    "pure-power", "power law without a plateau", "A X^-alpha", ("X",), ("A", "alpha"), own_form=_PurePower()
-)
 
 # "+A" and "+B" give each family an amplitude of its own.
 CONTENDERS = (
@@ -103,7 +78,7 @@ def parse_contender(name: str | Law, x: str, sizes: tuple[str, str], offset_by: 
     if isinstance(name, Law):
         return Contender(name.name, name, (x,) if len(name.inputs) == 1 else sizes)
     stem, _, letters = name.partition("+")
-    law = PURE_POWER if stem == PURE_POWER.name else LAWS[stem]
+    law = LAWS[stem]
     law.check_offsets(tuple(letters))
     inputs = (x,) if len(law.inputs) == 1 else sizes
     return Contender(name, law, inputs, tuple(letters), (offset_by or "parent_family") if letters else None)
@@ -150,7 +125,7 @@ class Contest:
         one, problem = self.entries[name]
         # The original rows come first: the solver makes its dictionary of starts from them.
         everything = np.concatenate([np.ones((1, len(problem.y))), weights])
-        optima = optimise_falling(one.law, problem, everything, offsets=one.offsets, negative=self.negative)
+        optima = optimise(one.law, problem, everything, offsets=one.offsets, negative=self.negative)
         fit = describe(one.law, problem, optima, delta=self.delta, offsets=one.offsets, negative=self.negative)
         return Refits(fit, take(optima, slice(1, None)), weights)
 

@@ -137,7 +137,7 @@ class Fit:
 
     def forms(self) -> tuple[Form, Any]:
         """Interior and boundary form of this fit."""
-        return self.law.forms(len(self.problem.groups), self.offsets)
+        return self.law.forms(len(self.problem.groups), self.offsets, negative=self.negative)
 
     def predict(self, *x: Sequence[float] | Array, group: str | None = None) -> Array:
         """Outcome predicted at new inputs, in raw units of the columns; shape (m,).
@@ -314,7 +314,7 @@ def optimise(
     law: Law, problem: Problem, weights: Array, *, offsets: tuple[str, ...] = (), negative: bool = False
 ) -> Optima:
     """Fit a law to every row of ``weights`` (B, n), whose columns follow ``problem.frame``."""
-    interior, boundary = law.forms(len(problem.groups), offsets)
+    interior, boundary = law.forms(len(problem.groups), offsets, negative=negative)
     starts = None
     if not law.terms:
         starts = interior.starts(problem.sample.points, float(np.median(problem.y)))  # type: ignore[attr-defined]

@@ -39,6 +39,8 @@ SERIES_BELOW = 0.01
 TINY = 1e-100
 # An exponent beyond this is a step between two neighbouring points, never a scaling law.
 MAX_EXPONENT = 60.0
+# A slope this small is flat; h needs it not to be exactly 0 where amplitudes are read off it.
+FLAT_SLOPE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -263,16 +265,31 @@ def held_within_unit(theta: Array, gradient: Array, places: list[int]) -> NDArra
     return held
 
 
+def _natural(
+    plateau: Array, slots: list[tuple[Term, int]], heights: list[Array], theta: Array, centre: tuple[float, ...]
+) -> dict[str, Array]:
+    """Parameters in units of X from E (b,) and the terms' heights (b,) at the centre; a flat term belongs to E."""
+    values: dict[str, Array] = {}
+    for letter, (term, at), height in zip("AB", slots, heights, strict=False):
+        own = theta[:, at : at + term.size]
+        flat = np.abs(own[:, 0]) <= FLAT_SLOPE
+        plateau = plateau + np.where(flat, height, 0.0)
+        values |= term.natural(np.where(flat, 0.0, height), own, centre, letter)
+    return {"E": plateau, **values}
+
+
 @dataclass(frozen=True)
 class Plateau:
     """Y = P0 (1 + sum_t kappa_t h_t), an asymptote E plus one or two decaying terms.
 
     Parameters in order: log P0, then per term kappa_t and the term's own. kappa_t and s_t share their sign, so
-    that amplitudes are positive; E >= 0 unless ``signed``.
+    that amplitudes are positive; E >= 0 unless ``signed``. With ``falling``, slopes are at least 0: leaving
+    rising laws out of the starts would not keep a search from walking through 0.
     """
 
     terms: tuple[Term, ...]
     signed: bool = False
+    falling: bool = False
 
     @property
     def size(self) -> int:
@@ -324,7 +341,7 @@ class Plateau:
         for term, at in self.slots():
             term.project(theta[:, at + 1 :])
             s = theta[:, at + 1]
-            s[np.abs(s) < 1e-12] = 1e-12
+            s[(s < FLAT_SLOPE) if self.falling else (np.abs(s) < FLAT_SLOPE)] = FLAT_SLOPE
             # A kappa of the other sign than s would be a negative amplitude.
             share = np.maximum(theta[:, at] / s, 1e-9)
             theta[:, at] = share * s
@@ -339,11 +356,17 @@ class Plateau:
         """Whether E = 0, shape (b,)."""
         if self.signed:
             return np.zeros(len(theta), dtype=bool)
-        return sum(theta[:, at] / theta[:, at + 1] for _, at in self.slots()) >= 1.0 - 1e-12
+        return self._shares(theta) >= 1.0 - 1e-12
 
     def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
         """Which parameters (b, p) are pressed against a bound."""
-        return held_within_unit(theta, gradient, [at + 2 for term, at in self.slots() if term.has_rho])
+        held = held_within_unit(theta, gradient, [at + 2 for term, at in self.slots() if term.has_rho])
+        for _, at in self.slots() if self.falling else ():
+            # A flat term that should rise stays flat, and its kappa with it.
+            flat = theta[:, at + 1] <= FLAT_SLOPE
+            held[:, at] |= flat & (gradient[:, at] > 0)
+            held[:, at + 1] |= flat & (gradient[:, at + 1] > 0)
+        return held
 
     def moved(self, theta: Array, shift: float) -> Array:
         """Return the same curves with the input's log centred ``shift`` further right; one log term only."""
@@ -359,16 +382,18 @@ class Plateau:
         ``centre`` holds the means of log X that u was centred with.
         """
         level = np.exp(theta[:, 0])
-        values = {"E": np.maximum(self.plateau(theta), 0.0) if not self.signed else self.plateau(theta)}
-        for place, (term, at) in enumerate(self.slots()):
-            own = theta[:, at + 1 : at + 1 + term.size]
-            values |= term.natural(level * theta[:, at] / theta[:, at + 1], own, centre, "AB"[place])
-        return values
+        plateau = self.plateau(theta) if self.signed else np.maximum(self.plateau(theta), 0.0)
+        heights = [level * theta[:, at] / theta[:, at + 1] for _, at in self.slots()]
+        return _natural(plateau, [(term, at + 1) for term, at in self.slots()], heights, theta, centre)
 
     def plateau(self, theta: Array) -> Array:
         """Return the asymptote E, shape (b,)."""
-        share = sum(theta[:, at] / theta[:, at + 1] for _, at in self.slots())
-        return np.exp(theta[:, 0]) * (1.0 - share)
+        return np.exp(theta[:, 0]) * (1.0 - self._shares(theta))
+
+    def _shares(self, theta: Array) -> Array:
+        """Share of the level at the centre that is above E, (b,)."""
+        places = [at for _, at in self.slots()]
+        return (theta[:, places] / theta[:, [at + 1 for at in places]]).sum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -380,6 +405,7 @@ class Vanishing:
     """
 
     terms: tuple[Term, ...]
+    falling: bool = False
 
     @property
     def size(self) -> int:
@@ -449,12 +475,17 @@ class Vanishing:
             np.clip(theta[:, 1], 0.0, 1.0, out=theta[:, 1])
         for term, at in self.slots():
             term.project(theta[:, at:])
+            if self.falling:
+                np.maximum(theta[:, at], 0.0, out=theta[:, at])
         return theta
 
     def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
         """Which parameters (b, p) are pressed against a bound."""
-        shares = [1] if len(self.terms) == 2 else []
-        return held_within_unit(theta, gradient, shares + [at + 1 for term, at in self.slots() if term.has_rho])
+        unit = [1] if len(self.terms) == 2 else []
+        held = held_within_unit(theta, gradient, unit + [at + 1 for term, at in self.slots() if term.has_rho])
+        for _, at in self.slots() if self.falling else ():
+            held[:, at] |= (theta[:, at] <= 0.0) & (gradient[:, at] > 0)
+        return held
 
     def on_edge(self, theta: Array) -> NDArray[np.bool_]:
         """Never: this form is an edge itself."""
@@ -464,10 +495,7 @@ class Vanishing:
         """Parameters in units of X, each (b,), as ``Plateau.natural``, with E = 0."""
         level = np.exp(theta[:, 0])
         shares = [np.ones_like(level)] if len(self.terms) == 1 else [theta[:, 1], 1.0 - theta[:, 1]]
-        values = {"E": np.zeros_like(level)}
-        for place, (share, (term, at)) in enumerate(zip(shares, self.slots(), strict=True)):
-            values |= term.natural(level * share, theta[:, at : at + term.size], centre, "AB"[place])
-        return values
+        return _natural(np.zeros_like(level), self.slots(), [level * share for share in shares], theta, centre)
 
     def inside(self, theta: Array, shrink: float = 1e-4) -> Array:
         """Return the same curve in ``Plateau``'s parameters, E lifted from 0 to ``shrink`` of the level."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vvscale.errors import ConfigError
-from vvscale.laws.competitors import Constant, Kaplan, Logistic, LogLaw
+from vvscale.laws.competitors import Constant, Kaplan, Logistic, LogLaw, PurePower
 from vvscale.laws.forms import Plateau, Term, Vanishing
 from vvscale.registry import Registry
 
@@ -61,7 +61,9 @@ class Law:
         """Number of free parameters without group offsets."""
         return len(self.parameters)
 
-    def forms(self, n_groups: int = 1, offsets: tuple[str, ...] = ()) -> tuple[Form, Vanishing | None]:
+    def forms(
+        self, n_groups: int = 1, offsets: tuple[str, ...] = (), *, negative: bool = False
+    ) -> tuple[Form, Vanishing | None]:
         """Return the interior form and the E = 0 form, if there is one.
 
         Parameters
@@ -70,6 +72,8 @@ class Law:
             Number of groups with offsets.
         offsets
             Amplitudes that differ by group: ``"A"``, ``"B"`` or both.
+        negative
+            Whether exponents may be negative.
         """
         if not self.terms:
             return self.own_form, None
@@ -77,8 +81,8 @@ class Law:
             Term(term.coordinate, term.column, n_groups - 1 if letter in offsets else 0)
             for term, letter in zip(self.terms, "AB", strict=False)
         )
-        interior = Plateau(terms, signed=self.signed_plateau)
-        return interior, None if self.signed_plateau else Vanishing(terms)
+        interior = Plateau(terms, signed=self.signed_plateau, falling=not negative)
+        return interior, None if self.signed_plateau else Vanishing(terms, falling=not negative)
 
     def check_offsets(self, offsets: tuple[str, ...]) -> None:
         """Refuse offsets on amplitudes that the law does not have."""
@@ -105,6 +109,7 @@ for _law in (
         "E + A N^-alpha + B D^-beta", ("N", "D"), ("E", "A", "alpha", "B", "beta"), (Term(), Term(column=1))),
     Law("product", "one power law in a product of parameters and samples", "E + A N^-alpha D^-beta", ("N", "D"),
         ("E", "A", "alpha", "beta"), (Term("blend"),)),
+    Law("pure-power", "power law without a plateau", "A X^-alpha", ("X",), ("A", "alpha"), own_form=PurePower()),
     Law("kaplan", "Kaplan et al.'s joint law, without a plateau",
         "((N_c/N)^(alpha_N/alpha_D) + D_c/D)^alpha_D", ("N", "D"), ("N_c", "alpha_N", "D_c", "alpha_D"),
         own_form=Kaplan()),

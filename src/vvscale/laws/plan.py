@@ -99,8 +99,8 @@ def family_cost(table: pd.DataFrame, family: str) -> Cost:
     if chosen["n_params"].nunique() < 2:
         known = ", ".join(sorted(set(map(str, rows[column]))))
         raise UsageError(
-            f"Cannot fit the cost of family '{family}': it has {chosen['n_params'].nunique()} distinct model sizes, 2 are "
-            f"needed. Families here: {known}."
+            f"Cannot fit the cost of family '{family}': it has {chosen['n_params'].nunique()} distinct model sizes, 2 "
+            f"are needed. Families here: {known}."
         )
     slope, log_k = np.polyfit(
         np.log(chosen["n_params"].to_numpy(float)), np.log(chosen["forward_flop"].to_numpy(float)), 1
@@ -117,8 +117,8 @@ def _cost_columns(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise MissingDataError(
-            f"Cannot fit a cost: the table lacks {', '.join(missing)}. Give the cost with --cost m n, or plan with a fit "
-            "whose rows have these columns."
+            f"Cannot fit a cost: the table lacks {', '.join(missing)}. Give the cost with --cost m n, or plan with a "
+            "fit whose rows have these columns."
         )
     return table.dropna(subset=list(columns))
 
@@ -148,9 +148,9 @@ class JointLaw:
     def __post_init__(self) -> None:
         if not (self.alpha > 0 and self.beta > 0 and self.A > 0 and self.B > 0):
             raise FitError(
-                f"No optimum exists under this law: a plan needs alpha, beta, A and B greater than 0, got alpha = "
-                f"{self.alpha:.3g}, beta = {self.beta:.3g}, A = {self.A:.3g}, B = {self.B:.3g}. More of one input never "
-                "helps here; fit other rows."
+                "No optimum exists under this law: a plan needs alpha, beta, A and B greater than 0, got alpha = "
+                f"{self.alpha:.3g}, beta = {self.beta:.3g}, A = {self.A:.3g}, B = {self.B:.3g}. More of one input "
+                "never helps here; fit other rows."
             )
 
     @classmethod
@@ -307,15 +307,25 @@ def plan(
     d = float(cost.samples(budget, n))
     score = 1.0 - float(law.misalignment(n, d))
     later_n, later_d = optimum(law.alpha, law.A, law.beta, law.B, cost, 10.0 * budget)
-    exponent = law.beta / (law.alpha * cost.q + law.beta * cost.p)
+    trade = law.alpha * cost.q + law.beta * cost.p
     intervals, without = _intervals(law, cost, budget, low, high)
     return Plan(
-        float(budget), n, d, score, *intervals, law.unit,
-        n_exponent=exponent, d_exponent=law.alpha / (law.alpha * cost.q + law.beta * cost.p),
-        limit=1.0 - law.E, bound=bound,
+        budget=float(budget),
+        n_params=n,
+        samples_seen=d,
+        score=score,
+        score_interval=intervals.get("score"),
+        n_interval=intervals.get("n"),
+        d_interval=intervals.get("d"),
+        unit=law.unit,
+        n_exponent=law.beta / trade,
+        d_exponent=law.alpha / trade,
+        limit=1.0 - law.E,
+        bound=bound,
         per_decade=float(law.misalignment(n, d) - law.misalignment(later_n, later_d)),
-        cost=cost, share_without_optimum=without,
-    )  # fmt: skip
+        cost=cost,
+        share_without_optimum=without,
+    )
 
 
 def _log_n_range(
@@ -346,29 +356,32 @@ def _log_n_range(
             high, names[1] = float(value), name
     if low > high:
         raise UsageError(
-            f"No allocation of {budget:.3g} FLOP meets the bounds: {names[0]} needs N >= {np.exp(low):.3g}, {names[1]} needs "
-            f"N <= {np.exp(high):.3g}. Widen a bound or change the budget."
+            f"No allocation of {budget:.3g} FLOP meets the bounds: {names[0]} needs N >= {np.exp(low):.3g}, {names[1]} "
+            f"needs N <= {np.exp(high):.3g}. Widen a bound or change the budget."
         )
     return low, high, (names[0], names[1])
 
 
 def _intervals(
     law: JointLaw, cost: Cost, budget: float, low: float, high: float
-) -> tuple[tuple[tuple[float, float] | None, ...], float]:
-    """95 % intervals of score, N* and D* over the resamples, each planned by its own law."""
+) -> tuple[dict[str, tuple[float, float]], float]:
+    """95 % intervals of score, N* and D* over the resamples, each planned by its own law; none without resamples."""
     if not law.draws:
-        return (None, None, None), 0.0
+        return {}, 0.0
     draws = law.draws
     valid = (draws["alpha"] > 0) & (draws["beta"] > 0) & (draws["A"] > 0) & (draws["B"] > 0)
     if not valid.any():
-        return (None, None, None), 1.0
+        return {}, 1.0
     E, A, alpha, B, beta = (draws[name][valid] for name in ("E", "A", "alpha", "B", "beta"))
     n, _ = optimum(alpha, A, beta, B, cost, budget)
     n = np.exp(np.clip(np.log(n), low, high))
     d = np.asarray(cost.samples(budget, n))
     score = 1.0 - (E + A * n**-alpha + B * d**-beta)
-    pairs = tuple(tuple(map(float, np.quantile(values, [0.025, 0.975]))) for values in (score, n, d))
-    return pairs, float(1.0 - valid.mean())  # type: ignore[return-value]
+    made = {}
+    for name, values in (("score", score), ("n", n), ("d", d)):
+        first, last = np.quantile(values, [0.025, 0.975])
+        made[name] = (float(first), float(last))
+    return made, float(1.0 - valid.mean())
 
 
 @dataclass(frozen=True)
@@ -427,13 +440,13 @@ def budget_for(law: JointLaw, target: float, cost: Cost) -> TargetBudget:
         budgets = _budgets(draws, target, cost)
         beyond = float(np.isinf(budgets).mean())
         low, high = np.quantile(budgets, [0.025, 0.975], method="nearest")
-        interval = tuple(float(end) if np.isfinite(end) else None for end in (low, high))
+        interval = (float(low) if np.isfinite(low) else None, float(high) if np.isfinite(high) else None)
     return TargetBudget(
         target,
         float(budget) if np.isfinite(budget) else None,
         interval,
         beyond,
-        1.0 - law.E,  # type: ignore[arg-type]
+        1.0 - law.E,
     )
 
 

@@ -103,8 +103,8 @@ def _law(request: PlanRequest) -> tuple[str, JointLaw, Cost | None, pd.DataFrame
         experiment = EXPERIMENTS[request.fit]
         if experiment.law != "joint":
             raise UsageError(
-                f"The experiment '{request.fit}' is a law in {', '.join(experiment.x)}; a plan needs a joint law in parameters "
-                "and samples. Use compute_chinchilla."
+                f"The experiment '{request.fit}' is a law in {', '.join(experiment.x)}; a plan needs a joint law in "
+                "parameters and samples. Use compute_chinchilla."
             )
         done = reproduce(
             experiment, load_scores(request.scores), n_resamples=request.n_resamples, units=(UNIT,), seed=request.seed
@@ -128,8 +128,8 @@ def _cost(request: PlanRequest, own: Cost | None, rows: pd.DataFrame | None) -> 
         return family_cost(rows if rows is not None else _models(request), request.family)
     if own is None:
         raise UsageError(
-            f"'{request.fit}' does not say what parameters and samples cost: its rows had no train_flop. Give --cost m n for "
-            "C = m (N D)^n, or --family NAME."
+            f"'{request.fit}' does not say what parameters and samples cost: its rows had no train_flop. Give --cost m "
+            "n for C = m (N D)^n, or --family NAME."
         )
     return own
 

@@ -157,8 +157,8 @@ def make_problem(
         reason, names = next(iter(missing.items()))
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         raise MissingDataError(
-            f"Cannot fit: {reason} (NaN) at {names[0]}{more}, and a law needs all its columns. Leave such rows out with "
-            "--drop-missing (drop_incomplete=True), which counts and names them, or select others with --where."
+            f"Cannot fit: {reason} (NaN) at {names[0]}{more}, and a law needs all its columns. Leave such rows out "
+            "with --drop-missing (drop_incomplete=True), which counts and names them, or select others with --where."
         )
     values = tuple(_numbers(frame, column) for column in columns)
     outcome = _numbers(frame, y)

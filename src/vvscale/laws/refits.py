@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vvscale.laws.competitors import Logistic
-from vvscale.laws.falling import optimise_falling
-from vvscale.laws.fit import Fit, curves, natural
+from vvscale.laws.fit import Fit, curves, optimise
 from vvscale.laws.solver import Optima
 
 if TYPE_CHECKING:
@@ -72,12 +70,6 @@ class Refits:
             group = problem.group
         group = np.zeros(len(x[0]), dtype=np.intp) if group is None else group
         f = curves(self.fit, self.optima, problem.points(x, group))
-        if isinstance(self.fit.law.own_form, Logistic):
-            # Far beyond a steep step the form overflows; it has long reached its lower plateau there.
-            beyond = np.isnan(f) & (problem.points(x, group).u[0] > 0)
-            with np.errstate(divide="ignore"):
-                plateau = np.log(np.maximum(natural(self.fit.law, problem, self.optima, ())["E"], 0.0))
-            return np.where(beyond, plateau[:, None], f)
         n_groups = len(problem.groups)
         if n_groups == 1:
             return f
@@ -118,5 +110,5 @@ def take(optima: Optima, rows: NDArray[np.intp] | slice) -> Optima:
 def refit_fit(fit: Fit, weights: Array) -> Refits:
     """Refit a fitted law to every row of ``weights`` (B, n)."""
     everything = np.concatenate([np.ones((1, fit.n)), weights])
-    optima = optimise_falling(fit.law, fit.problem, everything, offsets=fit.offsets, negative=fit.negative)
+    optima = optimise(fit.law, fit.problem, everything, offsets=fit.offsets, negative=fit.negative)
     return Refits(fit, take(optima, slice(1, None)), weights)

@@ -98,8 +98,8 @@ def load_joint(path: str | Path, name: str | None = None) -> SavedLaw:
     file = Path(path) / FITS if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise MissingDataError(
-            f"No fit at '{path}'. Expected a fits.json or its folder; write one with `vvscale fit TABLE --law joint --x "
-            "n_params --x samples_seen --out DIR` or `vvscale reproduce compute_chinchilla --out DIR`."
+            f"No fit at '{path}'. Expected a fits.json or its folder; write one with `vvscale fit TABLE --law joint "
+            "--x n_params --x samples_seen --out DIR` or `vvscale reproduce compute_chinchilla --out DIR`."
         )
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
@@ -115,8 +115,8 @@ def load_joint(path: str | Path, name: str | None = None) -> SavedLaw:
         raise unknown_name("joint fit", name, joint or names)
     if not joint:
         raise MissingDataError(
-            f"'{file}' holds no joint fit (found {', '.join(names[:6]) or 'none'}), and a plan needs parameters and samples. "
-            "Fit one with `vvscale fit TABLE --law joint --x n_params --x samples_seen --out DIR`."
+            f"'{file}' holds no joint fit (found {', '.join(names[:6]) or 'none'}), and a plan needs parameters and "
+            "samples. Fit one with `vvscale fit TABLE --law joint --x n_params --x samples_seen --out DIR`."
         )
     chosen = joint[name] if name is not None else next(iter(joint.values()))
     draws, unit = _draws(file.parent, chosen["name"])

@@ -134,13 +134,19 @@ def solve(
     if n_starts is None:
         simple = isinstance(interior, Plateau) and all(term.size == 1 for term in interior.terms)
         n_starts = (2 if simple else 4) * (4 if len(weights) < BASINS else 1)
-    search = _Search(interior, boundary, sample, weights, negative, starts)
+    # Curves may overflow far from the rows that they are for; they are then no candidates.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _solve(_Search(interior, boundary, sample, weights, negative, starts), n_starts)
+
+
+def _solve(search: _Search, n_starts: int) -> Optima:
+    weights, boundary = search.weights, search.boundary
     effort = full = Effort(tuple(range(n_starts)), boundary is not None, exchange=True)
     if len(weights) > 2 * SCOUTS:
         effort = search.run(np.arange(SCOUTS), effort)
         search.run(np.arange(SCOUTS, len(weights)), effort)
         if not effort.exchange:
-            _exchange(search.best, interior, sample, weights, np.arange(len(weights)), n_tried=0)
+            _exchange(search.best, search.interior, search.sample, weights, np.arange(len(weights)), n_tried=0)
         hard = search.lonely()
         # Where most resamples have several minima the data do not identify the law, and no search mends that.
         if 0 < hard.size <= MOSTLY_EASY * len(weights):

@@ -92,7 +92,7 @@ def candidates(
     if with_plateau:
         columns.insert(0, np.ones_like(columns[0]))
     design = np.stack([np.concatenate([c[:, :size] for size in sample.layers], axis=1) for c in columns], axis=1)
-    made = [_amplitudes(design, sample, w, free_first=with_plateau and form.signed) for w in weights]
+    made = [_amplitudes(design, sample, w, free_first=isinstance(form, Plateau) and form.signed) for w in weights]
     amplitude = np.concatenate(made)
     repeats = len(weights)
     own = [np.tile(theta, (repeats, 1)) for theta in own]
@@ -156,7 +156,7 @@ def candidate_losses(form: Form, sample: Sample, weights: Array, theta: Array) -
     rows = np.empty((len(theta), len(sample.target)))
     for at in range(0, len(theta), 64):
         rows[at : at + 64] = sample.losses(form.evaluate(theta[at : at + 64], sample.points).f)
-    valid = np.isfinite(rows).all(axis=1)
+    valid: NDArray[np.bool_] = np.all(np.isfinite(rows), axis=1)
     losses = weights @ np.where(valid[:, None], rows, 0.0).T
     losses[:, ~valid] = np.inf
     return losses
@@ -172,7 +172,7 @@ def pick_apart(losses: Array, place: NDArray[np.intp], n_starts: int) -> NDArray
     place
         Grid place of each candidate, shape (k, d).
     """
-    near = (np.abs(place[:, None] - place[None]) <= 1).all(axis=2)
+    near: NDArray[np.bool_] = np.all(np.abs(place[:, None] - place[None]) <= 1, axis=2)
     picks = np.empty((len(losses), n_starts), dtype=np.intp)
     for start in range(n_starts):
         picks[:, start] = np.argmin(losses, axis=1)
