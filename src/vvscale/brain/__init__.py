@@ -1,0 +1,1 @@
+"""Scores of vision models against the primate ventral stream."""

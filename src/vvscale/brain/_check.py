@@ -1,0 +1,66 @@
+"""What every metric asks of its tables of numbers, and the words for what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vvscale.errors import DataError, ShapeError
+
+
+def as_responses(responses: Any, n_images: int | None = None, what: str = "responses") -> np.ndarray:
+    """Return an (N, q) float64 table, or say where it is not one.
+
+    Parameters
+    ----------
+    responses
+        (N,) or (N, q) numbers.
+    n_images
+        The number of rows that there must be; None takes any.
+    what
+        What the table holds, lower case, for messages.
+
+    Raises
+    ------
+    ShapeError
+        Not a table, empty, or another number of rows.
+    DataError
+        NaN or infinity somewhere; the message names the place.
+    """
+    table = np.asarray(responses, dtype=np.float64)
+    if table.ndim == 1:
+        table = table[:, None]
+    if table.ndim != 2 or 0 in table.shape:
+        raise ShapeError(
+            f"The {what} have shape {np.shape(responses)}; expected (n_images, n_neuroids), both at least 1."
+        )
+    if n_images is not None and len(table) != n_images:
+        raise ShapeError(
+            f"The {what} have {len(table)} rows and the features {n_images}; expected one row per image in both, in "
+            f"the same order. Average repetitions first, and align both by stimulus_id."
+        )
+    is_bad = ~np.isfinite(table)
+    if is_bad.any():
+        row, column = (int(index) for index in np.argwhere(is_bad)[0])
+        raise DataError(
+            f"The {what} hold {table[row, column]} at row {row}, column {column} (counted from 0; {is_bad.sum()} such "
+            f"values in {is_bad.any(0).sum()} columns). Expected finite numbers: drop those rows or columns first."
+        )
+    return table
+
+
+def pearson(a: np.ndarray, b: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Correlate along one axis; NaN where either side is constant, within [-1, 1] elsewhere.
+
+    Examples
+    --------
+    >>> pearson(np.array([1.0, 2.0, 4.0]), np.array([2.0, 4.0, 8.0])).item()
+    1.0
+    """
+    is_constant = (np.ptp(a, axis=axis) == 0) | (np.ptp(b, axis=axis) == 0)
+    a = a - a.mean(axis, keepdims=True)
+    b = b - b.mean(axis, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = (a * b).sum(axis) / np.sqrt((a * a).sum(axis) * (b * b).sum(axis))
+    return np.where(is_constant, np.nan, np.clip(r, -1.0, 1.0))
