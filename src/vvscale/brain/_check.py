@@ -64,3 +64,18 @@ def pearson(a: np.ndarray, b: np.ndarray, axis: int = 0) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         r = (a * b).sum(axis) / np.sqrt((a * a).sum(axis) * (b * b).sum(axis))
     return np.where(is_constant, np.nan, np.clip(r, -1.0, 1.0))
+
+
+def median_over_neuroids(r: np.ndarray) -> np.ndarray:
+    """Take the median over the last axis, leaving NaN out; NaN where nothing is left.
+
+    Examples
+    --------
+    >>> median_over_neuroids(np.array([[0.1, 0.3, np.nan, 0.2], [0.5, np.nan, 0.6, np.nan]]))
+    array([0.2 , 0.55])
+    """
+    ordered = np.sort(r, axis=-1)  # NaN goes last
+    n_known = (~np.isnan(r)).sum(-1, keepdims=True)
+    low = np.take_along_axis(ordered, np.maximum(n_known - 1, 0) // 2, -1)
+    high = np.take_along_axis(ordered, np.minimum(n_known // 2, r.shape[-1] - 1), -1)
+    return ((low + high) / 2)[..., 0]

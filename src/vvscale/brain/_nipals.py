@@ -23,18 +23,22 @@ from vvscale.brain.gram import Gram
 
 # Shape legend: N images, q responses, S splits, k components, B iterations in a block.
 
-TOLERANCE = 1e-6
-"""Squared change of the unit weights at which scikit-learn stops."""
-
 MAX_ITERATIONS = 500
 
-BLOCK = 8
+BLOCK = 12
+"""Iterations between two checks."""
+
+SQUARED_COSINE = (1.0 - 1e-6 / 2) ** 2
+"""scikit-learn stops when unit weights move by less than 1e-6, squared: |w - v|^2 = 2 - 2 cos(w, v)."""
+
 _EXHAUSTED = 1e-14
 _EPS = float(np.finfo(np.float64).eps)
 
 
-def cross_validate(gram: Gram, responses: Any, is_train: np.ndarray, n_components: int) -> tuple[Any, Any]:
-    """Predict the responses to all images from each split's training images.
+def cross_validate(
+    gram: Gram, responses: Any, is_train: np.ndarray, n_components: int
+) -> tuple[list[Any], np.ndarray]:
+    """Predict the responses to each split's test images from its training images.
 
     Parameters
     ----------
@@ -50,7 +54,7 @@ def cross_validate(gram: Gram, responses: Any, is_train: np.ndarray, n_component
     Returns
     -------
     predictions
-        (S, N, q) in the unit of the responses, for training and test images.
+        S tables (n_test, q) in the unit of the responses.
     n_iterations
         (S, k) iterations of each component; 0 once nothing is left to predict with.
     """
@@ -87,7 +91,9 @@ def cross_validate(gram: Gram, responses: Any, is_train: np.ndarray, n_component
         a = a - 0.5 * (t_train * loading).sum(1)[:, None] * b
         M -= xp.stack((a, b), 2) @ xp.stack((b, a), 1)
         T[:, j], Q[:, j] = t, b
-    return T.mT @ Q + (mean + responses.mean(0))[:, None], n_iterations
+    mean = mean + responses.mean(0)
+    tests = _test_rows(gram, is_train)
+    return [T[s][:, test].T @ Q[s] + mean[s] for s, test in enumerate(tests)], n_iterations
 
 
 def _backend(gram: Gram) -> tuple[Any, Callable[..., tuple[Any, np.ndarray]]]:
@@ -101,14 +107,18 @@ def _backend(gram: Gram) -> tuple[Any, Callable[..., tuple[Any, np.ndarray]]]:
     return torch, _nipals_torch.leading_weights
 
 
+def _test_rows(gram: Gram, is_train: np.ndarray) -> list[Any]:
+    xp = _backend(gram)[0]
+    return [xp.asarray(np.flatnonzero(~train), device=gram.device) for train in is_train]
+
+
 def _cross_moments(gram: Gram, Y: Any, mean: Any, is_train: np.ndarray) -> Any:
     """Return M = Y'KY of each split's centred training responses, (S, q, q).
 
     The rows and columns of K and of Y sum to zero, so M of a split is M of all images less what the test images add,
     which costs a tenth of computing it anew.
     """
-    xp = _backend(gram)[0]
-    tests = [xp.asarray(np.flatnonzero(~train), device=gram.device) for train in is_train]
+    tests = _test_rows(gram, is_train)
     moments = []
     if gram.factor is not None:
         C = gram.factor.T @ Y
@@ -123,7 +133,7 @@ def _cross_moments(gram: Gram, Y: Any, mean: Any, is_train: np.ndarray) -> Any:
             cross = KY[test].T @ A
             M = whole - cross - cross.T + A.T @ (gram.matrix[test][:, test] @ A)
             moments.append((M + M.T) / 2)
-    return xp.stack(moments)
+    return _backend(gram)[0].stack(moments)
 
 
 def _start_columns(responses: Any, is_train: np.ndarray) -> np.ndarray:
@@ -142,7 +152,7 @@ def leading_weights(M: np.ndarray, start: np.ndarray, floor: np.ndarray) -> tupl
     """Iterate scikit-learn's power method on each split's M.
 
     Blocks of iterations run without a check, since a check costs as much as a product, and the first iterate in the
-    block that meets the stop rule is taken. With v_i = M^i e, the unit feature weights of consecutive iterates have
+    block that meets the stop rule is taken. With v_i = M^i e, the feature weights of consecutive iterates have the
     cosine v_i'v_i / sqrt(v_i'v_{i+1} v_{i-1}'v_i).
 
     Parameters
@@ -165,6 +175,7 @@ def leading_weights(M: np.ndarray, start: np.ndarray, floor: np.ndarray) -> tupl
     weights = np.zeros((n_splits, n_responses))
     n_iterations = np.zeros(n_splits, dtype=np.int64)
     V = np.empty((BLOCK + 2, n_responses))
+    rows = list(V)
     for split in range(n_splits):
         trace = M[split].trace()
         if not trace > floor[split]:
@@ -175,19 +186,19 @@ def leading_weights(M: np.ndarray, start: np.ndarray, floor: np.ndarray) -> tupl
         scaled = M[split] / trace  # eigenvalues at most 1, so a block cannot overflow
         V[0] = 0.0
         V[0, start[split]] = 1.0
-        np.dot(scaled, V[0], out=V[1])
+        np.dot(scaled, rows[0], out=rows[1])
         for done in range(0, MAX_ITERATIONS, BLOCK):
             for i in range(1, BLOCK + 1):
-                np.dot(scaled, V[i], out=V[i + 1])
+                np.dot(scaled, rows[i], out=rows[i + 1])
             next_products = np.einsum("iq,iq->i", V[:-1], V[1:])
             lengths = np.einsum("iq,iq->i", V[1:-1], V[1:-1])
-            with np.errstate(invalid="ignore"):  # a start column that is all but explained gives NaN: no hit
-                change = 2.0 - 2.0 * lengths / np.sqrt(next_products[1:] * next_products[:-1])
-            change[MAX_ITERATIONS - 2 - done :] = -1.0  # the last iteration is taken as it is
-            hits = np.flatnonzero(change < TOLERANCE)
-            if len(hits):
-                weights[split] = V[hits[0] + 1] / np.sqrt(next_products[hits[0] + 1])
-                n_iterations[split] = done + hits[0] + 2
+            scale = next_products[1:] * next_products[:-1]
+            # A start column that is all but explained is rounding noise at first, which may have any sign.
+            is_hit = (scale > 0) & (lengths * lengths > SQUARED_COSINE * scale)
+            is_hit[MAX_ITERATIONS - 2 - done :] = True  # the last iteration is taken as it is
+            hit = int(is_hit.argmax())
+            if is_hit[hit]:
+                weights[split], n_iterations[split] = V[hit + 1], done + hit + 2
                 break
             V[:2] = V[-2:] / np.sqrt(lengths[-1])
     return weights, n_iterations

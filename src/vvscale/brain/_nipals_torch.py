@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from vvscale.brain._nipals import BLOCK, MAX_ITERATIONS, TOLERANCE
+from vvscale.brain._nipals import BLOCK, MAX_ITERATIONS, SQUARED_COSINE
 
 # Shape legend: q responses, S splits, B iterations in a block.
 
@@ -51,13 +51,12 @@ def leading_weights(
             V[:, i + 1] = torch.bmm(scaled, V[:, i, :, None])[:, :, 0]
         next_products = (V[:, :-1] * V[:, 1:]).sum(2)
         lengths = (V[:, 1:-1] ** 2).sum(2)
-        change = 2.0 - 2.0 * lengths / (next_products[:, 1:] * next_products[:, :-1]).sqrt()
-        change[:, MAX_ITERATIONS - 2 - done :] = -1.0
-        hits = change < TOLERANCE
-        first = hits.to(torch.int8).argmax(1)
-        is_new = hits.any(1) & ~is_done
-        found = V[split, first + 1] / next_products[split, first + 1].sqrt()[:, None]
-        weights = torch.where(is_new[:, None], found, weights)
+        scale = next_products[:, 1:] * next_products[:, :-1]
+        is_hit = (scale > 0) & (lengths**2 > SQUARED_COSINE * scale)
+        is_hit[:, MAX_ITERATIONS - 2 - done :] = True
+        first = is_hit.to(torch.int8).argmax(1)
+        is_new = is_hit.any(1) & ~is_done
+        weights = torch.where(is_new[:, None], V[split, first + 1], weights)
         n_iterations = torch.where(is_new, done + first + 2, n_iterations)
         is_done = is_done | is_new
         if bool(is_done.all()):

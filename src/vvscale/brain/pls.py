@@ -6,13 +6,14 @@ the rest, ten times; a split's value is the median over neuroids, the score the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from vvscale.brain._check import as_responses, pearson
+from vvscale.brain._check import as_responses, median_over_neuroids, pearson
 from vvscale.brain._nipals import cross_validate
 from vvscale.brain.gram import Gram, Precision
 from vvscale.brain.splits import stratified_splits
@@ -31,13 +32,13 @@ class Predictivity:
     is_train
         (n_splits, n_images) bool, the training images of each split.
     predictions, responses
-        (n_splits, n_images, n_neuroids) and (n_images, n_neuroids), in the unit of the responses; what intervals over
-        images are computed from.
+        For each split (n_test, n_neuroids), and (n_images, n_neuroids), in the unit of the responses; what intervals
+        over images are computed from.
     """
 
     r: np.ndarray
     is_train: np.ndarray = field(repr=False)
-    predictions: np.ndarray = field(repr=False)
+    predictions: tuple[np.ndarray, ...] = field(repr=False)
     responses: np.ndarray = field(repr=False)
 
     @property
@@ -156,17 +157,14 @@ def linear_predictivity(
         import torch
 
         held = torch.as_tensor(table, device=gram.device)
-        predictions = cross_validate(gram, held, is_train, n_components)[0].cpu().numpy()
+        predictions = [split.cpu().numpy() for split in cross_validate(gram, held, is_train, n_components)[0]]
     return judge(predictions, table, is_train)
 
 
-def judge(predictions: np.ndarray, responses: np.ndarray, is_train: np.ndarray) -> Predictivity:
-    """Correlate predictions with responses over the test images of each split."""
-    r = [
-        pearson(responses[~train], predicted[~train])
-        for predicted, train in zip(predictions, is_train, strict=True)
-    ]
-    return Predictivity(np.stack(r), is_train, predictions, responses)
+def judge(predictions: Sequence[np.ndarray], responses: np.ndarray, is_train: np.ndarray) -> Predictivity:
+    """Correlate each split's (n_test, q) predictions with the responses to its test images."""
+    r = [pearson(responses[~train], predicted) for predicted, train in zip(predictions, is_train, strict=True)]
+    return Predictivity(np.stack(r), is_train, tuple(predictions), responses)
 
 
 def draw_splits(stratify: Any, n_images: int, **options: Any) -> np.ndarray:
@@ -176,11 +174,3 @@ def draw_splits(stratify: Any, n_images: int, **options: Any) -> np.ndarray:
     if len(stratify) != n_images:
         raise ShapeError(f"'stratify' has {len(stratify)} labels for {n_images} images; expected one per image.")
     return stratified_splits(stratify, **options)
-
-
-def median_over_neuroids(r: np.ndarray) -> np.ndarray:
-    """Take the median over the last axis, leaving NaN out; NaN where nothing is left."""
-    is_known = ~np.isnan(r).all(-1)
-    result = np.full(r.shape[:-1], np.nan)
-    result[is_known] = np.nanmedian(r[is_known], axis=-1)
-    return result
