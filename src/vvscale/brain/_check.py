@@ -37,15 +37,16 @@ def as_responses(responses: Any, n_images: int | None = None, what: str = "respo
         )
     if n_images is not None and len(table) != n_images:
         raise ShapeError(
-            f"The {what} have {len(table)} rows and the features {n_images}; expected one row per image in both, in "
-            f"the same order. Average repetitions first, and align both by stimulus_id."
+            f"The {what} have {len(table)} rows and the features {n_images}; expected one row per image in "
+            "both, in the same order. Average repetitions first, and align both by stimulus_id."
         )
     is_bad = ~np.isfinite(table)
     if is_bad.any():
         row, column = (int(index) for index in np.argwhere(is_bad)[0])
         raise DataError(
-            f"The {what} hold {table[row, column]} at row {row}, column {column} (counted from 0; {is_bad.sum()} such "
-            f"values in {is_bad.any(0).sum()} columns). Expected finite numbers: drop those rows or columns first."
+            f"The {what} hold {table[row, column]} at row {row}, column {column} (counted from 0; "
+            f"{is_bad.sum()} such values in {is_bad.any(0).sum()} columns). Expected finite numbers: drop "
+            "those rows or columns first."
         )
     return table
 

@@ -1,13 +1,14 @@
-"""Cross-validated partial least squares in sample and target space, with scikit-learn's iterate and stop rule.
+"""Cross-validated partial least squares in sample and target space, with scikit-learn's stop rule.
 
-scikit-learn finds each component by alternating between weights w of the p features and weights c of the q responses
-and stops early, long before w is a singular vector, so scores depend on when it stops. But w is always X'Y c for the
-current residuals, so consecutive iterates, their lengths and the angle between them follow from the q x q matrix
-M = Y'XX'Y alone: c_next = M c. After a component with scores t, M changes by a matrix of rank two. The features are
-touched only as K = XX', once per component for its scores and once for their loadings, for all splits in one product.
+scikit-learn finds each component by alternating between weights w of the p features and weights c of the q
+responses and stops early, long before w is a singular vector, so scores depend on when it stops. But w is
+always X'Y c for the current residuals, so consecutive iterates, their lengths and the angle between them
+follow from the q x q matrix M = Y'XX'Y alone: c_next = M c. After a component with scores t, M changes by a
+matrix of rank two. The features are touched only as K = XX', once per component for its scores and once for
+their loadings, for all splits in one product.
 
-A split is a mask over images: scores are carried for all images, lengths and means are taken over training images,
-and the scores of test images, hence their predictions, come out of the same product.
+A split is a mask over images: scores are carried for all images, lengths and means are taken over training
+images, and the scores of test images, hence their predictions, come out of the same product.
 
 Source: scikit-learn, sklearn/cross_decomposition/_pls.py (iterate, start column, stop rule).
 """
@@ -115,8 +116,8 @@ def _test_rows(gram: Gram, is_train: np.ndarray) -> list[Any]:
 def _cross_moments(gram: Gram, Y: Any, mean: Any, is_train: np.ndarray) -> Any:
     """Return M = Y'KY of each split's centred training responses, (S, q, q).
 
-    The rows and columns of K and of Y sum to zero, so M of a split is M of all images less what the test images add,
-    which costs a tenth of computing it anew.
+    The rows and columns of K and of Y sum to zero, so M of a split is M of all images less what the test
+    images add, which costs a tenth of computing it anew.
     """
     tests = _test_rows(gram, is_train)
     moments = []
@@ -142,7 +143,8 @@ def _start_columns(responses: Any, is_train: np.ndarray) -> np.ndarray:
     first = np.zeros(len(is_train), dtype=np.int64)
     for split, train in enumerate(is_train):
         centred = table[train] - table[train].mean(0)
-        # Equal numbers may differ from their mean by rounding; starting from that would be starting from noise.
+        # Equal numbers may differ from their mean by rounding; starting from that would be starting from
+        # noise.
         varies = (np.ptp(table[train], axis=0) > 0) & (np.abs(centred).max(0) >= 10 * _EPS)
         first[split] = int(np.argmax(varies))
     return first
@@ -151,9 +153,9 @@ def _start_columns(responses: Any, is_train: np.ndarray) -> np.ndarray:
 def leading_weights(M: np.ndarray, start: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Iterate scikit-learn's power method on each split's M.
 
-    Blocks of iterations run without a check, since a check costs as much as a product, and the first iterate in the
-    block that meets the stop rule is taken. With v_i = M^i e, the feature weights of consecutive iterates have the
-    cosine v_i'v_i / sqrt(v_i'v_{i+1} v_{i-1}'v_i).
+    Blocks of iterations run without a check, since a check costs as much as a product, and the first iterate
+    in the block that meets the stop rule is taken. With v_i = M^i e, the feature weights of consecutive
+    iterates have the cosine v_i'v_i / sqrt(v_i'v_{i+1} v_{i-1}'v_i).
 
     Parameters
     ----------

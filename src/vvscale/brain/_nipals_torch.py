@@ -1,4 +1,7 @@
-"""The power method of partial least squares for all splits at once, for devices where a launch costs more than a product."""
+"""The power method of partial least squares for all splits at once.
+
+It is for devices where starting a product costs more than the product itself.
+"""
 
 from __future__ import annotations
 

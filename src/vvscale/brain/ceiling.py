@@ -1,7 +1,7 @@
 """How well neural responses agree with themselves: the ceiling of every neural score.
 
-Presentations are split in two halves by repetition; each half is averaged per image; the correlation of the halves
-over images, corrected for their length, says how well a perfect model could do.
+Presentations are split in two halves by repetition; each half is averaged per image; the correlation of the
+halves over images, corrected for their length, says how well a perfect model could do.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Ceiling:
     Attributes
     ----------
     r
-        (n_splits, n_neuroids) split-half correlations after Spearman-Brown correction, at most 1; NaN for a neuroid
-        that is constant over images.
+        (n_splits, n_neuroids) split-half correlations after Spearman-Brown correction, at most 1; NaN for a
+        neuroid that is constant over images.
     """
 
     r: np.ndarray
@@ -67,7 +67,8 @@ def internal_consistency(
 ) -> Ceiling:
     """Correlate the two halves of repeated responses.
 
-    A half holds the presentations whose repetition number was drawn for it, not half of each image's presentations.
+    A half holds the presentations whose repetition number was drawn for it, not half of each image's
+    presentations.
 
     Parameters
     ----------
@@ -103,15 +104,19 @@ def internal_consistency(
     table = as_responses(responses)
     for name, labels in (("stimulus_id", stimulus_id), ("repetition", repetition)):
         if len(labels) != len(table):
-            raise ShapeError(f"'{name}' has {len(labels)} labels for {len(table)} presentations; expected one for each.")
+            raise ShapeError(
+                f"'{name}' has {len(labels)} labels for {len(table)} presentations; expected one for each."
+            )
     images, image_of = np.unique(np.asarray(stimulus_id), return_inverse=True)
     repetitions, repetition_of = np.unique(np.asarray(repetition), return_inverse=True)
     if len(repetitions) < 2:
         raise ShapeError(
-            f"All {len(table)} presentations are of repetition '{repetitions[0]}'; expected at least two repetitions to "
-            f"compare. Hand over single presentations, not their average."
+            f"All {len(table)} presentations are of repetition '{repetitions[0]}'; expected at least two "
+            "repetitions to compare. Hand over single presentations, not their average."
         )
-    in_first = stratified_splits(len(repetitions), n_splits=n_splits, train_size=0.5, seed=seed)[:, repetition_of]
+    in_first = stratified_splits(len(repetitions), n_splits=n_splits, train_size=0.5, seed=seed)[
+        :, repetition_of
+    ]
     counts = np.stack([np.bincount(image_of[half], minlength=len(images)) for half in in_first])  # (S, N)
     n_shown = np.bincount(image_of)
     _refuse_unshown(images, counts, n_shown)
@@ -143,6 +148,7 @@ def _refuse_unshown(images: np.ndarray, counts: np.ndarray, n_shown: np.ndarray)
         if (n == 0).any():
             split, image = (int(index) for index in np.argwhere(n == 0)[0])
             raise MissingDataError(
-                f"Image '{images[image]}' was never shown in one half of split {split} ({n_shown[image]} presentations "
-                f"in all); expected every image in both halves. Leave out images with few repetitions."
+                f"Image '{images[image]}' was never shown in one half of split {split} ({n_shown[image]} "
+                "presentations in all); expected every image in both halves. Leave out images with few "
+                "repetitions."
             )

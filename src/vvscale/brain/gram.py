@@ -1,10 +1,12 @@
 """Inner products between images, which are all that the metrics of this package need from a layer.
 
-A layer of p features enters every regression here only through the (n_images, n_images) matrix of inner products of
-its centred features. That matrix is a sum over features, so features can arrive in blocks and be forgotten, and one
-matrix serves all splits, all regions that share the images, ridge, similarity and the behavioural readout.
+A layer of p features enters every regression here only through the (n_images, n_images) matrix of inner
+products of its centred features. That matrix is a sum over features, so features can arrive in blocks and be
+forgotten, and one matrix serves all splits, all regions that share the images, ridge, similarity and the
+behavioural readout.
 
-Arrays are NumPy's on the CPU and PyTorch's on a device; the code is the same. PyTorch is imported only for a device.
+Arrays are NumPy's on the CPU and PyTorch's on a device; the code is the same. PyTorch is imported only for a
+device.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from vvscale.errors import ConfigError, DataError, ShapeError
 Precision = Literal["float64", "float32"]
 
 BLOCK_FEATURES = 4096
-"""Features multiplied at once: wide enough for full speed, narrow enough that a float32 sum keeps its digits."""
+"""Features multiplied at once: wide enough for full speed, narrow enough to bound the memory of a copy."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Gram:
     matrix
         (N, N) float64, rows and columns sum to zero. None when ``factor`` is kept instead.
     factor
-        (N, p) float64 centred features themselves, kept when p is so small that multiplying twice by them costs less
-        than multiplying once by the matrix. None otherwise.
+        (N, p) float64 centred features themselves, kept when p is so small that multiplying twice by them
+        costs less than multiplying once by the matrix. None otherwise.
     """
 
     n_images: int
@@ -62,8 +64,8 @@ class Gram:
         features
             (N, p) finite numbers, any float or integer type, in any unit.
         precision
-            Type of the products; sums over blocks of features are always float64. ``"float32"`` is about twice as fast
-            and moves a correlation by less than 1e-6.
+            Type of the products; sums over blocks of features are always float64. ``"float32"`` is about
+            twice as fast and moves single correlations by 1e-6, with few images by up to 1e-5.
         device
             None for NumPy on the CPU, else a PyTorch device such as ``"cuda"``.
         standardize
@@ -86,11 +88,12 @@ class Gram:
             features = np.asarray(features)
         if features.ndim != 2 or features.shape[0] < 2 or features.shape[1] < 1:
             raise ShapeError(
-                f"Features have shape {tuple(features.shape)}; expected (n_images, n_features) with at least 2 images "
-                f"and 1 feature. Flatten each image's activations to one row first."
+                f"Features have shape {tuple(features.shape)}; expected (n_images, n_features) with at "
+                "least 2 images and 1 feature. Flatten each image's activations to one row first."
             )
         n_images, n_features = features.shape
-        # Two products with the factor cost 4 N p, one with the matrix 2 N N, and the matrix must also be made first.
+        # Two products with the factor cost 4 N p, one with the matrix 2 N N, and the matrix must also be made
+        # first.
         keep_factor = 2 * n_features <= n_images
         total = GramAccumulator(n_images, precision=precision, device=device, standardize=standardize)
         if keep_factor:
@@ -172,8 +175,8 @@ class GramAccumulator:
             block = np.asarray(block)
         if block.ndim != 2 or block.shape[0] != len(self._sum):
             raise ShapeError(
-                f"A block of features has shape {tuple(block.shape)}; expected ({len(self._sum)}, n_features), one row "
-                f"per image in the order of the responses."
+                f"A block of features has shape {tuple(block.shape)}; expected ({len(self._sum)}, "
+                "n_features), one row per image in the order of the responses."
             )
         centred = self.centred(block, self._n_features)
         self._n_features += block.shape[1]
@@ -200,7 +203,7 @@ class GramAccumulator:
         return Gram(len(centred), self._n_features, matrix=centred)
 
     def centred(self, block: Any, offset: int) -> Any:
-        """Return the block as float64 with zero column means; ``offset`` numbers its first feature in errors."""
+        """Return the block as float64 with zero means; ``offset`` numbers its first feature in errors."""
         if self._device is None:
             block = np.asarray(block, dtype=np.float64)
             is_finite = np.isfinite(block).all()
@@ -223,16 +226,18 @@ def _not_finite(block: Any, offset: int) -> DataError:
     table = np.asarray(block.cpu() if hasattr(block, "cpu") else block)
     image, feature = (int(index) for index in np.argwhere(~np.isfinite(table))[0])
     return DataError(
-        f"Features hold {table[image, feature]} at image {image}, feature {feature + offset} (both counted from 0). "
-        f"Expected finite numbers. The model has probably overflowed or was trained to NaN at this layer."
+        f"Features hold {table[image, feature]} at image {image}, feature {feature + offset} (both counted "
+        "from 0). Expected finite numbers. The model has probably overflowed or was trained to NaN at this "
+        "layer."
     )
 
 
 def _refuse_dead(total_variance: float, n_features: int) -> None:
     if not total_variance > 0:
         raise DataError(
-            f"None of the {n_features} features differs between images, so nothing can be predicted from them. The "
-            f"layer is dead, or its activations were overwritten in place after they were recorded."
+            f"None of the {n_features} features differs between images, so nothing can be predicted from "
+            "them. The layer is dead, or its activations were overwritten in place after they were "
+            "recorded."
         )
 
 

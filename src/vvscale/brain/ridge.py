@@ -45,8 +45,9 @@ def ridge_predictivity(
     stratify
         (n_images,) labels to balance over training and test images, or None.
     alpha
-        The penalty, above 0, in squared units of the features. Several penalties, such as :data:`ALPHAS`, are compared
-        within each split's training images by generalised cross-validation and one is used for all responses.
+        The penalty, above 0, in squared units of the features. Several penalties, such as :data:`ALPHAS`, are
+        compared within each split's training images by generalised cross-validation and one is used for all
+        responses.
     n_splits, train_size, seed
         As in :func:`linear_predictivity`.
 

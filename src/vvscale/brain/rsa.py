@@ -1,4 +1,4 @@
-"""Representational similarity: do two systems find the same pairs of images alike?"""
+"""Representational similarity: how far two systems find the same pairs of images alike."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def dissimilarity(features: Any) -> np.ndarray:
     is_flat = np.ptp(table, axis=1) == 0
     if is_flat.any():
         raise DataError(
-            f"Image {int(np.argmax(is_flat))} (counted from 0; {is_flat.sum()} such images) has the same value in all "
-            f"{table.shape[1]} features; expected a pattern that can be correlated with others."
+            f"Image {int(np.argmax(is_flat))} (counted from 0; {is_flat.sum()} such images) has the same "
+            f"value in all {table.shape[1]} features; expected a pattern that can be correlated with others."
         )
     table = table - table.mean(1, keepdims=True)
     table /= np.linalg.norm(table, axis=1, keepdims=True)

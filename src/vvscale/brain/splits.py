@@ -1,7 +1,7 @@
 """Which images train and which test, by the reference's rule.
 
-A split depends on the order of the images, so hand them over in the order of the assembly: averaged over repetitions,
-sorted by image.
+A split depends on the order of the images, so hand them over in the order of the assembly: averaged over
+repetitions, sorted by image.
 """
 
 from __future__ import annotations
@@ -68,12 +68,13 @@ def _refuse_small_strata(labels: np.ndarray, train_size: float) -> None:
     if (counts < 2).any():
         alone = names[counts < 2]
         raise ShapeError(
-            f"Stratum '{alone[0]}' has only one image ({len(alone)} of {len(names)} strata do); expected at least 2, "
-            f"one to train on and one to test on. Merge it with another stratum, or pass stratify=None."
+            f"Stratum '{alone[0]}' has only one image ({len(alone)} of {len(names)} strata do); expected at "
+            "least 2, one to train on and one to test on. Merge it with another stratum, or pass "
+            "stratify=None."
         )
     n_test = len(labels) - int(train_size * len(labels))
     if n_test < len(names):
         raise ShapeError(
-            f"{n_test} test images cannot represent {len(names)} strata; expected at least one per stratum. Lower "
-            f"train_size below {1 - len(names) / len(labels):.3f}, or pass stratify=None."
+            f"{n_test} test images cannot represent {len(names)} strata; expected at least one per stratum. "
+            f"Lower train_size below {1 - len(names) / len(labels):.3f}, or pass stratify=None."
         )
