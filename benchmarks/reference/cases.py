@@ -25,6 +25,8 @@ class Pls:
         Columns whose values are all equal.
     duplicates
         Whether the second half of the features repeats the first.
+    predicts_itself
+        Whether the responses are the features too.
     """
 
     n_images: int
@@ -34,6 +36,7 @@ class Pls:
     constant_features: tuple[int, ...] = ()
     constant_responses: tuple[int, ...] = ()
     duplicates: bool = False
+    predicts_itself: bool = False
 
     def make(self):
         """Return (n_images, n_features) float32, (n_images, n_neuroids) float64 and (n_images,) labels."""
@@ -52,6 +55,8 @@ class Pls:
         if self.duplicates:
             half = self.n_features // 2
             features[:, half : 2 * half] = features[:, :half]
+        if self.predicts_itself:
+            features = responses
         strata = np.array([f"stratum{index % self.n_strata:02d}" for index in range(self.n_images)])
         return features.astype(np.float32), responses, strata
 
@@ -117,6 +122,7 @@ CASES = {
     "constant_features": Pls(135, 300, 40, constant_features=(0, 1, 2, 50, 299)),
     "constant_responses": Pls(135, 300, 40, constant_responses=(0, 7, 39)),
     "duplicate_features": Pls(135, 120, 30, duplicates=True),
+    "itself": Pls(135, 102, 102, predicts_itself=True),
     "narrow": Pls(315, 60, 40),
     "one_neuroid": Pls(135, 400, 1),
     "v1_135x1000": Pls(135, 1000, 102),

@@ -32,7 +32,12 @@ BLOCK = 12
 SQUARED_COSINE = (1.0 - 1e-6 / 2) ** 2
 """scikit-learn stops when unit weights move by less than 1e-6, squared: |w - v|^2 = 2 - 2 cos(w, v)."""
 
-_EXHAUSTED = 1e-14
+_WORN = 1e-6
+"""Share of its trace to which M may shrink by subtraction before it is computed anew, for its digits."""
+
+_EXHAUSTED = 1e-13
+"""Share of the variance of the features below which what the responses still pick out is rounding noise."""
+
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -67,7 +72,8 @@ def cross_validate(
     n_splits, n_images = train.shape
     start = _start_columns(responses, is_train)
     M = _cross_moments(gram, Y, mean, is_train)
-    floor = _EXHAUSTED * xp.linalg.diagonal(M).sum(1)
+    whole = xp.linalg.diagonal(M).sum(1)
+    floor = xp.zeros_like(whole)
     T = xp.zeros((n_splits, n_components, n_images), dtype=xp.float64, device=gram.device)
     Q = xp.zeros((n_splits, n_components, Y.shape[1]), dtype=xp.float64, device=gram.device)
     n_iterations = np.zeros((n_splits, n_components), dtype=np.int64)
@@ -76,6 +82,11 @@ def cross_validate(
         return rows - (rows * train).sum(1)[:, None] / n_train
 
     for j in range(n_components):
+        is_worn = np.asarray((xp.linalg.diagonal(M).sum(1) < _WORN * whole).tolist())
+        for s in np.flatnonzero(is_worn & (n_iterations[:, max(j - 1, 0)] > 0)):
+            residual = train[s] * ((Y - mean[s]).T - Q[s, :j].T @ T[s, :j])
+            M[s] = gram.dot(residual) @ residual.T
+            whole[s], floor[s] = M[s].trace(), _EXHAUSTED * gram.trace() * (residual**2).sum()
         c, n_iterations[:, j] = find_weights(M, start, floor)
         explained = ((Q[:, :j] @ c[:, :, None]).mT @ T[:, :j])[:, 0]
         u = train * (c @ Y.T - (c * mean).sum(1)[:, None] - explained)

@@ -98,8 +98,9 @@ class Gram:
         total = GramAccumulator(n_images, precision=precision, device=device, standardize=standardize)
         if keep_factor:
             factor = total.centred(features, 0)
-            _refuse_dead(float((factor**2).sum()), n_features)
-            return cls(n_images, n_features, factor=factor)
+            kept = cls(n_images, n_features, factor=factor)
+            _refuse_dead(kept.trace(), n_features)
+            return kept
         for start in range(0, n_features, BLOCK_FEATURES):
             total.add(features[:, start : start + BLOCK_FEATURES])
         return total.gram()
@@ -115,6 +116,10 @@ class Gram:
         if self.matrix is None:
             return (rows @ self.factor) @ self.factor.T
         return rows @ self.matrix
+
+    def trace(self) -> float:
+        """Return the sum of squares of the centred features."""
+        return float((self.factor**2).sum() if self.matrix is None else self.matrix.trace())
 
     def dense(self) -> Any:
         """Return the (N, N) matrix."""
