@@ -1,7 +1,8 @@
 """Seeded inputs for the comparison with the reference implementation.
 
-Both environments and the oracle tests make the same numbers from the same seed. Products of matrices are rounded to
-multiples of 1/1024, so that the last bits of one BLAS or another do not matter. Only NumPy may be imported here.
+Both environments and the oracle tests make the same numbers from the same seed. Products of matrices are
+rounded to multiples of 1/1024, so that the last bits of one BLAS or another do not matter. Only NumPy may be
+imported here.
 """
 
 from __future__ import annotations

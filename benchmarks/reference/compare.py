@@ -1,8 +1,9 @@
 """Digits and speed of vvscale against the reference implementation, side by side in one run.
 
-The reference runs in its own environment in a second process; the two take turns on the same input, and the time is
-that of the metric alone on both sides. Prints one line per case: the largest absolute difference of any correlation,
-the median seconds of both, and the median ratio of paired runs. Exits with 1 if a difference is above its bound.
+The reference runs in its own environment in a second process; the two take turns on the same input, and the
+time is that of the metric alone on both sides. Prints one line per case: the largest absolute difference of
+any correlation, the median seconds of both, and the median ratio of paired runs. Exits with 1 if a difference
+is above its bound.
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ def main():
     all_good = True
     for name in names:
         slow = CASES[name] in {CASES["it_2560x1000"], CASES["ceiling_it"]}
-        repeats = 1 if name in (*LARGE, "behavior_public") else min(3, options.repeats) if slow else options.repeats
+        repeats = (
+            1 if name in (*LARGE, "behavior_public") else min(3, options.repeats) if slow else options.repeats
+        )
         line, is_good = compare(name, worker, folder, repeats)
         all_good &= is_good
         print(line, flush=True)

@@ -1,7 +1,8 @@
 """Write the reference's numbers to JSON files, which the oracle tests compare with.
 
-Takes what ``compare.py`` left of the reference's results. Tables of small cases are kept whole, of large ones the
-medians of the splits and the means of the neuroids. Numbers keep twelve decimals, three more than the tests ask for.
+Takes what ``compare.py`` left of the reference's results. Tables of small cases are kept whole, of large ones
+the medians of the splits and the means of the neuroids. Numbers keep twelve decimals, three more than the
+tests ask for.
 """
 
 from __future__ import annotations

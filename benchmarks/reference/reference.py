@@ -1,7 +1,7 @@
 """Run the reference implementation; for its own environment, started by ``compare.py``.
 
-Reads names of cases from standard input, one per line, and answers each with one line of JSON: seconds of the metric
-alone, without imports and without building its inputs, and the file that holds the result.
+Reads names of cases from standard input, one per line, and answers each with one line of JSON: seconds of the
+metric alone, without imports and without building its inputs, and the file that holds the result.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Numbers of the reference implementation, frozen: brainscore_vision 2.4.2, brainscore_core 2.5.0, scikit-learn 1.5.2.
+"""Numbers of the reference implementation, frozen: brainscore_vision 2.4.2, brainscore_core 2.5.0,
+scikit-learn 1.5.2.
 
 `make bench-reference` computes them anew and `benchmarks/reference/freeze.py` writes them.
 """
@@ -47,9 +48,7 @@ def test_the_torch_path_has_the_digits_of_the_cpu(name):
     np.testing.assert_allclose(predictivity(name, device="cpu").r, predictivity(name).r, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "name", ["it_2560x1000", pytest.param("it_2560x25088", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", ["it_2560x1000", pytest.param("it_2560x25088", marks=pytest.mark.slow)])
 def test_predictivity_at_full_size(name):
     frozen, ours = load_frozen(name), predictivity(name)
     np.testing.assert_allclose(ours.r_by_split, frozen["r.median_by_split"], rtol=0, atol=1e-6)
