@@ -132,7 +132,8 @@ CASES = {
     "it_2560x25088": Pls(2560, 25088, 168, n_strata=64),
     "ceiling_small": Ceiling(60, 700, 30),
     "ceiling_v1": Ceiling(135, 2700, 102),
-    "ceiling_it": Ceiling(3200, 148480, 168, dtype="float32"),
+    "ceiling_it": Ceiling(3200, 148480, 168),
+    "ceiling_it_float32": Ceiling(3200, 148480, 168, dtype="float32"),
     "behavior_small": Behavior(96, 8, 12000),
     "behavior_public": Behavior(2160, 24, 585511),
 }

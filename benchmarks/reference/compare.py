@@ -25,6 +25,8 @@ from vvscale.brain import behavioral_consistency, internal_consistency, linear_p
 
 HERE = Path(__file__).parent
 BOUNDS = {Pls: 1e-6, Ceiling: 1e-9, Behavior: 1e-9}
+FLOAT32_BOUND = 1e-6
+"""For ceilings of float32 responses, which the reference averages and correlates in float32."""
 
 
 def run_ours(name, **options):
@@ -69,7 +71,8 @@ def compare(name, worker, folder, repeats):
     differences = [np.abs(arrays[key] - expected[key]) for key in arrays]
     same_gaps = all((np.isnan(arrays[key]) == np.isnan(expected[key])).all() for key in arrays)
     largest = max(float(np.nanmax(difference)) for difference in differences)
-    is_good = same_gaps and largest <= BOUNDS[type(CASES[name])]
+    is_float32 = getattr(CASES[name], "dtype", "float64") == "float32"
+    is_good = same_gaps and largest <= (FLOAT32_BOUND if is_float32 else BOUNDS[type(CASES[name])])
     line = (
         f"{name:20s} {largest:12.1e} {statistics.median(theirs):12.3f} {statistics.median(ours):10.4f} "
         f"{statistics.median(ratios):8.1f}x {repeats:4d}  {'ok' if is_good else 'DIFFERS'}"
@@ -99,10 +102,8 @@ def main():
     print(f"{'case':20s} {'max |diff|':>12s} {'reference s':>12s} {'ours s':>10s} {'ratio':>9s} runs")
     all_good = True
     for name in names:
-        slow = CASES[name] in {CASES["it_2560x1000"], CASES["ceiling_it"]}
-        repeats = (
-            1 if name in (*LARGE, "behavior_public") else min(3, options.repeats) if slow else options.repeats
-        )
+        is_slow = name.startswith(("it_", "ceiling_it", "behavior_public"))
+        repeats = 1 if name in LARGE else min(3, options.repeats) if is_slow else options.repeats
         line, is_good = compare(name, worker, folder, repeats)
         all_good &= is_good
         print(line, flush=True)

@@ -149,7 +149,7 @@ def test_readout_refuses_what_it_cannot_fit():
     with pytest.raises(DataError, match="at least two objects"):
         fit_readout(features, ["cat"] * 10)
     with pytest.raises(ShapeError, match="9 labels for 10 images"):
-        readout_probabilities(Gram.from_features(features), ["cat"] * 9, range(10))
+        readout_probabilities(Gram.from_features(features, standardize=True), ["cat"] * 9, range(10))
     readout = fit_readout(features, ["cat", "dog"] * 5)
     with pytest.raises(ShapeError, match="Got 3 features; the readout was fitted on 4"):
         readout.probabilities(features[:, :3], range(10))

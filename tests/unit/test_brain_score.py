@@ -4,7 +4,7 @@ import pytest
 from vvscale.brain import (
     Predictivity,
     behavioral_score,
-    ceil,
+    ceiled_score,
     i2n,
     internal_consistency,
     linear_predictivity,
@@ -12,6 +12,7 @@ from vvscale.brain import (
     representational_similarity,
     ridge_predictivity,
 )
+from vvscale.brain._check import pearson
 from vvscale.brain.ceiling import Ceiling
 from vvscale.brain.score import _weighted_pearson
 from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UnknownNameError, UsageError
@@ -52,14 +53,14 @@ def test_features_that_made_the_responses_score_at_the_ceiling():
 
 
 def test_formulas():
-    assert ceil(0.6, 0.8, "r^2/c") == pytest.approx(0.36 / 0.8)
-    assert ceil(0.6, 0.8, "(r/c)^2") == pytest.approx(0.5625)
-    assert ceil(0.6, 0.64, "r/sqrt(c)") == pytest.approx(0.75)
-    assert ceil(0.6, 0.8, "r^2/c") == pytest.approx(0.8 * ceil(0.6, 0.8, "(r/c)^2"))
+    assert ceiled_score(0.6, 0.8, "r^2/c") == pytest.approx(0.36 / 0.8)
+    assert ceiled_score(0.6, 0.8, "(r/c)^2") == pytest.approx(0.5625)
+    assert ceiled_score(0.6, 0.64, "r/sqrt(c)") == pytest.approx(0.75)
+    assert ceiled_score(0.6, 0.8, "r^2/c") == pytest.approx(0.8 * ceiled_score(0.6, 0.8, "(r/c)^2"))
     with pytest.raises(UnknownNameError, match="formula 'r2/c'"):
-        ceil(0.6, 0.8, "r2/c")
+        ceiled_score(0.6, 0.8, "r2/c")
     with pytest.raises(DataError, match="ceiling is 0"):
-        ceil(0.6, 0.0)
+        ceiled_score(0.6, 0.0)
 
 
 def test_a_score_names_its_formula_and_shows_its_numbers():
@@ -67,7 +68,7 @@ def test_a_score_names_its_formula_and_shows_its_numbers():
     result = linear_predictivity(features, mean, stratify=None, n_components=5)
     for formula in ("r^2/c", "(r/c)^2"):
         score = neural_score(result, ceiling, formula=formula, n_resamples=50)
-        assert score.score == pytest.approx(ceil(result.raw_score, ceiling.ceiling, formula))
+        assert score.score == pytest.approx(ceiled_score(result.raw_score, ceiling.ceiling, formula))
         assert score.to_dict()["formula"] == formula
         assert score.misalignment == 1 - score.score
         assert str(score).startswith(f"{formula} = ")
@@ -98,18 +99,37 @@ def test_weighted_correlation_is_that_of_the_drawn_images():
     np.testing.assert_allclose(_weighted_pearson(a, b, weights), expected, atol=1e-12)
 
 
-def test_the_interval_covers_the_score_of_new_images_and_neuroids():
+@pytest.mark.parametrize(("n_images", "n_test", "n_splits"), [(60, 60, 1), (135, 14, 10)])
+def test_the_interval_covers_the_score_of_new_images_and_neuroids(n_images, n_test, n_splits):
     # Predictions of known correlation: the interval must hold it about as often as it says.
-    true_r, n, q, hits = 0.6, 60, 40, 0
+    true_r, q, hits = 0.6, 40, 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        responses = rng.standard_normal((n, q))
-        predicted = true_r * responses + np.sqrt(1 - true_r**2) * rng.standard_normal((n, q))
-        r = np.array([[np.corrcoef(responses[:, i], predicted[:, i])[0, 1] for i in range(q)]])
-        result = Predictivity(r, np.zeros((1, n), dtype=bool), (predicted,), responses)
+        responses = rng.standard_normal((n_images, q))
+        predicted = true_r * responses + np.sqrt(1 - true_r**2) * rng.standard_normal((n_images, q))
+        is_train = np.ones((n_splits, n_images), dtype=bool)
+        for row in is_train:
+            row[rng.permutation(n_images)[:n_test]] = False
+        r = np.stack([pearson(responses[~train], predicted[~train]) for train in is_train])
+        parts = tuple(predicted[~train] for train in is_train)
+        result = Predictivity(r, is_train, parts, responses)
         score = neural_score(result, 1.0, n_resamples=300, level=0.9, seed=seed)
         hits += score.raw_low < true_r < score.raw_high
     assert hits >= 50
+
+
+def test_constant_neuroids_are_left_out_of_the_interval():
+    features, mean, _ = recordings()
+    flat = np.column_stack((mean, np.full((len(mean), 40), 0.1)))
+    with_flat, without = (
+        neural_score(
+            linear_predictivity(features, table, stratify=None, n_components=5), 0.9, n_resamples=300
+        )
+        for table in (flat, mean)
+    )
+    assert with_flat.raw_score == pytest.approx(without.raw_score, abs=1e-9)
+    assert with_flat.raw_low == pytest.approx(without.raw_low, abs=0.05)
+    assert with_flat.raw_low < with_flat.raw_score < with_flat.raw_high
 
 
 def test_a_ceiling_of_other_neuroids_is_refused():

@@ -14,29 +14,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vvscale.brain.assembly import Assembly, StimulusSet
     from vvscale.brain.behavior import BehavioralConsistency, behavioral_consistency, i2n
+    from vvscale.brain.benchmark import BehavioralBenchmark, BenchmarkResult, NeuralBenchmark
     from vvscale.brain.ceiling import Ceiling, internal_consistency
     from vvscale.brain.gram import Gram, GramAccumulator
     from vvscale.brain.pls import Predictivity, linear_predictivity
     from vvscale.brain.readout import Readout, fit_readout, readout_probabilities
     from vvscale.brain.ridge import ridge_predictivity
     from vvscale.brain.rsa import representational_similarity
-    from vvscale.brain.score import Score, behavioral_score, ceil, neural_score
+    from vvscale.brain.score import Score, behavioral_score, ceiled_score, neural_score
+    from vvscale.brain.simulated import SimulatedStream, simulate
     from vvscale.brain.splits import stratified_splits
     from vvscale.brain.trials import Trials
 
 _HOME_OF = {
+    "Assembly": "assembly",
+    "BehavioralBenchmark": "benchmark",
     "BehavioralConsistency": "behavior",
+    "BenchmarkResult": "benchmark",
     "Ceiling": "ceiling",
     "Gram": "gram",
     "GramAccumulator": "gram",
+    "NeuralBenchmark": "benchmark",
     "Predictivity": "pls",
     "Readout": "readout",
     "Score": "score",
+    "SimulatedStream": "simulated",
+    "StimulusSet": "assembly",
     "Trials": "trials",
     "behavioral_consistency": "behavior",
     "behavioral_score": "score",
-    "ceil": "score",
+    "ceiled_score": "score",
     "fit_readout": "readout",
     "i2n": "behavior",
     "internal_consistency": "ceiling",
@@ -45,21 +54,28 @@ _HOME_OF = {
     "readout_probabilities": "readout",
     "representational_similarity": "rsa",
     "ridge_predictivity": "ridge",
+    "simulate": "simulated",
     "stratified_splits": "splits",
 }
 
 __all__ = [
+    "Assembly",
+    "BehavioralBenchmark",
     "BehavioralConsistency",
+    "BenchmarkResult",
     "Ceiling",
     "Gram",
     "GramAccumulator",
+    "NeuralBenchmark",
     "Predictivity",
     "Readout",
     "Score",
+    "SimulatedStream",
+    "StimulusSet",
     "Trials",
     "behavioral_consistency",
     "behavioral_score",
-    "ceil",
+    "ceiled_score",
     "fit_readout",
     "i2n",
     "internal_consistency",
@@ -68,6 +84,7 @@ __all__ = [
     "readout_probabilities",
     "representational_similarity",
     "ridge_predictivity",
+    "simulate",
     "stratified_splits",
 ]
 

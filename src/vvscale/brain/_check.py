@@ -9,8 +9,10 @@ import numpy as np
 from vvscale.errors import DataError, ShapeError
 
 
-def as_responses(responses: Any, n_images: int | None = None, what: str = "responses") -> np.ndarray:
-    """Return an (N, q) float64 table, or say where it is not one.
+def as_responses(
+    responses: Any, n_images: int | None = None, what: str = "responses", *, keep_float: bool = False
+) -> np.ndarray:
+    """Return an (N, q) table of floats, or say where it is not one.
 
     Parameters
     ----------
@@ -20,6 +22,8 @@ def as_responses(responses: Any, n_images: int | None = None, what: str = "respo
         The number of rows that there must be; None takes any.
     what
         What the table holds, lower case, for messages.
+    keep_float
+        Whether float32 numbers stay float32.
 
     Raises
     ------
@@ -28,7 +32,10 @@ def as_responses(responses: Any, n_images: int | None = None, what: str = "respo
     DataError
         NaN or infinity somewhere; the message names the place.
     """
-    table = np.asarray(responses, dtype=np.float64)
+    table = np.asarray(responses)
+    # Many presentations are kept in their own precision; what is made of them is float64.
+    if not (keep_float and table.dtype == np.float32):
+        table = table.astype(np.float64, copy=False)
     if table.ndim == 1:
         table = table[:, None]
     if table.ndim != 2 or 0 in table.shape:
@@ -51,19 +58,19 @@ def as_responses(responses: Any, n_images: int | None = None, what: str = "respo
     return table
 
 
-def pearson(a: np.ndarray, b: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Correlate along one axis; NaN where either side is constant, within [-1, 1] elsewhere.
+def pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Correlate along the first axis; NaN where either side is constant, within [-1, 1] elsewhere.
 
     Examples
     --------
     >>> pearson(np.array([1.0, 2.0, 4.0]), np.array([2.0, 4.0, 8.0])).item()
     1.0
     """
-    is_constant = (np.ptp(a, axis=axis) == 0) | (np.ptp(b, axis=axis) == 0)
-    a = a - a.mean(axis, keepdims=True)
-    b = b - b.mean(axis, keepdims=True)
+    is_constant = (a == a[0]).all(0) | (b == b[0]).all(0)
+    a, b = a - a.mean(0), b - b.mean(0)
+    ab, aa, bb = (np.einsum("i...,i...->...", *pair) for pair in ((a, b), (a, a), (b, b)))
     with np.errstate(invalid="ignore", divide="ignore"):
-        r = (a * b).sum(axis) / np.sqrt((a * a).sum(axis) * (b * b).sum(axis))
+        r = ab / np.sqrt(aa * bb)
     return np.where(is_constant, np.nan, np.clip(r, -1.0, 1.0))
 
 

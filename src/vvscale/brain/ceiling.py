@@ -101,14 +101,14 @@ def internal_consistency(
     >>> halves.ceiling
     1.0
     """
-    table = as_responses(responses)
+    table = as_responses(responses, keep_float=True)
     for name, labels in (("stimulus_id", stimulus_id), ("repetition", repetition)):
         if len(labels) != len(table):
             raise ShapeError(
                 f"'{name}' has {len(labels)} labels for {len(table)} presentations; expected one for each."
             )
-    images, image_of = np.unique(np.asarray(stimulus_id), return_inverse=True)
-    repetitions, repetition_of = np.unique(np.asarray(repetition), return_inverse=True)
+    image_of, images = pd.factorize(np.asarray(stimulus_id), sort=True)
+    repetition_of, repetitions = pd.factorize(np.asarray(repetition), sort=True)
     if len(repetitions) < 2:
         raise ShapeError(
             f"All {len(table)} presentations are of repetition '{repetitions[0]}'; expected at least two "
@@ -134,7 +134,8 @@ def internal_consistency(
 
 def _sums(table: np.ndarray, image_of: np.ndarray, is_in: np.ndarray) -> np.ndarray:
     """Add up the presentations of each image that are in each set, (S, N, q), reading the responses once."""
-    order = np.argsort(image_of, kind="stable")
+    # Numbers that fit 16 bits are sorted by counting.
+    order = np.argsort(image_of.astype(np.min_scalar_type(image_of.max())), kind="stable")
     by_image = np.split(order, np.flatnonzero(np.diff(image_of[order])) + 1)
     weights = is_in.astype(np.float64)
     sums = np.empty((len(is_in), len(by_image), table.shape[1]))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -41,12 +41,15 @@ class Gram:
     factor
         (N, p) float64 centred features themselves, kept when p is so small that multiplying twice by them
         costs less than multiplying once by the matrix. None otherwise.
+    is_standardized
+        Whether each feature was divided by its standard deviation over the images.
     """
 
     n_images: int
     n_features: int
     matrix: Any = None
     factor: Any = None
+    is_standardized: bool = False
 
     @classmethod
     def from_features(
@@ -98,7 +101,7 @@ class Gram:
         total = GramAccumulator(n_images, precision=precision, device=device, standardize=standardize)
         if keep_factor:
             factor = total.centred(features, 0)
-            kept = cls(n_images, n_features, factor=factor)
+            kept = cls(n_images, n_features, factor=factor, is_standardized=standardize)
             _refuse_dead(kept.trace(), n_features)
             return kept
         for start in range(0, n_features, BLOCK_FEATURES):
@@ -106,7 +109,7 @@ class Gram:
         return total.gram()
 
     @classmethod
-    def from_products(cls, products: Any, n_features: int) -> Gram:
+    def from_products(cls, products: Any, n_features: int, *, is_standardized: bool = False) -> Gram:
         """Take inner products that were summed elsewhere, of features with or without their means.
 
         Parameters
@@ -116,6 +119,8 @@ class Gram:
             features does not: with float64 products none that matter, with float32 products most of them.
         n_features
             How many features were summed.
+        is_standardized
+            Whether each was divided by its standard deviation.
 
         Raises
         ------
@@ -126,7 +131,7 @@ class Gram:
         centred = products - products.mean(0)
         centred = centred - centred.mean(1)[:, None]
         _refuse_dead(float(centred.trace()), n_features)
-        return cls(len(centred), n_features, matrix=centred)
+        return cls(len(centred), n_features, matrix=centred, is_standardized=is_standardized)
 
     @property
     def device(self) -> Any:
@@ -139,6 +144,20 @@ class Gram:
         if self.matrix is None:
             return (rows @ self.factor) @ self.factor.T
         return rows @ self.matrix
+
+    def take(self, images: Any) -> Gram:
+        """Return the inner products of these images, in this order, centred anew.
+
+        Parameters
+        ----------
+        images
+            Row numbers, (n,) integers; standardised features stay scaled by all images.
+        """
+        if self.matrix is None:
+            factor = self.factor[images]
+            return replace(self, n_images=len(factor), factor=factor - factor.mean(0))
+        products = self.matrix[images][:, images]
+        return Gram.from_products(products, self.n_features, is_standardized=self.is_standardized)
 
     def trace(self) -> float:
         """Return the sum of squares of the centred features."""
@@ -224,7 +243,7 @@ class GramAccumulator:
         DataError
             No feature varies between images.
         """
-        return Gram.from_products(self._sum, self._n_features)
+        return Gram.from_products(self._sum, self._n_features, is_standardized=self._standardize)
 
     def centred(self, block: Any, offset: int) -> Any:
         """Return the block as float64 with zero means; ``offset`` numbers its first feature in errors."""

@@ -106,9 +106,21 @@ def readout_probabilities(gram: Gram, labels: Any, stimulus_id: Any) -> pd.DataF
     pandas.DataFrame
         (n_images, n_objects) probabilities, as :meth:`Readout.probabilities` gives; the cost does not grow
         with the number of features.
+
+    Raises
+    ------
+    DataError
+        The features were not standardised.
     """
+    if not gram.is_standardized:
+        raise DataError(
+            "These inner products are of features in their own units; the readout is defined on standardised "
+            "ones. Make them with Gram.from_features(features, standardize=True)."
+        )
     objects, codes = _code(labels, gram.n_images)
-    factor = gram.factor if gram.factor is not None else _factor(gram.dense())[0]
+    held = gram.matrix if gram.factor is None else gram.factor
+    held = held if gram.device is None else held.cpu().numpy()
+    factor = _factor(held)[0] if gram.factor is None else held
     weights, intercept = _fit(factor, codes)
     return pd.DataFrame(
         softmax(factor @ weights + intercept, axis=1), index=list(stimulus_id), columns=objects

@@ -39,7 +39,7 @@ def ridge_predictivity(
     Parameters
     ----------
     features
-        (n_images, n_features) numbers, or a :class:`Gram` on the CPU.
+        (n_images, n_features) numbers, or a :class:`Gram` of them; solved on the CPU.
     responses
         (n_images, n_neuroids) numbers, any unit.
     stratify
@@ -76,7 +76,7 @@ def ridge_predictivity(
     table = as_responses(responses, features.n_images if isinstance(features, Gram) else len(features))
     is_train = draw_splits(stratify, len(table), n_splits=n_splits, train_size=train_size, seed=seed)
     gram = features if isinstance(features, Gram) else Gram.from_features(features)
-    K = gram.dense()
+    K = gram.dense() if gram.device is None else gram.dense().cpu().numpy()
     predictions = []
     for train in is_train:
         mean = table[train].mean(0)

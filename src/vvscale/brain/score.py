@@ -80,14 +80,14 @@ class Score:
         return f"{self.formula} = {numbers} = {self.score:.4f}, {interval}"
 
 
-def ceil(raw_score: Any, ceiling: Any, formula: str = "r^2/c") -> Any:
+def ceiled_score(raw_score: Any, ceiling: Any, formula: str = "r^2/c") -> Any:
     """Relate raw scores to ceilings.
 
     A negative correlation gives a positive score under both squared formulas, as in the reference.
 
     Examples
     --------
-    >>> ceil(0.5, 0.8), ceil(0.5, 0.8, "(r/c)^2")
+    >>> ceiled_score(0.5, 0.8), ceiled_score(0.5, 0.8, "(r/c)^2")
     (0.3125, 0.390625)
     """
     if formula not in FORMULAS:
@@ -112,7 +112,9 @@ def neural_score(
     """Relate predictivity to the ceiling, with an interval over images and neuroids.
 
     Each bootstrap draw takes neuroids and images with replacement: the fitted regressions stay, test images
-    are weighted by how often they were drawn, and the ceiling is that of the neuroids drawn.
+    are weighted by how often they were drawn, and the ceiling is that of the neuroids drawn. Drawing an image
+    twice leaves fewer different ones, which raises medians of correlations over small test sets, so draws are
+    moved to have the score as their median before the interval is read off.
 
     Parameters
     ----------
@@ -140,13 +142,17 @@ def neural_score(
     neuroids = rng.integers(0, n_neuroids, (n_resamples, n_neuroids))
     images = _image_weights(rng, n_resamples, len(predictivity.responses))
     raw = np.zeros(n_resamples)
-    for train, predicted in zip(predictivity.is_train, predictivity.predictions, strict=True):
+    splits = zip(predictivity.r, predictivity.is_train, predictivity.predictions, strict=True)
+    for known_r, train, predicted in splits:
         r = _weighted_pearson(predicted, predictivity.responses[~train], images[:, ~train])
+        r[:, np.isnan(known_r)] = np.nan  # constant responses, whose sums are rounding noise
         raw += median_over_neuroids(np.take_along_axis(r, neuroids, 1)) / len(predictivity.is_train)
     ceilings = np.full(n_resamples, known)
     if isinstance(ceiling, Ceiling):
         ceilings = np.mean([median_over_neuroids(r[neuroids]) for r in ceiling.r], axis=0)
-    return _score(predictivity, known, raw, ceil(raw, ceilings, formula), formula, level)
+    raw, ceilings = _moved(raw, predictivity.raw_score), _moved(ceilings, known)
+    score = float(ceiled_score(predictivity.raw_score, known, formula))
+    return _score(predictivity, known, score, raw, _ceil_draws(raw, ceilings, formula), formula, level)
 
 
 def behavioral_score(
@@ -170,27 +176,37 @@ def behavioral_score(
     """
     rng = _generator(seed, n_resamples, level)
     images = _image_weights(rng, n_resamples, consistency.sums.shape[1])
-    raw = correlate_sums(images @ consistency.sums).T  # (D, R)
-    ceilings = correlate_sums(images @ consistency.ceiling_sums).T
-    drawn = ceil(raw, ceilings, formula).mean(1)
-    score = float(np.mean(ceil(consistency.r, consistency.ceiling_r, formula)))
-    return _score(consistency, consistency.ceiling, raw.mean(1), drawn, formula, level, score)
+    raw = _moved(correlate_sums(images @ consistency.sums).T, consistency.r)  # (D, R)
+    ceilings = _moved(correlate_sums(images @ consistency.ceiling_sums).T, consistency.ceiling_r)
+    score = float(np.mean(ceiled_score(consistency.r, consistency.ceiling_r, formula)))
+    drawn = _ceil_draws(raw, ceilings, formula).mean(1)
+    return _score(consistency, consistency.ceiling, score, raw.mean(1), drawn, formula, level)
+
+
+def _moved(draws: np.ndarray, value: Any) -> np.ndarray:
+    """Move draws so that their median over the first axis is the value."""
+    return draws + (value - np.nanmedian(draws, axis=0))
+
+
+def _ceil_draws(raw: np.ndarray, ceilings: np.ndarray, formula: str) -> np.ndarray:
+    """Relate bootstrap draws to their ceilings; a draw whose ceiling is not above 0 has no score."""
+    return FORMULAS[formula](raw, np.where(ceilings > 0, ceilings, np.nan))
 
 
 def _score(
     result: Predictivity | BehavioralConsistency,
     ceiling: float,
+    score: float,
     raw: np.ndarray,
     drawn: np.ndarray,
     formula: str,
     level: float,
-    score: float | None = None,
 ) -> Score:
     ends = (1 - level) / 2, (1 + level) / 2
     low, high = np.nanquantile(drawn, ends)
     raw_low, raw_high = np.nanquantile(raw, ends)
     return Score(
-        score=float(ceil(result.raw_score, ceiling, formula)) if score is None else score,
+        score=score,
         low=float(low),
         high=float(high),
         raw_score=result.raw_score,
