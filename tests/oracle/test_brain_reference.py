@@ -35,7 +35,9 @@ def predictivity(name, **options):
     return linear_predictivity(features, responses, stratify=strata, **options)
 
 
-@pytest.mark.parametrize("name", SMALL_PLS)
+@pytest.mark.parametrize(
+    "name", [*SMALL_PLS, "it_2560x1000", pytest.param("it_2560x25088", marks=pytest.mark.slow)]
+)
 def test_predictivity_has_the_digits_of_the_reference(name):
     frozen, ours = load_frozen(name), predictivity(name)
     np.testing.assert_allclose(ours.r, frozen["r"], rtol=0, atol=1e-6)
@@ -45,15 +47,8 @@ def test_predictivity_has_the_digits_of_the_reference(name):
 
 @pytest.mark.parametrize("name", SMALL_PLS)
 def test_the_torch_path_has_the_digits_of_the_cpu(name):
+    pytest.importorskip("torch")
     np.testing.assert_allclose(predictivity(name, device="cpu").r, predictivity(name).r, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["it_2560x1000", pytest.param("it_2560x25088", marks=pytest.mark.slow)])
-def test_predictivity_at_full_size(name):
-    frozen, ours = load_frozen(name), predictivity(name)
-    np.testing.assert_allclose(ours.r_by_split, frozen["r.median_by_split"], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(ours.r.mean(0), frozen["r.mean_by_neuroid"], rtol=0, atol=1e-6)
-    assert ours.raw_score == pytest.approx(frozen["raw_score"], abs=1e-8)
 
 
 def test_constant_responses_have_no_correlation():
@@ -63,17 +58,18 @@ def test_constant_responses_have_no_correlation():
     assert np.isfinite(ours.raw_score)
 
 
-@pytest.mark.parametrize("name", ["ceiling_small", "ceiling_v1"])
-def test_ceiling_has_the_digits_of_the_reference(name):
+# The reference averages and correlates float32 responses in float32.
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    [("ceiling_small", 1e-9), ("ceiling_v1", 1e-9), ("ceiling_it", 1e-9), ("ceiling_it_float32", 1e-6)],
+)
+def test_ceiling_has_the_digits_of_the_reference(name, bound):
     frozen = load_frozen(name)
     responses, image, repetition = reference.CASES[name].make()
     ours = internal_consistency(responses, stimulus_id=image, repetition=repetition)
-    if "r" in frozen:
-        np.testing.assert_allclose(ours.r, frozen["r"], rtol=0, atol=1e-9)
-    else:
-        np.testing.assert_allclose(ours.r_by_split, frozen["r.median_by_split"], rtol=0, atol=1e-9)
-    assert ours.ceiling == pytest.approx(frozen["ceiling"], abs=1e-9)
-    assert ours.error == pytest.approx(frozen["error"], abs=1e-9)
+    np.testing.assert_allclose(ours.r, frozen["r"], rtol=0, atol=bound)
+    assert ours.ceiling == pytest.approx(frozen["ceiling"], abs=bound / 10)
+    assert ours.error == pytest.approx(frozen["error"], abs=bound)
 
 
 def behavior(name, metric):
