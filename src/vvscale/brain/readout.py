@@ -151,7 +151,7 @@ def _fit(F: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     # Far tighter than the reference's 1e-4, so that the optimum does not depend on the form the features come
     # in.
-    model = LogisticRegression(C=STRENGTH, tol=1e-7, max_iter=2000).fit(F, codes)
+    model = LogisticRegression(C=STRENGTH, solver="newton-cg", tol=1e-8, max_iter=1000).fit(F, codes)
     weights, intercept = model.coef_.T, model.intercept_
     if weights.shape[1] == 1:  # two objects: scikit-learn keeps the difference of their logits
         weights, intercept = weights * [[0.0, 1.0]], intercept * np.array([0.0, 1.0])
