@@ -142,10 +142,8 @@ def neural_score(
     neuroids = rng.integers(0, n_neuroids, (n_resamples, n_neuroids))
     images = _image_weights(rng, n_resamples, len(predictivity.responses))
     raw = np.zeros(n_resamples)
-    splits = zip(predictivity.r, predictivity.is_train, predictivity.predictions, strict=True)
-    for known_r, train, predicted in splits:
+    for train, predicted in zip(predictivity.is_train, predictivity.predictions, strict=True):
         r = _weighted_pearson(predicted, predictivity.responses[~train], images[:, ~train])
-        r[:, np.isnan(known_r)] = np.nan  # constant responses, whose sums are rounding noise
         raw += median_over_neuroids(np.take_along_axis(r, neuroids, 1)) / len(predictivity.is_train)
     ceilings = np.full(n_resamples, known)
     if isinstance(ceiling, Ceiling):
@@ -234,7 +232,8 @@ def _image_weights(rng: np.random.Generator, n_resamples: int, n_images: int) ->
 
 
 def _weighted_pearson(predicted: np.ndarray, measured: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Correlate (N, q) tables under each of (D, N) weights: (D, q)."""
+    """Correlate (N, q) tables under each of (D, N) weights: (D, q); NaN where a side is constant."""
+    is_constant = (predicted == predicted[0]).all(0) | (measured == measured[0]).all(0)
     a, b = predicted - predicted.mean(0), measured - measured.mean(0)
     sums = np.stack(
         [np.broadcast_to(weights.sum(1)[:, None], (len(weights), a.shape[1]))]
@@ -242,4 +241,4 @@ def _weighted_pearson(predicted: np.ndarray, measured: np.ndarray, weights: np.n
         axis=-1,
     )
     with np.errstate(invalid="ignore", divide="ignore"):
-        return correlate_sums(sums)
+        return np.where(is_constant, np.nan, correlate_sums(sums))
