@@ -77,6 +77,24 @@ def test_partial_least_squares_of_scikit_learn(case, device):
         assert counted.tolist() == model.n_iter_
 
 
+@pytest.mark.parametrize("device", [None, "cpu"])
+@pytest.mark.filterwarnings("ignore:Maximum number of iterations")
+def test_iterations_end_at_the_same_maximum(device, monkeypatch):
+    pytest.importorskip("torch")
+    for module in ("_nipals", "_nipals_torch"):
+        monkeypatch.setattr(f"vvscale.brain.{module}.MAX_ITERATIONS", 17)
+    features, responses = layer(90, 200, 20)
+    is_train = stratified_splits(90, n_splits=1)
+    gram = Gram.from_features(features, device=device)
+    held = responses if device is None else gram.matrix.new_tensor(responses)
+    [predicted], [counted] = cross_validate(gram, held, is_train, 10)
+    train = is_train[0]
+    model = PLSRegression(10, scale=False, max_iter=17).fit(features[train], responses[train])
+    assert max(model.n_iter_) == 17
+    assert counted.tolist() == model.n_iter_
+    np.testing.assert_allclose(np.asarray(predicted), model.predict(features[~train]), atol=1e-8)
+
+
 def test_pearson_correlations_are_those_of_scipy():
     features, responses = layer(90, 200, 5)
     result = linear_predictivity(features, responses, stratify=["a", "b"] * 45)

@@ -16,6 +16,7 @@ Source: scikit-learn, sklearn/cross_decomposition/_pls.py (iterate, start column
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,21 @@ def cross_validate(
     n_iterations
         (S, k) iterations of each component; 0 once nothing is left to predict with.
     """
+    # Products here are too small to share: threads would wait for each other, for seconds on a busy machine.
+    with _blas().limit(limits=1, user_api="blas"):
+        return _cross_validate(gram, responses, is_train, n_components)
+
+
+@cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _cross_validate(
+    gram: Gram, responses: Any, is_train: np.ndarray, n_components: int
+) -> tuple[list[Any], np.ndarray]:
     xp, find_weights = _backend(gram)
     Y = responses - responses.mean(0)
     train = xp.asarray(is_train, dtype=xp.float64, device=gram.device)

@@ -25,7 +25,7 @@ BehaviorMetric = Literal["i1", "i1n", "i2", "i2n"]
 _CAP = 5.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BehavioralConsistency:
     """Agreement of a model with observers, and of the observers with themselves.
 

@@ -22,7 +22,7 @@ from vvscale.brain.trials import Trials
 from vvscale.errors import ShapeError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BenchmarkResult:
     """What a benchmark says about one layer.
 

@@ -19,7 +19,7 @@ from vvscale.errors import MissingDataError, ShapeError
 # Shape legend: P presentations, N images, q neuroids, S splits.
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ceiling:
     """Agreement of responses with themselves.
 

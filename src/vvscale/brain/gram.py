@@ -27,8 +27,11 @@ Precision = Literal["float64", "float32"]
 BLOCK_FEATURES = 4096
 """Features multiplied at once: wide enough for full speed, narrow enough to bound the memory of a copy."""
 
+_ROUNDING = 1e-26
+"""Share of the sum of squares that the rounding of means leaves behind at most."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Gram:
     """Inner products of the centred features of N images.
 
@@ -100,10 +103,8 @@ class Gram:
         keep_factor = 2 * n_features <= n_images
         total = GramAccumulator(n_images, precision=precision, device=device, standardize=standardize)
         if keep_factor:
-            factor = total.centred(features, 0)
-            kept = cls(n_images, n_features, factor=factor, is_standardized=standardize)
-            _refuse_dead(kept.trace(), n_features)
-            return kept
+            factor = total.centred(features)
+            return cls(n_images, n_features, factor=factor, is_standardized=standardize)._alive(total.offset)
         for start in range(0, n_features, BLOCK_FEATURES):
             total.add(features[:, start : start + BLOCK_FEATURES])
         return total.gram()
@@ -130,8 +131,8 @@ class Gram:
         # Both directions: rounding of means would otherwise leak into every split.
         centred = products - products.mean(0)
         centred = centred - centred.mean(1)[:, None]
-        _refuse_dead(float(centred.trace()), n_features)
-        return cls(len(centred), n_features, matrix=centred, is_standardized=is_standardized)
+        kept = cls(len(centred), n_features, matrix=centred, is_standardized=is_standardized)
+        return kept._alive(float(products.trace()))
 
     @property
     def device(self) -> Any:
@@ -155,7 +156,8 @@ class Gram:
         """
         if self.matrix is None:
             factor = self.factor[images]
-            return replace(self, n_images=len(factor), factor=factor - factor.mean(0))
+            kept = replace(self, n_images=len(factor), factor=factor - factor.mean(0))
+            return kept._alive(float((factor**2).sum()))
         products = self.matrix[images][:, images]
         return Gram.from_products(products, self.n_features, is_standardized=self.is_standardized)
 
@@ -166,6 +168,16 @@ class Gram:
     def dense(self) -> Any:
         """Return the (N, N) matrix."""
         return self.factor @ self.factor.T if self.matrix is None else self.matrix
+
+    def _alive(self, squares: float) -> Gram:
+        """Return itself, or raise if what varies is rounding, given the sum of squares with means in."""
+        if not self.trace() > _ROUNDING * squares:
+            raise DataError(
+                f"None of the {self.n_features} features differs between images, so nothing can be "
+                "predicted from them. The layer is dead, or its activations were overwritten in place "
+                "after they were recorded."
+            )
+        return self
 
 
 class GramAccumulator:
@@ -202,6 +214,7 @@ class GramAccumulator:
         self._device = device
         self._standardize = standardize
         self._n_features = 0
+        self.offset = 0.0
         zeros = np.zeros((n_images, n_images))
         self._sum = zeros if device is None else _torch().as_tensor(zeros, device=device)
 
@@ -225,8 +238,7 @@ class GramAccumulator:
                 f"A block of features has shape {tuple(block.shape)}; expected ({len(self._sum)}, "
                 "n_features), one row per image in the order of the responses."
             )
-        centred = self.centred(block, self._n_features)
-        self._n_features += block.shape[1]
+        centred = self.centred(block)
         with _exact_float32(self._device):
             if self._device is None:
                 narrow = centred.astype(self._precision, copy=False)
@@ -243,10 +255,11 @@ class GramAccumulator:
         DataError
             No feature varies between images.
         """
-        return Gram.from_products(self._sum, self._n_features, is_standardized=self._standardize)
+        kept = Gram.from_products(self._sum, self._n_features, is_standardized=self._standardize)
+        return kept._alive(self.offset)
 
-    def centred(self, block: Any, offset: int) -> Any:
-        """Return the block as float64 with zero means; ``offset`` numbers its first feature in errors."""
+    def centred(self, block: Any) -> Any:
+        """Return the next block as float64 with zero means."""
         if self._device is None:
             block = np.asarray(block, dtype=np.float64)
             is_finite = np.isfinite(block).all()
@@ -255,14 +268,34 @@ class GramAccumulator:
             block = torch.as_tensor(block, device=self._device).to(torch.float64)
             is_finite = bool(torch.isfinite(block).all())
         if not is_finite:
-            raise _not_finite(block, offset)
-        block = block - block.mean(0)
+            raise _not_finite(block, self._n_features)
+        self._n_features += block.shape[1]
+        mean = block.mean(0)
+        block = block - mean
         if self._standardize:
-            scale = (block**2).mean(0) ** 0.5
-            # A column of equal numbers may keep rounding of the mean; it must stay as good as zero.
-            scale[scale < 1e-12 * abs(block).max()] = 1.0
-            block = block / scale
+            scale = feature_scale(block, mean)
+            block, mean = block / scale, mean / scale
+        self.offset += float(len(block) * (mean**2).sum())
         return block
+
+
+def feature_scale(centred: Any, mean: Any) -> Any:
+    """Return what features are divided by: their standard deviation, or 1 where that is rounding of the mean.
+
+    Parameters
+    ----------
+    centred, mean
+        (N, p) features less their means, and (p,) the means.
+
+    Source
+    ------
+    sklearn/preprocessing/_data.py, _is_constant_feature.
+    """
+    variance = (centred**2).mean(0)
+    rounding = len(centred) * float(np.finfo(np.float64).eps)
+    scale = variance**0.5
+    scale[variance <= rounding * variance + (rounding * mean) ** 2] = 1.0
+    return scale
 
 
 def _not_finite(block: Any, offset: int) -> DataError:
@@ -273,15 +306,6 @@ def _not_finite(block: Any, offset: int) -> DataError:
         "from 0). Expected finite numbers. The model has probably overflowed or was trained to NaN at this "
         "layer."
     )
-
-
-def _refuse_dead(total_variance: float, n_features: int) -> None:
-    if not total_variance > 0:
-        raise DataError(
-            f"None of the {n_features} features differs between images, so nothing can be predicted from "
-            "them. The layer is dead, or its activations were overwritten in place after they were "
-            "recorded."
-        )
 
 
 def _torch() -> Any:

@@ -21,7 +21,7 @@ from vvscale.brain.splits import stratified_splits
 from vvscale.errors import ConfigError, DataError, ShapeError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Predictivity:
     """Cross-validated correlations between predicted and measured responses.
 

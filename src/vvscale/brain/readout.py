@@ -11,7 +11,7 @@ from scipy import linalg
 from scipy.special import softmax
 
 from vvscale.brain._check import as_responses
-from vvscale.brain.gram import Gram
+from vvscale.brain.gram import Gram, feature_scale
 from vvscale.errors import DataError, ShapeError
 
 # Shape legend: N images, p features, O objects, r columns of a factor of the inner products.
@@ -20,7 +20,7 @@ STRENGTH = 1e-3
 """Inverse penalty of the reference: the sum of losses weighs this much against half the squared weights."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Readout:
     """A fitted multinomial logistic regression on standardised features.
 
@@ -79,9 +79,8 @@ def fit_readout(features: Any, labels: Any) -> Readout:
     """
     table = as_responses(features, what="features")
     objects, codes = _code(labels, len(table))
-    mean, scale = table.mean(0), table.std(0)
-    # As scikit-learn's StandardScaler: spread within the rounding of the mean is none.
-    scale[scale <= 10 * np.finfo(np.float64).eps * np.abs(table).max(0)] = 1.0
+    mean = table.mean(0)
+    scale = feature_scale(table - mean, mean)
     F = (table - mean) / scale
     if F.shape[1] <= F.shape[0]:
         weights, intercept = _fit(F, codes)
@@ -149,8 +148,7 @@ def _fit(F: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (r, O) weights and (O,) intercepts at the optimum."""
     from sklearn.linear_model import LogisticRegression
 
-    # Far tighter than the reference's 1e-4, so that the optimum does not depend on the form the features come
-    # in.
+    # Far tighter than the reference's 1e-4: the optimum must not depend on the form the features come in.
     model = LogisticRegression(C=STRENGTH, solver="newton-cg", tol=1e-8, max_iter=1000).fit(F, codes)
     weights, intercept = model.coef_.T, model.intercept_
     if weights.shape[1] == 1:  # two objects: scikit-learn keeps the difference of their logits

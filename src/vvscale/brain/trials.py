@@ -14,7 +14,7 @@ from vvscale.errors import DataError, MissingDataError
 _COLUMNS = ("stimulus_id", "sample_obj", "dist_obj", "choice")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trials:
     """Choices of observers, coded by number.
 
