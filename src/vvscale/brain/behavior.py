@@ -198,10 +198,12 @@ def _mean_known(values: np.ndarray, axis: int) -> np.ndarray:
 
 def _mean_by_object(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Return (O, O) means over the images of each object, leaving NaN out."""
-    is_of = (truth == np.arange(values.shape[1])[:, None]).astype(np.float64)  # (O, N)
+    n_objects = values.shape[1]
     is_known = ~np.isnan(values)
+    cells = (truth[:, None] * n_objects + np.arange(n_objects))[is_known]
+    sums = np.bincount(cells, weights=values[is_known], minlength=n_objects**2)
     with np.errstate(invalid="ignore"):
-        return (is_of @ np.where(is_known, values, 0.0)) / (is_of @ is_known)
+        return (sums / np.bincount(cells, minlength=n_objects**2)).reshape(n_objects, n_objects)
 
 
 def _pair_rates(probabilities: pd.DataFrame, trials: Trials) -> np.ndarray:
