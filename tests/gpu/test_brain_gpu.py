@@ -18,7 +18,5 @@ def test_a_gpu_gives_the_digits_of_the_cpu(shape):
     features = np.maximum(rng.standard_normal((n, p)), 0).astype(np.float32)
     responses = features[:, :20] @ rng.standard_normal((20, q)) + rng.standard_normal((n, q))
     strata = np.arange(n) % 2
-    cpu, gpu = (
-        linear_predictivity(features, responses, stratify=strata, device=device) for device in (None, "cuda")
-    )
+    cpu, gpu = (linear_predictivity(features, responses, stratify=strata, device=device) for device in (None, "cuda"))
     np.testing.assert_allclose(gpu.r, cpu.r, rtol=0, atol=1e-6)

@@ -112,9 +112,7 @@ def test_a_start_column_that_gets_explained_changes_nothing():
     is_train = stratified_splits(90, n_splits=2)
     predictions, _ = cross_validate(Gram.from_features(features), responses, is_train, 20)
     for train, predicted in zip(is_train, predictions, strict=True):
-        expected = (
-            PLSRegression(20, scale=False).fit(features[train], responses[train]).predict(features[~train])
-        )
+        expected = PLSRegression(20, scale=False).fit(features[train], responses[train]).predict(features[~train])
         np.testing.assert_allclose(predicted, expected, atol=1e-6)
 
 

@@ -35,9 +35,7 @@ def predictivity(name, **options):
     return linear_predictivity(features, responses, stratify=strata, **options)
 
 
-@pytest.mark.parametrize(
-    "name", [*SMALL_PLS, "it_2560x1000", pytest.param("it_2560x25088", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", [*SMALL_PLS, "it_2560x1000", pytest.param("it_2560x25088", marks=pytest.mark.slow)])
 def test_predictivity_has_the_digits_of_the_reference(name):
     frozen, ours = load_frozen(name), predictivity(name)
     np.testing.assert_allclose(ours.r, frozen["r"], rtol=0, atol=1e-6)

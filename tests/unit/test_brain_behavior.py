@@ -24,9 +24,7 @@ def trials_table(n_images=12, n_objects=3, n_trials=3000, seed=0):
             "choice": names[np.where(is_right, truth, distractor)],
         }
     )
-    weights = np.exp(
-        np.where(np.arange(n_objects) == np.arange(n_images)[:, None] % n_objects, ease.max(), -ease)
-    )
+    weights = np.exp(np.where(np.arange(n_objects) == np.arange(n_images)[:, None] % n_objects, ease.max(), -ease))
     probabilities = pd.DataFrame(
         weights / weights.sum(1, keepdims=True),
         index=[f"image{index:02d}" for index in range(n_images)],
@@ -94,9 +92,7 @@ def test_a_model_is_its_own_perfect_match(metric):
     rates = trials.rates(first)
     # Odds that give the observers' rates back in pairs.
     odds = np.nan_to_num(rates / (1 - rates), nan=1.0)
-    probabilities = pd.DataFrame(
-        odds / odds.sum(1, keepdims=True), index=trials.stimulus_id, columns=trials.objects
-    )
+    probabilities = pd.DataFrame(odds / odds.sum(1, keepdims=True), index=trials.stimulus_id, columns=trials.objects)
     result = behavioral_consistency(probabilities, trials, metric=metric, n_repetitions=1)
     assert result.r[0] == pytest.approx(1, abs=1e-9)
 

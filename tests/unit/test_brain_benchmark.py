@@ -37,9 +37,7 @@ def test_shuffled_images_score_at_zero(stream, region):
 @pytest.mark.parametrize("region", NEURAL)
 def test_each_region_is_predicted_best_by_its_own_features(stream, region):
     benchmark = stream.benchmark(region)
-    scores = {
-        name: benchmark.score(table, n_resamples=1).score.score for name, table in stream.features.items()
-    }
+    scores = {name: benchmark.score(table, n_resamples=1).score.score for name, table in stream.features.items()}
     assert max(scores, key=scores.get) == region
 
 

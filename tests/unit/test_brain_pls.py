@@ -47,9 +47,7 @@ def test_features_may_come_in_blocks(device):
     for start in range(0, 80, 17):
         total.add(features[:, start : start + 17])
     blocks = linear_predictivity(total.gram(), responses, stratify=STRATA)
-    np.testing.assert_allclose(
-        blocks.r, linear_predictivity(features, responses, stratify=STRATA).r, atol=1e-10
-    )
+    np.testing.assert_allclose(blocks.r, linear_predictivity(features, responses, stratify=STRATA).r, atol=1e-10)
 
 
 def test_products_summed_elsewhere_are_centred():
@@ -120,9 +118,7 @@ def test_numbers_that_are_none_are_named_with_their_place(what, value):
     {"features": features, "responses": responses}[what][7, 5] = value
     if what == "features":
         features[7, 5], features[9, 4500] = 1.0, value
-    with pytest.raises(
-        DataError, match=r"image 9, feature 4500" if what == "features" else "row 7, column 5"
-    ):
+    with pytest.raises(DataError, match=r"image 9, feature 4500" if what == "features" else "row 7, column 5"):
         linear_predictivity(features, responses, stratify=STRATA)
 
 

@@ -93,9 +93,7 @@ def test_weighted_correlation_is_that_of_the_drawn_images():
     a, b = rng.standard_normal((2, 30, 4))
     draws = rng.integers(0, 30, (5, 30))
     weights = np.stack([np.bincount(draw, minlength=30) for draw in draws]).astype(float)
-    expected = [
-        [np.corrcoef(a[draw, column], b[draw, column])[0, 1] for column in range(4)] for draw in draws
-    ]
+    expected = [[np.corrcoef(a[draw, column], b[draw, column])[0, 1] for column in range(4)] for draw in draws]
     np.testing.assert_allclose(_weighted_pearson(a, b, weights), expected, atol=1e-12)
 
 

@@ -42,9 +42,7 @@ _EXHAUSTED = 1e-13
 _EPS = float(np.finfo(np.float64).eps)
 
 
-def cross_validate(
-    gram: Gram, responses: Any, is_train: np.ndarray, n_components: int
-) -> tuple[list[Any], np.ndarray]:
+def cross_validate(gram: Gram, responses: Any, is_train: np.ndarray, n_components: int) -> tuple[list[Any], np.ndarray]:
     """Predict the responses to each split's test images from its training images.
 
     Parameters

@@ -13,9 +13,7 @@ from vvscale.brain._nipals import BLOCK, MAX_ITERATIONS, SQUARED_COSINE
 # Shape legend: q responses, S splits, B iterations in a block.
 
 
-def leading_weights(
-    M: torch.Tensor, start: np.ndarray, floor: torch.Tensor
-) -> tuple[torch.Tensor, np.ndarray]:
+def leading_weights(M: torch.Tensor, start: np.ndarray, floor: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
     """Do what :func:`vvscale.brain._nipals.leading_weights` does, with one check of the host per block.
 
     Splits that have met the stop rule keep their weights and iterate on unused until the slowest is done.

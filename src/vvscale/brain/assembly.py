@@ -182,6 +182,5 @@ def refuse_duplicates(index: pd.Index, what: str, name: str = "stimulus_id") -> 
     if index.has_duplicates:
         twice = index[index.duplicated()]
         raise DataError(
-            f"{what} has the {name} '{twice[0]}' more than once ({twice.nunique()} such labels); expected "
-            "each once."
+            f"{what} has the {name} '{twice[0]}' more than once ({twice.nunique()} such labels); expected each once."
         )

@@ -213,9 +213,7 @@ def _pair_rates(probabilities: pd.DataFrame, trials: Trials) -> np.ndarray:
         ("object", probabilities.columns, trials.objects),
     ):
         if known.has_duplicates:
-            raise ShapeError(
-                f"The probabilities name {kind} '{known[known.duplicated()][0]}' twice; expected it once."
-            )
+            raise ShapeError(f"The probabilities name {kind} '{known[known.duplicated()][0]}' twice; expected it once.")
         absent = [label for label in wanted if label not in known]
         if absent:
             raise MissingDataError(

@@ -124,17 +124,13 @@ class NeuralBenchmark:
         strata = None
         if self.stratify_by is not None:
             labels = self.stimuli.labels(self.stratify_by)
-            strata = labels.to_numpy()[
-                row_order(self.stimuli.stimulus_id, mean.index.to_numpy(), "The stimuli")
-            ]
+            strata = labels.to_numpy()[row_order(self.stimuli.stimulus_id, mean.index.to_numpy(), "The stimuli")]
         detail = linear_predictivity(
             features, mean.to_numpy(), stratify=strata, n_components=self.n_components, device=device
         )
         ceiling = self.assembly.ceiling
         score = neural_score(detail, ceiling, formula=self.formula, n_resamples=n_resamples, seed=seed)
-        return BenchmarkResult(
-            self.benchmark_id, self.version, self.region, self.stimuli.is_simulated, score, detail
-        )
+        return BenchmarkResult(self.benchmark_id, self.version, self.region, self.stimuli.is_simulated, score, detail)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,9 +181,7 @@ class BehavioralBenchmark:
             gram = Gram.from_features(features, standardize=True, device=device)
         labels = self.stimuli.labels(self.label).to_numpy()
         labels = labels[row_order(self.stimuli.stimulus_id, wanted, "The stimuli")]
-        return self.score_probabilities(
-            readout_probabilities(gram, labels, wanted), n_resamples=n_resamples, seed=seed
-        )
+        return self.score_probabilities(readout_probabilities(gram, labels, wanted), n_resamples=n_resamples, seed=seed)
 
     def score_probabilities(
         self, probabilities: pd.DataFrame, *, n_resamples: int = 1000, seed: int = 0
@@ -195,9 +189,7 @@ class BehavioralBenchmark:
         """Score probabilities of objects, index stimulus_id, columns object names."""
         detail = behavioral_consistency(probabilities, self.trials, metric=self.metric)
         score = behavioral_score(detail, formula=self.formula, n_resamples=n_resamples, seed=seed)
-        return BenchmarkResult(
-            self.benchmark_id, self.version, self.region, self.stimuli.is_simulated, score, detail
-        )
+        return BenchmarkResult(self.benchmark_id, self.version, self.region, self.stimuli.is_simulated, score, detail)
 
 
 Benchmark = NeuralBenchmark | BehavioralBenchmark

@@ -114,9 +114,7 @@ def internal_consistency(
             f"All {len(table)} presentations are of repetition '{repetitions[0]}'; expected at least two "
             "repetitions to compare. Hand over single presentations, not their average."
         )
-    in_first = stratified_splits(len(repetitions), n_splits=n_splits, train_size=0.5, seed=seed)[
-        :, repetition_of
-    ]
+    in_first = stratified_splits(len(repetitions), n_splits=n_splits, train_size=0.5, seed=seed)[:, repetition_of]
     counts = np.stack([np.bincount(image_of[half], minlength=len(images)) for half in in_first])  # (S, N)
     n_shown = np.bincount(image_of)
     _refuse_unshown(images, counts, n_shown)

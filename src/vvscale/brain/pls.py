@@ -143,15 +143,9 @@ def linear_predictivity(
     n_images = features.n_images if isinstance(features, Gram) else len(features)
     table = as_responses(responses, n_images)
     if (np.ptp(table, axis=0) == 0).all():
-        raise DataError(
-            f"None of the {table.shape[1]} responses differs between images; there is nothing to predict."
-        )
+        raise DataError(f"None of the {table.shape[1]} responses differs between images; there is nothing to predict.")
     is_train = draw_splits(stratify, n_images, n_splits=n_splits, train_size=train_size, seed=seed)
-    gram = (
-        features
-        if isinstance(features, Gram)
-        else Gram.from_features(features, precision=precision, device=device)
-    )
+    gram = features if isinstance(features, Gram) else Gram.from_features(features, precision=precision, device=device)
     if n_components > gram.n_features:
         raise ShapeError(
             f"{n_components} components need at least as many features, got {gram.n_features}. "
@@ -169,9 +163,7 @@ def linear_predictivity(
 
 def judge(predictions: Sequence[np.ndarray], responses: np.ndarray, is_train: np.ndarray) -> Predictivity:
     """Correlate each split's (n_test, q) predictions with the responses to its test images."""
-    r = [
-        pearson(responses[~train], predicted) for predicted, train in zip(predictions, is_train, strict=True)
-    ]
+    r = [pearson(responses[~train], predicted) for predicted, train in zip(predictions, is_train, strict=True)]
     return Predictivity(np.stack(r), is_train, tuple(predictions), responses)
 
 
@@ -180,7 +172,5 @@ def draw_splits(stratify: Any, n_images: int, **options: Any) -> np.ndarray:
     if stratify is None:
         return stratified_splits(n_images, **options)
     if len(stratify) != n_images:
-        raise ShapeError(
-            f"'stratify' has {len(stratify)} labels for {n_images} images; expected one per image."
-        )
+        raise ShapeError(f"'stratify' has {len(stratify)} labels for {n_images} images; expected one per image.")
     return stratified_splits(stratify, **options)

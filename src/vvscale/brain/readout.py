@@ -121,9 +121,7 @@ def readout_probabilities(gram: Gram, labels: Any, stimulus_id: Any) -> pd.DataF
     held = held if gram.device is None else held.cpu().numpy()
     factor = _factor(held)[0] if gram.factor is None else held
     weights, intercept = _fit(factor, codes)
-    return pd.DataFrame(
-        softmax(factor @ weights + intercept, axis=1), index=list(stimulus_id), columns=objects
-    )
+    return pd.DataFrame(softmax(factor @ weights + intercept, axis=1), index=list(stimulus_id), columns=objects)
 
 
 def _factor(K: np.ndarray) -> tuple[np.ndarray, Any]:

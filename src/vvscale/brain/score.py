@@ -220,9 +220,7 @@ def _score(
 
 def _generator(seed: int, n_resamples: int, level: float) -> np.random.Generator:
     if n_resamples < 1 or not 0 < level < 1:
-        raise UsageError(
-            f"Got n_resamples={n_resamples}, level={level}; expected at least 1, and a level in (0, 1)."
-        )
+        raise UsageError(f"Got n_resamples={n_resamples}, level={level}; expected at least 1, and a level in (0, 1).")
     return np.random.default_rng(seed)
 
 

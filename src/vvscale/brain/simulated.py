@@ -119,9 +119,7 @@ def simulate(
     features = _features(mixing, scenes, luminance)
     benchmarks: dict[str, Benchmark] = {}
     for region, table in features.items():
-        assembly = _record(
-            recording, stimuli, region, table, n_neuroids, n_repetitions, noise * NOISE[region]
-        )
+        assembly = _record(recording, stimuli, region, table, n_neuroids, n_repetitions, noise * NOISE[region])
         identifier = f"simulated.{region}-pls"
         benchmarks[identifier] = NeuralBenchmark(identifier, 1, stimuli, assembly, "object_name")
     probabilities = _observe(stimuli, features["IT"])
@@ -261,9 +259,7 @@ def _observe(stimuli: StimulusSet, features: np.ndarray) -> pd.DataFrame:
     differences between images are made large enough to be seen in choices, and all objects equally hard.
     """
     names = stimuli.labels("object_name")
-    readout = readout_probabilities(
-        Gram.from_features(features, standardize=True), names, stimuli.stimulus_id
-    )
+    readout = readout_probabilities(Gram.from_features(features, standardize=True), names, stimuli.stimulus_id)
     evidence = pd.DataFrame(np.log(readout.to_numpy()), index=readout.index, columns=readout.columns)
     evidence -= evidence.groupby(names.to_numpy()).transform("mean")
     is_shown = names.to_numpy()[:, None] == readout.columns.to_numpy()
@@ -271,9 +267,7 @@ def _observe(stimuli: StimulusSet, features: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(softmax(evidence.to_numpy(), axis=1), index=readout.index, columns=readout.columns)
 
 
-def _choose(
-    rng: np.random.Generator, probabilities: pd.DataFrame, truth: np.ndarray, trials_per_pair: int
-) -> Trials:
+def _choose(rng: np.random.Generator, probabilities: pd.DataFrame, truth: np.ndarray, trials_per_pair: int) -> Trials:
     """Let the observer choose between the object shown and each other one, in random order of trials."""
     n_images, n_objects = probabilities.shape
     image, distractor = np.nonzero(np.arange(n_objects) != truth[:, None])

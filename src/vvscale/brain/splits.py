@@ -13,9 +13,7 @@ import numpy as np
 from vvscale.errors import ShapeError
 
 
-def stratified_splits(
-    stratify: Any, *, n_splits: int = 10, train_size: float = 0.9, seed: int = 1
-) -> np.ndarray:
+def stratified_splits(stratify: Any, *, n_splits: int = 10, train_size: float = 0.9, seed: int = 1) -> np.ndarray:
     """Draw random splits that keep the shares of the strata.
 
     Parameters

@@ -66,13 +66,9 @@ class Trials:
         for name, (codes, _) in coded.items():
             if (codes < 0).any() or not len(codes):
                 place = f"row {int(np.argmin(codes))} has no value" if len(codes) else "there are no rows"
-                raise MissingDataError(
-                    f"The column '{name}' of the trials is incomplete: {place} (counted from 0)."
-                )
+                raise MissingDataError(f"The column '{name}' of the trials is incomplete: {place} (counted from 0).")
         images = np.sort(np.asarray(coded["stimulus_id"][1]))
-        objects = np.unique(
-            np.concatenate([np.asarray(coded[name][1]) for name in coded if name != "stimulus_id"])
-        )
+        objects = np.unique(np.concatenate([np.asarray(coded[name][1]) for name in coded if name != "stimulus_id"]))
 
         def recode(name: str, labels: np.ndarray) -> np.ndarray:
             codes, found = coded[name]
