@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 OUT    ?= out
+REFERENCE := .venv-reference
 
 # uv stays inside .venv and uses this machine's Python; it never downloads one.
 export UV_PYTHON_DOWNLOADS := never
@@ -11,10 +12,10 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Several small processes beat one process with many threads, and results do not depend on the core count.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup reproduce test check bench lock clean
+.PHONY: help setup reproduce test check bench bench-reference lock clean
 
 help:            ## Show these verbs.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 setup: $(READY)  ## Create .venv with everything for development.
 
@@ -40,9 +41,19 @@ check: $(READY)  ## Format, lint and type checks.
 bench: $(READY)  ## Speed, as ratios within one run.
 	$(BIN)/python -m pytest benchmarks --benchmark-only -q
 
+bench-reference: $(READY) $(REFERENCE)/.ready  ## Metrics beside the reference implementation; LARGE=1 adds 20 minutes.
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/reference/compare.py --python $(REFERENCE)/bin/python $(if $(LARGE),--large)
+
+# The reference's pins exclude ours, so it has an environment of its own, from the same machine's Python.
+$(REFERENCE)/.ready: benchmarks/reference/requirements.lock | $(READY)
+	$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(REFERENCE)
+	VIRTUAL_ENV=$(CURDIR)/$(REFERENCE) $(BIN)/uv pip install --quiet --require-hashes -r $<
+	touch $@
+
 lock: $(READY)   ## Renew the pinned dependencies.
 	cd requirements && $(CURDIR)/$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-annotate --no-header bootstrap.in -o bootstrap.lock
 	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --all-extras --group dev -o requirements/dev.lock
+	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-annotate --no-header --python-version 3.11 benchmarks/reference/requirements.in -o benchmarks/reference/requirements.lock
 
-clean:           ## Remove .venv and caches.
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis $(OUT)
+clean:           ## Remove the environments, caches and results.
+	rm -rf $(VENV) $(REFERENCE) .pytest_cache .ruff_cache .hypothesis $(OUT)

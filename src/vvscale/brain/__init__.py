@@ -1,0 +1,99 @@
+"""Scores of vision models against recordings from the primate ventral stream and human choices.
+
+The metrics here take arrays: features of a layer, responses, choices. They reproduce the numbers of
+Brain-Score, named in each function's Source, from inner products of images, which makes them fast enough for
+every layer of every model.
+
+Importing this package loads no submodule; the public names below are resolved on first use. It must not
+import training or laws.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vvscale.brain.assembly import Assembly, StimulusSet
+    from vvscale.brain.behavior import BehavioralConsistency, behavioral_consistency, i2n
+    from vvscale.brain.benchmark import BehavioralBenchmark, BenchmarkResult, NeuralBenchmark
+    from vvscale.brain.ceiling import Ceiling, internal_consistency
+    from vvscale.brain.gram import Gram, GramAccumulator
+    from vvscale.brain.pls import Predictivity, linear_predictivity
+    from vvscale.brain.readout import Readout, fit_readout, readout_probabilities
+    from vvscale.brain.ridge import ridge_predictivity
+    from vvscale.brain.rsa import representational_similarity
+    from vvscale.brain.score import Score, behavioral_score, ceiled_score, neural_score
+    from vvscale.brain.simulated import SimulatedStream, simulate
+    from vvscale.brain.splits import stratified_splits
+    from vvscale.brain.trials import Trials
+
+_HOME_OF = {
+    "Assembly": "assembly",
+    "BehavioralBenchmark": "benchmark",
+    "BehavioralConsistency": "behavior",
+    "BenchmarkResult": "benchmark",
+    "Ceiling": "ceiling",
+    "Gram": "gram",
+    "GramAccumulator": "gram",
+    "NeuralBenchmark": "benchmark",
+    "Predictivity": "pls",
+    "Readout": "readout",
+    "Score": "score",
+    "SimulatedStream": "simulated",
+    "StimulusSet": "assembly",
+    "Trials": "trials",
+    "behavioral_consistency": "behavior",
+    "behavioral_score": "score",
+    "ceiled_score": "score",
+    "fit_readout": "readout",
+    "i2n": "behavior",
+    "internal_consistency": "ceiling",
+    "linear_predictivity": "pls",
+    "neural_score": "score",
+    "readout_probabilities": "readout",
+    "representational_similarity": "rsa",
+    "ridge_predictivity": "ridge",
+    "simulate": "simulated",
+    "stratified_splits": "splits",
+}
+
+__all__ = [
+    "Assembly",
+    "BehavioralBenchmark",
+    "BehavioralConsistency",
+    "BenchmarkResult",
+    "Ceiling",
+    "Gram",
+    "GramAccumulator",
+    "NeuralBenchmark",
+    "Predictivity",
+    "Readout",
+    "Score",
+    "SimulatedStream",
+    "StimulusSet",
+    "Trials",
+    "behavioral_consistency",
+    "behavioral_score",
+    "ceiled_score",
+    "fit_readout",
+    "i2n",
+    "internal_consistency",
+    "linear_predictivity",
+    "neural_score",
+    "readout_probabilities",
+    "representational_similarity",
+    "ridge_predictivity",
+    "simulate",
+    "stratified_splits",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(import_module(f"vvscale.brain.{_HOME_OF[name]}"), name)
+    raise AttributeError(f"module 'vvscale.brain' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *globals()])

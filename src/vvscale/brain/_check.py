@@ -1,0 +1,89 @@
+"""What every metric asks of its tables of numbers, and the words for what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vvscale.errors import DataError, ShapeError
+
+
+def as_responses(
+    responses: Any, n_images: int | None = None, what: str = "responses", *, keep_float: bool = False
+) -> np.ndarray:
+    """Return an (N, q) table of floats, or say where it is not one.
+
+    Parameters
+    ----------
+    responses
+        (N,) or (N, q) numbers.
+    n_images
+        The number of rows that there must be; None takes any.
+    what
+        What the table holds, lower case, for messages.
+    keep_float
+        Whether float32 numbers stay float32.
+
+    Raises
+    ------
+    ShapeError
+        Not a table, empty, or another number of rows.
+    DataError
+        NaN or infinity somewhere; the message names the place.
+    """
+    table = np.asarray(responses)
+    # Many presentations are kept in their own precision; what is made of them is float64.
+    if not (keep_float and table.dtype == np.float32):
+        table = table.astype(np.float64, copy=False)
+    if table.ndim == 1:
+        table = table[:, None]
+    if table.ndim != 2 or 0 in table.shape:
+        raise ShapeError(
+            f"The {what} have shape {np.shape(responses)}; expected (n_images, n_neuroids), both at least 1."
+        )
+    if n_images is not None and len(table) != n_images:
+        raise ShapeError(
+            f"The {what} have {len(table)} rows and the features {n_images}; expected one row per image in "
+            "both, in the same order. Average repetitions first, and align both by stimulus_id."
+        )
+    is_bad = ~np.isfinite(table)
+    if is_bad.any():
+        row, column = (int(index) for index in np.argwhere(is_bad)[0])
+        raise DataError(
+            f"The {what} hold {table[row, column]} at row {row}, column {column} (counted from 0; "
+            f"{is_bad.sum()} such values in {is_bad.any(0).sum()} columns). Expected finite numbers: drop "
+            "those rows or columns first."
+        )
+    return table
+
+
+def pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Correlate along the first axis; NaN where either side is constant, within [-1, 1] elsewhere.
+
+    Examples
+    --------
+    >>> pearson(np.array([1.0, 2.0, 4.0]), np.array([2.0, 4.0, 8.0])).item()
+    1.0
+    """
+    is_constant = (a == a[0]).all(0) | (b == b[0]).all(0)
+    a, b = a - a.mean(0), b - b.mean(0)
+    ab, aa, bb = (np.einsum("i...,i...->...", *pair) for pair in ((a, b), (a, a), (b, b)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = ab / np.sqrt(aa * bb)
+    return np.where(is_constant, np.nan, np.clip(r, -1.0, 1.0))
+
+
+def median_over_neuroids(r: np.ndarray) -> np.ndarray:
+    """Take the median over the last axis, leaving NaN out; NaN where nothing is left.
+
+    Examples
+    --------
+    >>> median_over_neuroids(np.array([[0.1, 0.3, np.nan, 0.2], [0.5, np.nan, 0.6, np.nan]]))
+    array([0.2 , 0.55])
+    """
+    ordered = np.sort(r, axis=-1)  # NaN goes last
+    n_known = (~np.isnan(r)).sum(-1, keepdims=True)
+    low = np.take_along_axis(ordered, np.maximum(n_known - 1, 0) // 2, -1)
+    high = np.take_along_axis(ordered, np.minimum(n_known // 2, r.shape[-1] - 1), -1)
+    return ((low + high) / 2)[..., 0]

@@ -1,0 +1,208 @@
+"""A benchmark is a value: stimuli, recordings, a metric, a ceiling and a version.
+
+Benchmarks take features of any model as an array with one row per image; where the features come from is none
+of their business. Own benchmarks are instances of the two classes here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from vvscale.brain.assembly import Assembly, StimulusSet, row_order
+from vvscale.brain.behavior import BehavioralConsistency, BehaviorMetric, behavioral_consistency
+from vvscale.brain.gram import Gram
+from vvscale.brain.pls import Predictivity, linear_predictivity
+from vvscale.brain.readout import readout_probabilities
+from vvscale.brain.score import Score, behavioral_score, neural_score
+from vvscale.brain.trials import Trials
+from vvscale.errors import ShapeError
+
+
+@dataclass(frozen=True, eq=False)
+class BenchmarkResult:
+    """What a benchmark says about one layer.
+
+    Attributes
+    ----------
+    benchmark_id, version, region, is_simulated
+        Of the benchmark.
+    score
+        Raw and ceiled, with intervals and the formula.
+    detail
+        Correlations per neuroid, or per repetition of the behavioural halving.
+    """
+
+    benchmark_id: str
+    version: int
+    region: str
+    is_simulated: bool
+    score: Score
+    detail: Predictivity | BehavioralConsistency = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one flat row."""
+        return {
+            "benchmark_id": self.benchmark_id,
+            "version": self.version,
+            "region": self.region,
+            "is_simulated": self.is_simulated,
+            **self.score.to_dict(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class NeuralBenchmark:
+    """Linear predictivity of the responses of one region.
+
+    Attributes
+    ----------
+    benchmark_id, version
+        Name, and a number that goes up whenever scores change.
+    stimuli, assembly
+        Images shown and responses to them; every image of the assembly is among the stimuli.
+    stratify_by
+        The label of the stimuli that splits balance, or None.
+    formula
+        How scores relate to the ceiling, a key of :data:`vvscale.brain.score.FORMULAS`.
+    n_components
+        Components of the regression.
+    """
+
+    standardize: ClassVar[bool] = False
+    """Whether :class:`Gram` for this benchmark is of standardised features."""
+
+    benchmark_id: str
+    version: int
+    stimuli: StimulusSet
+    assembly: Assembly
+    stratify_by: str | None
+    formula: str = "r^2/c"
+    n_components: int = 25
+
+    @property
+    def region(self) -> str:
+        """The region recorded."""
+        return self.assembly.region
+
+    @property
+    def ceiling(self) -> float:
+        """The correlation that a perfect model is compared with."""
+        return self.assembly.ceiling.ceiling
+
+    def score(
+        self,
+        features: Any,
+        *,
+        stimulus_id: Any = None,
+        device: str | None = None,
+        n_resamples: int = 1000,
+        seed: int = 0,
+    ) -> BenchmarkResult:
+        """Score one layer.
+
+        Parameters
+        ----------
+        features
+            (n_images, n_features) numbers or a :class:`Gram` of them.
+        stimulus_id
+            (n_images,) which image each row is of; by default the rows are in the order of ``stimuli``.
+            Images that the benchmark does not need are left out.
+        device, n_resamples, seed
+            Where to compute, number of bootstrap draws for the intervals, and state of their generator.
+
+        Raises
+        ------
+        DataError, MissingDataError, ShapeError
+            A stimulus_id is absent or there twice, or as in :func:`linear_predictivity`.
+        """
+        mean = self.assembly.mean
+        features = _in_order(features, self.stimuli, stimulus_id, mean.index.to_numpy())
+        strata = None
+        if self.stratify_by is not None:
+            labels = self.stimuli.labels(self.stratify_by)
+            strata = labels.to_numpy()[row_order(self.stimuli.stimulus_id, mean.index.to_numpy(), "The stimuli")]
+        detail = linear_predictivity(
+            features, mean.to_numpy(), stratify=strata, n_components=self.n_components, device=device
+        )
+        ceiling = self.assembly.ceiling
+        score = neural_score(detail, ceiling, formula=self.formula, n_resamples=n_resamples, seed=seed)
+        return BenchmarkResult(self.benchmark_id, self.version, self.region, self.stimuli.is_simulated, score, detail)
+
+
+@dataclass(frozen=True, eq=False)
+class BehavioralBenchmark:
+    """Consistency of a linear readout with the choices of observers.
+
+    Attributes
+    ----------
+    benchmark_id, version
+        Name, and a number that goes up whenever scores change.
+    stimuli, trials
+        Images shown and choices made; every image of the trials is among the stimuli.
+    label
+        The label of the stimuli that the readout learns and the observers chose between.
+    metric, formula
+        How choices are compared, and how scores relate to the ceiling.
+    """
+
+    standardize: ClassVar[bool] = True
+    region: ClassVar[str] = "behavior"
+
+    benchmark_id: str
+    version: int
+    stimuli: StimulusSet
+    trials: Trials
+    label: str
+    metric: BehaviorMetric = "i2n"
+    formula: str = "r/sqrt(c)"
+
+    def score(
+        self,
+        features: Any,
+        *,
+        stimulus_id: Any = None,
+        device: str | None = None,
+        n_resamples: int = 1000,
+        seed: int = 0,
+    ) -> BenchmarkResult:
+        """Score one layer; as :meth:`NeuralBenchmark.score`, with a :class:`Gram` of standardised features.
+
+        The readout is fitted on the images of the trials and compared on the same images, as the public
+        benchmark has it, and always on the CPU.
+        """
+        wanted = self.trials.stimulus_id
+        features = _in_order(features, self.stimuli, stimulus_id, wanted)
+        gram = features
+        if not isinstance(features, Gram):
+            gram = Gram.from_features(features, standardize=True, device=device)
+        labels = self.stimuli.labels(self.label).to_numpy()
+        labels = labels[row_order(self.stimuli.stimulus_id, wanted, "The stimuli")]
+        return self.score_probabilities(readout_probabilities(gram, labels, wanted), n_resamples=n_resamples, seed=seed)
+
+    def score_probabilities(
+        self, probabilities: pd.DataFrame, *, n_resamples: int = 1000, seed: int = 0
+    ) -> BenchmarkResult:
+        """Score probabilities of objects, index stimulus_id, columns object names."""
+        detail = behavioral_consistency(probabilities, self.trials, metric=self.metric)
+        score = behavioral_score(detail, formula=self.formula, n_resamples=n_resamples, seed=seed)
+        return BenchmarkResult(self.benchmark_id, self.version, self.region, self.stimuli.is_simulated, score, detail)
+
+
+Benchmark = NeuralBenchmark | BehavioralBenchmark
+
+
+def _in_order(features: Any, stimuli: StimulusSet, stimulus_id: Any, wanted: np.ndarray) -> Any:
+    """Return the rows of the wanted images in their order."""
+    have = stimuli.stimulus_id if stimulus_id is None else np.asarray(stimulus_id)
+    n_rows = features.n_images if isinstance(features, Gram) else len(features)
+    if n_rows != len(have):
+        raise ShapeError(
+            f"Got features of {n_rows} images and {len(have)} labels stimulus_id; expected one label per "
+            f"row. By default rows are in the order of the stimulus set '{stimuli.identifier}'."
+        )
+    rows = row_order(have, wanted, "The features")
+    return features.take(rows) if isinstance(features, Gram) else np.asarray(features)[rows]

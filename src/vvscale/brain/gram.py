@@ -1,0 +1,329 @@
+"""Inner products between images, which are all that the metrics of this package need from a layer.
+
+A layer of p features enters every regression here only through the (n_images, n_images) matrix of inner
+products of its centred features. That matrix is a sum over features, so features can arrive in blocks and be
+forgotten, and one matrix serves all splits, all regions that share the images, ridge, similarity and the
+behavioural readout.
+
+Arrays are NumPy's on the CPU and PyTorch's on a device; the code is the same. PyTorch is imported only for a
+device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from vvscale.errors import ConfigError, DataError, ShapeError
+
+# Shape legend: N images, p features, A any number of rows.
+
+Precision = Literal["float64", "float32"]
+
+BLOCK_FEATURES = 4096
+"""Features multiplied at once: wide enough for full speed, narrow enough to bound the memory of a copy."""
+
+_ROUNDING = 1e-26
+"""Share of the sum of squares that the rounding of means leaves behind at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gram:
+    """Inner products of the centred features of N images.
+
+    Attributes
+    ----------
+    n_images, n_features
+        Shape of the features, N and p.
+    matrix
+        (N, N) float64, rows and columns sum to zero. None when ``factor`` is kept instead.
+    factor
+        (N, p) float64 centred features themselves, kept when p is so small that multiplying twice by them
+        costs less than multiplying once by the matrix. None otherwise.
+    is_standardized
+        Whether each feature was divided by its standard deviation over the images.
+    """
+
+    n_images: int
+    n_features: int
+    matrix: Any = None
+    factor: Any = None
+    is_standardized: bool = False
+
+    @classmethod
+    def from_features(
+        cls,
+        features: Any,
+        *,
+        precision: Precision = "float64",
+        device: str | None = None,
+        standardize: bool = False,
+    ) -> Gram:
+        """Compute the inner products of a whole layer.
+
+        Parameters
+        ----------
+        features
+            (N, p) finite numbers, any float or integer type, in any unit.
+        precision
+            Type of the products; sums over blocks of features are always float64. ``"float32"`` is about
+            twice as fast and moves single correlations by 1e-6, with few images by up to 1e-5.
+        device
+            None for NumPy on the CPU, else a PyTorch device such as ``"cuda"``.
+        standardize
+            Divide each feature by its standard deviation; constant features stay zero.
+
+        Raises
+        ------
+        ShapeError
+            The features are not a table of at least two images and one feature.
+        DataError
+            A feature is NaN or infinite, or no feature varies.
+
+        Examples
+        --------
+        >>> Gram.from_features([[1.0, 0.0, 2.0], [3.0, 0.0, 0.0]]).dense()
+        array([[ 2., -2.],
+               [-2.,  2.]])
+        """
+        if not hasattr(features, "shape"):
+            features = np.asarray(features)
+        if features.ndim != 2 or features.shape[0] < 2 or features.shape[1] < 1:
+            raise ShapeError(
+                f"Features have shape {tuple(features.shape)}; expected (n_images, n_features) with at "
+                "least 2 images and 1 feature. Flatten each image's activations to one row first."
+            )
+        n_images, n_features = features.shape
+        # Two products with the factor cost 4 N p, one with the matrix 2 N N, and the matrix must also be made
+        # first.
+        keep_factor = 2 * n_features <= n_images
+        total = GramAccumulator(n_images, precision=precision, device=device, standardize=standardize)
+        if keep_factor:
+            factor = total.centred(features)
+            return cls(n_images, n_features, factor=factor, is_standardized=standardize)._alive(total.offset)
+        for start in range(0, n_features, BLOCK_FEATURES):
+            total.add(features[:, start : start + BLOCK_FEATURES])
+        return total.gram()
+
+    @classmethod
+    def from_products(cls, products: Any, n_features: int, *, is_standardized: bool = False) -> Gram:
+        """Take inner products that were summed elsewhere, of features with or without their means.
+
+        Parameters
+        ----------
+        products
+            (N, N) symmetric float64. Taking large means out here costs digits that taking them out of the
+            features does not: with float64 products none that matter, with float32 products most of them.
+        n_features
+            How many features were summed.
+        is_standardized
+            Whether each was divided by its standard deviation.
+
+        Raises
+        ------
+        DataError
+            No feature varies between images.
+        """
+        # Both directions: rounding of means would otherwise leak into every split.
+        centred = products - products.mean(0)
+        centred = centred - centred.mean(1)[:, None]
+        kept = cls(len(centred), n_features, matrix=centred, is_standardized=is_standardized)
+        return kept._alive(float(products.trace()))
+
+    @property
+    def device(self) -> Any:
+        """The PyTorch device that holds the numbers, or None for NumPy."""
+        held = self.factor if self.matrix is None else self.matrix
+        return None if isinstance(held, np.ndarray) else held.device
+
+    def dot(self, rows: Any) -> Any:
+        """Multiply (A, N) rows by the matrix: (A, N)."""
+        if self.matrix is None:
+            return (rows @ self.factor) @ self.factor.T
+        return rows @ self.matrix
+
+    def take(self, images: Any) -> Gram:
+        """Return the inner products of these images, in this order, centred anew.
+
+        Parameters
+        ----------
+        images
+            Row numbers, (n,) integers; standardised features stay scaled by all images.
+        """
+        if self.matrix is None:
+            factor = self.factor[images]
+            kept = replace(self, n_images=len(factor), factor=factor - factor.mean(0))
+            return kept._alive(float((factor**2).sum()))
+        products = self.matrix[images][:, images]
+        return Gram.from_products(products, self.n_features, is_standardized=self.is_standardized)
+
+    def trace(self) -> float:
+        """Return the sum of squares of the centred features."""
+        return float((self.factor**2).sum() if self.matrix is None else self.matrix.trace())
+
+    def dense(self) -> Any:
+        """Return the (N, N) matrix."""
+        return self.factor @ self.factor.T if self.matrix is None else self.matrix
+
+    def _alive(self, squares: float) -> Gram:
+        """Return itself, or raise if what varies is rounding, given the sum of squares with means in."""
+        if not self.trace() > _ROUNDING * squares:
+            raise DataError(
+                f"None of the {self.n_features} features differs between images, so nothing can be "
+                "predicted from them. The layer is dead, or its activations were overwritten in place "
+                "after they were recorded."
+            )
+        return self
+
+
+class GramAccumulator:
+    """The sum of inner products over blocks of features, so that no layer has to be held whole.
+
+    Parameters
+    ----------
+    n_images
+        Rows of every block.
+    precision, device, standardize
+        As in :meth:`Gram.from_features`.
+
+    Examples
+    --------
+    >>> total = GramAccumulator(2)
+    >>> total.add([[1.0], [3.0]])
+    >>> total.add([[0.0, 2.0], [0.0, 0.0]])
+    >>> total.gram().matrix
+    array([[ 2., -2.],
+           [-2.,  2.]])
+    """
+
+    def __init__(
+        self,
+        n_images: int,
+        *,
+        precision: Precision = "float64",
+        device: str | None = None,
+        standardize: bool = False,
+    ) -> None:
+        if precision not in ("float64", "float32"):
+            raise ConfigError(f"Unknown precision '{precision}'. Expected 'float64' or 'float32'.")
+        self._precision = precision
+        self._device = device
+        self._standardize = standardize
+        self._n_features = 0
+        self.offset = 0.0
+        zeros = np.zeros((n_images, n_images))
+        self._sum = zeros if device is None else _torch().as_tensor(zeros, device=device)
+
+    def add(self, block: Any) -> None:
+        """Add a block of features.
+
+        Parameters
+        ----------
+        block
+            (N, any number) features; for float32 products give at most a few thousand at a time.
+
+        Raises
+        ------
+        ShapeError, DataError
+            The block has another number of rows, or holds NaN or infinity.
+        """
+        if not hasattr(block, "shape"):
+            block = np.asarray(block)
+        if block.ndim != 2 or block.shape[0] != len(self._sum):
+            raise ShapeError(
+                f"A block of features has shape {tuple(block.shape)}; expected ({len(self._sum)}, "
+                "n_features), one row per image in the order of the responses."
+            )
+        centred = self.centred(block)
+        with _exact_float32(self._device):
+            if self._device is None:
+                narrow = centred.astype(self._precision, copy=False)
+                self._sum += narrow @ narrow.T
+            else:
+                narrow = centred.to(getattr(_torch(), self._precision))
+                self._sum += (narrow @ narrow.T).to(self._sum.dtype)
+
+    def gram(self) -> Gram:
+        """Return the inner products of all features added so far.
+
+        Raises
+        ------
+        DataError
+            No feature varies between images.
+        """
+        kept = Gram.from_products(self._sum, self._n_features, is_standardized=self._standardize)
+        return kept._alive(self.offset)
+
+    def centred(self, block: Any) -> Any:
+        """Return the next block as float64 with zero means."""
+        if self._device is None:
+            block = np.asarray(block, dtype=np.float64)
+            is_finite = np.isfinite(block).all()
+        else:
+            torch = _torch()
+            block = torch.as_tensor(block, device=self._device).to(torch.float64)
+            is_finite = bool(torch.isfinite(block).all())
+        if not is_finite:
+            raise _not_finite(block, self._n_features)
+        self._n_features += block.shape[1]
+        mean = block.mean(0)
+        block = block - mean
+        if self._standardize:
+            scale = feature_scale(block, mean)
+            block, mean = block / scale, mean / scale
+        self.offset += float(len(block) * (mean**2).sum())
+        return block
+
+
+def feature_scale(centred: Any, mean: Any) -> Any:
+    """Return what features are divided by: their standard deviation, or 1 where that is rounding of the mean.
+
+    Parameters
+    ----------
+    centred, mean
+        (N, p) features less their means, and (p,) the means.
+
+    Source
+    ------
+    sklearn/preprocessing/_data.py, _is_constant_feature.
+    """
+    variance = (centred**2).mean(0)
+    rounding = len(centred) * float(np.finfo(np.float64).eps)
+    scale = variance**0.5
+    scale[variance <= rounding * variance + (rounding * mean) ** 2] = 1.0
+    return scale
+
+
+def _not_finite(block: Any, offset: int) -> DataError:
+    table = np.asarray(block.cpu() if hasattr(block, "cpu") else block)
+    image, feature = (int(index) for index in np.argwhere(~np.isfinite(table))[0])
+    return DataError(
+        f"Features hold {table[image, feature]} at image {image}, feature {feature + offset} (both counted "
+        "from 0). Expected finite numbers. The model has probably overflowed or was trained to NaN at this "
+        "layer."
+    )
+
+
+def _torch() -> Any:
+    import torch
+
+    return torch
+
+
+@contextmanager
+def _exact_float32(device: str | None) -> Iterator[None]:
+    """Switch off TF32, whose ten-bit products move a correlation by 5e-4."""
+    if device is None:
+        yield
+        return
+    torch = _torch()
+    before = cast(str, torch.get_float32_matmul_precision())
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
