@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "study": SCORES | {"train", "brain", "models", "data"},
     "cli": SCORES | {"laws", "figures", "models", "data", "train", "brain", "study", "__init__"},
     "__init__": {"scores", "laws"},
+    "__main__": {"cli"},
 }
 HEAVY = ("torch", "pandas", "matplotlib", "scipy", "duckdb", "pyarrow", "pooch")
 
