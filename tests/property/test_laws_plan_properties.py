@@ -1,7 +1,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vvscale.laws.plan import Cost, JointLaw, budget_for, plan
+from vvscale.laws.cost import Cost
+from vvscale.laws.plan import JointLaw, budget_for, plan
 
 exponents = st.floats(0.02, 2.0)
 laws = st.builds(

@@ -352,3 +352,13 @@ def test_a_parameter_is_held_only_while_the_gradient_presses_it_out():
     assert held.tolist() == [[False, True, False, False], [False] * 4]
     held = Lifted(Vanishing(POWER)).held(np.array([[0.0, 0.1, 0.4]]), np.ones((1, 3)))
     assert held.tolist() == [[False, False, True]]
+
+
+def test_the_log_limit_of_a_signed_plateau_is_not_flat():
+    # kappa stays finite as the slope goes to 0: E and A go to infinity with opposite signs, and their sum is a line.
+    form = Plateau(POWER, signed=True, falling=True)
+    theta = np.array([[-0.5, 0.05, 1e-12]])
+    params = {name: float(value[0]) for name, value in form.natural(theta, CENTRE).items()}
+    expected = np.exp(form.evaluate(theta, POINTS).f[0])
+    np.testing.assert_allclose(expected, np.exp(-0.5) * (1 - 0.05 * U), rtol=1e-9)
+    np.testing.assert_allclose(NATURAL["power"](params, np.exp(U + CENTRE[0]), None), expected, rtol=1e-4)

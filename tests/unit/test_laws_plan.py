@@ -6,16 +6,8 @@ import pytest
 
 from vvscale.errors import FitError, MissingDataError, UsageError
 from vvscale.laws import bootstrap, fit_law
-from vvscale.laws.plan import (
-    Cost,
-    JointLaw,
-    budget_for,
-    family_cost,
-    fit_cost,
-    optimum,
-    plan,
-    worst_allocations,
-)
+from vvscale.laws.cost import Cost, family_cost, fit_cost
+from vvscale.laws.plan import JointLaw, budget_for, optimum, plan, worst_allocations
 from vvscale.laws.results import load_joint, save_fits
 
 LAW = JointLaw(E=0.5, A=150.0, alpha=0.58, B=8.0, beta=0.22)

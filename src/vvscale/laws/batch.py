@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from vvscale.errors import UsageError, unknown_name
 from vvscale.laws.bootstrap import bootstrap
 from vvscale.laws.conclusions import conclusions
+from vvscale.laws.cost import fit_cost
 from vvscale.laws.coverage import coverage
 from vvscale.laws.fit import Fit, fit_law
 from vvscale.laws.forecast import hold_out
 from vvscale.laws.law import LAWS
-from vvscale.laws.plan import fit_cost
 from vvscale.laws.profile import profile
 from vvscale.laws.resample import check_n_resamples, default_unit, design_effect
 from vvscale.laws.rows import load_rows

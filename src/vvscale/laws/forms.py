@@ -41,6 +41,8 @@ TINY = 1e-100
 MAX_EXPONENT = 60.0
 # A slope this small is flat; h needs it not to be exactly 0 where amplitudes are read off it.
 FLAT_SLOPE = 1e-12
+# A term is flat if Y falls by no more than this over a unit of log X.
+FLAT_DROP = 1e-9
 
 
 @dataclass(frozen=True)
@@ -272,7 +274,8 @@ def _natural(
     values: dict[str, Array] = {}
     for letter, (term, at), height in zip("AB", slots, heights, strict=False):
         own = theta[:, at : at + term.size]
-        flat = np.abs(own[:, 0]) <= FLAT_SLOPE
+        # Only if it hardly falls at all: without a bound on E the height may grow as the slope goes to 0.
+        flat = (np.abs(own[:, 0]) <= FLAT_SLOPE) & (np.abs(own[:, 0]) * height <= FLAT_DROP)
         plateau = plateau + np.where(flat, height, 0.0)
         values |= term.natural(np.where(flat, 0.0, height), own, centre, letter)
     return {"E": plateau, **values}

@@ -7,18 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vvscale.errors import UsageError
+from vvscale.laws.cost import Cost, family_cost, fit_cost
 from vvscale.laws.experiments import EXPERIMENTS, ModelTables, reproduce
-from vvscale.laws.plan import (
-    Cost,
-    JointLaw,
-    Plan,
-    TargetBudget,
-    budget_for,
-    family_cost,
-    fit_cost,
-    plan,
-    worst_allocations,
-)
+from vvscale.laws.plan import JointLaw, Plan, TargetBudget, budget_for, plan, worst_allocations
 from vvscale.laws.results import FITS, load_joint
 from vvscale.scores import load_scores
 

@@ -12,7 +12,8 @@ import pandas as pd
 
 from vvscale._files import make_folder, write_json, write_with
 from vvscale.errors import DataError, MissingDataError, unknown_name
-from vvscale.laws.plan import Cost, JointLaw
+from vvscale.laws.cost import Cost
+from vvscale.laws.plan import JointLaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,8 +15,8 @@ from multiprocessing import connection
 from typing import TYPE_CHECKING, Any
 
 from vvscale.errors import RunError
+from vvscale.laws.cost import fit_cost
 from vvscale.laws.experiments import EXPERIMENTS, ModelTables, reproduce
-from vvscale.laws.plan import fit_cost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
