@@ -18,7 +18,8 @@ import numpy as np
 
 from vvscale.laws import solver
 from vvscale.laws.experiments import EXPERIMENTS
-from vvscale.laws.fit import Fit, optimise
+from vvscale.laws.fit import Fit
+from vvscale.laws.optimise import optimise
 from vvscale.laws.resample import resamples
 from vvscale.scores import load_scores
 

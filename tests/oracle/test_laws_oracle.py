@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import linprog, minimize
 
 from vvscale.laws import LAWS, fit_law
-from vvscale.laws.fit import optimise
+from vvscale.laws.optimise import optimise
 from vvscale.laws.problem import make_problem
 
 N = 36

@@ -185,9 +185,28 @@ def test_what_follows_from_the_parameters():
     assert made["n_exponent"][0] == pytest.approx(beta / (alpha + beta))
     assert made["d_exponent"][0] == pytest.approx(alpha / (alpha + beta))
     shifted = fit_law(FRAME.assign(y=0.4 + 9.0 * (X + 100) ** -0.6), law="shifted", **XY)
-    made = derive(shifted.law, {name: np.array([value]) for name, value in shifted.params.items()})
+    made = shifted.derived()
     half = float(made["half_point"][0])
     # Half of the distance between the value at X = 0 and E is gone at the half point.
     start = 9.0 * 100**-0.6
     assert 9.0 * (half + 100) ** -0.6 == pytest.approx(start / 2, rel=1e-3)
     assert derive(fit_law(FRAME, law="constant", **XY).law, {"E": np.array([0.5])}) == {}
+
+
+def test_half_point_of_an_exponential_is_finite():
+    fit = fit_law(FRAME.assign(y=0.4 + 0.5 * np.exp(-X / X.mean())), law="shifted", **XY)
+    assert fit.edges == ("alpha = inf",)
+    assert float(fit.derived()["half_point"][0]) == pytest.approx(X.mean() * np.log(2), rel=1e-2)
+
+
+def test_a_group_that_a_resample_lacks_has_no_ratio_there():
+    kind = np.where(np.arange(len(X)) < 3, "rare", "common")
+    frame = FRAME.assign(y=(0.4 + 0.5 * X**-0.4 * np.where(kind == "rare", 2.0, 1.0)) * NOISE, kind=kind)
+    fit = fit_law(frame, offsets=["A"], offset_by="kind", **XY)
+    made = bootstrap(fit, 60, unit="row")
+    absent = made.resamples.weights[:, :3].sum(axis=1) == 0
+    ratio = made.params["A[rare]/A[common]"]
+    assert 0 < absent.sum() < 60
+    np.testing.assert_array_equal(np.isnan(ratio), absent)
+    low, high = made.interval("A[rare]/A[common]")
+    assert low <= np.median(ratio[~absent]) <= high

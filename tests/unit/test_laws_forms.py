@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from vvscale.laws.competitors import Constant, Kaplan, Lifted, Logistic, LogLaw
-from vvscale.laws.forms import Derivatives, Plateau, Points, Term, Vanishing, decay, warp
+from vvscale.laws.forms import Plateau, Vanishing
 from vvscale.laws.law import LAWS
+from vvscale.laws.terms import Derivatives, Points, Term, decay, warp
 
 U = np.array([-3.0, -0.4, 0.0, 0.002, 1.1, 4.0])
 V = np.array([0.7, -2.0, 0.3, 0.0, 1.5, -0.9])

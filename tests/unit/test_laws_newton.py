@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime, least_squares, linprog
 
-from vvscale.laws.forms import Plateau, Points, Term, Vanishing
+from vvscale.laws.forms import Plateau, Vanishing
 from vvscale.laws.newton import Minima, Sample, _solve_definite, minimise
+from vvscale.laws.terms import Points, Term
 
 LINE, POWER, SHIFTED = Vanishing((Term(),)), Plateau((Term(),)), Plateau((Term("shifted"),))
 PRODUCT, JOINT = Plateau((Term("blend"),)), Plateau((Term(), Term(column=1)))

@@ -9,7 +9,8 @@ from scipy.optimize import minimize_scalar
 
 from vvscale.errors import UsageError
 from vvscale.laws import fit_law, profile
-from vvscale.laws.profile import CHI_SQUARE_95, density_at_zero
+from vvscale.laws.deviance import density_at_zero
+from vvscale.laws.profile import CHI_SQUARE_95
 
 N = 60
 RNG = np.random.default_rng(2)
@@ -79,8 +80,13 @@ def test_a_held_exponent_is_refitted_as_well_as_by_linear_programming(alpha: flo
 def test_the_interval_is_where_the_deviance_is_small():
     fit = fit_law(POWER, **XY)
     made = profile(fit, "alpha")
-    inside = made.values[made.deviance <= CHI_SQUARE_95]
-    assert made.interval == (inside.min(), inside.max())
+    inside = np.nonzero(made.deviance <= CHI_SQUARE_95)[0]
+    low, high = made.interval
+    assert made.values[inside[0] - 1] < low <= made.values[inside[0]]
+    assert made.values[inside[-1]] <= high < made.values[inside[-1] + 1]
+    # The ends are where a straight line between two grid values crosses the cut.
+    assert np.interp(low, made.values, made.deviance) == pytest.approx(CHI_SQUARE_95)
+    assert np.interp(high, made.values, made.deviance) == pytest.approx(CHI_SQUARE_95)
     assert made.interval[0] < fit.params["alpha"] < made.interval[1]
     wider = profile(fit, "alpha", design_effect=4.0)
     assert wider.interval[0] <= made.interval[0]

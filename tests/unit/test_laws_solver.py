@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from vvscale.laws import LAWS, bootstrap, fit_law
-from vvscale.laws.fit import optimise
+from vvscale.laws.optimise import optimise
 from vvscale.laws.problem import make_problem
 from vvscale.laws.solver import SCOUTS
 

@@ -9,9 +9,10 @@ from vvscale.laws.bootstrap import Bootstrap, bootstrap
 from vvscale.laws.conclusions import Conclusions, conclusions
 from vvscale.laws.conformal import Conformal, PredictionInterval, calibrate, prediction_interval
 from vvscale.laws.coverage import Coverage, coverage
-from vvscale.laws.fit import Fit, Status, derive, fit_law
+from vvscale.laws.fit import Fit, Status, fit_law
 from vvscale.laws.forecast import HoldOut, hold_out
 from vvscale.laws.law import LAWS, Law
+from vvscale.laws.optimise import derive
 from vvscale.laws.profile import Profile, profile
 from vvscale.laws.resample import DesignEffect, Resamples, design_effect, resamples
 from vvscale.laws.select import Comparison, compare

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import ShapeError
-from vvscale.laws.fit import Fit, curves, derive, natural, optimise
+from vvscale.laws.fit import Fit
+from vvscale.laws.optimise import curves, natural, optimise
 from vvscale.laws.resample import Resamples, default_unit, resamples
 from vvscale.laws.solver import Optima
 
@@ -59,8 +60,8 @@ class Bootstrap:
         return self.n_distinct > len(self.fit.params)
 
     def derived(self) -> dict[str, Array]:
-        """Quantities that follow from the parameters, name -> (B,); see ``derive``."""
-        return derive(self.fit.law, self.params)
+        """Quantities that follow from the parameters, name -> (B,); see ``derive`` and ``half_points``."""
+        return self.fit.derived_from(self.params, self.optima)
 
     def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
         """Interval of a parameter or derived quantity.
@@ -69,6 +70,10 @@ class Bootstrap:
         interval of a stated level.
         """
         values = ({**self.params, **self.derived()})[name][self.usable]
+        # A group that a resample drew no rows of has no ratio there.
+        values = values[~np.isnan(values)]
+        if not values.size:
+            return np.nan, np.nan
         if self.resamples.leaves_one_out:
             return float(values.min()), float(values.max())
         # method "lower"/"higher" at infinite values: a linear rule would give NaN between two infinities.
@@ -86,7 +91,7 @@ class Bootstrap:
     def curve(self, *x: Sequence[float] | Array, level: float = LEVEL) -> tuple[Array, Array]:
         """Percentile band of the fitted curve at new inputs, in raw units; two arrays (m,)."""
         points = self.fit.problem.points([np.atleast_1d(np.asarray(value, float)) for value in x])
-        values = np.exp(curves(self.fit, self.optima, points))[self.usable]
+        values = np.exp(curves(self.fit.forms(), self.optima, points))[self.usable]
         if self.resamples.leaves_one_out:
             return values.min(axis=0), values.max(axis=0)
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
@@ -159,13 +164,23 @@ def bootstrap(fit: Fit, n_resamples: int = 1000, *, unit: str | None = None, see
     rest = Optima(*(getattr(optima, name)[1:] for name in Optima.__dataclass_fields__))
     return Bootstrap(
         fit,
-        natural(fit.law, problem, rest, fit.offsets),
+        _without_absent_groups(fit, drawn.weights, natural(fit.law, problem, rest, fit.offsets)),
         rest.loss,
         _distinct_points(fit, drawn.weights),
         drawn,
         rest.n_agree / np.maximum(rest.n_starts, 1),
         rest,
     )
+
+
+def _without_absent_groups(fit: Fit, weights: Array, params: dict[str, Array]) -> dict[str, Array]:
+    """Set a group's ratio to NaN in the resamples that drew none of its rows, or none of the reference's."""
+    for g, name in enumerate(fit.problem.groups):
+        absent = weights[:, fit.problem.group == g].sum(axis=1) == 0
+        for key in params:
+            if key.endswith(f"/{key[0]}[{fit.problem.groups[0]}]") and (g == 0 or key[1:].startswith(f"[{name}]/")):
+                params[key] = np.where(absent, np.nan, params[key])
+    return params
 
 
 def _distinct_points(fit: Fit, weights: Array) -> NDArray[np.intp]:

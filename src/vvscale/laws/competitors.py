@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vvscale.laws.forms import Derivatives, Term, Vanishing, held_within_unit
+from vvscale.laws.forms import Vanishing
+from vvscale.laws.terms import Derivatives, Term, held_within_unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from vvscale.laws.forms import Points
+    from vvscale.laws.terms import Points
 
     Array = NDArray[np.float64]
 

@@ -14,7 +14,8 @@ import pandas as pd
 
 from vvscale.errors import UsageError
 from vvscale.laws.contenders import Contest, contest
-from vvscale.laws.fit import DELTA, natural
+from vvscale.laws.fit import DELTA
+from vvscale.laws.optimise import natural
 from vvscale.laws.refits import Refits, offset_column
 from vvscale.laws.resample import Resamples, clusters, default_unit, resamples
 

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import DataError, unknown_name
-from vvscale.laws.fit import DELTA, Fit, describe, optimise
+from vvscale.laws.fit import DELTA, Fit, describe
 from vvscale.laws.law import LAWS, Law
+from vvscale.laws.optimise import optimise
 from vvscale.laws.problem import Problem, make_problem
 from vvscale.laws.refits import Refits, offset_column, take
 from vvscale.scores import drop_missing

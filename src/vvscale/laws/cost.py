@@ -101,6 +101,7 @@ def family_cost(table: pd.DataFrame, family: str) -> Cost:
 
 
 def complete_rows(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the rows that have a value in all of ``columns``; refuse a table that lacks one of them."""
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise MissingDataError(

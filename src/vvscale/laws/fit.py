@@ -14,9 +14,12 @@ import pandas as pd
 
 from vvscale.errors import UsageError, unknown_name
 from vvscale.laws.competitors import Logistic
+from vvscale.laws.deviance import Around, deviance_of_shift, deviance_of_slope
+from vvscale.laws.forms import Plateau
 from vvscale.laws.law import LAWS, Law
+from vvscale.laws.optimise import curves, derive, half_points, natural, optimise
 from vvscale.laws.problem import Problem, make_problem
-from vvscale.laws.solver import Optima, solve
+from vvscale.laws.solver import Optima
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -169,18 +172,32 @@ class Fit:
         index = 0 if group is None else self.problem.groups.index(group)
         points = self.problem.points(arrays, np.full(arrays[0].shape, index, dtype=np.intp))
         assert self.optima is not None
-        return np.exp(curves(self, self.optima, points))[0]
+        return np.exp(curves(self.forms(), self.optima, points))[0]
 
     def derived(self) -> dict[str, Array]:
-        """Quantities that follow from the parameters, each of shape (1,); see ``derive``."""
-        return derive(self.law, {name: np.array([value]) for name, value in self.params.items()})
+        """Quantities that follow from the parameters, each of shape (1,); see ``derive`` and ``half_points``."""
+        return self.derived_from({name: np.array([value]) for name, value in self.params.items()}, self.optima)
+
+    def derived_from(self, params: dict[str, Array], optima: Optima | None) -> dict[str, Array]:
+        """The same of other optima of this law on these rows."""
+        made = derive(self.law, params)
+        if self.law.name == "shifted" and optima is not None:
+            made["half_point"] = half_points(self.problem, optima)
+        return made
+
+    def around(self) -> Around:
+        """What a deviance needs to know of this optimum."""
+        interior, boundary = self.forms()
+        assert self.optima is not None
+        assert isinstance(interior, Plateau)
+        return Around(interior, boundary, self.optima, self.problem.sample, self.loss, self.residuals(), self.delta)
 
     def residuals(self) -> Array:
         """Residuals y - prediction on the fitted scale, in the order of ``problem.frame``, shape (n,)."""
         assert self.optima is not None
         inside = np.empty(self.n)
         inside[self.problem.order] = -self.problem.sample.residuals(
-            curves(self, self.optima, self.problem.sample.points)
+            curves(self.forms(), self.optima, self.problem.sample.points)
         )[0]
         return inside
 
@@ -310,77 +327,6 @@ def fit_law(
     return describe(law, problem, optima, delta=delta, offsets=offsets, negative=negative)
 
 
-def optimise(
-    law: Law, problem: Problem, weights: Array, *, offsets: tuple[str, ...] = (), negative: bool = False
-) -> Optima:
-    """Fit a law to every row of ``weights`` (B, n), whose columns follow ``problem.frame``."""
-    interior, boundary = law.forms(len(problem.groups), offsets, negative=negative)
-    starts = None
-    if not law.terms:
-        starts = interior.starts(problem.sample.points, float(np.median(problem.y)))  # type: ignore[attr-defined]
-    return solve(interior, boundary, problem.sample, weights[:, problem.order], negative=negative, starts=starts)
-
-
-def natural(law: Law, problem: Problem, optima: Optima, offsets: tuple[str, ...]) -> dict[str, Array]:
-    """Parameters of all optima in the problem's units, each (B,); group ratios carry the group's name."""
-    interior, boundary = law.forms(len(problem.groups), offsets)
-    # Parameters of the E = 0 form mean nothing to the interior one.
-    theta = np.where(optima.at_zero[:, None], np.nan, optima.theta)
-    values = interior.natural(theta, problem.centre)  # type: ignore[attr-defined]
-    if boundary is not None and optima.at_zero.any():
-        at_zero = boundary.natural(optima.theta[:, : boundary.size], problem.centre)
-        values = {name: np.where(optima.at_zero, at_zero[name], value) for name, value in values.items()}
-    return {_group_name(name, problem.groups): value for name, value in values.items()}
-
-
-def derive(law: Law, params: dict[str, Array]) -> dict[str, Array]:
-    """Quantities that follow from a law's parameters, each of the same shape.
-
-    S_inf
-        Score at infinite X, 1 - E.
-    gain
-        A 10^-alpha, the misalignment above E that is left ten units into X (the study's figure 5b).
-    half_point
-        Shifted law: X, in its unit, where half of the initial distance to E is gone.
-    n_exponent, d_exponent
-        Joint law at fixed C ~ N D: N* ~ C^n_exponent, D* ~ C^d_exponent.
-    """
-    made: dict[str, Array] = {}
-    name = law.name
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        if law.has_limit and name != "constant":
-            made["S_inf"] = 1.0 - params["E"]
-        if name in {"power", "ccn"}:
-            made["gain"] = params["A"] * 10.0 ** -params["alpha"]
-        if name == "shifted":
-            half = 10.0 ** params["lambda"] * (2.0 ** (1.0 / params["alpha"]) - 1.0)
-            # alpha = inf is an exponential, whose half point needs the solver's own parameters.
-            made["half_point"] = np.where(np.isfinite(params["alpha"]), half, np.nan)
-        if name in {"joint", "ccn-joint"}:
-            made["n_exponent"] = params["beta"] / (params["alpha"] + params["beta"])
-            made["d_exponent"] = params["alpha"] / (params["alpha"] + params["beta"])
-    return made
-
-
-def _group_name(name: str, groups: tuple[str, ...]) -> str:
-    stem, ratio, index = name.partition("_ratio_")
-    return f"{stem}[{groups[int(index)]}]/{stem}[{groups[0]}]" if ratio else name
-
-
-def curves(fit: Fit, optima: Optima, points: Any) -> Array:
-    """Log of the predicted outcome of all optima, shape (B, m)."""
-    interior, boundary = fit.forms()
-    f = np.empty((len(optima.loss), points.u[0].size))
-    with np.errstate(over="ignore", invalid="ignore"):
-        inside = np.nonzero(~optima.at_zero)[0]
-        for rows in np.array_split(inside, max(1, inside.size // 64)):
-            f[rows] = interior.evaluate(optima.theta[rows], points).f
-        edge = np.nonzero(optima.at_zero)[0]
-        for rows in np.array_split(edge, max(1, edge.size // 64)) if edge.size else ():
-            f[rows] = boundary.evaluate(optima.theta[rows, : boundary.size], points).f
-    return f
-
-
 def describe(
     law: Law, problem: Problem, optima: Optima, *, delta: float | None, offsets: tuple[str, ...], negative: bool
 ) -> Fit:
@@ -392,16 +338,9 @@ def describe(
         law, params, float(first.loss[0]), Status.CONVERGED, edges, float(first.gradient[0]),
         float(first.n_agree[0] / max(first.n_starts[0], 1)), np.nan, problem, delta, offsets, negative, first,
     )  # fmt: skip
-    residual = (
-        problem.y
-        - np.exp(
-            curves(
-                draft,
-                first,
-                problem.points([x * s for x, s in zip(problem.x, problem.units, strict=True)], problem.group),
-            )
-        )[0]
-    )
+    raw = [value * unit for value, unit in zip(problem.x, problem.units, strict=True)]
+    predicted = np.exp(curves(draft.forms(), first, problem.points(raw, problem.group)))[0]
+    residual = problem.y - predicted
     spread = float(((problem.y - problem.y.mean()) ** 2).sum())
     r2 = 1.0 - float((residual**2).sum()) / spread if spread > 0 else np.nan
     status = _status(draft)
@@ -441,11 +380,8 @@ def _exponent_is_free(fit: Fit) -> bool:
     Half and twice the (first) slope; and for the shifted law, whose slope is known better than its exponent, the
     plain power law or the exponential that its exponent and shift run into.
     """
-    from vvscale.laws.profile import deviance_of_exponent, deviance_of_shift
-
-    assert fit.optima is not None
-    column = 2 if not fit.optima.at_zero[0] else len(fit.law.terms)
-    exponent = float(fit.optima.theta[0, column])
+    around = fit.around()
     if fit.law.terms[0].coordinate == "shifted":
-        return bool((deviance_of_shift(fit, [0.0, 1.0]) < UNIDENTIFIED).any())
-    return bool((deviance_of_exponent(fit, [exponent / 2, exponent * 2]) < UNIDENTIFIED).all())
+        return bool((deviance_of_shift(around, [0.0, 1.0]) < UNIDENTIFIED).any())
+    slope = around.slope
+    return bool((deviance_of_slope(around, [slope / 2, slope * 2]) < UNIDENTIFIED).all())

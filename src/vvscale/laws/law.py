@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.errors import ConfigError
 from vvscale.laws.competitors import Constant, Kaplan, Logistic, LogLaw, PurePower
-from vvscale.laws.forms import Plateau, Term, Vanishing
+from vvscale.laws.forms import Plateau, Vanishing
+from vvscale.laws.terms import Term
 from vvscale.registry import Registry
 
 if TYPE_CHECKING:

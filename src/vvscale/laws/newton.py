@@ -21,7 +21,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from vvscale.laws.forms import Derivatives, Points
+    from vvscale.laws.terms import Derivatives, Points
 
     Array = NDArray[np.float64]
 

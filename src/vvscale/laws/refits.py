@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vvscale.laws.fit import Fit, curves, optimise
+from vvscale.laws.fit import Fit
+from vvscale.laws.optimise import curves, optimise
 from vvscale.laws.solver import Optima
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Refits:
             x = [value * unit for value, unit in zip(problem.x, problem.units, strict=True)]
             group = problem.group
         group = np.zeros(len(x[0]), dtype=np.intp) if group is None else group
-        f = curves(self.fit, self.optima, problem.points(x, group))
+        f = curves(self.fit.forms(), self.optima, problem.points(x, group))
         n_groups = len(problem.groups)
         if n_groups == 1:
             return f
@@ -80,7 +81,8 @@ class Refits:
             return f
         at = [value[lacking] for value in x]
         each = [np.full(len(at[0]), g, dtype=np.intp) for g in range(n_groups)]
-        by_group = np.stack([curves(self.fit, take(self.optima, rows), problem.points(at, g)) for g in each], axis=2)
+        forms, optima = self.fit.forms(), take(self.optima, rows)
+        by_group = np.stack([curves(forms, optima, problem.points(at, g)) for g in each], axis=2)
         seen = present[rows][:, None, :]
         average = np.where(seen, by_group, 0.0).sum(axis=2) / seen.sum(axis=2)
         part = f[np.ix_(rows, lacking)]

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vvscale.laws.forms import Plateau, Vanishing, decay
+from vvscale.laws.forms import Plateau, Vanishing
+from vvscale.laws.terms import decay
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from vvscale.laws.forms import Points, Term
     from vvscale.laws.newton import Form, Sample
+    from vvscale.laws.terms import Points, Term
 
     Array = NDArray[np.float64]
 
