@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # A deviance is read to two digits: its losses need no more than this relative precision.
 PRECISION = 1e-7
+MAX_STEPS = 60
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,9 @@ class Around:
 
     def _held_losses(self, form: Form, start: Array) -> Array:
         """Losses (k,) that searches from ``start`` (k, p) end at."""
-        rows = np.ones((1, len(self.sample.target)))
-        problem = np.zeros(len(start), dtype=np.intp)
-        return minimise(form, self.sample, rows, start, problem, flat=PRECISION).loss
+        # Each search is a problem of its own: what one held value finds says nothing of another's.
+        rows = np.ones((len(start), len(self.sample.target)))
+        return minimise(form, self.sample, rows, start, np.arange(len(start)), flat=PRECISION, max_steps=MAX_STEPS).loss
 
     def _deviance(self, losses: Array) -> Array:
         if self.delta is None:

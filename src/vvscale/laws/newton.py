@@ -187,6 +187,11 @@ def _minimise(
     flat: float,
     max_steps: int,
 ) -> Minima:
+    # What searches of this batch find is known to the others of the same resample from then on.
+    best = np.full(len(weights), np.inf)
+    if known is not None:
+        np.minimum.at(best, problem, known)
+    known = best
     theta = form.project(theta.copy())
     k, p = theta.shape
     total = weights.sum(axis=1)
@@ -238,9 +243,11 @@ def _minimise(
             | (at_edge[live] >= MAX_AT_EDGE)
             | ~np.isfinite(loss[live])
         )
-        if known is not None:
-            # Not yet known is infinite, and compares as never the same.
-            done |= np.abs(loss[live] / known[live] - 1.0) <= SAME
+        # Not yet known is infinite, and compares as never the same.
+        done |= np.abs(loss[live] / known[problem[live]] - 1.0) <= SAME
+        # Only a minimum becomes known: a search given up at the edge may stop anywhere along it.
+        minima = live[flat_steps[live] >= 2]
+        np.minimum.at(known, problem[minima], loss[minima])
         live = live[~done]
         if live.size:
             held = form.held(theta[live], gradient[live])

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 SCOUTS = 96
 MOSTLY_EASY = 0.1
 NEAR_ZERO = 1.03
+# So few resamples have hardly any optima to exchange.
+FEW = 48
 # Up to so many searches run as one batch.
 SMALL = 64
 # Resamples whose grid solutions make the dictionary.
@@ -124,16 +126,15 @@ def solve(
     weights
         Weight of each row in each resample, shape (B, n); the first resample should be the original data.
     n_starts
-        Grid starts per resample; by default 2, and 4 if a term has a parameter besides its slope; four times as
-        many for a few resamples, which have hardly any optima to exchange.
+        Grid starts per resample; by default 2, and 4 if a term has a parameter besides its slope; for a few
+        resamples, which have hardly any optima to exchange, 8 for all but the plain power law.
     negative
         Whether exponents may be negative.
     starts
         Starts for a form that has no grid, shape (k, p), tried by every resample.
     """
     if n_starts is None:
-        simple = isinstance(interior, Plateau) and all(term.size == 1 for term in interior.terms)
-        n_starts = (2 if simple else 4) * (4 if len(weights) < BASINS else 1)
+        n_starts = _usual_starts(interior, few=len(weights) < FEW)
     # Curves may overflow far from the rows that they are for; they are then no candidates.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return _solve(_Search(interior, boundary, sample, weights, negative, starts), n_starts)
@@ -154,6 +155,14 @@ def _solve(search: _Search, n_starts: int) -> Optima:
     else:
         search.run(np.arange(len(weights)), effort)
     return search.optima()
+
+
+def _usual_starts(form: Form, *, few: bool) -> int:
+    """Grid starts per resample unless the caller says otherwise."""
+    simple = isinstance(form, Plateau) and all(term.size == 1 for term in form.terms)
+    if few and not (simple and isinstance(form, Plateau) and len(form.terms) == 1):
+        return 8
+    return 2 if simple else 4
 
 
 class _Search:
@@ -222,7 +231,8 @@ class _Search:
         """Solve the E = 0 form, from its grid with a falling Huber threshold."""
         n_starts = 1 if form.is_convex else LINE_STARTS
         for theta in _grid_starts(form, self.sample, self.weights, rows, n_starts, negative=self.negative):
-            for factor in CONTINUATION:
+            # One batch of few rows takes as long as its slowest search: more of them cost more than they save.
+            for factor in CONTINUATION if len(rows) > SMALL else ():
                 eased = replace(self.sample, delta=factor * self.sample.delta)
                 theta = _descend(form, eased, self.weights, theta, rows, coarse=True).theta
             line.offer(_descend(form, self.sample, self.weights, theta, rows, known=line.bar[rows]), rows)
@@ -349,7 +359,8 @@ def _recentre(best: _Best, form: Form, sample: Sample, weights: Array, rows: NDA
         return
     u = sample.points.u[0]
     for shift in (float(u.min()), float(u.max())) * RECENTRINGS:
-        stuck = rows[(best.gradient[rows] > STUCK) & np.isfinite(best.loss[rows])]
+        # On the edge E = 0 a gradient is the pressure against it, not a search that got stuck.
+        stuck = rows[(best.gradient[rows] > STUCK) & np.isfinite(best.loss[rows]) & ~form.on_edge(best.theta[rows])]
         moved = replace(sample, points=replace(sample.points, u=(u - shift,)))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             starts = form.moved(best.theta[stuck], shift)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SERIES_BELOW = 0.01
 # A slope or rho below this is 0: its reciprocal would overflow.
 TINY = 1e-100
+# A rho below this is 0 as far as parameters in units of X can tell.
+TINY_SHARE = 1e-12
 # An exponent beyond this is a step between two neighbouring points, never a scaling law.
 MAX_EXPONENT = 60.0
 # A slope this small is flat; h needs it not to be exactly 0 where amplitudes are read off it.
@@ -217,7 +219,8 @@ class Term:
             if self.coordinate == "log":
                 values = {letter: height * np.exp(s * at), exponent: s}
             else:
-                rho = own[:, 1]
+                # A share of the centre lost in rounding is the exponential itself.
+                rho = np.where(own[:, 1] < TINY_SHARE, 0.0, own[:, 1])
                 alpha = s / rho
                 # X + 10^lambda at the centre is exp(at) / rho.
                 values = {
