@@ -39,7 +39,7 @@ check: $(READY)  ## Format, lint and type checks.
 	$(BIN)/basedpyright
 
 bench: $(READY)  ## Speed, as ratios within one run.
-	$(BIN)/python -m pytest benchmarks --benchmark-only -q
+	$(BIN)/python -m pytest benchmarks --benchmark-only -q -s --benchmark-columns=median,rounds
 
 bench-reference: $(READY) $(REFERENCE)/.ready  ## Metrics beside the reference implementation; LARGE=1 adds 20 minutes.
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/reference/compare.py --python $(REFERENCE)/bin/python $(if $(LARGE),--large)
