@@ -100,6 +100,34 @@ def test_fit_by_group_writes_all_and_plan_reads_it(tmp_path, capsys):
     assert json.loads((tmp_path / "p.json").read_text())["plans"][0]["budget"] == 1e18
 
 
+def test_fit_predicts_new_models_and_draws_what_was_asked(mirror, capsys):
+    core = ["dataset=imagenet", "family=ResNet", "samples_per_class=0,100,300"]
+    flags = [f"is_{flag}=false" for flag in ("pretrained", "random", "ssl", "adv", "ablation")]
+    where = [token for condition in core + flags for token in ("--where", condition)]
+    code, out, _ = run(
+        capsys,
+        "fit",
+        "gokce2025",
+        "--region",
+        "neural",
+        *where,
+        "--at",
+        "1e18",
+        "--at",
+        "1e20",
+        "--profile",
+        "--hold-out",
+    )
+    assert code == 0
+    for words in ("90% conformal interval", "1e+18", "1e+20", "profile of E", "predicting high compute"):
+        assert words in out
+    code, _, err = run(
+        capsys, "fit", "gokce2025", "--law", "joint", *where, "--at", "1e7", "--at", "1e9", "--at", "1e7"
+    )
+    assert code == 2
+    assert "--at needs 2 value(s) per model (n_params, samples_seen), got 3" in err
+
+
 BAD_TABLES = {
     "missing column": (GOOD, ["--x", "z", "--y", "y"], 2, "Unknown column 'z'. Known: model_id, x, y."),
     "unknown column in a query": (GOOD, ["--x", "x", "--y", "y", "--where", "foo=1"], 2, "Unknown column 'foo'"),

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from vvscale import __version__
 from vvscale.errors import VvscaleError
@@ -44,6 +44,7 @@ def build_app() -> App:
         name="vvscale",
         version=__version__,
         suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(negative=""),
         help="Does scaling make vision models more like the primate brain?",
         help_epilogue="Start with: vvscale reproduce",
     )

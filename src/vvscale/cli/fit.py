@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from vvscale.cli.output import Output
 
-Repeated = Parameter(negative="")
+Repeated = Parameter(show_default=False)
 
 
 def fit(
@@ -32,6 +32,7 @@ def fit(
     compare: bool = False,
     hold_out: bool = False,
     prediction: bool = False,
+    at: Annotated[tuple[float, ...], Repeated] = (),
     conclusions: bool = False,
     profile: bool = False,
     out: Path | None = None,
@@ -79,6 +80,8 @@ def fit(
         Fit on low compute, predict high compute, against naive forecasts.
     prediction
         Measured coverage of conformal prediction intervals for new models, architectures, families, and high compute.
+    at
+        Predict a new model here: one value of --x, or one per input of a joint law. Repeatable; raw units.
     conclusions
         Does the conclusion change with the form, the loss or the resampling unit?
     profile
@@ -96,7 +99,7 @@ def fit(
     request = FitRequest(
         law=law, x=x, y=y, regions=region, where=where, by=by, offsets=offsets, offset_by=offset_by,
         delta=delta if loss == "huber" else None, n_resamples=bootstrap, units=unit, seed=seed,
-        drop_missing=drop_missing, compare=compare, hold_out=hold_out, prediction=prediction,
+        drop_missing=drop_missing, compare=compare, hold_out=hold_out, prediction=prediction, at=at,
         conclusions=conclusions, profile=profile,
     )  # fmt: skip
     if out is not None:

@@ -116,7 +116,7 @@ def _experiments() -> Listing:
 
     from vvscale.laws.experiments import EXPERIMENTS
 
-    rows = [{"experiment": name, "summary": one.summary} for name, one in EXPERIMENTS.items()]
+    rows = [{"experiment": name, "law": one.law, "summary": one.summary} for name, one in EXPERIMENTS.items()]
     return pd.DataFrame(rows), f"vvscale reproduce {rows[0]['experiment']}"
 
 
@@ -125,7 +125,7 @@ def _laws() -> Listing:
 
     from vvscale.laws import LAWS
 
-    rows = [{"law": name, "summary": one.summary} for name, one in LAWS.items()]
+    rows = [{"law": name, "misalignment": one.formula, "summary": one.summary} for name, one in LAWS.items()]
     return pd.DataFrame(rows), "vvscale fit --help"
 
 

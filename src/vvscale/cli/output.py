@@ -53,7 +53,10 @@ class Output:
         console = Console()
         if not console.is_terminal:
             console = Console(width=500)
-        drawn = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+        if title:
+            # On a line of its own: as the table's title it would wrap at the table's width.
+            print(title)
+        drawn = Table(box=box.SIMPLE_HEAD)
         for name in frame.columns:
             is_number = frame[name].dtype.kind in "iuf"
             drawn.add_column(str(name), justify="right" if is_number else "left")

@@ -14,7 +14,7 @@ def plan(
     fit: str = "compute_chinchilla",
     /,
     *,
-    budget: Annotated[tuple[float, ...], Parameter(negative="")] = (),
+    budget: Annotated[tuple[float, ...], Parameter(show_default=False)] = (),
     target: float | None = None,
     cost: tuple[float, float] | None = None,
     family: str | None = None,

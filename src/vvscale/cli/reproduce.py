@@ -11,11 +11,11 @@ from vvscale.cli.output import Output
 
 
 def reproduce(
-    names: Annotated[tuple[str, ...], Parameter(name="NAME", negative="")] = (),
+    names: Annotated[tuple[str, ...], Parameter(name="NAME", show_default=False)] = (),
     /,
     *,
     bootstrap: int | None = None,
-    unit: Annotated[tuple[str, ...], Parameter(negative="")] = ("row", "arch"),
+    unit: Annotated[tuple[str, ...], Parameter(show_default=False)] = ("row", "arch"),
     out: Path | None = None,
     scores: str = "gokce2025",
     seed: int = 42,

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vvscale.errors import UsageError, unknown_name
 from vvscale.laws.bootstrap import bootstrap
 from vvscale.laws.conclusions import conclusions
+from vvscale.laws.conformal import prediction_interval
 from vvscale.laws.cost import fit_cost
 from vvscale.laws.coverage import coverage
 from vvscale.laws.fit import Fit, fit_law
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pandas as pd
+    from numpy.typing import NDArray
 
 PREDICTION_LEVEL = 0.9
 DEFAULT_X = {1: ("train_flop",), 2: ("n_params", "samples_seen")}
@@ -39,6 +43,8 @@ class FitRequest:
         As the options of that verb; ``x`` and ``units`` empty mean their defaults, ``delta`` None least squares.
     compare, hold_out, prediction, conclusions, profile
         Tables to add.
+    at
+        Inputs of new models to predict, raw units, one after the other.
     """
 
     law: str = "power"
@@ -56,6 +62,7 @@ class FitRequest:
     drop_missing: bool = False
     compare: bool = False
     prediction: bool = False
+    at: tuple[float, ...] = ()
     hold_out: bool = False
     conclusions: bool = False
     profile: bool = False
@@ -128,6 +135,17 @@ def _run(
     return FitResult(fit, entry, {unit: made.table() for unit, made in drawn.items()}, tables, tuple(sentences))
 
 
+def _inputs(fit: Fit, values: tuple[float, ...]) -> list[NDArray[np.float64]]:
+    """Split ``--at`` values into one array per input."""
+    n = len(fit.problem.columns)
+    if len(values) % n:
+        raise UsageError(
+            f"--at needs {n} value(s) per model ({', '.join(fit.problem.columns)}), got {len(values)} in all. Give "
+            "them model by model, for example --at 1e7 --at 1e9."
+        )
+    return list(np.array(values).reshape(-1, n).T)
+
+
 def _asked(fit: Fit, request: FitRequest) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """Make the tables that were asked for, and sentences about them."""
     tables: dict[str, pd.DataFrame] = {}
@@ -152,6 +170,9 @@ def _asked(fit: Fit, request: FitRequest) -> tuple[dict[str, pd.DataFrame], list
     if request.prediction:
         measured = coverage(fit, level=PREDICTION_LEVEL, unit=unit, seed=request.seed)
         tables[f"coverage of {PREDICTION_LEVEL:.0%} prediction intervals"] = measured.table()
+    if request.at:
+        predicted = prediction_interval(fit, _inputs(fit, request.at), level=PREDICTION_LEVEL, unit=unit)
+        tables[f"a new model of a new {unit}, {PREDICTION_LEVEL:.0%} conformal interval"] = predicted.table()
     if request.conclusions:
         drawn = conclusions(fit, seed=request.seed)
         tables["does the conclusion change?"] = drawn.table()

@@ -28,16 +28,8 @@ CROSSED = 1e-12
 FAR = 300.0
 
 
-@dataclass(frozen=True)
-class Constant:
-    """Y = exp(theta_0): no scaling at all."""
-
-    size = 1
-
-    def evaluate(self, theta: Array, points: Points) -> Derivatives:
-        """Log Y and its derivatives."""
-        f = np.broadcast_to(theta[:, :1], (len(theta), points.u[0].size)).copy()
-        return Derivatives(f, np.ones((len(theta), 1, f.shape[1])), [], is_mixture=False)
+class Unbounded:
+    """A form whose parameters may take any value."""
 
     def project(self, theta: Array) -> Array:
         """Nothing to hold."""
@@ -48,8 +40,21 @@ class Constant:
         return np.zeros(len(theta), dtype=bool)
 
     def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
-        """Which parameters (b, p) are pressed against a bound."""
-        return held_within_unit(theta, gradient, [])
+        """None."""
+        del gradient
+        return np.zeros(theta.shape, dtype=bool)
+
+
+@dataclass(frozen=True)
+class Constant(Unbounded):
+    """Y = exp(theta_0): no scaling at all."""
+
+    size = 1
+
+    def evaluate(self, theta: Array, points: Points) -> Derivatives:
+        """Log Y and its derivatives."""
+        f = np.broadcast_to(theta[:, :1], (len(theta), points.u[0].size)).copy()
+        return Derivatives(f, np.ones((len(theta), 1, f.shape[1])), [], is_mixture=False)
 
     def starts(self, points: Points, level: float) -> Array:
         """Return starts (k, p) for data around ``level``."""
@@ -80,7 +85,7 @@ class PurePower(Vanishing):
 
 
 @dataclass(frozen=True)
-class LogLaw:
+class LogLaw(Unbounded):
     """Y = P0 (1 - kappa u): a straight line in log X, which reaches 0 and has no limit.
 
     Just above 0 it goes flat, so that a row of weight 0 beyond the crossing does not forbid a fit.
@@ -96,18 +101,6 @@ class LogLaw:
         inverse = 1.0 / np.where(crossed, CROSSED, mixture)
         jacobian = np.stack([np.ones_like(mixture), np.where(crossed, 0.0, -u * inverse)], axis=1)
         return Derivatives(theta[:, :1] - np.log(inverse), jacobian, [], is_mixture=True)
-
-    def project(self, theta: Array) -> Array:
-        """Nothing to hold."""
-        return theta
-
-    def on_edge(self, theta: Array) -> NDArray[np.bool_]:
-        """Never."""
-        return np.zeros(len(theta), dtype=bool)
-
-    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
-        """Which parameters (b, p) are pressed against a bound."""
-        return held_within_unit(theta, gradient, [])
 
     def starts(self, points: Points, level: float) -> Array:
         """Return starts (k, p) that stay positive over the data."""
