@@ -101,7 +101,7 @@ def test_fit_by_group_writes_all_and_plan_reads_it(tmp_path, capsys):
 
 
 def test_fit_predicts_new_models_and_draws_what_was_asked(mirror, capsys):
-    core = ["dataset=imagenet", "family=ResNet", "samples_per_class=0,100,300"]
+    core = ["dataset=imagenet", "parent_family=ResNet", "samples_per_class=0,100,300"]
     flags = [f"is_{flag}=false" for flag in ("pretrained", "random", "ssl", "adv", "ablation")]
     where = [token for condition in core + flags for token in ("--where", condition)]
     code, out, _ = run(

@@ -131,3 +131,11 @@ def test_a_result_is_plain_values():
     result = hold_out(table(), laws=["power"], splits=["top 20%"])
     assert "top 20%" in result._repr_html_()
     assert json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_default_splits_that_leave_nothing_are_named_not_fatal():
+    data = table()
+    data["train_flop"] = 1e13 * (data["train_flop"] / 1e13) ** 0.3
+    made = hold_out(data, laws=["power"])
+    assert set(made.table()["split"]) == {"top 20%", "top decade"}
+    assert set(made.left_out) == {"top 2 decades", "low 2 decades"}

@@ -81,7 +81,8 @@ def fit(
     prediction
         Measured coverage of conformal prediction intervals for new models, architectures, families, and high compute.
     at
-        Predict a new model here: one value of --x, or one per input of a joint law. Repeatable; raw units.
+        Predict a new model (of a new --unit) here: one value of --x, or one per input of a joint law. Repeatable; raw
+        units.
     conclusions
         Does the conclusion change with the form, the loss or the resampling unit?
     profile

@@ -171,8 +171,9 @@ def _asked(fit: Fit, request: FitRequest) -> tuple[dict[str, pd.DataFrame], list
         measured = coverage(fit, level=PREDICTION_LEVEL, unit=unit, seed=request.seed)
         tables[f"coverage of {PREDICTION_LEVEL:.0%} prediction intervals"] = measured.table()
     if request.at:
-        predicted = prediction_interval(fit, _inputs(fit, request.at), level=PREDICTION_LEVEL, unit=unit)
-        tables[f"a new model of a new {unit}, {PREDICTION_LEVEL:.0%} conformal interval"] = predicted.table()
+        new = request.units[0] if request.units else unit
+        predicted = prediction_interval(fit, _inputs(fit, request.at), level=PREDICTION_LEVEL, unit=new)
+        tables[f"a new model of a new {new}, {PREDICTION_LEVEL:.0%} conformal interval"] = predicted.table()
     if request.conclusions:
         drawn = conclusions(fit, seed=request.seed)
         tables["does the conclusion change?"] = drawn.table()

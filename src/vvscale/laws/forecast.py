@@ -104,7 +104,7 @@ def hold_out(
     data: Fit | pd.DataFrame,
     *,
     laws: Sequence[str | Law] | None = None,
-    splits: Sequence[str] | Mapping[str, NDArray[np.bool_]] = SPLITS,
+    splits: Sequence[str] | Mapping[str, NDArray[np.bool_]] | None = None,
     x: str | None = None,
     sizes: tuple[str, str] | None = None,
     y: str | None = None,
@@ -120,7 +120,9 @@ def hold_out(
     splits
         What is forecast from the rest: ``"top 20%"`` of the rows, the ``"top decade"`` or ``"top 2 decades"`` of
         x; or, with ``"low 2 decades"`` or ``"low 20%"``, what the forecast is made from. Rows of equal x stay
-        together. Or name -> whether a row is trained on, (n,) for the complete rows ascending in model_id.
+        together. Or name -> whether a row is trained on, (n,) for the complete rows ascending in model_id. By
+        default the first three and "low 2 decades", as far as each leaves rows on both sides; those that do not are
+        named in ``left_out``.
 
     Raises
     ------
@@ -138,6 +140,10 @@ def hold_out(
     else:
         # Laws in N and D of a table without compute: N D stands for it.
         along = np.prod([values for _, problem in field_.entries.values() for values in problem.x][:2], axis=0)
+    left_out = dict(field_.left_out)
+    if splits is None:
+        splits = [name for name in SPLITS if 0 < training_rows(name, along).sum() < len(along)]
+        left_out |= {name: "no rows on one side of this split" for name in SPLITS if name not in splits}
     trained = _training_rows(splits, along)
     weights = np.stack(list(trained.values())).astype(float)
     forecasts, reached = {}, {}
@@ -159,7 +165,7 @@ def hold_out(
         # Python's sort cannot place a missing value.
         rows += sorted(part, key=lambda row: (np.isnan(row["rmse"]), row["rmse"]))
     columns = ["split", "n_train", "n_test", "law", "rmse", "bias", "skill", "is_naive", "is_converged"]
-    return HoldOut(pd.DataFrame(rows)[columns], field_.x, field_.left_out, field_.excluded)
+    return HoldOut(pd.DataFrame(rows)[columns], field_.x, left_out, field_.excluded)
 
 
 def _score(split: str, name: str, train: NDArray[np.bool_], error: Array) -> dict[str, Any]:
