@@ -151,6 +151,10 @@ BAD_TABLES = {
     "unknown unit": (GOOD, ["--x", "x", "--y", "y", "--bootstrap", "5", "--unit", "archs"], 2, "archs"),
     "joint law with one x": (GOOD, ["--x", "x", "--y", "y", "--law", "joint"], 2, "takes 2 input column(s)"),
     "offsets without a term": (GOOD, ["--x", "x", "--y", "y", "--law", "log", "--offsets", "A"], 2, "group offsets"),
+    "text score": ("model_id,x,score\na,1,.5\nb,2,n/a!\n", ["--x", "x"], 3, "row 2 has 'n/a!'"),
+    "negative seed": (GOOD, ["--x", "x", "--y", "y", "--bootstrap", "5", "--unit", "row", "--seed", "-1"], 2, "got -1"),
+    "region of a plain table": (GOOD, ["--x", "x", "--y", "y", "--region", "V1"], 2, "nothing to average"),
+    "too few in a group": (GOOD, ["--x", "x", "--y", "y", "--by", "model_id"], 3, "Group 'a' of --by model_id"),
     "unknown group": (GOOD, ["--x", "x", "--y", "y", "--by", "colour"], 2, "Unknown column 'colour'"),
 }
 
@@ -172,6 +176,10 @@ def test_bad_input_is_one_paragraph_that_names_the_place(case, tmp_path, capsys)
         (["reproduce", "compute_neuro", "--bootstrap", "0"], 2, "at least 1, got 0"),
         (["reproduce", "compute_neuro", "--out", "/proc/none"], 2, "Cannot write '/proc/none'"),
         (["reproduce", "--bootstap", "9"], 2, "Did you mean --bootstrap?"),
+        (["reproduce", "compute_neuro", "--bootstrap", "5", "--workers", "0"], 2, "at least 1, got 0"),
+        (["reproduce", "compute_neuro", "--bootstrap", "5", "--workers", "1", "--seed", "-1"], 2, "got -1"),
+        (["plan", "compute_chinchilla", "--budget", "1e20", "--name", "a"], 2, "is an experiment"),
+        (["plan", "--worst", "-1"], 2, "at least 0, got -1"),
         (["plan"], 2, "--budget 1e20"),
         (["plan", "compute_neuro", "--budget", "1e20"], 2, "a plan needs a joint law"),
         (["plan", "compute_chinchila", "--budget", "1e20"], 2, "Did you mean 'compute_chinchilla'?"),
@@ -186,6 +194,36 @@ def test_wrong_requests(tokens, expected, words, mirror, capsys):
     assert (code, out) == (expected, "")
     assert words in err
     assert err.count("\n") == 1
+
+
+def test_what_is_asked_beside_a_fit_is_in_the_json_too(tmp_path, capsys):
+    code, out, _ = run(capsys, "fit", write(tmp_path, GOOD), "--x", "x", "--y", "y", "--profile", "--json")
+    (entry,) = json.loads(out)
+    assert code == 0
+    assert len(entry["tables"]["profile of E"]) == 11
+    assert "profile likelihood" in entry["sentences"][0]
+
+
+def test_rows_without_a_group_are_left_out_by_name(tmp_path, capsys):
+    text = GOOD.replace("y\n", "y,kind\n", 1).replace(",.5\n", ",.5,\n")
+    text = "\n".join(line + (",k" if i > 1 and line else "") for i, line in enumerate(text.split("\n")))
+    code, out, _ = run(capsys, "fit", write(tmp_path, text), "--x", "x", "--y", "y", "--by", "kind")
+    assert code == 0
+    assert "n = 6" in out
+    assert "left out, kind is missing: 1 (a)" in out
+
+
+def test_names_in_brackets_are_printed_and_ranges_called_ranges(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    x = np.geomspace(1, 1e4, 40)
+    kind = np.where(np.arange(40) % 2, "/x", "y")
+    frame = pd.DataFrame({"x": x, "kind": kind, "y": (0.3 + 0.5 * x**-0.4) * np.exp(rng.normal(0, 0.01, 40))})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    options = ["--x", "x", "--y", "y", "--offsets", "A", "--offset-by", "kind", "--bootstrap", 9, "--unit", "kind"]
+    code, out, _ = run(capsys, "fit", tmp_path / "t.csv", *options)
+    assert code == 0
+    assert "A[y]/A[/x]" in out
+    assert "range, each kind left out" in out
 
 
 def test_reproduce_writes_fits_and_resamples(mirror, tmp_path, capsys):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vvscale.errors import FitError, MissingDataError, UsageError
+from vvscale.errors import DataError, FitError, MissingDataError, UsageError
 from vvscale.laws import bootstrap, fit_law
 from vvscale.laws.cost import Cost, family_cost, fit_cost
 from vvscale.laws.plan import JointLaw, budget_for, optimum, plan, worst_allocations
@@ -161,7 +161,8 @@ def test_a_saved_joint_fit_plans_as_the_fit_itself(tmp_path):
     fit = fit_law(models(), law="joint", x=["n_params", "samples_seen"])
     resampled = bootstrap(fit, 50)
     cost = fit_cost(fit.problem.frame)
-    entry = {"name": "mine", "form": "joint", **fit.to_dict(), "cost": dict(cost.__dict__)}
+    made = {"intervals": {"arch": resampled.to_dict()}, "cost": dict(cost.__dict__)}
+    entry = {"name": "mine", "form": "joint", **fit.to_dict(), **made}
     written = save_fits(tmp_path, [entry], {"arch": {"mine": resampled.table()}})
     assert sorted(path.name for path in written) == ["bootstrap_arch.parquet", "fits.json"]
     saved = load_joint(tmp_path)
@@ -170,11 +171,93 @@ def test_a_saved_joint_fit_plans_as_the_fit_itself(tmp_path):
     assert there.to_dict() == here.to_dict()
 
 
+def joint_entry(fit, name="mine", **more):
+    return {"name": name, "form": "joint", **fit.to_dict(), "intervals": {}, **more}
+
+
+def test_resamples_of_another_fit_are_never_taken(tmp_path):
+    first, second = models(1), models(2)
+    columns = ["n_params", "samples_seen"]
+    fit = fit_law(first, law="joint", x=columns)
+    resampled = bootstrap(fit, 20)
+    entry = joint_entry(fit, intervals={"arch": resampled.to_dict()})
+    save_fits(tmp_path, [entry], {"arch": {"mine": resampled.table()}})
+    # The same folder and name, another table, no resamples: the old ones are not this fit's.
+    save_fits(tmp_path, [joint_entry(fit_law(second, law="joint", x=columns))], {})
+    assert load_joint(tmp_path).law.draws == {}
+    # Resamples overwritten behind a fit's back are refused.
+    save_fits(tmp_path, [entry], {"arch": {"mine": resampled.table()}})
+    bootstrap(fit, 20, seed=1).table().to_parquet(tmp_path / "bootstrap_arch.parquet")
+    with pytest.raises(DataError, match="are not those of the fit 'mine'"):
+        load_joint(tmp_path)
+
+
+@pytest.mark.parametrize("x", [["samples_seen", "n_params"], ["n_params", "train_flop"]])
+def test_a_fit_in_other_inputs_is_refused(tmp_path, x):
+    save_fits(tmp_path, [joint_entry(fit_law(models(), law="joint", x=x, drop_incomplete=True))], {})
+    with pytest.raises(UsageError, match="in this order"):
+        load_joint(tmp_path)
+
+
+def test_a_group_is_planned_with_its_own_amplitude(tmp_path):
+    table = models()
+    table.loc[table["family"] == "two", "misalignment"] += 3 * table["samples_seen"] ** -0.25
+    fit = fit_law(table, law="joint", x=["n_params", "samples_seen"], offsets=["B"], offset_by="family")
+    ratio = fit.params["B[two]/B[one]"]
+    resampled = bootstrap(fit, 30)
+    entry = joint_entry(fit, intervals={"arch": resampled.to_dict()})
+    save_fits(tmp_path, [entry], {"arch": {"mine": resampled.table()}})
+    with pytest.raises(UsageError, match="Say which with --group"):
+        load_joint(tmp_path)
+    with pytest.raises(UsageError, match="groups are one, two"):
+        load_joint(tmp_path, group="three")
+    one, two = load_joint(tmp_path, group="one").law, load_joint(tmp_path, group="two").law
+    assert pytest.approx(ratio) == two.B / one.B
+    assert pytest.approx(2.0, rel=0.1) == two.B / one.B
+    assert two.A == one.A
+    np.testing.assert_allclose(two.draws["B"] / one.draws["B"], resampled.params["B[two]/B[one]"])
+
+
+def test_several_joint_fits_need_a_name(tmp_path):
+    fit = fit_law(models(), law="joint", x=["n_params", "samples_seen"])
+    save_fits(tmp_path, [joint_entry(fit, "a"), joint_entry(fit, "b")], {})
+    with pytest.raises(UsageError, match="several joint fits: a, b"):
+        load_joint(tmp_path)
+    assert load_joint(tmp_path, "b").name == "b"
+
+
+def test_a_target_within_bounds_costs_more_and_may_be_out_of_reach():
+    free = budget_for(LAW, 0.4, COST)
+    best = plan(LAW, free.budget, COST)
+    held = budget_for(LAW, 0.4, COST, n_bounds=(None, best.n_params / 4))
+    assert held.budget > free.budget
+    assert plan(LAW, held.budget, COST, n_bounds=(None, best.n_params / 4)).score == pytest.approx(0.4, rel=1e-6)
+    loose = budget_for(LAW, 0.4, COST, n_bounds=(1.0, 1e12), d_bounds=(1.0, 1e15))
+    assert loose.budget == pytest.approx(free.budget, rel=1e-6)
+    never = budget_for(LAW, 0.4, COST, n_bounds=(None, 10.0))
+    assert never.budget is None
+    assert "out of reach within these bounds" in never.words
+    both = budget_for(LAW, 0.4, COST, n_bounds=(None, best.n_params), d_bounds=(None, best.samples_seen))
+    assert both.budget == pytest.approx(free.budget, rel=1e-6)
+
+
+def test_what_leaves_units_out_gives_a_range():
+    draws = {name: np.full(4, getattr(LAW, name)) for name in ("A", "alpha", "B", "beta")}
+    draws["E"] = np.array([0.5, 0.52, 0.48, 0.51])
+    law = JointLaw(LAW.E, LAW.A, LAW.alpha, LAW.B, LAW.beta, draws, "family", is_range=True)
+    made = plan(law, 1e20, COST)
+    assert made.is_range
+    assert made.score_interval[1] - made.score_interval[0] == pytest.approx(0.04)
+
+
 def test_what_is_not_a_file_of_joint_fits_is_refused(tmp_path):
     with pytest.raises(MissingDataError, match="No fit at"):
         load_joint(tmp_path)
     (tmp_path / "fits.json").write_text('[{"name": "a", "form": "power"}]')
     with pytest.raises(MissingDataError, match=r"holds no joint fit \(found a\)"):
+        load_joint(tmp_path)
+    (tmp_path / "fits.json").write_text('[{"name": "j", "form": "joint"}]')
+    with pytest.raises(DataError, match="not a file of fits"):
         load_joint(tmp_path)
     (tmp_path / "fits.json").write_text('[{"name": ')
     with pytest.raises(Exception, match="not a file of fits") as error:

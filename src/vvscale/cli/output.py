@@ -49,6 +49,7 @@ class Output:
         from rich import box
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
 
         console = Console()
         if not console.is_terminal:
@@ -59,9 +60,10 @@ class Output:
         drawn = Table(box=box.SIMPLE_HEAD)
         for name in frame.columns:
             is_number = frame[name].dtype.kind in "iuf"
-            drawn.add_column(str(name), justify="right" if is_number else "left")
+            # Text, not markup: names may hold brackets.
+            drawn.add_column(Text(str(name)), justify="right" if is_number else "left")
         for row in frame.astype(object).itertuples(index=False):
-            drawn.add_row(*("" if _is_missing(cell) else str(cell) for cell in row))
+            drawn.add_row(*(Text("" if _is_missing(cell) else str(cell)) for cell in row))
         console.print(drawn)
 
     def document(self, payload: Any) -> None:

@@ -23,6 +23,7 @@ def plan(
     min_samples: float | None = None,
     max_samples: float | None = None,
     name: str | None = None,
+    group: str | None = None,
     worst: int = 0,
     scores: str = "gokce2025",
     bootstrap: int = 1000,
@@ -48,6 +49,8 @@ def plan(
         Bounds on N and D.
     name
         Which fit, if the file holds several joint ones.
+    group
+        Which group, if the fit has amplitudes by group (--offsets).
     worst
         How many of the models in --scores to list whose compute another split would have used better.
     scores
@@ -65,7 +68,8 @@ def plan(
     output = output or Output()
     request = PlanRequest(
         fit=fit, budgets=budget, target=target, cost=cost, family=family, n_bounds=(min_params, max_params),
-        d_bounds=(min_samples, max_samples), name=name, worst=worst, scores=scores, n_resamples=bootstrap, seed=seed,
+        d_bounds=(min_samples, max_samples), name=name, group=group, worst=worst, scores=scores,
+        n_resamples=bootstrap, seed=seed,
     )  # fmt: skip
     answer = run_plan(request)
     if answer.plans:
@@ -73,7 +77,11 @@ def plan(
         first = answer.plans[0]
         output.say(
             f"N ~ C^{first.n_exponent:.3f}, D ~ C^{first.d_exponent:.3f}; score at infinite compute {first.limit:.4f}"
-            + (f"; intervals by {first.unit}" if first.unit else "; no resamples, so no intervals")
+            + (
+                f"; {f'ranges, each {first.unit} left out once' if first.is_range else f'intervals by {first.unit}'}"
+                if first.unit
+                else "; no resamples, so no intervals"
+            )
         )
     if answer.target is not None:
         output.say(answer.target.words)

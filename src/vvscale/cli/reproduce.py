@@ -70,6 +70,7 @@ def reproduce(
         by_unit = {each: {r.entry["name"]: r.resamples[each] for r in results if each in r.resamples} for each in unit}
         for path in save_fits(out, entries, by_unit):
             output.note(f"Wrote {path}")
-        output.note(f"Next: `vvscale plan {out} --budget 1e20`")
+        if any(entry["form"] == "joint" for entry in entries):
+            output.note(f"Next: `vvscale plan {out} --budget 1e20`")
     elif not bootstrap:
         output.note("Next: `vvscale reproduce --bootstrap 1000 --out DIR` adds intervals and keeps the results.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vvscale.errors import UsageError, unknown_name
+from vvscale.errors import UsageError, VvscaleError, unknown_name
 from vvscale.laws.bootstrap import bootstrap
 from vvscale.laws.conclusions import conclusions
 from vvscale.laws.conformal import prediction_interval
@@ -21,6 +21,7 @@ from vvscale.laws.profile import profile
 from vvscale.laws.resample import check_n_resamples, default_unit, design_effect
 from vvscale.laws.rows import load_rows
 from vvscale.laws.select import compare
+from vvscale.scores import drop_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,10 +111,28 @@ def run_fits(source: str | Path | pd.DataFrame, request: FitRequest) -> list[Fit
         return [_run(law.name, rows, x, request, excluded)]
     if request.by not in rows.columns:
         raise unknown_name("column", request.by, map(str, rows.columns))
-    groups = list(rows.groupby(request.by, sort=True, dropna=True))
+    rows, ungrouped = drop_missing(rows, [request.by])
+    excluded = {**excluded, **ungrouped}
+    groups = list(rows.groupby(request.by, sort=True))
     if not groups:
         raise UsageError(f"Column '{request.by}' is empty: there is nothing to fit by. Choose another column.")
-    return [_run(str(value), group, x, request, excluded) for value, group in groups]
+    results = []
+    for value, group in groups:
+        try:
+            results.append(_run(str(value), group, x, request, excluded))
+        except VvscaleError as error:
+            raise type(error)(f"Group '{value}' of --by {request.by}: {error}") from error
+    return results
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as values that JSON can hold; what is missing or not finite becomes None."""
+
+    def value(cell: Any) -> Any:
+        cell = cell.item() if isinstance(cell, np.generic) else cell
+        return None if isinstance(cell, float) and not np.isfinite(cell) else cell
+
+    return [{str(k): value(v) for k, v in row.items()} for row in table.to_dict(orient="records")]
 
 
 def _run(
@@ -125,13 +144,15 @@ def _run(
     )  # fmt: skip
     frame = fit.problem.frame
     entry: dict[str, Any] = {"name": name, "form": request.law, **fit.to_dict()}
-    if set(frame.columns) >= COST_COLUMNS and frame[sorted(COST_COLUMNS)].notna().all(axis=None):
+    if x == DEFAULT_X[2] and set(frame.columns) >= COST_COLUMNS and frame[sorted(COST_COLUMNS)].notna().all(axis=None):
         entry["cost"] = dict(fit_cost(frame).__dict__)
     drawn = {}
     for unit in (request.units or (default_unit(frame),)) if request.n_resamples else ():
         drawn[unit] = bootstrap(fit, request.n_resamples or 0, unit=unit, seed=request.seed)
     entry["intervals"] = {unit: made.to_dict() for unit, made in drawn.items()}
     tables, sentences = _asked(fit, request)
+    entry["tables"] = {title: _records(table) for title, table in tables.items()}
+    entry["sentences"] = sentences
     return FitResult(fit, entry, {unit: made.table() for unit, made in drawn.items()}, tables, tuple(sentences))
 
 

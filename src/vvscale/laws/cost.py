@@ -53,6 +53,10 @@ class Cost:
         """Samples that ``flop`` buys for n parameters."""
         return (np.asarray(flop, float) / (self.m * np.asarray(n, float) ** self.p)) ** (1.0 / self.q)
 
+    def parameters(self, flop: Array | float, d: Array | float) -> Array | float:
+        """Parameters that ``flop`` buys for d samples."""
+        return (np.asarray(flop, float) / (self.m * np.asarray(d, float) ** self.q)) ** (1.0 / self.p)
+
 
 def fit_cost(table: pd.DataFrame) -> Cost:
     """Fit C = m (N D)^n by linear regression of log C on log N D, as the study does.

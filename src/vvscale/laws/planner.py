@@ -31,6 +31,7 @@ class PlanRequest:
     n_bounds: tuple[float | None, float | None] = (None, None)
     d_bounds: tuple[float | None, float | None] = (None, None)
     name: str | None = None
+    group: str | None = None
     worst: int = 0
     scores: str = "gokce2025"
     n_resamples: int = 1000
@@ -76,12 +77,13 @@ def run_plan(request: PlanRequest) -> Answer:
     """Answer a request."""
     if not request.budgets and request.target is None and not request.worst:
         raise UsageError("Nothing to plan: give --budget FLOP, --target SCORE, or --worst N. Example: --budget 1e20.")
+    if request.worst < 0:
+        raise UsageError(f"--worst is a number of models, at least 0, got {request.worst}.")
     name, law, own_cost, rows = _law(request)
     cost = _cost(request, own_cost, rows)
-    plans = tuple(
-        plan(law, budget, cost, n_bounds=request.n_bounds, d_bounds=request.d_bounds) for budget in request.budgets
-    )
-    target = budget_for(law, request.target, cost) if request.target is not None else None
+    bounds = {"n_bounds": request.n_bounds, "d_bounds": request.d_bounds}
+    plans = tuple(plan(law, budget, cost, **bounds) for budget in request.budgets)
+    target = budget_for(law, request.target, cost, **bounds) if request.target is not None else None
     worst = None
     if request.worst:
         worst = worst_allocations(law, rows if rows is not None else _models(request), cost, n=request.worst)
@@ -92,6 +94,8 @@ def _law(request: PlanRequest) -> tuple[str, JointLaw, Cost | None, pd.DataFrame
     """Return the law, the cost of its rows where known, and the rows where at hand."""
     if request.fit in EXPERIMENTS and not Path(request.fit).exists():
         experiment = EXPERIMENTS[request.fit]
+        if request.name is not None or request.group is not None:
+            raise UsageError(f"--name and --group choose within a file of fits; '{request.fit}' is an experiment.")
         if experiment.law != "joint":
             raise UsageError(
                 f"The experiment '{request.fit}' is a law in {', '.join(experiment.x)}; a plan needs a joint law in "
@@ -105,7 +109,7 @@ def _law(request: PlanRequest) -> tuple[str, JointLaw, Cost | None, pd.DataFrame
     if not Path(request.fit).exists() and Path(request.fit).name != FITS and "/" not in request.fit:
         # A mistyped experiment, most likely: its error lists them.
         EXPERIMENTS[request.fit]
-    saved = load_joint(request.fit, request.name)
+    saved = load_joint(request.fit, request.name, request.group)
     return saved.name, saved.law, saved.cost, None
 
 

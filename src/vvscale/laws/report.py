@@ -45,7 +45,9 @@ def reproduction_table(entries: Sequence[Mapping[str, Any]], units: Sequence[str
         }
         for unit in units:
             made = entry["intervals"].get(unit)
-            row[f"E 95 % by {unit}"] = interval(made["ci"]["E"]) if made else "refused"
+            cell = interval(made["ci"]["E"]) if made else "refused"
+            # Few units are each left out once: what comes of it is a range.
+            row[f"E 95 % by {unit}"] = f"{cell} (range)" if made and made["leaves_one_out"] else cell
         rows.append({**row, "verdict": entry["verdict"]})
     return pd.DataFrame(rows)
 
@@ -56,11 +58,15 @@ def fit_tables(result: FitResult) -> list[tuple[str, pd.DataFrame]]:
     derived = {name: float(value[0]) for name, value in fit.derived().items()}
     rows = []
     for name, value in {**fit.params, **derived}.items():
-        cells = {f"95 % by {unit}": interval(each["ci"][name]) for unit, each in made.items()}
+        cells = {_heading(unit, each): interval(each["ci"][name]) for unit, each in made.items()}
         rows.append({"quantity": name, "value": number(value if math.isfinite(value) else None), **cells})
     title = f"{result.entry['name']}: {fit.law.formula}, n = {fit.n}, loss {fit.loss:.6g}, R2 {fit.r2:.3f}"
     asked = [(name, plain(table)) for name, table in result.tables.items()]
     return [(title, pd.DataFrame(rows)), *asked]
+
+
+def _heading(unit: str, made: Mapping[str, Any]) -> str:
+    return f"range, each {unit} left out" if made["leaves_one_out"] else f"95 % by {unit}"
 
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:
@@ -80,11 +86,11 @@ def plan_table(plans: Sequence[Plan]) -> pd.DataFrame:
             {
                 "budget FLOP": number(each.budget),
                 "parameters N": number(each.n_params),
-                "N 95 %": interval(each.n_interval),
+                "N from .. to": interval(each.n_interval),
                 "samples seen D": number(each.samples_seen),
-                "D 95 %": interval(each.d_interval),
+                "D from .. to": interval(each.d_interval),
                 "score": number(each.score),
-                "score 95 %": interval(each.score_interval),
+                "score from .. to": interval(each.score_interval),
                 "next tenfold adds": number(each.per_decade, 2),
                 "bound": each.bound,
             }

@@ -77,7 +77,7 @@ def clusters(frame: pd.DataFrame, unit: str) -> tuple[NDArray[np.intp], tuple[st
                 f"Cannot resample by '{unit}': the table has none of its columns ({', '.join(UNITS[unit])}). Use "
                 "`--unit row`, or name a column that says which rows belong together."
             )
-        raise unknown_name("resampling unit", unit, [*UNITS, *map(str, frame.columns)])
+        raise unknown_name("resampling unit", unit, dict.fromkeys([*UNITS, *map(str, frame.columns)]))
     _require_values(frame, columns, unit)
     keys = frame[columns].astype(str).agg(" / ".join, axis=1) if len(columns) > 1 else frame[columns[0]].astype(str)
     codes, names = pd.factorize(keys, sort=True)
@@ -126,6 +126,8 @@ def resamples(frame: pd.DataFrame, unit: str, n_resamples: int, *, seed: int = 4
         A single cluster.
     """
     check_n_resamples(n_resamples)
+    if seed < 0:
+        raise UsageError(f"A seed is 0 or more, got {seed}. 42 gives the study's own resamples.")
     n = len(frame)
     rng = np.random.default_rng(seed)
     if unit == "row":

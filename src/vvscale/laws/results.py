@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vvscale._files import make_folder, write_json, write_with
-from vvscale.errors import DataError, MissingDataError, unknown_name
+from vvscale.errors import DataError, MissingDataError, UsageError, unknown_name
 from vvscale.laws.cost import Cost
 from vvscale.laws.plan import JointLaw
 
@@ -24,13 +26,17 @@ PARAMETERS = ("E", "A", "alpha", "B", "beta", "lambda")
 
 def resamples_path(folder: Path, unit: str) -> Path:
     """Return where the resamples by ``unit`` lie; the published ones, by row, are plain ``bootstrap.parquet``."""
-    return folder / ("bootstrap.parquet" if unit == "row" else f"bootstrap_{unit}.parquet")
+    # A unit may be any column, and a column may be called anything.
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", unit)
+    return folder / ("bootstrap.parquet" if unit == "row" else f"bootstrap_{plain}.parquet")
 
 
 def save_fits(
     folder: str | Path, fits: Sequence[Mapping[str, Any]], resamples: Mapping[str, Mapping[str, pd.DataFrame]]
 ) -> list[Path]:
     """Write ``fits.json`` and one Parquet file of resamples per unit; return what was written.
+
+    Each fit records the files of its resamples with their hashes, so that a later command never takes another's.
 
     Parameters
     ----------
@@ -42,7 +48,7 @@ def save_fits(
         Unit -> name of the fit -> one row per resample.
     """
     folder = make_folder(Path(folder))
-    written = []
+    written, files = [], {}
     for unit, by_name in resamples.items():
         if not by_name:
             continue
@@ -53,9 +59,16 @@ def save_fits(
         path = resamples_path(folder, unit)
         write_with(path, lambda part, frame=frame: frame.to_parquet(part, index=False))
         written.append(path)
+        files[unit] = {"file": path.name, "sha256": _digest(path)}
     # Last, so that fits.json never names resamples that are not there.
-    write_json(folder / FITS, list(fits))
+    kept = {unit: set(by_name) for unit, by_name in resamples.items()}
+    of_each = [{unit: files[unit] for unit in files if fit["name"] in kept[unit]} for fit in fits]
+    write_json(folder / FITS, [{**fit, "resamples": own} for fit, own in zip(fits, of_each, strict=True)])
     return [folder / FITS, *written]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,7 @@ class SavedLaw:
     cost: Cost | None
 
 
-def load_joint(path: str | Path, name: str | None = None) -> SavedLaw:
+def load_joint(path: str | Path, name: str | None = None, group: str | None = None) -> SavedLaw:
     """Read a joint law from a ``fits.json`` or the folder that holds it.
 
     Parameters
@@ -86,6 +99,8 @@ def load_joint(path: str | Path, name: str | None = None) -> SavedLaw:
         File or folder.
     name
         Which fit; by default the only joint one.
+    group
+        Which group of a fit with group offsets.
 
     Raises
     ------
@@ -108,10 +123,7 @@ def load_joint(path: str | Path, name: str | None = None) -> SavedLaw:
         joint = {entry["name"]: entry for entry in entries if entry["form"] in {"joint", "ccn-joint"}}
         names = [entry["name"] for entry in entries]
     except (ValueError, TypeError, KeyError) as error:
-        raise DataError(
-            f"'{file}' is not a file of fits: {error!r}. It may be truncated or hand-edited; write it again with "
-            "`vvscale fit` or `vvscale reproduce`."
-        ) from error
+        raise _not_fits(file, error) from error
     if name is not None and name not in joint:
         raise unknown_name("joint fit", name, joint or names)
     if not joint:
@@ -119,22 +131,51 @@ def load_joint(path: str | Path, name: str | None = None) -> SavedLaw:
             f"'{file}' holds no joint fit (found {', '.join(names[:6]) or 'none'}), and a plan needs parameters and "
             "samples. Fit one with `vvscale fit TABLE --law joint --x n_params --x samples_seen --out DIR`."
         )
+    if name is None and len(joint) > 1:
+        raise UsageError(f"'{file}' holds several joint fits: {', '.join(joint)}. Say which with --name.")
     chosen = joint[name] if name is not None else next(iter(joint.values()))
-    draws, unit = _draws(file.parent, chosen["name"])
-    cost = Cost(**chosen["cost"]) if chosen.get("cost") else None
-    law = JointLaw.from_params(chosen["form"], chosen["params"], chosen["units"], draws, unit)
+    try:
+        _refuse_other_inputs(file, chosen["x"])
+        draws, unit, is_range = _draws(file.parent, chosen)
+        cost = Cost(**chosen["cost"]) if chosen.get("cost") else None
+        law = JointLaw.from_params(
+            chosen["form"], chosen["params"], chosen["units"], draws, unit, group=group, is_range=is_range
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise _not_fits(file, error) from error
     return SavedLaw(chosen["name"], law, cost)
 
 
-def _draws(folder: Path, name: str) -> tuple[dict[str, np.ndarray], str]:
-    """Resamples of a fit, by architecture if there are any such, else by what there is."""
-    found = {
-        path.stem.removeprefix("bootstrap").lstrip("_") or "row": path for path in folder.glob("bootstrap*.parquet")
-    }
-    for unit in sorted(found, key=lambda unit: (unit != "arch", unit)):
-        frame = pd.read_parquet(found[unit])
-        frame = frame[frame["experiment"] == name]
-        if len(frame):
-            usable = frame[frame["n_distinct"] > len(PARAMETERS) - 1] if "n_distinct" in frame else frame
-            return {key: usable[key].to_numpy(float) for key in ("E", "A", "alpha", "B", "beta")}, unit
-    return {}, ""
+def _not_fits(file: Path, error: Exception) -> DataError:
+    return DataError(
+        f"'{file}' is not a file of fits: {error!r}. It may be truncated, hand-edited or of another version; write it "
+        "again with `vvscale fit` or `vvscale reproduce`."
+    )
+
+
+def _refuse_other_inputs(file: Path, x: Sequence[str]) -> None:
+    """A plan takes the first input for parameters and the second for samples seen, repeats included."""
+    if x[0] in {"samples_seen", "n_samples", "train_flop"} or x[1] in {"n_params", "n_samples", "train_flop"}:
+        raise UsageError(
+            f"The fit in '{file}' is in {x[0]} and {x[1]}; a plan needs parameters and samples seen (epochs included), "
+            "in this order. Fit again with --x n_params --x samples_seen."
+        )
+
+
+def _draws(folder: Path, entry: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], str, bool]:
+    """Resamples that a fit names, by architecture if there are any such; their unit; whether each was left out once."""
+    listed = entry.get("resamples", {})
+    for unit in sorted(listed, key=lambda unit: (unit != "arch", unit)):
+        path = folder / listed[unit]["file"]
+        if not path.is_file() or _digest(path) != listed[unit]["sha256"]:
+            raise DataError(
+                f"The resamples '{path}' are not those of the fit '{entry['name']}': the file is absent or was written "
+                "by another command. Fit again with --out to a folder of its own."
+            )
+        frame = pd.read_parquet(path)
+        frame = frame[frame["experiment"] == entry["name"]]
+        usable = frame[frame["n_distinct"] > len(entry["params"])]
+        names = [name for name in usable.columns if name in entry["params"]]
+        is_range = bool(entry["intervals"][unit]["leaves_one_out"])
+        return {key: usable[key].to_numpy(float) for key in names}, unit, is_range
+    return {}, "", False

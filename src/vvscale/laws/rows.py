@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from vvscale.errors import DataError, UsageError
 from vvscale.scores import SETS, load_scores, load_table, model_table, parse_where, select
 
 if TYPE_CHECKING:
@@ -40,11 +41,28 @@ def load_rows(
     if set(map(str, frame.columns)) >= LONG:
         models = model_table(select(frame, **conditions), regions)
         frame, excluded = models.frame, dict(models.excluded)
-    elif conditions:
-        frame = select(frame, **conditions)
+    else:
+        if regions is not None:
+            raise UsageError(
+                "The table has one row per observation and no column 'region', so that there is nothing to average "
+                "over. Leave --region out."
+            )
+        frame = select(frame, **conditions) if conditions else frame
     if "score" in frame.columns and "misalignment" not in frame.columns:
-        frame = frame.assign(misalignment=1.0 - pd.to_numeric(frame["score"], errors="raise"))
+        frame = frame.assign(misalignment=1.0 - _scores(frame["score"]))
     return frame, excluded
+
+
+def _scores(column: pd.Series) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce")
+    bad = (numbers.isna() & column.notna()).to_numpy()
+    if bad.any():
+        row = int(bad.argmax())
+        raise DataError(
+            f"Column 'score' is not numeric: row {row + 1} has {column.iloc[row]!r}. Expected numbers; correct the "
+            "table, or fit another column with --y."
+        )
+    return numbers
 
 
 def _read(source: str | Path | pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any
 
-from vvscale.errors import RunError
+from vvscale.errors import RunError, UsageError
 from vvscale.laws.cost import fit_cost
 from vvscale.laws.experiments import EXPERIMENTS, ModelTables, reproduce
 
@@ -63,6 +63,8 @@ def run(
     on_done
         Called with each finished name.
     """
+    if n_workers is not None and n_workers < 1:
+        raise UsageError(f"The number of workers must be at least 1, got {n_workers}.")
     n_workers = min(n_workers or available_cores(), len(names))
     if n_resamples == 0 or n_workers <= 1:
         results = []
