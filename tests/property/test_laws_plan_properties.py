@@ -2,7 +2,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vvscale.laws.cost import Cost
-from vvscale.laws.plan import JointLaw, budget_for, plan
+from vvscale.laws.joint import JointLaw
+from vvscale.laws.plan import plan
+from vvscale.laws.target import budget_for
 
 exponents = st.floats(0.02, 2.0)
 laws = st.builds(

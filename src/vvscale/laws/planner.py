@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from vvscale.errors import UsageError
 from vvscale.laws.cost import Cost, family_cost, fit_cost
 from vvscale.laws.experiments import EXPERIMENTS, ModelTables, reproduce
-from vvscale.laws.plan import JointLaw, Plan, TargetBudget, budget_for, plan, worst_allocations
+from vvscale.laws.joint import JointLaw
+from vvscale.laws.plan import Plan, plan, worst_allocations
 from vvscale.laws.results import FITS, load_joint
+from vvscale.laws.target import TargetBudget, budget_for
 from vvscale.scores import load_scores
 
 if TYPE_CHECKING:

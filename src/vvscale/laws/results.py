@@ -15,7 +15,7 @@ import pandas as pd
 from vvscale._files import make_folder, write_json, write_with
 from vvscale.errors import DataError, MissingDataError, UsageError, unknown_name
 from vvscale.laws.cost import Cost
-from vvscale.laws.plan import JointLaw
+from vvscale.laws.joint import JointLaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
