@@ -264,3 +264,26 @@ def test_the_largest_group_is_the_reference():
     problem = make_problem(table, LAWS["power"], x="compute", y="loss", delta=1e-3, offset_by="kind")
     assert problem.groups == ("Big", "mid", "small")
     assert [problem.groups[i] for i in problem.group] == table["kind"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "words"),
+    [
+        ({"x": [1.0], "y": [0.5]}, UsageError, "must be a pandas DataFrame, got dict"),
+        (pd.DataFrame([[1.0, 2.0, 0.5]] * 5, columns=["x", "x", "y"]), DataError, "two columns named 'x'"),
+        (
+            pd.DataFrame({"x": pd.date_range("2000-01-01", periods=5), "y": np.linspace(0.5, 0.1, 5)}),
+            DataError,
+            "holds datetime64",
+        ),
+        (pd.DataFrame({"x": np.arange(1, 6) + 1j, "y": np.linspace(0.5, 0.1, 5)}), DataError, "holds complex128"),
+    ],
+)
+def test_what_is_no_table_of_numbers_is_refused(table, error, words):
+    with pytest.raises(error, match=words):
+        fit_law(table, x="x", y="y")
+
+
+def test_names_of_mixed_types_are_ordered_as_text():
+    table = pd.DataFrame({"model_id": ["b", 2, "a", 10, 1], "x": np.arange(1.0, 6), "y": np.linspace(0.5, 0.3, 5)})
+    assert fit_law(table, x="x", y="y").problem.frame["model_id"].tolist() == [1, 10, 2, "a", "b"]

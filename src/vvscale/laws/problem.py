@@ -134,6 +134,13 @@ def make_problem(
     ShapeError
         Fewer distinct points than parameters, or a single distinct x.
     """
+    if not isinstance(table, pd.DataFrame):
+        raise UsageError(
+            f"A table must be a pandas DataFrame, got {type(table).__name__}. `vvscale.scores.load_table` reads files."
+        )
+    if not table.columns.is_unique:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise DataError(f"The table has two columns named '{twice}'. Rename or drop one of them.")
     columns = (x,) if isinstance(x, str) else tuple(x)
     if len(columns) != len(law.inputs):
         raise UsageError(
@@ -151,7 +158,7 @@ def make_problem(
     # Messages name a row by its place in the user's table, whatever is sorted or left out below.
     table = table.set_axis(range(1, len(table) + 1), axis=0)
     if "model_id" in table.columns:
-        table = table.sort_values("model_id", kind="stable")
+        table = table.sort_values("model_id", kind="stable", key=lambda names: names.astype(str))
     frame, missing = drop_missing(table, [*columns, y, *([offset_by] if offset_by else [])])
     if missing and not drop_incomplete:
         reason, names = next(iter(missing.items()))
@@ -201,6 +208,11 @@ def _check_units(units: Mapping[str, float], table: pd.DataFrame) -> None:
 
 
 def _numbers(frame: pd.DataFrame, column: str) -> Array:
+    # Dates and complex numbers would convert without a word.
+    if pd.api.types.is_datetime64_any_dtype(frame[column]) or pd.api.types.is_complex_dtype(frame[column]):
+        raise DataError(
+            f"Column '{column}' holds {frame[column].dtype} values; a law needs real numbers. Choose another column."
+        )
     try:
         values = frame[column].to_numpy(dtype=float)
     except (TypeError, ValueError):
