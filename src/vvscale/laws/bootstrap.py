@@ -161,12 +161,12 @@ def bootstrap(fit: Fit, n_resamples: int = 1000, *, unit: str | None = None, see
     # The original rows come first: the solver makes its dictionary of starts from them.
     weights = np.concatenate([np.ones((1, fit.n)), drawn.weights])
     optima = optimise(fit.law, problem, weights, offsets=fit.offsets, negative=fit.negative)
-    rest = Optima(*(getattr(optima, name)[1:] for name in Optima.__dataclass_fields__))
+    rest = optima.take(slice(1, None))
     return Bootstrap(
         fit,
         _without_absent_groups(fit, drawn.weights, natural(fit.law, problem, rest, fit.offsets)),
         rest.loss,
-        _distinct_points(fit, drawn.weights),
+        problem.distinct_in(drawn.weights),
         drawn,
         rest.n_agree / np.maximum(rest.n_starts, 1),
         rest,
@@ -181,12 +181,3 @@ def _without_absent_groups(fit: Fit, weights: Array, params: dict[str, Array]) -
             if key.endswith(f"/{key[0]}[{fit.problem.groups[0]}]") and (g == 0 or key[1:].startswith(f"[{name}]/")):
                 params[key] = np.where(absent, np.nan, params[key])
     return params
-
-
-def _distinct_points(fit: Fit, weights: Array) -> NDArray[np.intp]:
-    keys = np.stack([*fit.problem.x, fit.problem.group.astype(float)])
-    _, point = np.unique(keys, axis=1, return_inverse=True)
-    present = np.zeros((len(weights), int(point.max()) + 1), dtype=bool)
-    for k in range(present.shape[1]):
-        present[:, k] = (weights[:, point == k] > 0).any(axis=1)
-    return present.sum(axis=1)

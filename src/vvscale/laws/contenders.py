@@ -13,7 +13,7 @@ from vvscale.laws.fit import DELTA, Fit, describe
 from vvscale.laws.law import LAWS, Law
 from vvscale.laws.optimise import optimise
 from vvscale.laws.problem import Problem, make_problem
-from vvscale.laws.refits import Refits, offset_column, take
+from vvscale.laws.refits import Refits, offset_column
 from vvscale.scores import drop_missing
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Contest:
         everything = np.concatenate([np.ones((1, len(problem.y))), weights])
         optima = optimise(one.law, problem, everything, offsets=one.offsets, negative=self.negative)
         fit = describe(one.law, problem, optima, delta=self.delta, offsets=one.offsets, negative=self.negative)
-        return Refits(fit, take(optima, slice(1, None)), weights)
+        return Refits(fit, optima.take(slice(1, None)), weights)
 
 
 def contest(

@@ -105,7 +105,15 @@ class Around:
             return len(self.residuals) * np.log(np.maximum(losses, least) / max(self.loss, least))
         return 4.0 * density_at_zero(self.residuals) * (losses - self.loss) / self.delta
 
-    def of_term(self, own: int, values: Sequence[float] | Array) -> Array:
+    def of_slope(self, values: Sequence[float] | Array) -> Array:
+        """Deviance with the first term's slope at the centre held at each value, the rest refitted; shape (k,)."""
+        return self._of_term(0, values)
+
+    def of_shift(self, values: Sequence[float] | Array) -> Array:
+        """Deviance of a shifted law with rho held at each value: 0 is an exponential, 1 the plain power law; (k,)."""
+        return self._of_term(1, values)
+
+    def _of_term(self, own: int, values: Sequence[float] | Array) -> Array:
         """Deviance with the first term's parameter number ``own`` (0 the slope, 1 rho) held at each value."""
         values = np.asarray(values, float)
         # Three starts a value. The relative slope kappa is what the data fix; E >= 0 bounds it by the slope s.
@@ -122,7 +130,7 @@ class Around:
         return self._deviance(losses)
 
     def of_plateau(self, values: Sequence[float] | Array) -> Array:
-        """Deviance with E held at each value; shape (k,)."""
+        """Deviance with E held at each value, the rest refitted; shape (k,)."""
         assert self.boundary is not None
         theta = self._line()
         values = np.asarray(values, float)
@@ -166,21 +174,6 @@ class Pinned:
         held = self.base.held(theta, gradient)
         held[:, self.index] = True
         return held
-
-
-def deviance_of_slope(around: Around, values: Sequence[float] | Array) -> Array:
-    """Deviance with the first term's slope at the centre held at each value, the rest refitted; shape (k,)."""
-    return around.of_term(0, values)
-
-
-def deviance_of_shift(around: Around, values: Sequence[float] | Array) -> Array:
-    """Deviance of a shifted law with rho held at each value: 0 is an exponential, 1 the plain power law; (k,)."""
-    return around.of_term(1, values)
-
-
-def deviance_of_plateau(around: Around, values: Sequence[float] | Array) -> Array:
-    """Deviance with E held at each value, the rest refitted; shape (k,)."""
-    return around.of_plateau(values)
 
 
 def density_at_zero(residuals: Array) -> float:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from vvscale.errors import UsageError, unknown_name
 from vvscale.laws.competitors import Logistic
-from vvscale.laws.deviance import Around, deviance_of_shift, deviance_of_slope
+from vvscale.laws.deviance import Around
 from vvscale.laws.forms import Plateau
 from vvscale.laws.law import LAWS, Law
 from vvscale.laws.optimise import curves, derive, half_points, natural, optimise
@@ -331,7 +331,7 @@ def describe(
     law: Law, problem: Problem, optima: Optima, *, delta: float | None, offsets: tuple[str, ...], negative: bool
 ) -> Fit:
     """Turn the first optimum into a ``Fit``."""
-    first = Optima(*(getattr(optima, name)[:1] for name in Optima.__dataclass_fields__))
+    first = optima.take(slice(0, 1))
     params = {name: float(value[0]) for name, value in natural(law, problem, first, offsets).items()}
     edges = _edges(law, first, params)
     draft = Fit(
@@ -382,6 +382,6 @@ def _exponent_is_free(fit: Fit) -> bool:
     """
     around = fit.around()
     if fit.law.terms[0].coordinate == "shifted":
-        return bool((deviance_of_shift(around, [0.0, 1.0]) < UNIDENTIFIED).any())
+        return bool((around.of_shift([0.0, 1.0]) < UNIDENTIFIED).any())
     slope = around.slope
-    return bool((deviance_of_slope(around, [slope / 2, slope * 2]) < UNIDENTIFIED).all())
+    return bool((around.of_slope([slope / 2, slope * 2]) < UNIDENTIFIED).all())

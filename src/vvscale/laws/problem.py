@@ -77,7 +77,15 @@ class Problem:
     @property
     def n_distinct(self) -> int:
         """Number of distinct points, groups told apart."""
-        return np.unique(np.stack([*self.x, self.group.astype(float)]), axis=1).shape[1]
+        return _n_distinct(self.x, self.group)
+
+    def distinct_in(self, weights: Array) -> NDArray[np.intp]:
+        """Number of distinct points that each row of weights (B, n) keeps, shape (B,)."""
+        keys = np.stack([*self.x, self.group.astype(float)])
+        _, point = np.unique(keys, axis=1, return_inverse=True)
+        present = np.zeros((int(point.max()) + 1, len(weights)), dtype=bool)
+        np.logical_or.at(present, point, (weights > 0).T)
+        return present.sum(axis=0)
 
     def points(self, x: Sequence[Array], group: NDArray[np.intp] | None = None) -> Points:
         """Lay out new inputs, in raw units, for evaluating the law."""
@@ -247,6 +255,10 @@ def _require(frame: pd.DataFrame, column: str, values: Array, valid: NDArray[np.
         )
 
 
+def _n_distinct(x: tuple[Array, ...], group: NDArray[np.intp]) -> int:
+    return np.unique(np.stack([*x, group.astype(float)]), axis=1).shape[1]
+
+
 def _groups(frame: pd.DataFrame, offset_by: str | None) -> tuple[tuple[str, ...], NDArray[np.intp]]:
     if offset_by is None:
         return ("",), np.zeros(len(frame), dtype=np.intp)
@@ -270,7 +282,7 @@ def _refuse_too_few(
         )
     if law.name == "constant":
         return
-    n_distinct = np.unique(np.stack([*x, group.astype(float)]), axis=1).shape[1]
+    n_distinct = _n_distinct(x, group)
     for column, value in zip(columns, x, strict=True):
         if np.ptp(value) == 0:
             raise ShapeError(

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import UsageError
-from vvscale.laws.deviance import deviance_of_plateau, deviance_of_slope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +97,7 @@ def profile(
             grid = around.slope * np.geomspace(0.1, 10.0, 41)
     else:
         grid = np.asarray(values, float)
-    deviance = deviance_of_plateau(around, grid) if parameter == "E" else deviance_of_slope(around, grid)
+    deviance = around.of_plateau(grid) if parameter == "E" else around.of_slope(grid)
     interval = _interval(grid, deviance, CHI_SQUARE_95 * design_effect)
     return Profile(parameter, grid, deviance, interval, design_effect)
 

@@ -46,13 +46,10 @@ class Refits:
         problem = self.fit.problem
         if self.fit.law.name == "constant":
             return (self.weights > 0).sum(axis=1) > 0
-        _, point = np.unique(np.stack([*problem.x, problem.group.astype(float)]), axis=1, return_inverse=True)
-        present = np.zeros((int(point.max()) + 1, len(self.weights)))
-        np.add.at(present, point, (self.weights > 0).T)
         groups = np.unique(problem.group)
         seen = np.stack([(self.weights[:, problem.group == g] > 0).any(axis=1) for g in groups]).sum(axis=0)
         n_parameters = self.fit.law.n_parameters + len(self.fit.offsets) * (seen - 1)
-        return (present > 0).sum(axis=0) > n_parameters
+        return problem.distinct_in(self.weights) > n_parameters
 
     def log_curves(self, x: Sequence[Array] | None = None, group: NDArray[np.intp] | None = None) -> Array:
         """Log of the predicted outcome, shape (B, m); NaN where a law predicts 0 or less.
@@ -81,7 +78,7 @@ class Refits:
             return f
         at = [value[lacking] for value in x]
         each = [np.full(len(at[0]), g, dtype=np.intp) for g in range(n_groups)]
-        forms, optima = self.fit.forms(), take(self.optima, rows)
+        forms, optima = self.fit.forms(), self.optima.take(rows)
         by_group = np.stack([curves(forms, optima, problem.points(at, g)) for g in each], axis=2)
         seen = present[rows][:, None, :]
         average = np.where(seen, by_group, 0.0).sum(axis=2) / seen.sum(axis=2)
@@ -91,7 +88,7 @@ class Refits:
 
     def rows(self, chosen: NDArray[np.intp] | slice) -> Refits:
         """Return some of the weightings."""
-        return replace(self, optima=take(self.optima, chosen), weights=self.weights[chosen])
+        return replace(self, optima=self.optima.take(chosen), weights=self.weights[chosen])
 
 
 def offset_column(fit: Fit) -> str | None:
@@ -104,13 +101,8 @@ def offset_column(fit: Fit) -> str | None:
     return next(same, None)
 
 
-def take(optima: Optima, rows: NDArray[np.intp] | slice) -> Optima:
-    """Return some of the optima."""
-    return Optima(*(getattr(optima, name)[rows] for name in Optima.__dataclass_fields__))
-
-
 def refit_fit(fit: Fit, weights: Array) -> Refits:
     """Refit a fitted law to every row of ``weights`` (B, n)."""
     everything = np.concatenate([np.ones((1, fit.n)), weights])
     optima = optimise(fit.law, fit.problem, everything, offsets=fit.offsets, negative=fit.negative)
-    return Refits(fit, take(optima, slice(1, None)), weights)
+    return Refits(fit, optima.take(slice(1, None)), weights)

@@ -80,6 +80,10 @@ class Optima:
     n_starts: NDArray[np.intp]
     n_agree: NDArray[np.intp]
 
+    def take(self, rows: NDArray[np.intp] | slice) -> Optima:
+        """Return some of the optima."""
+        return Optima(*(getattr(self, name)[rows] for name in Optima.__dataclass_fields__))
+
 
 @dataclass(frozen=True)
 class Effort:

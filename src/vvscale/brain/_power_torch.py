@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from vvscale.brain._nipals import BLOCK, MAX_ITERATIONS, SQUARED_COSINE
+from vvscale.brain._power import BLOCK, MAX_ITERATIONS, SQUARED_COSINE
 
 # Shape legend: q responses, S splits, B iterations in a block.
 
 
 def leading_weights(M: torch.Tensor, start: np.ndarray, floor: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
-    """Do what :func:`vvscale.brain._nipals.leading_weights` does, with one check of the host per block.
+    """Do what :func:`vvscale.brain._power.leading_weights` does, with one check of the host per block.
 
     Splits that have met the stop rule keep their weights and iterate on unused until the slowest is done.
 
