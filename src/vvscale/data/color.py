@@ -87,21 +87,24 @@ def _to_hsv(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     low = torch.minimum(torch.minimum(red, green), blue)
     spread = (high - low).clamp(min=1).to(torch.float32)
     from_red, from_green, from_blue = ((high - channel) / spread for channel in (red, green, blue))
-    other = torch.where(green == high, 2.0 + from_red - from_blue, 4.0 + from_green - from_red)
-    turn = torch.where(red == high, from_blue - from_green, other)
-    turn = torch.fmod(turn.to(torch.float64) / 6 + 1, 1).to(torch.float32)
+    second, third = 2 + from_red.double() - from_blue, 4 + from_green.double() - from_red
+    turn = torch.where(green == high, second, third).to(torch.float32)
+    turn = torch.where(red == high, from_blue - from_green, turn)
+    turn = torch.fmod(turn.double() / 6 + 1, 1).to(torch.float32)
     share = (high - low).to(torch.float32) / high.clamp(min=1)
     is_grey = high == low
-    h, s = ((part.to(torch.float64) * 255).to(torch.int32).masked_fill(is_grey, 0) for part in (turn, share))
+    h, s = ((part.double() * 255).to(torch.int32).masked_fill(is_grey, 0) for part in (turn, share))
     return h, s, high
 
 
 def _to_rgb(h: Tensor, s: Tensor, v: Tensor) -> Tensor:
-    sextant = torch.floor(h.to(torch.float64) * 6 / 255)
-    rest = (h.to(torch.float64) * 6 / 255 - sextant).to(torch.float32).to(torch.float64)
-    share = (s.to(torch.float64) / 255).to(torch.float32).to(torch.float64)
+    sextant = torch.floor(h.double() * 6 / 255)
+    # Which parts are single and which double precision decides where halves fall.
+    rest = (h.double() * 6 / 255 - sextant).to(torch.float32)
+    share = (s.double() / 255).to(torch.float32)
+    darker = (share.double(), (share * rest).double(), share.double() * (1 - rest.double()))
     # Halves go up: all values are positive.
-    p, q, t = (torch.floor(v * (1 - part) + 0.5).to(torch.int32) for part in (share, share * rest, share * (1 - rest)))
+    p, q, t = (torch.floor(v * (1 - part) + 0.5).to(torch.int32) for part in darker)
     sextant = sextant.to(torch.int64).remainder(6)
     red, green, blue = ([v, q, p, p, t, v], [t, v, v, q, p, p], [p, p, t, v, v, q])
     channels = [torch.stack(values).gather(0, sextant[None])[0] for values in (red, green, blue)]
@@ -213,7 +216,7 @@ def equalize(images: Tensor) -> Tensor:
 
 def autocontrast(images: Tensor) -> Tensor:
     """Stretch the values of each channel to 0..255."""
-    low, high = (images.flatten(2).to(torch.int32).aminmax(dim=-1, keepdim=True))
+    low, high = images.flatten(2).to(torch.int32).aminmax(dim=-1, keepdim=True)
     levels = torch.arange(256, device=images.device, dtype=torch.float64)
     scale = 255.0 / (high - low).clamp(min=1).to(torch.float64)
     table = torch.trunc(levels * scale - low * scale).clamp_(0, 255).to(torch.int64)

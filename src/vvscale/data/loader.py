@@ -121,7 +121,9 @@ class Loader:
     ) -> None:
         self.store = store
         self.index = np.arange(store.n_images) if index is None else np.asarray(index, dtype=np.int64)
-        self.transforms = (transform,) * n_views if isinstance(transform, Augmentation | Evaluation) else tuple(transform)
+        self.transforms = (
+            (transform,) * n_views if isinstance(transform, Augmentation | Evaluation) else tuple(transform)
+        )
         self.batch_size, self.seed, self.shuffle, self.drop_last = batch_size, seed, shuffle, drop_last
         self.rank, self.world_size, self.repeats = rank, world_size, repeats
         _check(self, n_views)

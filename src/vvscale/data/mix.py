@@ -59,7 +59,7 @@ def cut_box(share: float, size: int, centre: tuple[float, float]) -> Mix:
     """Return the cutmix whose box has its centre at shares ``centre`` of the sides; clipped at the borders."""
     side = int(size * (1 - share) ** 0.5)
     (top, bottom), (left, right) = (
-        (max(0, middle - side // 2), min(size, middle + side // 2)) for middle in (int(c * size) for c in centre)
+        (max(0, middle - side // 2), min(size, middle + (side + 1) // 2)) for middle in (int(c * size) for c in centre)
     )
     # The box was clipped: the label follows what is left of it.
     return Mix(1 - (bottom - top) * (right - left) / size**2, (top, bottom, left, right))

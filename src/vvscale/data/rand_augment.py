@@ -161,9 +161,12 @@ def affine(images: Tensor, matrices: Tensor, fill: tuple[int, ...]) -> Tensor:
         position = position.to(torch.int64).view(n, 1, -1).expand(-1, channels, -1)
         return flat.gather(2, position).view(n, channels, height, width).to(torch.float64)
 
-    upper = at(top, left) * (1 - across) + at(top, left + 1) * across
-    lower = at(top + 1, left) * (1 - across) + at(top + 1, left + 1) * across
-    moved = (upper * (1 - down) + lower * down).to(torch.uint8)
+    def between(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+        return first + (second - first) * share
+
+    upper = between(at(top, left), at(top, left + 1), across)
+    lower = between(at(top + 1, left), at(top + 1, left + 1), across)
+    moved = between(upper, lower, down).to(torch.uint8)
     outside = torch.tensor(fill, dtype=torch.uint8, device=device).view(1, channels, 1, 1)
     return torch.where(is_inside[:, None], moved, outside)
 

@@ -46,9 +46,7 @@ def _take(boxes: Boxes, rows: Tensor) -> Boxes:
     return Boxes(boxes.box[rows], boxes.stretched[rows], boxes.window[rows], boxes.flip[rows])
 
 
-def _cut_one_by_one(
-    buffer: Tensor, offsets: Tensor, sizes: Tensor, boxes: Boxes, size: int, antialias: bool
-) -> Tensor:
+def _cut_one_by_one(buffer: Tensor, offsets: Tensor, sizes: Tensor, boxes: Boxes, size: int, antialias: bool) -> Tensor:
     images = torch.empty((len(offsets), 3, size, size), dtype=torch.uint8, device=buffer.device)
     rows = zip(
         offsets.tolist(),

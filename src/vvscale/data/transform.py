@@ -99,7 +99,9 @@ class Augmentation:
             _check(self, name, 0 < low <= high, "two numbers 0 < low <= high")
         _check(self, "shift", 0 <= self.shift < self.image_size, "whole pixels from 0 to below image_size")
         expected = "at least 0, one number or four, and at most 0.5 for the hue"
-        _check(self, "color_jitter", len(self.jitter) == 4 and min(self.jitter) >= 0 and self.jitter[3] <= 0.5, expected)
+        _check(
+            self, "color_jitter", len(self.jitter) == 4 and min(self.jitter) >= 0 and self.jitter[3] <= 0.5, expected
+        )
         if self.erasing_mode not in get_args(ErasingMode):
             raise unknown_name("erasing mode", str(self.erasing_mode), get_args(ErasingMode))
         if self.rand_augment is not None:
