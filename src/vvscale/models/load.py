@@ -1,0 +1,167 @@
+"""A network with weights, from any place that one can name, with a record that says what it is.
+
+gokce2025:resnet18_imagenet_full          a published model, its last epoch
+gokce2025:resnet18_imagenet_full@10       an earlier one
+runs/a, runs/a/weights.safetensors        what vvscale train wrote
+timm:NAME, torchvision:NAME               pretrained weights of a library
+untrained:resnet18@3, resnet18            weights as drawn, seed 3 or 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from vvscale.errors import ConfigError, MissingDataError
+from vvscale.models.architectures import LIBRARIES, architecture
+from vvscale.models.build import build_model
+from vvscale.models.checkpoints import COLLECTION, Kind, fetch_weights, find_checkpoint, published_row
+from vvscale.models.download import Progress
+from vvscale.models.weights import WEIGHTS_NAME, load_state, load_weights, model_record
+from vvscale.scores import load_scores
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network in evaluation mode, and its record.
+
+    Attributes
+    ----------
+    module
+        On the CPU.
+    record
+        As of ``model_record``: model, model_options, row (of the score table), epoch, preprocessing,
+        weights, source.
+    """
+
+    module: nn.Module
+    record: Mapping[str, Any]
+
+
+def load_model(ref: str | Path, *, ema: bool | None = None, progress: Progress | None = None) -> LoadedModel:
+    """Load a network with its weights.
+
+    Parameters
+    ----------
+    ref
+        ``gokce2025:MODEL_ID[@EPOCH]``, a file of weights or the folder of a run, ``timm:NAME``,
+        ``torchvision:NAME``, ``untrained:NAME[@SEED]``, or the name of an architecture (untrained, seed 0).
+    ema
+        Averaged or plain weights; None = for published models those that the study scored, else those there.
+    progress
+        Called with the bytes of a download as they come, and their number.
+
+    Raises
+    ------
+    UnknownNameError
+        Nothing is called so.
+    MissingDataError
+        The file, checkpoint or kind of weights is not there or cannot be had.
+    DataError
+        The file is damaged or not what it should be.
+
+    Examples
+    --------
+    >>> load_model("untrained:resnetflex-w2-d1-1-1@3").record["row"]["model_id"]
+    'resnetflex-w2-d1-1-1_untrained_seed-3'
+    """
+    text = str(ref)
+    kind, colon, rest = text.partition(":")
+    if kind == COLLECTION and colon:
+        return _published(rest, ema, progress)
+    if isinstance(ref, Path) or (not colon and _is_path(text)):
+        return _from_file(Path(ref), ema)
+    _refuse_ema(text, ema)
+    if kind in LIBRARIES and colon:
+        return _from_library(text)
+    if kind == "untrained" and colon:
+        name, at, seed = rest.rpartition("@")
+        return _untrained(name, _number(seed, "seed", text)) if at else _untrained(rest, 0)
+    return _untrained(text, 0)
+
+
+def _is_path(text: str) -> bool:
+    return text.endswith(".safetensors") or "/" in text or "\\" in text or (Path(text) / WEIGHTS_NAME).is_file()
+
+
+def _from_file(path: Path, ema: bool | None) -> LoadedModel:
+    state, record = load_weights(path)
+    if ema is not None and record["weights"] != _kind(ema):
+        raise MissingDataError(
+            f"'{path}' holds {record['weights']} weights, and {_kind(ema)} ones were asked for. Next: leave ema out, "
+            "or name the file of the others."
+        )
+    module = build_model(record["model"], **record["model_options"], seed=0)
+    load_state(module, state, where=f"'{path}'")
+    return LoadedModel(module.eval(), record)
+
+
+def _published(text: str, ema: bool | None, progress: Progress | None) -> LoadedModel:
+    model_id, at, epoch = text.rpartition("@")
+    model_id = model_id if at else text
+    table = load_scores(COLLECTION)
+    rows = table[(table["model_id"] == model_id) & table["is_pretrained"]]
+    if len(rows):
+        _refuse_ema(text, ema)
+        return _from_library(_library_ref(model_id), row=published_row(rows.iloc[0]))
+    checkpoint = find_checkpoint(model_id, _number(epoch, "epoch", text) if at else None)
+    kinds = fetch_weights(checkpoint, progress=progress)
+    kind = checkpoint.scored_kind if ema is None else _kind(ema)
+    if kind not in kinds:
+        raise MissingDataError(
+            f"The checkpoint of '{model_id}' at epoch {checkpoint.epoch} holds {' and '.join(kinds)} weights, no "
+            f"{kind} ones. Next: ema={kind == 'plain'}."
+        )
+    return _from_file(checkpoint.weights_path(kind), None)
+
+
+def _library_ref(model_id: str) -> str:
+    """Return where the weights of a published model that others trained come from."""
+    if model_id.endswith("_imagenet_pretrained"):
+        return f"torchvision:{model_id.removesuffix('_imagenet_pretrained')}"
+    if model_id.startswith("Model-"):
+        raise MissingDataError(
+            f"'{model_id}' was published by LAION for open_clip, which vvscale does not use. Its scores are in the "
+            f"table: vvscale show {model_id}."
+        )
+    return f"timm:{model_id.removesuffix('_nc-5000').replace(':', '.')}"
+
+
+def _from_library(ref: str, *, row: Mapping[str, Any] | None = None) -> LoadedModel:
+    module = build_model(ref, pretrained=True)
+    own = {"model_id": ref, "is_pretrained": True, "is_random": False}
+    record = model_record(module, name=ref, row=row or own, source={"library": ref})
+    return LoadedModel(module.eval(), record)
+
+
+def _untrained(name: str, seed: int) -> LoadedModel:
+    known = architecture(name)
+    module = build_model(name, seed=seed)
+    row = {
+        "model_id": f"{known.name}_untrained_seed-{seed}",
+        "seed": seed,
+        "n_epochs": 0,
+        "samples_seen": 0,
+        "is_random": True,
+        "is_pretrained": False,
+    }
+    return LoadedModel(module.eval(), model_record(module, name=name, row=row, source={"seed": seed}))
+
+
+def _kind(ema: bool) -> Kind:
+    return "ema" if ema else "plain"
+
+
+def _refuse_ema(ref: str, ema: bool | None) -> None:
+    if ema is not None:
+        raise ConfigError(f"'{ref}' has one kind of weights only; ema chooses between those of a trained model.")
+
+
+def _number(text: str, what: str, ref: str) -> int:
+    if not text.isdigit():
+        raise ConfigError(f"The {what} in '{ref}' is '{text}'; expected a whole number after '@', such as '@100'.")
+    return int(text)
