@@ -34,7 +34,7 @@ def test_what_a_trainer_writes_comes_back(tmp_path: Path):
             "timestamp": {"wct": datetime.timedelta(hours=3), "epoch": np.int64(3), "loss": np.float64(0.5)},
             "flags": [np.bool_(True), np.float32(2.5), None, "text"],
         },
-        "rng": [{"numpy": np.random.RandomState(0).get_state(), "torch": torch.get_rng_state()}],  # noqa: NPY002
+        "rng": [{"numpy": np.random.RandomState(0).get_state(), "torch": torch.get_rng_state()}],
         "version": torch.__version__,
     }
     torch.save(content, tmp_path / "a.pt")

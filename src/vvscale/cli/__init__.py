@@ -25,6 +25,10 @@ VERBS = {
         "Show one model: where it comes from and every score it has.",
     ),
     "fetch": ("vvscale.cli.fetch:fetch", "Download published data, checked by hash."),
+    "train": (
+        "vvscale.cli.train:train",
+        "Train a network on a subset of images; the same command again goes on.",
+    ),
     "fit": ("vvscale.cli.fit:fit", "Fit a scaling law to any table."),
     "plan": (
         "vvscale.cli.plan:plan",

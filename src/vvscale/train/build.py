@@ -1,0 +1,194 @@
+"""Make a job from a spec: everything is checked before anything is computed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import nn
+
+from vvscale.data import Augmentation, Dataset, Evaluation, Loader, Subset, balanced_subset, load_dataset
+from vvscale.errors import ConfigError
+from vvscale.models import architecture, build_model, cost, load_model, load_state
+from vvscale.train.distributed import Ranks
+from vvscale.train.ema import WeightAverage
+from vvscale.train.folder import RunFolder
+from vvscale.train.job import Job, Options
+from vvscale.train.objectives.adversarial import AdversarialObjective
+from vvscale.train.objectives.dino import DINOObjective
+from vvscale.train.objectives.simclr import SimCLRObjective
+from vvscale.train.objectives.supervised import Criterion, SupervisedObjective
+from vvscale.train.optimizer import build_optimizer
+from vvscale.train.recipe import REFERENCE_SIZE, Recipe
+from vvscale.train.run import RunSpec
+
+_SMALL = 64
+"""Images up to this width are trained on as they are, whatever the architecture was made for."""
+
+
+def build_job(spec: RunSpec, here: Ranks, options: Options, folder: RunFolder) -> Job:
+    """Load the images, build the network and everything around it.
+
+    Raises
+    ------
+    ConfigError
+        The spec asks for something impossible, or the folder holds another run.
+    DataError
+        The images do not allow it.
+    """
+    options = options.on(here.device)
+    dataset = load_dataset(spec.dataset)
+    subset = choose_subset(spec, dataset)
+    claim(spec, dataset, subset, folder, here)
+    evaluation = evaluation_of(spec, dataset)
+    loader = _loader(spec, dataset, subset, evaluation, here, options)
+    torch.set_num_threads(1 if here.device.type == "cpu" else torch.get_num_threads())
+    network, model_options = build_network(spec, dataset, evaluation.image_size)
+    network = network.to(here.device)
+    if here.device.type == "cuda":
+        network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(spec.seed)  # for the heads of objectives
+        objective = build_objective(spec.recipe, network, evaluation).to(here.device)
+    if options.compile:
+        network.compile()
+    evaluated = objective.teacher_backbone if isinstance(objective, DINOObjective) else network
+    return Job(
+        spec=spec,
+        options=options,
+        here=here,
+        dataset=dataset,
+        subset=subset,
+        loader=loader,
+        evaluation=evaluation,
+        network=evaluated,  # pyright: ignore[reportArgumentType]
+        objective=objective,
+        optimizer=build_optimizer(objective, spec.recipe.optimizer),
+        average=None if spec.recipe.ema is None else WeightAverage(network, spec.recipe.ema),
+        cost=cost(spec.model, image_size=evaluation.image_size),
+        model_options=model_options,
+    )
+
+
+def choose_subset(spec: RunSpec, dataset: Dataset) -> Subset:
+    """Return the images that a run trains on."""
+    return balanced_subset(
+        dataset.train,
+        samples_per_class=spec.samples_per_class,
+        seed=spec.seed if spec.subset_seed is None else spec.subset_seed,
+        rule=spec.subset_rule,
+    )
+
+
+def claim(spec: RunSpec, dataset: Dataset, subset: Subset, folder: RunFolder, here: Ranks) -> None:
+    """Make the folder this run's, or refuse it."""
+    if here.is_first:
+        folder.claim(
+            {
+                "run": {**spec.to_dict(), "recipe": spec.recipe.to_dict()},
+                "digest": spec.digest(),
+                "data": {"train": dataset.train.digest, "val": dataset.val.digest, "subset": subset.digest},
+            }
+        )
+    here.barrier()
+
+
+def evaluation_of(spec: RunSpec, dataset: Dataset) -> Evaluation:
+    """Return how held-out images are shown: as published for the architecture, small ones as they are."""
+    known = architecture(spec.model)
+    augmentation = spec.recipe.augmentation
+    native = native_size(dataset)
+    size = spec.image_size or native or known.image_size
+    resize = size if native is not None else round(known.resize * size / known.image_size)
+    return Evaluation(image_size=size, resize=resize, mean=augmentation.mean, std=augmentation.std)
+
+
+def native_size(dataset: Dataset) -> int | None:
+    """Return the width of a data set of small images, all squares of one size; None for others."""
+    sizes = dataset.train.sizes
+    width = int(sizes[0, 0])
+    return width if width <= _SMALL and bool((sizes == width).all()) else None
+
+
+def _loader(
+    spec: RunSpec, dataset: Dataset, subset: Subset, evaluation: Evaluation, here: Ranks, options: Options
+) -> Loader:
+    recipe = spec.recipe
+    n_images = len(subset.index)
+    batch_size = recipe.batch_size
+    if batch_size > n_images:
+        if not recipe.fits_batch:
+            raise ConfigError(
+                f"The batch of {batch_size} images is larger than the subset of {n_images} "
+                f"({spec.samples_per_class} per class of '{spec.dataset_name}'). Lower it with "
+                f"--set batch_size={n_images}, or train on the whole subset at once with --set fits_batch=true."
+            )
+        batch_size = n_images
+    needs_equal_shares = recipe.simclr is not None and here.world_size > 1
+    if needs_equal_shares and (batch_size % here.world_size or (n_images % batch_size and not recipe.drop_last)):
+        raise ConfigError(
+            f"SimCLR compares images of all {here.world_size} processes and needs equal shares of every batch. "
+            "Choose a batch_size that is a multiple of their number, and --set drop_last=true."
+        )
+    transforms = tuple(_at(view, evaluation.image_size) for view in recipe.views or (recipe.augmentation,))
+    return Loader(
+        dataset.train,
+        subset.index,
+        transform=transforms if recipe.views else transforms[0],
+        batch_size=batch_size,
+        seed=spec.seed,
+        device=str(here.device),
+        residency=options.residency,
+        rank=here.rank,
+        world_size=here.world_size,
+        drop_last=recipe.drop_last,
+        repeats=recipe.repeats,
+    )
+
+
+def _at(view: Augmentation, image_size: int) -> Augmentation:
+    """Return a view of a recipe in the size that it has for a network of ``image_size`` pixels."""
+    return dataclasses.replace(view, image_size=max(round(view.image_size * image_size / REFERENCE_SIZE), 1))
+
+
+def build_network(spec: RunSpec, dataset: Dataset, image_size: int) -> tuple[nn.Module, dict[str, Any]]:
+    """Build the network of a run, with random weights or those it starts from, and say how to build it again."""
+    recipe = spec.recipe
+    options: dict[str, Any] = {
+        "n_classes": 0 if recipe.objective in {"simclr", "dino"} else dataset.train.n_classes,
+        "image_size": image_size,
+    }
+    network = build_model(
+        spec.model,
+        **options,
+        drop_path=architecture(spec.model).drop_path if recipe.drop_path == "published" else recipe.drop_path,
+        seed=spec.seed,
+    )
+    if spec.start is not None:
+        load_state(network, load_model(spec.start).module.state_dict(), where=f"'{spec.start}'")
+    return network, options
+
+
+def build_objective(recipe: Recipe, network: nn.Module, evaluation: Evaluation) -> nn.Module:
+    """Return the loss of a recipe as a module around the network."""
+    criterion = Criterion(recipe.loss)
+    if recipe.attack is not None:
+        return AdversarialObjective(network, criterion, recipe.attack, mean=evaluation.mean, std=evaluation.std)
+    if recipe.simclr is not None or recipe.dino is not None:
+        n_features = count_features(network, evaluation.image_size)
+        if recipe.simclr is not None:
+            return SimCLRObjective(network, n_features, recipe.simclr)
+        assert recipe.dino is not None
+        return DINOObjective(network, n_features, recipe.dino)
+    return SupervisedObjective(network, criterion)
+
+
+@torch.no_grad()
+def count_features(network: nn.Module, image_size: int) -> int:
+    """Return the width of a network's output."""
+    was_training = network.training
+    device = next(network.parameters()).device
+    width = network.eval()(torch.zeros(1, 3, image_size, image_size, device=device)).shape[1]
+    network.train(was_training)
+    return width

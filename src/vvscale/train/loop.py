@@ -1,0 +1,207 @@
+"""The training loop: steps, looks, checkpoints, and how a run ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vvscale.errors import DivergedError, StoppedError
+from vvscale.train.build import build_job
+from vvscale.train.distributed import ranks
+from vvscale.train.folder import RunFolder
+from vvscale.train.job import Job, Options
+from vvscale.train.looks import export, look, record_of
+from vvscale.train.progress import Progress, Watcher
+from vvscale.train.run import RunResult, RunSpec
+from vvscale.train.schedule import log_epochs
+
+_CUDA_CHECK = 50
+"""Steps between looks at the loss and at signals on a GPU; each of them waits for it."""
+
+
+def train(
+    spec: RunSpec,
+    *,
+    out: str | Path,
+    device: str = "auto",
+    options: Options | None = None,
+    save_seconds: float = 300.0,
+    watchers: tuple[Watcher, ...] = (),
+) -> RunResult:
+    """Train one network, or go on with it, or say how it ended.
+
+    Parameters
+    ----------
+    spec
+        What to train.
+    out
+        The run's folder; the same folder and spec go on where an earlier process stopped, to the same bits on
+        a CPU.
+    device
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:<number>"``.
+    options
+        How to compute.
+    save_seconds
+        Time between states to go on from; 0 saves after every step.
+    watchers
+        Who follows the run; called in the first process only.
+
+    Raises
+    ------
+    ConfigError
+        The spec, the folder or the device does not allow it.
+    DivergedError
+        The loss became NaN or infinite; the result says when, and a second call says it again.
+    StoppedError
+        SIGTERM or SIGUSR1 came; the state is saved.
+    """
+    folder = RunFolder(out)
+    with ranks(device) as here, _stopping() as is_stopped:
+        job = build_job(spec, here, options or Options(), folder)
+        if (ended := folder.result()) is not None:
+            return _ended(folder, ended)
+        progress = Progress(n_steps=job.n_steps)
+        if (state := folder.load(here.device)) is not None:
+            job.restore(state)
+            progress = Progress(**state["progress"])
+        if here.is_first:
+            folder.forget_after(progress.epoch)
+        return _run(job, folder, progress, watchers, save_seconds, is_stopped)
+
+
+def _run(
+    job: Job,
+    folder: RunFolder,
+    progress: Progress,
+    watchers: tuple[Watcher, ...],
+    save_seconds: float,
+    is_stopped: Callable[[], bool],
+) -> RunResult:
+    here = job.here
+    watchers = watchers if here.is_first else ()
+    evaluations = set(log_epochs(job.n_epochs, job.recipe.evaluations_per_decade))
+    exports = set(log_epochs(job.n_epochs, job.recipe.checkpoints_per_decade))
+    check_every = _CUDA_CHECK if here.device.type == "cuda" else 1
+    losses = torch.tensor(progress.loss_sum, dtype=torch.float64, device=here.device)
+    line: dict[str, Any] = {}
+    last_save = tick = time.monotonic()
+    while progress.step < job.n_steps:
+        for batch in job.loader.epoch(progress.epoch, start=progress.batch):
+            losses += job.step(batch, progress.step)
+            progress.step, progress.batch = progress.step + 1, progress.batch + 1
+            progress.samples_seen += batch.n_global
+            progress.n_losses += 1
+            for watcher in watchers:
+                watcher.on_step(progress)
+            is_last = progress.step == job.n_steps
+            if progress.step % check_every == 0 or is_last:
+                now = time.monotonic()
+                progress.seconds, tick = progress.seconds + now - tick, now
+                progress.loss_sum = losses.item()
+                _refuse_divergence(job, folder, progress)
+                if here.any(is_stopped()):
+                    _save(job, folder, progress)
+                    raise _stopped(folder, progress)
+                if here.any(now - last_save >= save_seconds):
+                    _save(job, folder, progress)
+                    last_save = now
+            if is_last:
+                break
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+        if progress.epoch in evaluations:
+            line = look(job, progress, float(here.mean(losses)) / max(progress.n_losses, 1))
+            for watcher in watchers:
+                line |= watcher.on_look(line, job.evaluated, record_of(job, progress, line, weights="evaluated"))
+            if here.is_first:
+                folder.log(line)
+            losses.zero_()
+            progress.n_losses = 0
+        if progress.epoch in exports and here.is_first:
+            export(job, progress, line, folder.epoch_path(progress.epoch))
+    return _finish(job, folder, progress, line)
+
+
+def _finish(job: Job, folder: RunFolder, progress: Progress, line: dict[str, Any]) -> RunResult:
+    here = job.here
+    if here.is_first:
+        record = export(job, progress, line, folder.weights_path)
+        result = {
+            "status": "finished",
+            "accuracy": line.get("accuracy"),
+            "loss": line.get("loss"),
+            "steps": progress.step,
+            "samples_seen": progress.samples_seen,
+            "seconds": round(progress.seconds, 3),
+            "row": record["row"],
+        }
+        folder.write_result(result)
+    here.barrier()
+    ended = folder.result()
+    assert ended is not None
+    return _ended(folder, ended)
+
+
+def _ended(folder: RunFolder, ended: dict[str, Any]) -> RunResult:
+    if ended["status"] == "diverged":
+        raise DivergedError(
+            f"The run '{folder.path}' diverged: the sum of losses was {ended['loss']} after step {ended['steps']}. "
+            "Expected a finite number. Likely cause: the learning rate is too high for this network or batch. Lower it "
+            "with --set optimizer.lr=..., or add --set optimizer.clip_norm=1; remove the folder to train it again as "
+            "it is."
+        )
+    row = ended["row"]
+    return RunResult(path=folder.path, model_id=row["model_id"], **{**ended, "row": row})
+
+
+def _save(job: Job, folder: RunFolder, progress: Progress) -> None:
+    """Save all that is needed to go on; every process has the same."""
+    if job.here.is_first:
+        folder.save({"progress": dataclasses.asdict(progress), **job.state()})
+    job.here.barrier()
+
+
+def _refuse_divergence(job: Job, folder: RunFolder, progress: Progress) -> None:
+    if job.here.any(not math.isfinite(progress.loss_sum)):
+        ended = {
+            "status": "diverged",
+            "accuracy": None,
+            "loss": str(progress.loss_sum),
+            "steps": progress.step,
+            "samples_seen": progress.samples_seen,
+            "seconds": round(progress.seconds, 3),
+            "row": {"model_id": job.spec.model_id},
+        }
+        if job.here.is_first:
+            folder.write_result(ended)
+        _ended(folder, ended)
+
+
+def _stopped(folder: RunFolder, progress: Progress) -> StoppedError:
+    return StoppedError(
+        f"The run '{folder.path}' was told to stop, and has saved its state after step {progress.step} of "
+        f"{progress.n_steps}. Run the same command again to go on."
+    )
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Turn SIGTERM and SIGUSR1 into a flag, so that a step is never cut in half."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag.is_set  # signals can be received in the main thread only
+        return
+    before = {number: signal.signal(number, lambda *_: flag.set()) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield flag.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

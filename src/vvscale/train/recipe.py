@@ -1,0 +1,255 @@
+"""A recipe is everything about training but the network, the images and the seed: one TOML file.
+
+Recipes of the study come with the package and are named; a file of one's own may start from one of them with
+``based_on`` and changes only what it names. Unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from vvscale._config import digest, from_table, read_toml
+from vvscale.data import Augmentation
+from vvscale.errors import ConfigError, unknown_name
+from vvscale.train.ema import Ema
+from vvscale.train.objectives.adversarial import Attack
+from vvscale.train.objectives.dino import DINO
+from vvscale.train.objectives.simclr import SimCLR
+from vvscale.train.objectives.supervised import Loss
+from vvscale.train.optimizer import Optimizer
+from vvscale.train.schedule import Schedule
+
+ObjectiveName = Literal["supervised", "simclr", "dino", "adversarial"]
+REFERENCE_SIZE = 224
+"""Sizes of views in a recipe are meant for networks that see so many pixels, and follow the network's own."""
+
+_N_VIEWS = {"simclr": 2, "dino": 2}
+_SECTION_OF = {"simclr": "simclr", "dino": "dino", "adversarial": "attack"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes
+    ----------
+    name
+        Of the recipe; with changes by hand, a digest of them is appended.
+    summary
+        One line for lists.
+    objective
+        What is learned.
+    batch_size
+        Images per optimiser step, over all processes and accumulations.
+    fits_batch
+        Whether a subset smaller than the batch is trained on as one batch; otherwise that is an error.
+    drop_last
+        Whether the images left over at the end of an epoch are dropped. The published runs did, so their
+        smallest subsets trained on fewer images than they count.
+    optimizer, schedule, loss
+        Updates, length and learning rate, and the loss of class scores.
+    augmentation, views
+        Random changes to training images; for objectives with several views, one per view. In TOML each of
+        ``[[views]]`` changes ``[augmentation]`` in what it names, ``count`` times over.
+    repeats
+        How often each image occurs in an epoch's batches, differently augmented each time.
+    ema
+        Average of the weights, which then is what is evaluated and scored; or None.
+    drop_path
+        Rate of dropped blocks in [0, 1), or ``"published"`` for the one of the architecture in the study.
+    evaluations_per_decade, checkpoints_per_decade
+        Looks at held-out images, and kept weights, per factor of ten of samples seen; 0 for the end only,
+        -1 for every epoch.
+    simclr, dino, attack
+        Settings of the objective, given only for it.
+    """
+
+    name: str
+    summary: str
+    batch_size: int
+    schedule: Schedule
+    objective: ObjectiveName = "supervised"
+    fits_batch: bool = False
+    drop_last: bool = False
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    loss: Loss = field(default_factory=Loss)
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(image_size=REFERENCE_SIZE))
+    views: tuple[Augmentation, ...] = ()
+    repeats: int = 1
+    ema: Ema | None = None
+    drop_path: float | Literal["published"] = 0.0
+    evaluations_per_decade: int = 3
+    checkpoints_per_decade: int = 3
+    simclr: SimCLR | None = None
+    dino: DINO | None = None
+    attack: Attack | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.repeats < 1:
+            raise ConfigError(f"Got batch_size={self.batch_size}, repeats={self.repeats}; expected at least 1.")
+        if self.drop_path != "published" and not 0 <= self.drop_path < 1:
+            raise ConfigError(f"drop_path is {self.drop_path}; expected a number in [0, 1), or 'published'.")
+        if self.objective in _N_VIEWS and len(self.views) < _N_VIEWS[self.objective]:
+            raise ConfigError(
+                f"The objective {self.objective} compares views of an image and got {len(self.views)}; expected "
+                f"{_N_VIEWS[self.objective]} or more [[views]]."
+            )
+        if self.objective not in _N_VIEWS and self.views:
+            raise ConfigError(f"The objective {self.objective} takes one view of an image; leave out [[views]].")
+        if self.objective == "simclr" and len(self.views) != 2:
+            raise ConfigError(f"SimCLR compares two views of an image; got {len(self.views)}.")
+        for objective, section in _SECTION_OF.items():
+            is_given = getattr(self, section) is not None
+            if is_given != (objective == self.objective):
+                problem = "has a section" if is_given else "lacks the section"
+                raise ConfigError(
+                    f"The objective is {self.objective} and the recipe {problem} [{section}]; expected it for "
+                    f"{objective} and only there."
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all settings as plain values."""
+        return dataclasses.asdict(self)
+
+    def digest(self) -> str:
+        """Return a digest of all that changes the training, so not of the name."""
+        return digest({key: value for key, value in self.to_dict().items() if key not in {"name", "summary"}})
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    return sorted(path.name.removesuffix(".toml") for path in _builtin().iterdir() if path.name.endswith(".toml"))
+
+
+def default_recipe(family: str, *, is_small: bool) -> str:
+    """Return the name of the study's recipe for a family, or of the one for small images.
+
+    Parameters
+    ----------
+    family
+        Parent family, as in the score table.
+    is_small
+        Whether the images are small ones that are trained on as they are.
+
+    Examples
+    --------
+    >>> default_recipe("ViT", is_small=False), default_recipe("ResNet", is_small=True)
+    ('deit', 'tiny')
+    """
+    if is_small:
+        return "tiny"
+    return {"ConvNeXt": "convnext", "ViT": "deit"}.get(family, "resnet")
+
+
+def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
+    """Read ``key=value`` changes of a recipe; values are as in TOML, or plain text.
+
+    Examples
+    --------
+    >>> parse_changes(["optimizer.lr=0.05", "optimizer.name=adamw", "fits_batch=true"])
+    {'optimizer.lr': 0.05, 'optimizer.name': 'adamw', 'fits_batch': True}
+    """
+    parsed: dict[str, Any] = {}
+    for change in changes:
+        key, sign, text = change.partition("=")
+        if not sign or not key:
+            raise ConfigError(f"Cannot read the change '{change}'. Expected key=value, such as optimizer.lr=0.05.")
+        try:
+            parsed[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed[key.strip()] = text
+    return parsed
+
+
+def load_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """Return a recipe by name or file, with changes.
+
+    Parameters
+    ----------
+    name
+        A built-in name, or a path that ends in ``.toml``.
+    changes
+        Dotted key to value, such as ``{"optimizer.lr": 0.05}``.
+
+    Raises
+    ------
+    UnknownNameError
+        No such recipe.
+    ConfigError
+        A key is unknown or a value not allowed; the message says where.
+
+    Examples
+    --------
+    >>> load_recipe("resnet", {"schedule.epochs": 10}).schedule.epochs
+    10
+    """
+    table = _table(name, ())
+    changes = dict(changes or {})
+    for key, value in changes.items():
+        _set(table, key, value)
+    where = f"the recipe '{name}'"
+    recipe = from_table(Recipe, _expanded(table, where), where)
+    if changes:
+        recipe = dataclasses.replace(recipe, name=f"{recipe.name}+{recipe.digest()[:6]}")
+    return recipe
+
+
+def _expanded(table: dict[str, Any], where: str) -> dict[str, Any]:
+    """Fill in the size that a run will replace, and let each view start from the recipe's augmentation."""
+    common = dict(table.get("augmentation", {}))
+    if "image_size" in common:
+        raise ConfigError(
+            f"The key 'image_size' in 'augmentation' of {where} belongs to the run, not to the recipe; leave it out."
+        )
+    common["image_size"] = REFERENCE_SIZE
+    views = [dict(view) for view in table.get("views", [])]
+    counts = [view.pop("count", 1) for view in views]
+    repeated = [{**common, **view} for view, count in zip(views, counts, strict=True) for _ in range(count)]
+    return {**table, "augmentation": common, "views": repeated}
+
+
+def _table(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    if name in seen:
+        raise ConfigError(f"The recipe '{name}' is based on itself: {' -> '.join((*seen, name))}.")
+    if name.endswith(".toml"):
+        path = Path(name)
+        own_name = path.stem
+    elif name in recipe_names():
+        path = Path(str(_builtin() / f"{name}.toml"))
+        own_name = name
+    else:
+        hint = f"Known: {', '.join(recipe_names())}; or give a file that ends in .toml."
+        raise unknown_name("recipe", name, recipe_names(), hint)
+    table = {"name": own_name, **read_toml(path)}
+    base = table.pop("based_on", None)
+    if base is None:
+        return table
+    if base.endswith(".toml"):
+        base = str(path.parent / base)
+    return _merged(_table(base, (*seen, name)), table)
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        both_tables = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if both_tables else value
+    return merged
+
+
+def _set(table: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, key = dotted.split(".")
+    for parent in parents:
+        table[parent] = dict(table.get(parent) or {})
+        table = table[parent]
+    table[key] = value
+
+
+def _builtin() -> Any:
+    return files("vvscale.train") / "recipes"

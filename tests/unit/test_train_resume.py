@@ -1,0 +1,182 @@
+"""A run that is killed, stopped or resumed ends with the same bits as one that was left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from vvscale.errors import ConfigError, DataError, DivergedError, StoppedError
+from vvscale.train import RunSpec, load_recipe, train
+
+MODEL = "resnetflex-w2-d1-1-1"
+SHORT = {"schedule.steps": 24, "batch_size": 16, "evaluations_per_decade": 3, "checkpoints_per_decade": 1}
+ADAMW = {
+    "optimizer.name": "adamw",
+    "optimizer.lr": 1e-3,
+    "optimizer.clip_norm": 1.0,
+    "ema.decay": 0.9,
+    "augmentation.mixup": 0.8,
+}
+SIMCLR = {
+    "schedule.epochs": "none",
+    "schedule.warmup_epochs": 0,
+    "schedule.warmup_fraction": 0.1,
+    "simclr.hidden": 16,
+    "simclr.dim": 8,
+    "fits_batch": True,
+}
+
+
+def spec(kind: str = "sgd", **changes) -> RunSpec:
+    recipe = {
+        "sgd": lambda: load_recipe("tiny", SHORT | changes),
+        "adamw-ema": lambda: load_recipe("tiny", SHORT | ADAMW | changes),
+        "simclr": lambda: load_recipe("simclr", SHORT | SIMCLR | changes),
+    }[kind]()
+    return RunSpec(model=MODEL, dataset="digits", recipe=recipe, samples_per_class=5, seed=3)
+
+
+def outcome(folder: Path) -> tuple[dict[str, bytes], dict, list]:
+    """Return all that must not depend on interruptions."""
+    weights = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.safetensors"))}
+    result = json.loads((folder / "result.json").read_text())
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    for record in (result, *lines):
+        record.pop("seconds")
+    return weights, result, lines
+
+
+class Kill:
+    """A watcher that ends its own process like a power cut."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, progress) -> None:
+        if progress.step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_look(self, line, network, record):
+        return {}
+
+
+def in_a_child(work) -> int:
+    """Run ``work`` in a forked process and return its wait status."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1]
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw-ema", "simclr"])
+def test_killed_at_ten_random_steps_the_weights_are_the_same_bits(kind: str, tmp_path: Path):
+    run = spec(kind)
+    train(run, out=tmp_path / "whole", device="cpu")
+    for step in sorted(random.Random(kind).sample(range(1, 24), 10)):
+        status = in_a_child(
+            lambda step=step: train(run, out=tmp_path / "killed", device="cpu", save_seconds=0, watchers=(Kill(step),))
+        )
+        assert os.WIFSIGNALED(status)
+        assert os.WTERMSIG(status) == signal.SIGKILL
+    train(run, out=tmp_path / "killed", device="cpu", save_seconds=0)
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
+
+
+def test_killed_at_any_moment_even_while_writing(tmp_path: Path):
+    run = spec("adamw-ema")
+    started = time.monotonic()
+    train(run, out=tmp_path / "whole", device="cpu", save_seconds=0)
+    whole = time.monotonic() - started
+    moments = random.Random(0)
+    for _ in range(10):
+        child = os.fork()
+        if child == 0:
+            try:
+                train(run, out=tmp_path / "killed", device="cpu", save_seconds=0)
+            finally:
+                os._exit(0)
+        time.sleep(moments.random() * whole)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    train(run, out=tmp_path / "killed", device="cpu", save_seconds=0)
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
+    left = [path.name for path in (tmp_path / "killed").iterdir() if path.suffix not in {".part"}]
+    assert sorted(left) == sorted(path.name for path in (tmp_path / "whole").iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_the_state_and_stops(number: signal.Signals, tmp_path: Path):
+    class Signal(Kill):
+        def on_step(self, progress) -> None:
+            if progress.step == self.step:
+                os.kill(os.getpid(), number)
+
+    run = spec()
+    with pytest.raises(StoppedError, match=r"after step 7 of 24\..*Run the same command again"):
+        train(run, out=tmp_path / "stopped", device="cpu", watchers=(Signal(7),))
+    assert StoppedError.exit_code == 75
+    assert signal.getsignal(number) is signal.SIG_DFL
+    train(run, out=tmp_path / "stopped", device="cpu")
+    train(run, out=tmp_path / "whole", device="cpu")
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path):
+    first = train(spec(), out=tmp_path, device="cpu")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert train(spec(), out=tmp_path, device="cpu") == first
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_folder_belongs_to_one_run(tmp_path: Path):
+    train(spec(), out=tmp_path, device="cpu")
+    other = spec(**{"optimizer.lr": 0.07})
+    with pytest.raises(ConfigError, match=r"holds another run: its run.recipe.\S+ is .* and .* was asked for"):
+        train(other, out=tmp_path, device="cpu")
+
+
+def test_a_divergence_is_a_recorded_result(tmp_path: Path):
+    wild = spec(**{"optimizer.lr": 1e30})
+    for _ in range(2):
+        with pytest.raises(DivergedError, match=r"diverged: the sum of losses was (nan|inf) after step"):
+            train(wild, out=tmp_path, device="cpu")
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["status"] == "diverged"
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
+def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path):
+    class Stop(Kill):
+        def on_step(self, progress) -> None:
+            if progress.step == self.step:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(StoppedError):
+        train(spec(), out=tmp_path, device="cpu", watchers=(Stop(5),))
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(DataError, match=r"checkpoint.pt' cannot be read.*Remove it"):
+        train(spec(), out=tmp_path, device="cpu")
+    path.unlink()
+    assert train(spec(), out=tmp_path, device="cpu").status == "finished"
+
+
+@pytest.mark.parametrize("kind", ["sgd", "simclr"])
+def test_a_run_is_a_function_of_its_seed(kind: str, tmp_path: Path):
+    """Nothing is drawn from a generator in the state that it happens to be in."""
+    torch.manual_seed(1)
+    train(spec(kind), out=tmp_path / "a", device="cpu")
+    torch.manual_seed(2)
+    torch.rand(7)
+    train(spec(kind), out=tmp_path / "b", device="cpu")
+    assert outcome(tmp_path / "a") == outcome(tmp_path / "b")
