@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from vvscale.errors import DataError, MissingDataError
+from vvscale.errors import DataError, DigestError, MissingDataError
 from vvscale.models.unpickle import check_content, read_checkpoint
 
 
@@ -34,7 +34,7 @@ def test_what_a_trainer_writes_comes_back(tmp_path: Path):
             "timestamp": {"wct": datetime.timedelta(hours=3), "epoch": np.int64(3), "loss": np.float64(0.5)},
             "flags": [np.bool_(True), np.float32(2.5), None, "text"],
         },
-        "rng": [{"numpy": np.random.RandomState(0).get_state(), "torch": torch.get_rng_state()}],  # noqa: NPY002
+        "rng": [{"numpy": np.random.RandomState(0).get_state(), "torch": torch.get_rng_state()}],
         "version": torch.__version__,
     }
     torch.save(content, tmp_path / "a.pt")
@@ -76,7 +76,7 @@ def test_truncated_files(keep: int, tmp_path: Path):
     path = tmp_path / "a.pt"
     torch.save({"a": torch.ones(1000)}, path)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DataError, match=r"a\.pt' .*(not a whole torch checkpoint|cannot be read).*fetch it again"):
+    with pytest.raises(DigestError, match=r"a\.pt' .*(not a whole torch checkpoint|cannot be read).*fetch it again"):
         read_checkpoint(path)
 
 
@@ -86,7 +86,7 @@ def test_damaged_bytes_are_found(tmp_path: Path):
     content = bytearray(path.read_bytes())
     content[2000] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DataError, match="the checksum of its part .* is wrong"):
+    with pytest.raises(DigestError, match=r"the checksum of its part .* is wrong"):
         check_content(path)
 
 

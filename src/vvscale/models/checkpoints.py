@@ -20,7 +20,7 @@ from typing import Any, Literal
 import pandas as pd
 from torch import Tensor, nn
 
-from vvscale.errors import DataError, MissingDataError, unknown_name
+from vvscale.errors import DataError, DigestError, MissingDataError, unknown_name
 from vvscale.models.architectures import architecture
 from vvscale.models.build import build_model
 from vvscale.models.download import Progress, alone, download
@@ -197,7 +197,12 @@ def fetch_weights(checkpoint: Checkpoint, *, progress: Progress | None = None) -
         if not checkpoint.cached:
             if not path.is_file():
                 download(checkpoint.url, path, progress=progress)
-            convert(checkpoint, path)
+            try:
+                convert(checkpoint, path)
+            except DigestError:
+                # A damaged download would be found again by the next try; a refused one is kept to look at.
+                path.unlink()
+                raise
             path.unlink()
     return checkpoint.cached
 
@@ -207,8 +212,10 @@ def convert(checkpoint: Checkpoint, path: Path) -> None:
 
     Raises
     ------
+    DigestError
+        It is damaged.
     DataError
-        It is damaged, wants to run code, or is not a training state of Composer.
+        It wants to run code, or is not a training state of Composer.
     ShapeError
         Its weights are of another network than its name says.
     """
