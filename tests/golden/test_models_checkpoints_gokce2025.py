@@ -232,7 +232,7 @@ def test_unknown_models_and_epochs(mirror: Path):
         MissingDataError, match=r"no checkpoint of epoch 12\. Published: 0?.*100\. Next: gokce2025:.*@100"
     ):
         load_model(f"gokce2025:{RESNET}@12")
-    with pytest.raises(ConfigError, match="The epoch in .* is 'last'; expected a whole number"):
+    with pytest.raises(ConfigError, match=r"The epoch in .* is 'last'; expected a whole number"):
         load_model(f"gokce2025:{RESNET}@last")
     with pytest.raises(MissingDataError, match="trained by others, and the study published no checkpoint"):
         find_checkpoint("convnext_tiny.fb_in1k")

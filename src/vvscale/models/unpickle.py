@@ -92,7 +92,7 @@ def _check_is_whole(path: Path) -> None:
     if not zipfile.is_zipfile(path):
         raise DigestError(
             f"'{path}' ({path.stat().st_size} bytes) is not a whole torch checkpoint: it has no directory at its end. "
-            "Likely cause: a truncated download, an error page of a proxy, or another kind of file. Next: fetch it again."
+            "Likely cause: a truncated download, the error page of a proxy, or another file. Next: fetch it again."
         )
 
 
