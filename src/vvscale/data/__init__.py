@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vvscale.data.counter import uniforms
     from vvscale.data.dataset import Dataset, load_dataset
-    from vvscale.data.loader import Batch, Loader
     from vvscale.data.ingest import Prepared, prepare
+    from vvscale.data.loader import Batch, Loader
     from vvscale.data.prepared import open_store, verify
     from vvscale.data.store import ImageStore
     from vvscale.data.subsets import Subset, balanced_subset

@@ -12,8 +12,8 @@ from functools import cached_property
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from vvscale.data.augment import Draws, apply_transform, flips, normalised, shifts, windows
 from vvscale.data.counter import permutation
@@ -220,7 +220,7 @@ class Loader:
             return None
         pixels = np.stack([self.store.image(position) for position in self.index])
         images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
-        images = F.pad(torch.cat([images, images.flip(-1)]), (shift,) * 4)
+        images = functional.pad(torch.cat([images, images.flip(-1)]), (shift,) * 4)
         return normalised(images, transform).contiguous()
 
     def _from_table(

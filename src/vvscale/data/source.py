@@ -6,6 +6,7 @@ Every residency hands over the same bytes, so a batch does not depend on it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Thread
@@ -192,11 +193,9 @@ def ahead(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
             yield item  # pyright: ignore[reportReturnType]
     finally:
         stop.set()
-        try:
+        with suppress(Empty):
             # Room for a put that is waiting: the thread sees the stop at once.
             queue.get_nowait()
-        except Empty:
-            pass
         thread.join()
 
 

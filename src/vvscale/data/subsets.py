@@ -96,7 +96,7 @@ def balanced_subset(
 def _draw(members: list[np.ndarray], n: int, seed: int, rule: Rule) -> list[np.ndarray]:
     if rule == "published":
         # RandomState(seed) gives the numbers of numpy.random.seed(seed) and leaves the global generator alone.
-        published = np.random.RandomState(seed)  # noqa: NPY002
+        published = np.random.RandomState(seed)
         return [published.choice(rows, n, replace=False) for rows in members]
     # A generator per class: a class draws the same images whatever other classes there are before it.
     salt = (_NESTED,) if rule == "nested" else (0, n)
