@@ -12,6 +12,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -111,7 +112,7 @@ class _said:  # noqa: N801 - used like a keyword
         self._warnings.__enter__()
         warnings.simplefilter("ignore")
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._warnings.__exit__(kind, error, trace)
         if isinstance(error, Exception) and not isinstance(error, (UnreadableError, MemoryError)):
             text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -56,11 +56,7 @@ class Inputs:
         kinds = {
             "new": both["_merge"] == "left_only",
             "gone": both["_merge"] == "right_only",
-            "changed": (both["_merge"] == "both")
-            & (
-                (both["source_bytes"] != both["source_bytes_was"])
-                | (both["source_mtime_ns"] != both["source_mtime_ns_was"])
-            ),
+            "changed": in_both & ~is_same,
         }
         for kind, rows in kinds.items():
             paths = both.loc[rows, "path"]

@@ -65,7 +65,9 @@ def pixels_of(part: Pieces) -> list[dict[str, Any]]:
                 continue
             content = np.ascontiguousarray(pixels)
             _write_at(file.fileno(), content.data.cast("B"), offset, part.pixels_path)
-            rows.append({"source": hashlib.sha256(data).hexdigest(), "pixels": hashlib.sha256(content).hexdigest()})
+            rows.append(
+                {"source": hashlib.sha256(data).hexdigest(), "pixels": hashlib.sha256(content.data).hexdigest()}
+            )
         os.fsync(file.fileno())
     return rows
 

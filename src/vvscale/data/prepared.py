@@ -143,7 +143,7 @@ def verify(folder: str | Path, *, report: Callable[[str, int], None] | None = No
         expected = index["pixels_sha256"].to_pylist()
         damaged = []
         for position in range(store.n_images):
-            if hashlib.sha256(store.image(position)).digest() != expected[position]:
+            if hashlib.sha256(store.image(position).data).digest() != expected[position]:
                 damaged.append(position)
             if report is not None:
                 report(split, 1)
