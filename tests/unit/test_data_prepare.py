@@ -248,11 +248,9 @@ def test_sigkill_at_any_moment_loses_nothing(tmp_path):
     source = folders(tmp_path / "source", 40, 4)
     script = tmp_path / "run.py"
     script.write_text(SCRIPT)
-    done = subprocess.run([sys.executable, script, source, tmp_path / "whole"], check=True)
-    assert done.returncode == 0
-    expected = json.loads((tmp_path / "whole" / "manifest.json").read_text())["digests"]
+    expected = prepare(source, out=tmp_path / "whole", size=24).digests
     out, n_kills = tmp_path / "out", 0
-    for n_parts in (1, 9, 24, 26, 34, 43):
+    for n_parts in (1, 23, 35):
         process = subprocess.Popen([sys.executable, script, source, out], start_new_session=True)
         deadline = time.monotonic() + 60
         while process.poll() is None and len(list(out.rglob("*-*-*.json"))) < n_parts and time.monotonic() < deadline:
@@ -261,7 +259,7 @@ def test_sigkill_at_any_moment_loses_nothing(tmp_path):
         # Only the parent: its workers must notice by themselves.
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert n_kills >= 3
+    assert n_kills >= 2
     subprocess.run([sys.executable, script, source, out], check=True)
     assert json.loads((out / "manifest.json").read_text())["digests"] == expected
     assert verify(out) == 88
@@ -361,7 +359,7 @@ def test_options_out_of_range(source, tmp_path):
     for options, text in (
         ({"size": -1}, "size is -1"),
         ({"n_workers": 0}, "n_workers is 0"),
-        ({"min_per_class": 0}, "min_per_class is 0"),
+        ({"min_per_class": -1}, "min_per_class is -1"),
         ({"val_list": "x"}, "list for evaluation and none for training"),
     ):
         with pytest.raises(ConfigError, match=text):
@@ -424,4 +422,4 @@ def test_a_worker_that_dies_is_told(tmp_path, monkeypatch):
     die = importlib.import_module("dying").die
     dying = [passes.Pieces(name, tmp_path, ("image",), 8) for name in ("a", "b")]
     with pytest.raises(RunError, match=r"A worker process died"):
-        parts.run_parts(die, dying, tmp_path, n_workers=2, report=lambda name, n: None)
+        parts.run_parts(die, dying, tmp_path, n_workers=2, heard=lambda n: None)

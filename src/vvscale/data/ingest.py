@@ -26,7 +26,7 @@ from vvscale.data.finish import SPLITS, failures, finish, oddities_of, pixels_pa
 from vvscale.data.inputs import COLUMNS, Inputs, collect
 from vvscale.data.layouts import read_layout, read_lists
 from vvscale.data.listing import Listing, checked, with_val
-from vvscale.data.parts import Report, n_cores, run_parts
+from vvscale.data.parts import Report, counted, n_cores, run_parts
 from vvscale.data.passes import Pieces, headers_of, pixels_of
 from vvscale.data.prepared import INDEX, MANIFEST, PIXELS, REPORT, read_manifest
 from vvscale.errors import ConfigError, DataError
@@ -75,6 +75,49 @@ class Prepared:
         """Return it as a JSON value."""
         return {**asdict(self), "folder": str(self.folder)}
 
+    @property
+    def next_command(self) -> str:
+        """What to type next."""
+        if self.did == "planned":
+            return "the same command without --dry-run"
+        return f"vvscale train resnet18 --data {self.folder} --dry-run"
+
+    def lines(self) -> list[str]:
+        """Say in words what was done and what was odd."""
+        is_plan = self.did == "planned"
+        counts = f"{self.n_train:,} + {self.n_val:,} images of {self.n_classes:,} classes (layout {self.layout})"
+        about = "about " if is_plan else ""
+        said = {"planned": "would hold", "found": "was prepared before:", "prepared": "holds"}[self.did]
+        lines = [f"{self.folder} {said} {counts}, {about}{self.n_bytes / 1e9:.2f} GB"]
+        if self.did != "found":
+            lines.append(f"{'estimated time' if is_plan else 'time'}: {about}{self.seconds / 60:.1f} min")
+        for name, text in _SAID.items():
+            rows = self.report.get(name) or []
+            if rows:
+                shown = "; ".join(_shown(row) for row in rows[:3]) + ("; ..." if len(rows) > 3 else "")
+                lines.append(f"{len(rows):,} {text}: {shown}")
+        oddities = self.report.get("oddities")
+        if oddities:
+            lines.append("converted or smaller: " + ", ".join(f"{n:,} {kind}" for kind, n in oddities.items()))
+        if not is_plan:
+            lines.append(f"all of it: {self.folder / REPORT}")
+        return lines
+
+
+_SAID = {
+    "corrupt": "images cannot be decoded",
+    "duplicates_across_splits": "images are in both splits",
+    "duplicates_of_two_classes": "images are in several classes",
+    "duplicates": "images are there more than once",
+    "classes_left_out": "classes were left out",
+}
+
+
+def _shown(row: Any) -> str:
+    if isinstance(row, dict):
+        return f"{row['path']} ({row['reason']})"
+    return " = ".join(row) if isinstance(row, list) else str(row)
+
 
 def prepare(
     source: str | Path,
@@ -84,7 +127,7 @@ def prepare(
     train_list: str | Path | None = None,
     val_list: str | Path | None = None,
     classes: Sequence[str] | None = None,
-    min_per_class: int = 1,
+    min_per_class: int = 0,
     val_fraction: float | None = None,
     seed: int = 0,
     size: int = 256,
@@ -123,7 +166,8 @@ def prepare(
     dry_run
         Only count, and estimate bytes and time from a sample.
     report
-        Called with the name and number of images of each finished part: once for headers, once for pixels.
+        Called now and then with what is being read ("headers", then "pixels"), the number of images done, those of
+        an earlier run included, and their number in all.
 
     Returns
     -------
@@ -154,12 +198,11 @@ def prepare(
     if dry_run:
         return _plan(out, listing, inputs, n_workers)
     with _locked(out, inputs, replace=replace) as work:
-        say = report or (lambda name, n: None)
-        headers = _read_headers(listing, inputs, work, n_workers, say)
+        headers = _read_headers(listing, inputs, work, n_workers, report)
         places, n_bytes = _place(inputs, headers)
         refuse_corrupt(out, failures(inputs, headers), skip_corrupt)
         _check_room(out, work, n_bytes)
-        pixels = _write_pixels(listing, inputs, work, out, places, n_bytes, n_workers, say)
+        pixels = _write_pixels(listing, inputs, work, out, places, n_bytes, n_workers, report)
         failed = failures(inputs, headers) + failures(inputs, pixels)
         oddities = oddities_of(inputs, listing, headers, pixels, failed)
         write_json(out / REPORT, oddities)
@@ -170,7 +213,7 @@ def prepare(
 
 
 def _check_options(size: int, n_workers: int, min_per_class: int) -> None:
-    for name, value, least in (("size", size, 0), ("n_workers", n_workers, 1), ("min_per_class", min_per_class, 1)):
+    for name, value, least in (("size", size, 0), ("n_workers", n_workers, 1), ("min_per_class", min_per_class, 0)):
         if value < least:
             raise ConfigError(f"Preparing images: {name} is {value}; expected a whole number of at least {least}.")
 
@@ -267,9 +310,12 @@ def _cut(listing: Listing, inputs: Inputs, kind: str, **common: Any) -> Iterator
             yield split, rows, Pieces(name, listing.root, tuple(paths[rows]), inputs.settings["size"], **common)
 
 
-def _read_headers(listing: Listing, inputs: Inputs, work: Path, n_workers: int, report: Report) -> list[dict[str, Any]]:
+def _read_headers(
+    listing: Listing, inputs: Inputs, work: Path, n_workers: int, report: Report | None
+) -> list[dict[str, Any]]:
     parts = [part for _, _, part in _cut(listing, inputs, "headers")]
-    results = run_parts(headers_of, parts, work, n_workers=n_workers, report=report)
+    heard = counted("headers", len(inputs.files), report)
+    results = run_parts(headers_of, parts, work, n_workers=n_workers, heard=heard)
     return [row for rows in results for row in rows]
 
 
@@ -294,7 +340,7 @@ def _write_pixels(
     places: np.ndarray,
     n_bytes: dict[str, int],
     n_workers: int,
-    report: Report,
+    report: Report | None,
 ) -> list[dict[str, Any]]:
     for split, length in n_bytes.items():
         path = pixels_path(work, out, split)
@@ -310,7 +356,8 @@ def _write_pixels(
     for split, rows, part in _cut(listing, inputs, "pixels"):
         there = tuple(map(tuple, own[split][rows]))
         parts.append(Pieces(part.name, part.root, part.paths, part.size, pixels_path(work, out, split), there))
-    results = run_parts(pixels_of, parts, work, n_workers=n_workers, report=report)
+    heard = counted("pixels", len(inputs.files), report)
+    results = run_parts(pixels_of, parts, work, n_workers=n_workers, heard=heard)
     return [row for rows in results for row in rows]
 
 

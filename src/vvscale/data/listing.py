@@ -90,16 +90,8 @@ def read_list(path: Path) -> list[tuple[str, str]]:
     MissingDataError, DataError
         There is no such file, it is no text, or a line has no label.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise MissingDataError(f"There is no list '{path}'. Expected a text file of lines 'path label'.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"Cannot read the list '{path}': {error}. Expected UTF-8 text of lines 'path label'."
-        ) from error
     rows = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(path, "lines of 'path label'"), 1):
         if not line.strip() or line.startswith("#"):
             continue
         parts = line.rsplit(None, 1)
@@ -109,6 +101,31 @@ def read_list(path: Path) -> list[tuple[str, str]]:
     if not rows:
         raise DataError(f"The list '{path}' is empty. Expected lines 'path label'.")
     return rows
+
+
+def read_names(path: Path) -> list[str]:
+    """Return the class names of a text file, one per line.
+
+    Raises
+    ------
+    MissingDataError, DataError
+        There is no such file, it is no text, or a name is there twice.
+    """
+    names = [line.strip() for line in _lines(path, "one class name per line") if line.strip()]
+    twice = next((name for name, n in Counter(names).items() if n > 1), None)
+    if twice is not None or not names:
+        wrong = f"has the class '{twice}' twice" if names else "is empty"
+        raise DataError(f"The list '{path}' {wrong}. Expected one class name per line.")
+    return names
+
+
+def _lines(path: Path, expected: str) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise MissingDataError(f"There is no list '{path}'. Expected a text file: {expected}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"Cannot read the list '{path}': {error}. Expected UTF-8 text: {expected}.") from error
 
 
 def numbered(rows: Sequence[tuple[str, str]], names: Sequence[str], what: str) -> Named:

@@ -37,8 +37,21 @@ class Part(Protocol):
 # Below this number of images, starting processes costs more than they save.
 IMAGES_FOR_A_POOL = 512
 
-Report = Callable[[str, int], None]
-"""Called with the name of what was finished and its number of images."""
+Report = Callable[[str, int, int], None]
+"""Called with what is going on, how many images are done, and how many there are."""
+
+
+def counted(what: str, n_total: int, report: Report | None) -> Callable[[int], None]:
+    """Return a function that is told of numbers of images and reports their sum."""
+    n_done = 0
+
+    def add(n: int) -> None:
+        nonlocal n_done
+        n_done += n
+        if report is not None:
+            report(what, n_done, n_total)
+
+    return add
 
 
 def n_cores() -> int:
@@ -47,7 +60,7 @@ def n_cores() -> int:
 
 
 def run_parts(
-    task: Callable[[Any], Any], parts: Sequence[Part], folder: Path, *, n_workers: int, report: Report
+    task: Callable[[Any], Any], parts: Sequence[Part], folder: Path, *, n_workers: int, heard: Callable[[int], None]
 ) -> list[Any]:
     """Run ``task`` on every part that has no result in ``folder`` yet and return all results, in order.
 
@@ -61,8 +74,8 @@ def run_parts(
         Where results are kept.
     n_workers
         Processes, of one thread each.
-    report
-        Hears of each finished part, those of an earlier run included.
+    heard
+        Is told the number of images of each finished part, those of an earlier run included.
 
     Raises
     ------
@@ -72,15 +85,15 @@ def run_parts(
     todo = []
     for part in parts:
         if (folder / f"{part.name}.json").is_file():
-            report(part.name, part.n_images)
+            heard(part.n_images)
         else:
             todo.append(part)
     if n_workers == 1 or not todo or sum(part.n_images for part in todo) < IMAGES_FOR_A_POOL:
         for part in todo:
             _run(task, part, folder)
-            report(part.name, part.n_images)
+            heard(part.n_images)
     else:
-        _run_all(task, todo, folder, min(n_workers, len(todo)), report)
+        _run_all(task, todo, folder, min(n_workers, len(todo)), heard)
     return [json.loads((folder / f"{part.name}.json").read_text()) for part in parts]
 
 
@@ -88,7 +101,9 @@ def _run(task: Callable[[Any], Any], part: Part, folder: Path) -> None:
     write_json(folder / f"{part.name}.json", task(part))
 
 
-def _run_all(task: Callable[[Any], Any], todo: Sequence[Part], folder: Path, n_workers: int, report: Report) -> None:
+def _run_all(
+    task: Callable[[Any], Any], todo: Sequence[Part], folder: Path, n_workers: int, heard: Callable[[int], None]
+) -> None:
     # Fresh interpreters: a fork would copy whatever threads the caller has, in whatever state.
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(todo))
@@ -104,7 +119,7 @@ def _run_all(task: Callable[[Any], Any], todo: Sequence[Part], folder: Path, n_w
             for future in finished:
                 part = running.pop(future)
                 future.result()
-                report(part.name, part.n_images)
+                heard(part.n_images)
     except BrokenProcessPool as error:
         raise RunError(
             "A worker process died, probably for lack of memory. What is finished is kept: run the same command "

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vvscale._files import write_json, write_with
+from vvscale.data.parts import Report, counted
 from vvscale.data.store import FORMAT, ImageStore, content_digest
 from vvscale.errors import DataError, DigestError, MissingDataError
 
@@ -126,7 +126,7 @@ def open_store(folder: str | Path) -> ImageStore:
     )
 
 
-def verify(folder: str | Path, *, report: Callable[[str, int], None] | None = None) -> int:
+def verify(folder: str | Path, *, report: Report | None = None) -> int:
     """Read every pixel of a prepared data set and compare it with the digests; return the number of images.
 
     Raises
@@ -142,11 +142,11 @@ def verify(folder: str | Path, *, report: Callable[[str, int], None] | None = No
         index = pq.read_table(Path(folder) / split / INDEX, columns=["pixels_sha256", "path"])
         expected = index["pixels_sha256"].to_pylist()
         damaged = []
+        add = counted(split, store.n_images, report)
         for position in range(store.n_images):
             if hashlib.sha256(store.image(position).data).digest() != expected[position]:
                 damaged.append(position)
-            if report is not None:
-                report(split, 1)
+            add(1)
         if damaged:
             raise DigestError(
                 f"{len(damaged)} of {store.n_images} images of '{folder}/{split}' are not what was written, the first "
