@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from vvscale.errors import DataError, MissingDataError
+from vvscale.errors import DataError, DigestError, MissingDataError
 from vvscale.models.unpickle import check_content, read_checkpoint
 
 
@@ -76,7 +76,7 @@ def test_truncated_files(keep: int, tmp_path: Path):
     path = tmp_path / "a.pt"
     torch.save({"a": torch.ones(1000)}, path)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DataError, match=r"a\.pt' .*(not a whole torch checkpoint|cannot be read).*fetch it again"):
+    with pytest.raises(DigestError, match=r"a\.pt' .*(not a whole torch checkpoint|cannot be read).*fetch it again"):
         read_checkpoint(path)
 
 
@@ -86,7 +86,7 @@ def test_damaged_bytes_are_found(tmp_path: Path):
     content = bytearray(path.read_bytes())
     content[2000] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DataError, match="the checksum of its part .* is wrong"):
+    with pytest.raises(DigestError, match=r"the checksum of its part .* is wrong"):
         check_content(path)
 
 

@@ -109,7 +109,7 @@ def test_a_full_disk_leaves_what_was_there(module: nn.Module, saved: Path, monke
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr("vvscale.models.weights.save_file", full)
-    with pytest.raises(DataError, match="the disk is full. Nothing was left"):
+    with pytest.raises(DataError, match=r"the disk is full\. Nothing was left"):
         save_weights(saved, module, model_record(module))
     assert {file.name: file.read_bytes() for file in saved.parent.iterdir()} == before
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Listing = tuple[pd.DataFrame, str]
 
-What = Literal["sets", "scores", "models", "experiments", "laws", "regions", "columns"]
+What = Literal["sets", "scores", "models", "experiments", "laws", "regions", "columns", "architectures"]
 
 # Enough for a screen; --limit 0 and --json show everything.
 SCREEN = 40
@@ -29,14 +29,15 @@ def ls(
     limit: int | None = None,
     output: Output | None = None,
 ) -> None:
-    """List what is known: score sets, scores, models, experiments, laws, regions, columns.
+    """List what is known: score sets, scores, models, experiments, laws, regions, columns, architectures.
 
     Parameters
     ----------
     what
         sets: the published tables; scores: rows of a table; models: one row per model, mean of the five
         regions; experiments: the named laws of the study; laws: the forms that can be fitted; columns: the
-        schema.
+        schema; architectures: networks that can be built, trained and loaded, those of the study or, with
+        'timm:...' or 'torchvision:...', of a library.
     pattern
         A name or a pattern such as 'resnet*' that the first column must match.
     table
@@ -59,7 +60,9 @@ def ls(
         "regions": _regions,
         "columns": _columns,
     }
-    if what in listers:
+    if what == "architectures":
+        frame, following = _architectures(pattern or "*")
+    elif what in listers:
         frame, following = listers[what]()
         frame = _matching(frame, pattern)
     else:
@@ -155,6 +158,19 @@ def _columns() -> Listing:
         for one in COLUMNS.values()
     ]
     return pd.DataFrame(rows), "vvscale ls scores --where family=ResNet"
+
+
+def _architectures(pattern: str) -> Listing:
+    import pandas as pd
+
+    from vvscale.models import architecture, list_models
+    from vvscale.models.architectures import RULES
+
+    columns = ["family", "parent_family", "image_size", "readout_layer"]
+    known = [architecture(name) for name in list_models(pattern)]
+    rows = [[one.name, *(getattr(one, column) for column in columns)] for one in known]
+    frame = pd.DataFrame(rows, columns=pd.Index(["architecture", *columns]))
+    return frame, f"vvscale train <architecture> --dry-run; further names: {', '.join(RULES)}"
 
 
 def _matching(frame: pd.DataFrame, pattern: str | None) -> pd.DataFrame:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from vvscale.data import color
 from vvscale.data.boxes import DRAWS_PER_BOX, evaluation_boxes, random_boxes
@@ -130,7 +130,7 @@ def shifted(images: Tensor, start: Tensor, shift: int) -> Tensor:
         return images
     rows = torch.arange(len(images), device=images.device)
     y, x = start.to(images.device).unbind(1)
-    return windows(F.pad(images, (shift,) * 4), shift)[rows, :, y, x]
+    return windows(functional.pad(images, (shift,) * 4), shift)[rows, :, y, x]
 
 
 def normalised(images: Tensor, transform: Transform) -> Tensor:

@@ -35,12 +35,12 @@ def load_digits(side: int = _SIDE) -> tuple[ImageStore, ImageStore]:
         raise ConfigError(f"The digits cannot be {side} pixels wide. Expected a multiple of 8 up to 256: 'digits:16'.")
     from sklearn import datasets
 
-    bundle = datasets.load_digits()
+    pixels, target = datasets.load_digits(return_X_y=True)
     # Levels 0..16 become 0..255.
-    grey = np.rint(bundle.images * (255 / _LEVELS)).astype(np.uint8)
+    grey = np.rint(np.asarray(pixels).reshape(-1, _SIDE, _SIDE) * (255 / _LEVELS)).astype(np.uint8)
     images = np.repeat(grey[..., None], 3, axis=3)
     images = images.repeat(side // _SIDE, axis=1).repeat(side // _SIDE, axis=2)
-    labels = bundle.target.astype(np.int64)
+    labels = np.asarray(target).astype(np.int64)
     shuffled = np.random.default_rng(_SPLIT_SEED).permutation(len(labels))
     held_out = np.sort(np.concatenate([shuffled[labels[shuffled] == k][:N_VAL_PER_CLASS] for k in range(10)]))
     kept = np.setdiff1d(np.arange(len(labels)), held_out)

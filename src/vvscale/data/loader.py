@@ -12,8 +12,8 @@ from functools import cached_property
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from vvscale.data.augment import Draws, apply_transform, flips, normalised, shifts, windows
 from vvscale.data.counter import permutation
@@ -218,9 +218,9 @@ class Loader:
         n_bytes = 2 * len(sizes) * 3 * (side + 2 * shift) ** 2 * 4
         if not self.source.is_resident or n_bytes > _TABLE_BYTES:
             return None
-        pixels = np.stack([self.store.image(position) for position in self.index])
+        pixels = np.stack([self.store.image(position) for position in self.index.tolist()])
         images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
-        images = F.pad(torch.cat([images, images.flip(-1)]), (shift,) * 4)
+        images = functional.pad(torch.cat([images, images.flip(-1)]), (shift,) * 4)
         return normalised(images, transform).contiguous()
 
     def _from_table(
@@ -231,17 +231,19 @@ class Loader:
         if table is None or not shares:
             return
         where = rows.to(self.device)
+        moved = None
         if isinstance(transform, Augmentation):
             draws = Draws(self.seed, epoch, self._index[rows], copies)
             where = where + (flips(transform, draws) * len(rows)).to(self.device)
-            y, x = shifts(transform, draws).to(self.device).unbind(1)
-            shifts_of = windows(table, transform.shift)
+            if transform.shift:
+                moved = windows(table, transform.shift), *shifts(transform, draws).to(self.device).unbind(1)
         for batch, (first, last) in enumerate(shares, start):
-            own = where[first:last]
-            if isinstance(transform, Augmentation) and transform.shift:
-                images = shifts_of[own, :, y[first:last], x[first:last]]
+            own = slice(first, last)
+            if moved is None:
+                images = table[where[own]]
             else:
-                images = table[own]
+                shown, y, x = moved
+                images = shown[where[own], :, y[own], x[own]]
             yield self._batch(epoch, batch, rows[first:last], (images,))
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from scipy.special import betaincinv
 from torch import Tensor
+from torch.nn import functional
 
 from vvscale.data.counter import uniform
 from vvscale.data.transform import Augmentation
@@ -80,7 +80,7 @@ def apply_mix(images: Tensor, mix: Mix) -> Tensor:
 
 def mix_targets(labels: Tensor, n_classes: int, mix: Mix) -> Tensor:
     """Return (B, n_classes) float32, the shares of each class; rows add up to 1."""
-    own = F.one_hot(labels, n_classes).to(torch.float32)
+    own = functional.one_hot(labels, n_classes).to(torch.float32)
     if mix.share == 1.0:
         return own
     return own.mul(mix.share).add_(own[neighbours(len(labels)).to(labels.device)], alpha=1 - mix.share)

@@ -7,8 +7,8 @@ all boxes are gathered at once. Results are rounded to bytes, as every image lib
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from vvscale.data.boxes import Boxes
 
@@ -71,9 +71,9 @@ def _cut_one_by_one(buffer: Tensor, offsets: Tensor, sizes: Tensor, boxes: Boxes
 def _resize(box: Tensor, stretched: list[int], antialias: bool) -> Tensor:
     if box.is_cuda:
         # Bytes are resized on the CPU only.
-        resized = F.interpolate(box.float(), size=stretched, mode="bilinear", antialias=antialias)
+        resized = functional.interpolate(box.float(), size=stretched, mode="bilinear", antialias=antialias)
         return resized.round_().clamp_(0, 255).to(torch.uint8)
-    return F.interpolate(box, size=stretched, mode="bilinear", antialias=antialias)
+    return functional.interpolate(box, size=stretched, mode="bilinear", antialias=antialias)
 
 
 def gather(buffer: Tensor, offsets: Tensor, sizes: Tensor, boxes: Boxes, size: int) -> Tensor:

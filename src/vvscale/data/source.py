@@ -5,7 +5,8 @@ Every residency hands over the same bytes, so a batch does not depend on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Thread
@@ -56,22 +57,23 @@ class Source:
         self.device = device
         self.sizes = torch.from_numpy(store.sizes[index])
         self._n_bytes = store.n_bytes[index]
-        self.residency = choose_residency(store, int(self._n_bytes.sum()), device) if residency == "auto" else residency
-        self._buffer, self._offsets = store.buffer, store.offsets[index]
+        self.residency: Residency = residency
+        if residency == "auto":
+            self.residency = choose_residency(store, int(self._n_bytes.sum()), device)
+        self._buffer, self._offsets = torch.from_numpy(store.buffer), store.offsets[index]
         if self.residency != "map":
-            self._load(device if self.residency == "device" else torch.device("cpu"))
-        self._resident = torch.from_numpy(self._buffer) if isinstance(self._buffer, np.ndarray) else self._buffer
+            self._load(device if self.residency == "device" else torch.device("cpu"), store)
 
     @property
     def is_resident(self) -> bool:
         """Whether batches are cut straight from one buffer on the device."""
         return self.residency == "device"
 
-    def locate(self, batches: Iterable[Tensor]) -> Iterator[Located]:
+    def locate(self, batches: Iterable[Tensor]) -> Generator[Located]:
         """Yield where the images of each batch of rows (B,) are; a thread works ahead unless all is resident."""
         if self.is_resident:
             offsets = torch.from_numpy(self._offsets)
-            return ((self._resident, offsets[rows], self.sizes[rows]) for rows in batches)
+            return ((self._buffer, offsets[rows], self.sizes[rows]) for rows in batches)
         return ahead(self._staged(rows.numpy()) for rows in batches)
 
     def _staged(self, rows: np.ndarray) -> Located:
@@ -79,14 +81,13 @@ class Source:
         offsets, ends = _laid_out(self._n_bytes[rows])
         on_gpu = self.device.type == "cuda"
         staged = torch.empty(int(ends[-1]) if len(ends) else 0, dtype=torch.uint8, pin_memory=on_gpu)
-        _copy_runs(self._buffer, self._offsets[rows], self._n_bytes[rows], staged.numpy())
+        _copy_runs(self._buffer.numpy(), self._offsets[rows], self._n_bytes[rows], staged.numpy())
         sizes = self.sizes[torch.from_numpy(rows)]
         return staged.to(self.device, non_blocking=True), torch.from_numpy(offsets), sizes
 
-    def _load(self, device: torch.device) -> None:
+    def _load(self, device: torch.device, store: ImageStore) -> None:
         """Bring the subset's images, and no others, to a device."""
-        whole = self._n_bytes.sum() == self._buffer.size and (np.diff(self._offsets) == self._n_bytes[:-1]).all()
-        if device.type == "cpu" and whole and not isinstance(self._buffer, np.memmap):
+        if device.type == "cpu" and not isinstance(store.buffer, np.memmap):
             return
         offsets, ends = _laid_out(self._n_bytes)
         try:
@@ -97,13 +98,12 @@ class Source:
                 "or 'auto', or fewer samples per class."
             ) from error
         for rows in _groups(self._n_bytes):
-            first, last = offsets[rows[0]], ends[rows[-1]]
+            first, last = int(offsets[rows[0]]), int(ends[rows[-1]])
             part = loaded[first:last] if device.type == "cpu" else torch.empty(last - first, dtype=torch.uint8)
-            _copy_runs(self._buffer, self._offsets[rows], self._n_bytes[rows], part.numpy())
+            _copy_runs(store.buffer, self._offsets[rows], self._n_bytes[rows], part.numpy())
             if device.type != "cpu":
                 loaded[first:last].copy_(part)
-        self._buffer = loaded.numpy() if device.type == "cpu" else loaded
-        self._offsets = offsets
+        self._buffer, self._offsets = loaded, offsets
 
 
 def choose_residency(store: ImageStore, n_bytes: int, device: torch.device) -> Residency:
@@ -154,7 +154,7 @@ def torch_device(name: str | torch.device) -> torch.device:
     return device
 
 
-def ahead(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
+def ahead(items: Iterable[T], *, depth: int = 2) -> Generator[T]:
     """Yield items that a thread makes up to ``depth`` ahead; its errors are raised here.
 
     The thread ends when the items do, or when this iterator is closed.
@@ -192,11 +192,9 @@ def ahead(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
             yield item  # pyright: ignore[reportReturnType]
     finally:
         stop.set()
-        try:
+        with suppress(Empty):
             # Room for a put that is waiting: the thread sees the stop at once.
             queue.get_nowait()
-        except Empty:
-            pass
         thread.join()
 
 

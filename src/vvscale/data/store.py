@@ -131,7 +131,7 @@ class ImageStore:
         """sha256 in hex of what the store holds."""
         if self.known_digest is not None:
             return self.known_digest
-        pixels = (hashlib.sha256(self.image(i)).digest() for i in range(self.n_images))
+        pixels = (hashlib.sha256(self.image(i).data).digest() for i in range(self.n_images))
         return content_digest(self.class_names, self.sizes, self.labels, b"".join(pixels))
 
     def __len__(self) -> int:

@@ -82,8 +82,9 @@ def balanced_subset(
     published: the subset sampler of the study's training code.
     """
     labels = np.asarray(store.labels if isinstance(store, ImageStore) else store)
-    names = store.class_names if isinstance(store, ImageStore) else tuple(map(str, range(labels.max(initial=-1) + 1)))
-    _check(labels, names, samples_per_class, seed, rule)
+    _check(labels, samples_per_class, seed, rule)
+    names = store.class_names if isinstance(store, ImageStore) else tuple(map(str, range(labels.max() + 1)))
+    check_labels(labels, len(names), "The data")
     index = np.arange(len(labels))
     if samples_per_class:
         members = _members(labels, len(names))
@@ -109,7 +110,7 @@ def _members(labels: np.ndarray, n_classes: int) -> list[np.ndarray]:
     return np.split(order, np.searchsorted(labels[order], np.arange(1, n_classes)))
 
 
-def _check(labels: np.ndarray, names: tuple[str, ...], n: int, seed: int, rule: str) -> None:
+def _check(labels: np.ndarray, n: int, seed: int, rule: str) -> None:
     if rule not in get_args(Rule):
         raise unknown_name("rule of subsets", rule, get_args(Rule))
     if n < 0 or seed < 0:
@@ -122,7 +123,6 @@ def _check(labels: np.ndarray, names: tuple[str, ...], n: int, seed: int, rule: 
             f"Cannot draw from labels of shape {labels.shape} and type {labels.dtype}; expected (n_images,) integers, "
             "at least one."
         )
-    check_labels(labels, len(names), "The data")
 
 
 def _check_enough(members: list[np.ndarray], names: tuple[str, ...], n: int) -> None:

@@ -7,7 +7,7 @@
     timm:NAME, torchvision:NAME                        a network of these libraries
 
 A name is read into an ``Architecture``, which says everything about the network but its layers. This module
-must not import torch.
+must not import torch, except to ask a library about its own networks.
 
 Source: Gokce & Schrimpf (2025), the study's table of models; its layer configurations (f, wr, d, l).
 """
@@ -284,7 +284,7 @@ def _read(name: str) -> Architecture:
         return _scaled(_read(base), factor, name)
     library, colon, rest = name.partition(":")
     if colon and library in LIBRARIES:
-        return _describe(name, LibraryDesign(library, rest), family=library)  # pyright: ignore[reportArgumentType]
+        return _of_library(name, LibraryDesign(library, rest))  # pyright: ignore[reportArgumentType]
     if base in PUBLISHED:
         return PUBLISHED[base]
     for _, pattern, read in _RULES:
@@ -294,6 +294,14 @@ def _read(name: str) -> Architecture:
         f"Unknown architecture '{name}'.{did_you_mean(base, PUBLISHED)} {HINT} Any width and depth can be "
         f"named too: {', '.join(RULES)}."
     )
+
+
+def _of_library(name: str, design: LibraryDesign) -> Architecture:
+    from vvscale.models.library import library_preprocessing
+
+    sizes = library_preprocessing(design)
+    size = {"image_size": sizes["image_size"], "resize": sizes["resize"]}
+    return _describe(name, design, family=design.library, **size)
 
 
 def _scaled(base: Architecture, text: str, name: str) -> Architecture:

@@ -78,16 +78,15 @@ def build_model(
         Pretrained weights could not be had.
     """
     known = architecture(name)
+    options = _options(known, n_classes, image_size, in_channels, stem, drop_path, layer_scale)
     if isinstance(known.design, LibraryDesign):
         from vvscale.models.library import build_library_model
 
-        _refuse(known, stem=stem not in ("auto", "published"), drop_path=drop_path, layer_scale=layer_scale)
-        make = partial(build_library_model, known.design, n_classes, in_channels, pretrained)
-        return _seeded(make, seed)
-    options = _options(known, n_classes, image_size, in_channels, stem, drop_path, layer_scale)
-    module = _seeded(partial(_build, known, options), seed)
+        module = _seeded(partial(build_library_model, known.design, options, is_pretrained=pretrained), seed)
+    else:
+        module = _seeded(partial(_build, known, options), seed)
     module.built_as = (known.name, options)  # pyright: ignore[reportArgumentType]
-    if pretrained:
+    if pretrained and not isinstance(known.design, LibraryDesign):
         from vvscale.models.library import load_library_weights
 
         load_library_weights(module, known)
@@ -106,7 +105,7 @@ def _options(
     for option, value, lowest in (("n_classes", n_classes, 0), ("in_channels", in_channels, 1)):
         if value < lowest:
             raise ConfigError(f"Cannot build '{known.name}' with {option} {value}; expected at least {lowest}.")
-    size = image_size or known.image_size
+    size = known.image_size if image_size is None else image_size
     smallest = 7 if isinstance(known.design, AlexNetDesign) else 8
     if size < smallest:
         raise ConfigError(f"Cannot build '{known.name}' for images of {size} pixels; expected at least {smallest}.")
@@ -114,6 +113,9 @@ def _options(
         raise ConfigError(f"Unknown stem '{stem}'. Expected 'auto', 'published' or 'small'.")
     if not 0 <= drop_path < 1:
         raise ConfigError(f"drop_path is {drop_path}; expected a rate from 0 up to, not including, 1.")
+    if isinstance(known.design, LibraryDesign):
+        _refuse(known, stem=stem == "small", drop_path=drop_path, layer_scale=layer_scale is not None)
+        return ModelOptions(n_classes, size, in_channels, "published")
     if stem == "auto":
         stem = "small" if size <= SMALL_IMAGE else "published"
     if isinstance(known.design, ViTDesign) and stem == "published" and size % PATCH:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import pandas as pd
 from torch import Tensor, nn
 
-from vvscale.errors import DataError, MissingDataError, unknown_name
+from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, unknown_name
 from vvscale.models.architectures import architecture
 from vvscale.models.build import build_model
 from vvscale.models.download import Progress, alone, download
@@ -87,6 +87,27 @@ class Checkpoint:
     def scored_kind(self) -> Kind:
         """The weights that the study scored: averaged for ConvNeXt and supervised transformers."""
         return "ema" if self.model.startswith(("convnext", "deit")) else "plain"
+
+
+def read_ref(text: str) -> tuple[str, int | None]:
+    """Take ``MODEL_ID[@EPOCH]`` apart.
+
+    Raises
+    ------
+    ConfigError
+        What follows the ``@`` is not a number.
+
+    Examples
+    --------
+    >>> read_ref("resnet18_imagenet_full@10")
+    ('resnet18_imagenet_full', 10)
+    """
+    model_id, at, epoch = text.rpartition("@")
+    if not at:
+        return text, None
+    if not epoch.isdigit():
+        raise ConfigError(f"The epoch in '{text}' is '{epoch}'; expected a whole number, such as '{model_id}@100'.")
+    return model_id, int(epoch)
 
 
 def find_checkpoint(model_id: str, epoch: int | None = None) -> Checkpoint:
@@ -197,7 +218,12 @@ def fetch_weights(checkpoint: Checkpoint, *, progress: Progress | None = None) -
         if not checkpoint.cached:
             if not path.is_file():
                 download(checkpoint.url, path, progress=progress)
-            convert(checkpoint, path)
+            try:
+                convert(checkpoint, path)
+            except DigestError:
+                # A damaged download would be found again by the next try; a refused one is kept to look at.
+                path.unlink()
+                raise
             path.unlink()
     return checkpoint.cached
 
@@ -207,8 +233,10 @@ def convert(checkpoint: Checkpoint, path: Path) -> None:
 
     Raises
     ------
+    DigestError
+        It is damaged.
     DataError
-        It is damaged, wants to run code, or is not a training state of Composer.
+        It wants to run code, or is not a training state of Composer.
     ShapeError
         Its weights are of another network than its name says.
     """

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from torch import nn
@@ -26,66 +28,67 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 _FAMILIES = {"Davit": "DaVit", "EfficientVit": "EfficientViT-B", "Levit": "LeViT", "VisionTransformer": "ViT"}
 
 
-def build_library_model(design: LibraryDesign, n_classes: int, in_channels: int, is_pretrained: bool) -> nn.Module:
+def build_library_model(design: LibraryDesign, options: ModelOptions, *, is_pretrained: bool) -> nn.Module:
     """Build a network of timm or torchvision, in training mode.
 
     Raises
     ------
-    UnknownNameError
-        The library has no such network or weights.
     ConfigError
         torchvision's networks and weights do not go with these classes or channels.
     MissingDataError
         The weights could not be had.
     """
-    if design.library == "timm":
-        return _timm(design, n_classes, in_channels, is_pretrained)
-    return _torchvision(design, n_classes, in_channels, is_pretrained)
+    make = _timm if design.library == "timm" else _torchvision
+    return make(design, options, is_pretrained).train()
 
 
-def _timm(design: LibraryDesign, n_classes: int, in_channels: int, is_pretrained: bool) -> nn.Module:
+def _timm(design: LibraryDesign, options: ModelOptions, is_pretrained: bool) -> nn.Module:
     import timm
 
-    base, dot, _ = design.name.partition(".")
-    if not timm.is_model(base):
-        raise _unknown("timm", design.name, timm.list_models())
-    tagged = timm.list_pretrained(f"{base}.*")
-    if dot and design.name not in tagged:
-        raise _unknown("timm", design.name, tagged)
     if is_pretrained and not timm.is_model_pretrained(design.name):
         raise _no_weights(f"timm:{design.name}")
+    # Only networks of one size take it as an argument.
+    size = {"img_size": options.image_size} if _timm_config(design.name).get("fixed_input_size") else {}
+    make = partial(
+        timm.create_model,
+        design.name,
+        pretrained=is_pretrained,
+        num_classes=options.n_classes,
+        in_chans=options.in_channels,
+        **size,
+    )
+    return _downloaded(f"timm:{design.name}", make)
 
-    def make() -> nn.Module:
-        return timm.create_model(design.name, pretrained=is_pretrained, num_classes=n_classes, in_chans=in_channels)
 
-    return _downloaded(f"timm:{design.name}", make).train()
+def _timm_config(name: str) -> dict[str, Any]:
+    import timm
+
+    config = timm.get_pretrained_cfg(name)
+    return config.to_dict() if config else {}
 
 
-def _torchvision(design: LibraryDesign, n_classes: int, in_channels: int, is_pretrained: bool) -> nn.Module:
+def _torchvision(design: LibraryDesign, options: ModelOptions, is_pretrained: bool) -> nn.Module:
     from torchvision import models
 
     base, _, tag = design.name.partition(".")
-    known = models.list_models(module=models)
-    if base not in known:
-        raise _unknown("torchvision", design.name, known)
-    weights = models.get_model_weights(base)
-    if tag and tag not in weights.__members__:
-        raise _unknown("torchvision", design.name, [f"{base}.{one}" for one in weights.__members__])
-    if in_channels != 3:
+    if options.in_channels != 3 or options.n_classes == 0:
         raise ConfigError(
-            f"torchvision's {base} takes images of 3 channels, not {in_channels}. Next: give it 3, or use a network "
-            "of the study or of timm."
+            f"torchvision's {base} takes images of 3 channels and has a classifier; got {options.in_channels} channels "
+            f"and {options.n_classes} classes. Next: give it these, or use a network of the study or of timm."
         )
+    size = {"image_size": options.image_size} if base.startswith("vit_") else {}
     if not is_pretrained:
-        return models.get_model(base, weights=None, num_classes=n_classes)
-    chosen = weights[tag or "DEFAULT"]
+        return models.get_model(base, weights=None, num_classes=options.n_classes, **size)
+    chosen = models.get_model_weights(base)[tag or "DEFAULT"]
     n_known = len(chosen.meta["categories"])
-    if n_classes != n_known:
+    if options.n_classes != n_known:
         raise ConfigError(
-            f"The weights {chosen} have {n_known} classes, and {n_classes} were asked for. Next: ask for {n_known}, "
-            f"or for '{base}' of the study with pretrained=True, whose classifier is drawn anew."
+            f"The weights {chosen} have {n_known} classes, and {options.n_classes} were asked for. Next: ask for "
+            f"{n_known}, or for '{base}' of the study with pretrained=True, whose classifier is drawn anew."
         )
-    return _downloaded(f"torchvision:{design.name}", lambda: models.get_model(base, weights=chosen, progress=False))
+    return _downloaded(
+        f"torchvision:{design.name}", partial(models.get_model, base, weights=chosen, progress=False, **size)
+    )
 
 
 def load_library_weights(module: nn.Module, known: Architecture) -> None:
@@ -111,7 +114,7 @@ def load_library_weights(module: nn.Module, known: Architecture) -> None:
             f"{f' and {known.image_size} pixels' if is_transformer else ''}; got {options.in_channels} channels, the "
             f"{options.stem} stem and {options.image_size} pixels. Leave these options out, or start without weights."
         )
-    state = build_library_model(twin, 1000, 3, is_pretrained=True).state_dict()
+    state = build_library_model(twin, replace(options, n_classes=1000), is_pretrained=True).state_dict()
     if options.n_classes != 1000:
         state = {key: value for key, value in state.items() if not key.startswith(f"{known.head_layer}.")}
     absent, unexpected = module.load_state_dict(state, strict=False)
@@ -137,12 +140,25 @@ def library_family(module: nn.Module) -> str:
     return _FAMILIES.get(name, name)
 
 
-def library_preprocessing(design: LibraryDesign, module: nn.Module) -> dict[str, Any]:
-    """Return how the library itself prepares images for a network: image_size, resize (pixels), mean, std."""
-    if design.library == "timm":
-        from timm.data.config import resolve_model_data_config
+def library_preprocessing(design: LibraryDesign) -> dict[str, Any]:
+    """Return how the library prepares images for a network: image_size, resize (pixels), mean, std.
 
-        config = resolve_model_data_config(module)
+    Raises
+    ------
+    UnknownNameError
+        The library has no such network or weights.
+    """
+    base, dot, tag = design.name.partition(".")
+    if design.library == "timm":
+        import timm
+        from timm.data.config import resolve_data_config
+
+        if not timm.is_model(base):
+            raise _unknown("timm", design.name, timm.list_models())
+        tagged = timm.list_pretrained(f"{base}.*")
+        if dot and design.name not in tagged:
+            raise _unknown("timm", design.name, tagged)
+        config = resolve_data_config({}, pretrained_cfg=_timm_config(design.name))
         size = config["input_size"][-1]
         return {
             "image_size": size,
@@ -152,9 +168,13 @@ def library_preprocessing(design: LibraryDesign, module: nn.Module) -> dict[str,
         }
     from torchvision import models
 
-    base, _, tag = design.name.partition(".")
-    # The presets are the same with and without the weights.
-    preset = models.get_model_weights(base)[tag or "DEFAULT"].transforms()
+    known = models.list_models(module=models)
+    if base not in known:
+        raise _unknown("torchvision", design.name, known)
+    weights = models.get_model_weights(base)
+    if dot and tag not in weights.__members__:
+        raise _unknown("torchvision", design.name, [f"{base}.{one}" for one in weights.__members__])
+    preset = weights[tag or "DEFAULT"].transforms()
     return {
         "image_size": preset.crop_size[0],
         "resize": preset.resize_size[0],

@@ -19,7 +19,7 @@ from torch import nn
 from vvscale.errors import ConfigError, MissingDataError
 from vvscale.models.architectures import LIBRARIES, architecture
 from vvscale.models.build import build_model
-from vvscale.models.checkpoints import COLLECTION, Kind, fetch_weights, find_checkpoint, published_row
+from vvscale.models.checkpoints import COLLECTION, Kind, fetch_weights, find_checkpoint, published_row, read_ref
 from vvscale.models.download import Progress
 from vvscale.models.weights import WEIGHTS_NAME, load_state, load_weights, model_record
 from vvscale.scores import load_scores
@@ -80,7 +80,11 @@ def load_model(ref: str | Path, *, ema: bool | None = None, progress: Progress |
         return _from_library(text)
     if kind == "untrained" and colon:
         name, at, seed = rest.rpartition("@")
-        return _untrained(name, _number(seed, "seed", text)) if at else _untrained(rest, 0)
+        if at and not seed.isdigit():
+            raise ConfigError(
+                f"The seed in '{text}' is '{seed}'; expected a whole number, such as 'untrained:{name}@3'."
+            )
+        return _untrained(name, int(seed)) if at else _untrained(rest, 0)
     return _untrained(text, 0)
 
 
@@ -101,14 +105,13 @@ def _from_file(path: Path, ema: bool | None) -> LoadedModel:
 
 
 def _published(text: str, ema: bool | None, progress: Progress | None) -> LoadedModel:
-    model_id, at, epoch = text.rpartition("@")
-    model_id = model_id if at else text
+    model_id, epoch = read_ref(text)
     table = load_scores(COLLECTION)
     rows = table[(table["model_id"] == model_id) & table["is_pretrained"]]
     if len(rows):
         _refuse_ema(text, ema)
         return _from_library(_library_ref(model_id), row=published_row(rows.iloc[0]))
-    checkpoint = find_checkpoint(model_id, _number(epoch, "epoch", text) if at else None)
+    checkpoint = find_checkpoint(model_id, epoch)
     kinds = fetch_weights(checkpoint, progress=progress)
     kind = checkpoint.scored_kind if ema is None else _kind(ema)
     if kind not in kinds:
@@ -159,9 +162,3 @@ def _kind(ema: bool) -> Kind:
 def _refuse_ema(ref: str, ema: bool | None) -> None:
     if ema is not None:
         raise ConfigError(f"'{ref}' has one kind of weights only; ema chooses between those of a trained model.")
-
-
-def _number(text: str, what: str, ref: str) -> int:
-    if not text.isdigit():
-        raise ConfigError(f"The {what} in '{ref}' is '{text}'; expected a whole number after '@', such as '@100'.")
-    return int(text)

@@ -20,7 +20,7 @@ from numpy._core import multiarray
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from torch.torch_version import TorchVersion
 
-from vvscale.errors import DataError, MissingDataError
+from vvscale.errors import DataError, DigestError, MissingDataError
 
 # The state of a Composer trainer: times, versions and numpy numbers beside the tensors. numpy moved the two
 # functions between its versions 1 and 2; files of both name them differently.
@@ -46,18 +46,12 @@ def read_checkpoint(path: Path) -> Any:
     ------
     MissingDataError
         There is no such file.
+    DigestError
+        It is not a torch checkpoint, or not a whole one.
     DataError
-        It is not a torch checkpoint, it is cut off, or it wants to run or build something that is not allowed;
-        nothing of it was run.
+        It wants to run or build something that is not allowed; nothing of it was run.
     """
-    if not path.is_file():
-        raise MissingDataError(f"There is no checkpoint '{path}'.")
-    if not zipfile.is_zipfile(path):
-        raise DataError(
-            f"'{path}' ({path.stat().st_size} bytes) is not a whole torch checkpoint: it has no directory at its end. "
-            "Likely cause: a truncated download, an error page of a proxy, or another kind of file. Next: remove it "
-            "and fetch it again."
-        )
+    _check_is_whole(path)
     try:
         wanted = set(get_unsafe_globals_in_checkpoint(path))
         refused = sorted(wanted - {_full_name(one) for one in _ALLOWED})
@@ -79,9 +73,10 @@ def check_content(path: Path) -> None:
 
     Raises
     ------
-    DataError
+    DigestError
         A part of it is not what was written.
     """
+    _check_is_whole(path)
     try:
         with zipfile.ZipFile(path) as file:
             broken = file.testzip()
@@ -91,10 +86,19 @@ def check_content(path: Path) -> None:
         raise _damaged(path, f"the checksum of its part '{broken}' is wrong.")
 
 
-def _damaged(path: Path, reason: str) -> DataError:
-    return DataError(
-        f"'{path}' cannot be read as a torch checkpoint: {reason} Likely cause: a damaged file. Next: remove it and "
-        "fetch it again."
+def _check_is_whole(path: Path) -> None:
+    if not path.is_file():
+        raise MissingDataError(f"There is no checkpoint '{path}'.")
+    if not zipfile.is_zipfile(path):
+        raise DigestError(
+            f"'{path}' ({path.stat().st_size} bytes) is not a whole torch checkpoint: it has no directory at its end. "
+            "Likely cause: a truncated download, the error page of a proxy, or another file. Next: fetch it again."
+        )
+
+
+def _damaged(path: Path, reason: str) -> DigestError:
+    return DigestError(
+        f"'{path}' cannot be read as a torch checkpoint: {reason} Likely cause: a damaged file. Next: fetch it again."
     )
 
 

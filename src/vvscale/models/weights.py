@@ -109,16 +109,17 @@ def default_preprocessing(module: nn.Module, name: str) -> dict[str, Any]:
         image_size and resize in pixels, mean and std for images of 0 to 1.
     """
     known = architecture(name)
+    colours: Mapping[str, Any] = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
     if isinstance(known.design, LibraryDesign):
-        return library_preprocessing(known.design, module)
+        colours = library_preprocessing(known.design)
     built_as: tuple[str, ModelOptions] | None = getattr(module, "built_as", None)
     image_size = built_as[1].image_size if built_as else known.image_size
     # Another image size keeps the share of the image that the crop leaves.
     return {
         "image_size": image_size,
         "resize": round(image_size * known.resize / known.image_size),
-        "mean": list(IMAGENET_MEAN),
-        "std": list(IMAGENET_STD),
+        "mean": list(colours["mean"]),
+        "std": list(colours["std"]),
     }
 
 
