@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "figures": SCORES | {"laws"},
     "models": SCORES,
     "data": BASE,
-    "train": SCORES | {"models", "data"},
+    "train": SCORES | {"models", "data", "brain"},
     "brain": BASE | {"models", "data", "scores"},
     "study": SCORES | {"train", "brain", "models", "data"},
     "cli": SCORES | {"laws", "figures", "models", "data", "train", "brain", "study", "__init__"},

@@ -26,3 +26,62 @@ VERBS = {
     ),
     "fetch": ("vvscale.cli.fetch:fetch", "Download published data, checked by hash."),
     "prepare": ("vvscale.cli.prepare:prepare", "Decode a data set once, for training."),
+    "train": (
+        "vvscale.cli.train:train",
+        "Train a network on a subset of images; the same command again goes on.",
+    ),
+    "fit": ("vvscale.cli.fit:fit", "Fit a scaling law to any table."),
+    "plan": (
+        "vvscale.cli.plan:plan",
+        "Spend a compute budget: the optimal parameters and samples.",
+    ),
+    "reproduce": (
+        "vvscale.cli.reproduce:reproduce",
+        "Fit the study's 43 laws, paper against ours.",
+    ),
+    "cache": ("vvscale.cli.cache:cache", "List, verify or clear downloaded files."),
+}
+
+
+def build_app() -> App:
+    """Assemble the command from its verbs; nothing heavy is imported."""
+    app = App(
+        name="vvscale",
+        version=__version__,
+        suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(negative=""),
+        help="Does scaling make vision models more like the primate brain?",
+        help_epilogue="Start with: vvscale reproduce",
+    )
+    for verb, (target, line) in VERBS.items():
+        app.command(target, name=verb, help=line)
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    0 done; 1 a bug; 2 a wrong request; 3 data that do not allow it; 4 a run that failed; 5 a law that cannot
+    be fitted; 130 interrupted. ``--debug`` shows the traceback of an expected error too.
+    """
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    try:
+        build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except VvscaleError as error:
+        if "--debug" in tokens:
+            raise
+        print(f"vvscale: {error}", file=sys.stderr)
+        return error.exit_code
+    except CycloptsError as error:
+        if "--debug" in tokens:
+            raise
+        verb = next((token for token in tokens if token in VERBS), "")
+        print(f"vvscale: {error} Next: `vvscale {f'{verb} ' if verb else ''}--help`.", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # The reader of a pipe, such as head, has seen enough; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("vvscale: interrupted; files already under their final name are whole.", file=sys.stderr)
+        return INTERRUPTED
+    return 0

@@ -1,0 +1,132 @@
+"""``vvscale train``: what it prints, its exit codes, and the text of its errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vvscale.cli import main
+
+QUICK = ["resnetflex-w2-d1-1-1", "--samples-per-class", "2", "--device", "cpu", "--set", "schedule.steps=4"]
+
+
+def run(capsys: pytest.CaptureFixture[str], *tokens: str) -> tuple[int, str, str]:
+    code = main(["train", *tokens])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_trains_and_says_what_it_did(capsys, tmp_path: Path):
+    code, out, err = run(capsys, *QUICK, "--out", str(tmp_path))
+    assert code == 0, err
+    assert "resnetflex-w2-d1-1-1_digits_2_seed-0_tiny+" in out
+    assert "finished after 4 steps and 80 images, accuracy" in out
+    assert f"Next: vvscale score {tmp_path} --on simulated" in err
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "spec.json", "log.jsonl", "weights.safetensors", "weights.json", "result.json", "epochs",
+    }  # fmt: skip
+
+
+def test_the_same_command_again_trains_nothing(capsys, tmp_path: Path):
+    first = run(capsys, *QUICK, "--out", str(tmp_path), "--json")
+    before = (tmp_path / "weights.safetensors").stat().st_mtime_ns
+    second = run(capsys, *QUICK, "--out", str(tmp_path), "--json")
+    assert json.loads(first[1]) == json.loads(second[1])
+    assert json.loads(second[1])["row"]["n_samples"] == 20
+    assert (tmp_path / "weights.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_dry_run_prints_the_cost_and_writes_nothing(capsys, tmp_path: Path):
+    out = tmp_path / "run"
+    code, printed, _ = run(capsys, *QUICK, "--out", str(out), "--dry-run", "--json")
+    assert code == 0
+    cost = json.loads(printed)
+    assert (cost["n_images"], cost["n_steps"], cost["samples_seen"]) == (20, 4, 80)
+    assert cost["train_flop"] == 3 * cost["forward_flop"] * 80
+    assert cost["images_per_second"] > 0
+    assert cost["memory_bytes"] > 4 * cost["n_params_actual"]
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "code", "text"),
+    [
+        (["resnt18"], 2, "Unknown "),
+        (["resnetflex-w2-d1-1-1", "--data", "nowhere"], 3, "No data set 'nowhere'"),
+        ([*QUICK, "--recipe", "resnt"], 2, "Unknown recipe 'resnt'. Did you mean 'resnet'?"),
+        ([*QUICK, "--set", "optimizer.lrr=1"], 2, "Unknown key 'lrr' in 'optimizer'"),
+        ([*QUICK, "--set", "optimizer.lr=0"], 2, "The learning rate is 0.0; expected a number above 0."),
+        ([*QUICK, "--set", "fits_batch=false"], 2, "The batch of 64 images is larger than the subset of 20"),
+        (["resnetflex-w2-d1-1-1", "--samples-per-class", "1000"], 3, "Cannot draw 1000 images of each class"),
+        (["resnetflex-w2-d1-1-1", "--samples-per-class=-1"], 2, "samples_per_class is -1"),
+        ([*QUICK, "--device", "cuda:7"], 2, "asks for GPU 7"),
+        ([*QUICK, "--start", "nowhere/run"], 2, "nowhere/run"),
+        ([*QUICK, "--track", "mlflow"], 2, "Unknown tracker 'mlflow'"),
+        ([*QUICK, "--set", "optimizer.lr=1e30"], 4, "diverged: the sum of losses was"),
+    ],
+)
+def test_errors(capsys, tmp_path: Path, tokens: list[str], code: int, text: str):
+    found, _, err = run(capsys, *tokens, "--out", str(tmp_path / "run"))
+    assert text in err
+    assert found == code
+    assert not (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_a_full_disk_loses_nothing(capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vvscale.models.weights.save_file", full)
+        code, _, err = run(capsys, *QUICK, "--out", str(tmp_path))
+    assert code == 3
+    assert "the disk is full" in err
+    assert not (tmp_path / "weights.safetensors").exists()
+    assert run(capsys, *QUICK, "--out", str(tmp_path))[0] == 0
+
+
+def test_a_signal_gives_the_code_that_means_again(tmp_path: Path):
+    command = [
+        sys.executable,
+        "-m",
+        "vvscale",
+        "train",
+        *QUICK,
+        "--set",
+        "schedule.steps=100000",
+        "--out",
+        str(tmp_path),
+    ]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while child.poll() is None and not (tmp_path / "checkpoint.pt").exists():
+        time.sleep(0.05)
+    child.terminate()
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 75
+    assert "has saved its state after step" in err
+    assert (tmp_path / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb"])
+def test_trackers_get_the_numbers_of_every_look(name: str, tmp_path: Path):
+    """In a process of its own: trackers start threads and services, and warn about themselves."""
+    command = [sys.executable, "-m", "vvscale", "train", *QUICK, "--out", str(tmp_path), "--track", name]
+    environment = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=300)
+    assert done.returncode == 0, done.stderr
+    if name == "tensorboard":
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        events = EventAccumulator(str(tmp_path / "tensorboard"))
+        events.Reload()
+        line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+        found = events.Scalars("accuracy")
+        assert (found[-1].step, found[-1].value) == (4, pytest.approx(line["accuracy"]))
+    else:
+        assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
