@@ -89,9 +89,9 @@ def prepare(
             skip_corrupt=skip_corrupt,
             replace=replace,
             dry_run=dry_run,
-            report=watch,
+            progress=watch,
         )
-        n_verified = data.verify(out, report=watch) if verify and not dry_run else None
+        n_verified = data.verify(out, progress=watch) if verify and not dry_run else None
     for line in done.lines():
         output.say(line)
     if n_verified is not None:
