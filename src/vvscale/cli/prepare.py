@@ -45,8 +45,10 @@ def prepare(
     layout
         imagenet, imagenet21kp, ecoset, webvision, places365, inaturalist2021, infimnist, folders (train/CLASS,
         val/CLASS), folder (CLASS); by default whichever is recognised.
-    train_list, val_list
-        Text files of lines 'path label' instead of a layout; paths are relative to SOURCE.
+    train_list
+        Text file of lines 'path label' instead of a layout; paths are relative to SOURCE.
+    val_list
+        The same for the images to evaluate on.
     classes
         Text file of class names to take, one per line, in the order of their labels.
     min_per_class
