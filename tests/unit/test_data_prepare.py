@@ -243,6 +243,14 @@ if __name__ == "__main__":
 """
 
 
+def is_alive(pid: str) -> bool:
+    """Whether a process runs; one that ended and that nobody has asked for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @pytest.mark.slow
 def test_sigkill_at_any_moment_loses_nothing(tmp_path):
     source = folders(tmp_path / "source", 40, 4)
@@ -256,9 +264,14 @@ def test_sigkill_at_any_moment_loses_nothing(tmp_path):
         while process.poll() is None and len(list(out.rglob("*-*-*.json"))) < n_parts and time.monotonic() < deadline:
             time.sleep(0.002)
         n_kills += process.poll() is None
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        workers = children.read_text().split() if children.is_file() else []
         # Only the parent: its workers must notice by themselves.
         process.send_signal(signal.SIGKILL)
         process.wait()
+        while any(is_alive(worker) for worker in workers):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
     assert n_kills >= 2
     subprocess.run([sys.executable, script, source, out], check=True)
     assert json.loads((out / "manifest.json").read_text())["digests"] == expected

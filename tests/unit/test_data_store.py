@@ -80,6 +80,8 @@ def test_labels_beyond_the_classes_and_short_buffers():
     with pytest.raises(DataError, match=r"label 2 at position 1 \(1 such labels in all\); expected 0\.\.1"):
         ImageStore.from_arrays([image, image], [0, 2], class_names=["a", "b"])
     store = ImageStore.from_arrays([image, image], [0, 1])
+    with pytest.raises(ShapeError, match=r"not multiples of 3"):
+        ImageStore(store.buffer, store.offsets + np.array([0, -1]), store.sizes, store.labels, store.class_names)
     with pytest.raises(ShapeError, match=r"holds 50 bytes, but its index reaches byte 96"):
         ImageStore(store.buffer[:50], store.offsets, store.sizes, store.labels, store.class_names)
 

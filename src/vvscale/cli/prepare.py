@@ -45,8 +45,10 @@ def prepare(
     layout
         imagenet, imagenet21kp, ecoset, webvision, places365, inaturalist2021, infimnist, folders (train/CLASS,
         val/CLASS), folder (CLASS); by default whichever is recognised.
-    train_list, val_list
-        Text files of lines 'path label' instead of a layout; paths are relative to SOURCE.
+    train_list
+        Text file of lines 'path label' instead of a layout; paths are relative to SOURCE.
+    val_list
+        The same for the images to evaluate on.
     classes
         Text file of class names to take, one per line, in the order of their labels.
     min_per_class
@@ -89,9 +91,9 @@ def prepare(
             skip_corrupt=skip_corrupt,
             replace=replace,
             dry_run=dry_run,
-            report=watch,
+            progress=watch,
         )
-        n_verified = data.verify(out, report=watch) if verify and not dry_run else None
+        n_verified = data.verify(out, progress=watch) if verify and not dry_run else None
     for line in done.lines():
         output.say(line)
     if n_verified is not None:

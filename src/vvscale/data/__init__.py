@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vvscale.data.counter import uniforms
     from vvscale.data.dataset import Dataset, load_dataset
-    from vvscale.data.ingest import Prepared, prepare
+    from vvscale.data.ingest import prepare
     from vvscale.data.loader import Batch, Loader
+    from vvscale.data.outcome import Prepared
     from vvscale.data.prepared import open_store, verify
     from vvscale.data.store import ImageStore
     from vvscale.data.subsets import Subset, balanced_subset
@@ -26,7 +27,7 @@ _HOME_OF = {
     "Evaluation": "transform",
     "ImageStore": "store",
     "Loader": "loader",
-    "Prepared": "ingest",
+    "Prepared": "outcome",
     "Subset": "subsets",
     "balanced_subset": "subsets",
     "load_dataset": "dataset",

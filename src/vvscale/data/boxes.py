@@ -39,6 +39,15 @@ class Boxes:
     window: Tensor
     flip: Tensor
 
+    def take(self, rows: Tensor) -> Boxes:
+        """Return the boxes of some images."""
+        return Boxes(self.box[rows], self.stretched[rows], self.window[rows], self.flip[rows])
+
+    def to(self, device: torch.device) -> Boxes:
+        """Return the boxes on a device."""
+        parts = (self.box, self.stretched, self.window, self.flip)
+        return Boxes(*(part.to(device, non_blocking=True) for part in parts))
+
 
 def random_boxes(sizes: Tensor, augmentation: Augmentation, draws: Tensor, flip: Tensor) -> Boxes:
     """Return the random resized crops of images.

@@ -124,9 +124,11 @@ def blur(images: Tensor, sigma: Tensor) -> Tensor:
 
 def _gaussian_matrix(sigma: Tensor, side: int) -> Tensor:
     """Return (n, side, side) float32: row i holds the weights of the pixels that make pixel i."""
+    sigma = sigma.to(torch.float64)[:, None]
     reach = min(side - 1, math.ceil(4 * float(sigma.max())))
     taps = torch.arange(-reach, reach + 1)
-    weights = torch.exp(-0.5 * (taps / sigma.to(torch.float64)[:, None]) ** 2)
+    # Each kernel ends where its own width says: an image's result does not depend on the others.
+    weights = torch.exp(-0.5 * (taps / sigma) ** 2) * (taps.abs() <= 4 * sigma + 1)
     weights = weights / weights.sum(1, keepdim=True)
     source = torch.arange(side)[:, None] + taps
     source = torch.where(source < 0, -source, torch.where(source >= side, 2 * side - 2 - source, source))

@@ -13,7 +13,6 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,8 @@ from vvscale.data.finish import SPLITS, failures, finish, oddities_of, pixels_pa
 from vvscale.data.inputs import COLUMNS, Inputs, collect
 from vvscale.data.layouts import read_layout, read_lists
 from vvscale.data.listing import Listing, checked, with_val
-from vvscale.data.parts import Report, counted, n_cores, run_parts
+from vvscale.data.outcome import Prepared
+from vvscale.data.parts import Progress, counted, n_cores, run_parts
 from vvscale.data.passes import Pieces, headers_of, pixels_of
 from vvscale.data.prepared import INDEX, MANIFEST, PIXELS, REPORT, read_manifest
 from vvscale.errors import ConfigError, DataError
@@ -34,89 +34,6 @@ from vvscale.errors import ConfigError, DataError
 IMAGES_PER_PART = 256
 _WORK = ".work"
 _SAMPLE = 200
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What a preparation did, or would do.
-
-    Attributes
-    ----------
-    folder
-        Of the data set.
-    did
-        "prepared", "found" (it was there, made from the same files) or "planned".
-    layout
-        How the source was read.
-    n_train, n_val, n_classes
-        Counts.
-    n_bytes
-        Of the pixels; an estimate where only planned.
-    seconds
-        How long it took; an estimate where only planned.
-    digests
-        Of the two stores, by split; empty where only planned.
-    report
-        What was odd: corrupt, converted and duplicate images.
-    """
-
-    folder: Path
-    did: str
-    layout: str
-    n_train: int
-    n_val: int
-    n_classes: int
-    n_bytes: int
-    seconds: float
-    digests: Mapping[str, str] = field(default_factory=dict)
-    report: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as a JSON value."""
-        return {**asdict(self), "folder": str(self.folder)}
-
-    @property
-    def next_command(self) -> str:
-        """What to type next."""
-        if self.did == "planned":
-            return "the same command without --dry-run"
-        return f"vvscale train resnet18 --data {self.folder} --dry-run"
-
-    def lines(self) -> list[str]:
-        """Say in words what was done and what was odd."""
-        is_plan = self.did == "planned"
-        counts = f"{self.n_train:,} + {self.n_val:,} images of {self.n_classes:,} classes (layout {self.layout})"
-        about = "about " if is_plan else ""
-        said = {"planned": "would hold", "found": "was prepared before:", "prepared": "holds"}[self.did]
-        lines = [f"{self.folder} {said} {counts}, {about}{self.n_bytes / 1e9:.2f} GB"]
-        if self.did != "found":
-            lines.append(f"{'estimated time' if is_plan else 'time'}: {about}{self.seconds / 60:.1f} min")
-        for name, text in _SAID.items():
-            rows = self.report.get(name) or []
-            if rows:
-                shown = "; ".join(_shown(row) for row in rows[:3]) + ("; ..." if len(rows) > 3 else "")
-                lines.append(f"{len(rows):,} {text}: {shown}")
-        oddities = self.report.get("oddities")
-        if oddities:
-            lines.append("converted or smaller: " + ", ".join(f"{n:,} {kind}" for kind, n in oddities.items()))
-        if not is_plan:
-            lines.append(f"all of it: {self.folder / REPORT}")
-        return lines
-
-
-_SAID = {
-    "corrupt": "images cannot be decoded",
-    "duplicates_across_splits": "images are in both splits",
-    "duplicates_of_two_classes": "images are in several classes",
-    "duplicates": "images are there more than once",
-    "classes_left_out": "classes were left out",
-}
-
-
-def _shown(row: Any) -> str:
-    if isinstance(row, dict):
-        return f"{row['path']} ({row['reason']})"
-    return " = ".join(row) if isinstance(row, list) else str(row)
 
 
 def prepare(
@@ -135,7 +52,7 @@ def prepare(
     skip_corrupt: bool = False,
     replace: bool = False,
     dry_run: bool = False,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Decode a source of images into a prepared data set.
 
@@ -165,7 +82,7 @@ def prepare(
         Remove what is in ``out`` from other inputs or settings.
     dry_run
         Only count, and estimate bytes and time from a sample.
-    report
+    progress
         Called now and then with what is being read ("headers", then "pixels"), the number of images done, those of
         an earlier run included, and their number in all.
 
@@ -194,15 +111,17 @@ def prepare(
     inputs = collect(listing, settings)
     found = _found(out, inputs, listing, replace=replace)
     if found is not None:
+        if not dry_run:
+            shutil.rmtree(out / _WORK, ignore_errors=True)
         return found
     if dry_run:
         return _plan(out, listing, inputs, n_workers)
     with _locked(out, inputs, replace=replace) as work:
-        headers = _read_headers(listing, inputs, work, n_workers, report)
+        headers = _read_headers(listing, inputs, work, n_workers, progress)
         places, n_bytes = _place(inputs, headers)
         refuse_corrupt(out, failures(inputs, headers), skip_corrupt)
         _check_room(out, work, n_bytes)
-        pixels = _write_pixels(listing, inputs, work, out, places, n_bytes, n_workers, report)
+        pixels = _write_pixels(listing, inputs, work, out, places, n_bytes, n_workers, progress)
         failed = failures(inputs, headers) + failures(inputs, pixels)
         oddities = oddities_of(inputs, listing, headers, pixels, failed)
         write_json(out / REPORT, oddities)
@@ -311,10 +230,10 @@ def _cut(listing: Listing, inputs: Inputs, kind: str, **common: Any) -> Iterator
 
 
 def _read_headers(
-    listing: Listing, inputs: Inputs, work: Path, n_workers: int, report: Report | None
+    listing: Listing, inputs: Inputs, work: Path, n_workers: int, progress: Progress | None
 ) -> list[dict[str, Any]]:
     parts = [part for _, _, part in _cut(listing, inputs, "headers")]
-    heard = counted("headers", len(inputs.files), report)
+    heard = counted("headers", len(inputs.files), progress)
     results = run_parts(headers_of, parts, work, n_workers=n_workers, heard=heard)
     return [row for rows in results for row in rows]
 
@@ -340,7 +259,7 @@ def _write_pixels(
     places: np.ndarray,
     n_bytes: dict[str, int],
     n_workers: int,
-    report: Report | None,
+    progress: Progress | None,
 ) -> list[dict[str, Any]]:
     for split, length in n_bytes.items():
         path = pixels_path(work, out, split)
@@ -356,7 +275,7 @@ def _write_pixels(
     for split, rows, part in _cut(listing, inputs, "pixels"):
         there = tuple(map(tuple, own[split][rows]))
         parts.append(Pieces(part.name, part.root, part.paths, part.size, pixels_path(work, out, split), there))
-    heard = counted("pixels", len(inputs.files), report)
+    heard = counted("pixels", len(inputs.files), progress)
     results = run_parts(pixels_of, parts, work, n_workers=n_workers, heard=heard)
     return [row for rows in results for row in rows]
 

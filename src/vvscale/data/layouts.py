@@ -93,7 +93,6 @@ def _has_folders(folder: Path) -> bool:
 
 # --- ImageNet ---------------------------------------------------------------------------------------------------
 
-_BASES = ("", "ILSVRC", "CLS-LOC")
 _CLS_LOC = "Data/CLS-LOC"
 
 
@@ -237,7 +236,6 @@ def _annotated(path: Path) -> tuple[Named, list[str]]:
 
 # --- arrays of digits -------------------------------------------------------------------------------------------
 
-_IDX_TRAIN = ("train", "mnist")
 _IDX_VAL = ("t10k", "test", "val")
 
 

@@ -20,6 +20,7 @@ from vvscale.data.counter import permutation
 from vvscale.data.mix import apply_mix, draw_mix, mix_targets
 from vvscale.data.source import Residency, Source, torch_device
 from vvscale.data.store import ImageStore
+from vvscale.data.subsets import Subset
 from vvscale.data.transform import Augmentation, Evaluation, Transform
 from vvscale.errors import ConfigError, DataError
 
@@ -60,7 +61,7 @@ class Loader:
     store
         The images.
     index
-        (n,) positions in the store, or None for all of them.
+        (n,) positions in the store, a subset, or None for all images.
     transform
         What to do to each image; several transforms make one view each.
     batch_size
@@ -105,7 +106,7 @@ class Loader:
     def __init__(
         self,
         store: ImageStore,
-        index: np.ndarray | None = None,
+        index: np.ndarray | Subset | None = None,
         *,
         transform: Transform | Sequence[Transform],
         batch_size: int,
@@ -120,7 +121,8 @@ class Loader:
         repeats: int = 1,
     ) -> None:
         self.store = store
-        self.index = np.arange(store.n_images) if index is None else np.asarray(index, dtype=np.int64)
+        positions = index.index if isinstance(index, Subset) else index
+        self.index = np.arange(store.n_images) if positions is None else np.asarray(positions, dtype=np.int64)
         self.transforms = (
             (transform,) * n_views if isinstance(transform, Augmentation | Evaluation) else tuple(transform)
         )

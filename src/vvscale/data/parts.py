@@ -37,19 +37,19 @@ class Part(Protocol):
 # Below this number of images, starting processes costs more than they save.
 IMAGES_FOR_A_POOL = 512
 
-Report = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """Called with what is going on, how many images are done, and how many there are."""
 
 
-def counted(what: str, n_total: int, report: Report | None) -> Callable[[int], None]:
+def counted(what: str, n_total: int, progress: Progress | None) -> Callable[[int], None]:
     """Return a function that is told of numbers of images and reports their sum."""
     n_done = 0
 
     def add(n: int) -> None:
         nonlocal n_done
         n_done += n
-        if report is not None:
-            report(what, n_done, n_total)
+        if progress is not None:
+            progress(what, n_done, n_total)
 
     return add
 

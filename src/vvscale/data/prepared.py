@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vvscale._files import write_json, write_with
-from vvscale.data.parts import Report, counted
+from vvscale.data.parts import Progress, counted
 from vvscale.data.store import FORMAT, ImageStore, content_digest
 from vvscale.errors import DataError, DigestError, MissingDataError
 
@@ -126,7 +126,7 @@ def open_store(folder: str | Path) -> ImageStore:
     )
 
 
-def verify(folder: str | Path, *, report: Report | None = None) -> int:
+def verify(folder: str | Path, *, progress: Progress | None = None) -> int:
     """Read every pixel of a prepared data set and compare it with the digests; return the number of images.
 
     Raises
@@ -142,7 +142,7 @@ def verify(folder: str | Path, *, report: Report | None = None) -> int:
         index = pq.read_table(Path(folder) / split / INDEX, columns=["pixels_sha256", "path"])
         expected = index["pixels_sha256"].to_pylist()
         damaged = []
-        add = counted(split, store.n_images, report)
+        add = counted(split, store.n_images, progress)
         for position in range(store.n_images):
             if hashlib.sha256(store.image(position).data).digest() != expected[position]:
                 damaged.append(position)

@@ -35,15 +35,11 @@ def cut(buffer: Tensor, offsets: Tensor, sizes: Tensor, boxes: Boxes, size: int,
     if buffer.is_cuda and not antialias:
         at_once = max(1, _PIXELS_AT_ONCE // size**2)
         parts = [
-            gather(buffer, offsets[rows], sizes[rows], _take(boxes, rows), size)
+            gather(buffer, offsets[rows], sizes[rows], boxes.take(rows), size)
             for rows in torch.arange(len(offsets)).split(at_once)
         ]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
     return _cut_one_by_one(buffer, offsets, sizes, boxes, size, antialias)
-
-
-def _take(boxes: Boxes, rows: Tensor) -> Boxes:
-    return Boxes(boxes.box[rows], boxes.stretched[rows], boxes.window[rows], boxes.flip[rows])
 
 
 def _cut_one_by_one(buffer: Tensor, offsets: Tensor, sizes: Tensor, boxes: Boxes, size: int, antialias: bool) -> Tensor:
@@ -80,16 +76,16 @@ def gather(buffer: Tensor, offsets: Tensor, sizes: Tensor, boxes: Boxes, size: i
     """Cut without a loop: as :func:`cut` without antialias, in channels-last memory."""
     device = buffer.device
     pixels = buffer[: buffer.numel() // 3 * 3].view(-1, 3)
+    boxes = boxes.to(device)
     y, y_next, y_share = _neighbours(boxes, 0, size)
     x, x_next, x_share = _neighbours(boxes, 1, size)
     flip = boxes.flip[:, None]
     x, x_next, x_share = (torch.where(flip, values.flip(1), values) for values in (x, x_next, x_share))
-    first, width = (offsets // 3)[:, None], sizes[:, 1:]
+    first, width = (offsets // 3).to(device)[:, None], sizes.to(device)[:, 1:]
     # Row starts and columns are small; only their sums are as many as pixels.
-    tops, bottoms = ((first + rows * width).to(device, non_blocking=True)[:, :, None] for rows in (y, y_next))
-    lefts, rights = (columns.to(device, non_blocking=True)[:, None, :] for columns in (x, x_next))
-    down = y_share.to(device, torch.float32, non_blocking=True)[:, :, None, None]
-    across = x_share.to(device, torch.float32, non_blocking=True)[:, None, :, None]
+    tops, bottoms = ((first + rows * width)[:, :, None] for rows in (y, y_next))
+    lefts, rights = (columns[:, None, :] for columns in (x, x_next))
+    down, across = y_share.to(torch.float32)[:, :, None, None], x_share.to(torch.float32)[:, None, :, None]
 
     def at(rows: Tensor, columns: Tensor) -> Tensor:
         return pixels[rows + columns].to(torch.float32)
@@ -103,7 +99,7 @@ def _neighbours(boxes: Boxes, axis: int, size: int) -> tuple[Tensor, Tensor, Ten
     """Return (B, size): the pixel before and after each sample along one axis, and the share of the latter."""
     start, length = boxes.box[:, axis, None], boxes.box[:, axis + 2, None]
     step = length / boxes.stretched[:, axis, None].to(torch.float64)
-    at = (boxes.window[:, axis, None] + torch.arange(size) + 0.5) * step - 0.5
+    at = (boxes.window[:, axis, None] + torch.arange(size, device=boxes.box.device) + 0.5) * step - 0.5
     at = at.clamp(min=0)
     before = torch.minimum(at.floor().to(torch.int64), length - 1)
     after = torch.minimum(before + 1, length - 1)

@@ -57,6 +57,8 @@ class ImageStore:
                 f"The store '{self.name}' has {n} labels, offsets {self.offsets.shape}, sizes {self.sizes.shape} and "
                 f"a buffer of {self.buffer.dtype}; expected one offset and one (height, width) per label, and uint8."
             )
+        if (self.offsets % 3).any() or (self.offsets < 0).any():
+            raise ShapeError(f"The store '{self.name}' has offsets that are not multiples of 3; pixels have 3 bytes.")
         check_labels(self.labels, len(self.class_names), f"The store '{self.name}'")
         if n and (self.offsets + self.n_bytes).max() > self.buffer.size:
             raise ShapeError(

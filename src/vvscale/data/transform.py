@@ -132,6 +132,8 @@ class Augmentation:
 class Evaluation:
     """How images are shown to a model that is evaluated: resize, then the centre.
 
+    A prepared store has been shrunk once already; ``prepare(size=0)`` keeps the pixels from which the study started.
+
     Attributes
     ----------
     image_size
