@@ -104,5 +104,5 @@ def digest_of(name: str, **tables: Any) -> str:
         # Text is hashed as text: how wide a table of it is in memory says nothing.
         is_text = table.dtype.kind not in "biuf"
         total.update(repr((key, "text" if is_text else table.dtype.str, table.shape)).encode())
-        total.update("\0".join(map(str, table.ravel())).encode() if is_text else memoryview(table).cast("B"))
+        total.update("\0".join(map(str, table.ravel())).encode() if is_text else table.ravel().view(np.uint8).data)
     return total.hexdigest()

@@ -235,8 +235,8 @@ def _refuse_unknown_images(benchmark_id: str, stimuli: StimulusSet, shown: np.nd
     if len(absent):
         raise MissingDataError(
             f"The benchmark '{benchmark_id}' has recordings of {len(absent)} images that its stimulus set "
-            f"'{stimuli.identifier}' lacks, first '{absent[0]}'. Expected every stimulus_id of the recordings among the "
-            f"stimuli, spelled the same, as '{stimuli.stimulus_id[0]}' is."
+            f"'{stimuli.identifier}' lacks, first '{absent[0]}'. Expected every stimulus_id of the recordings among "
+            f"the stimuli, spelled the same, as '{stimuli.stimulus_id[0]}' is."
         )
 
 
