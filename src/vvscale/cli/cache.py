@@ -53,11 +53,12 @@ def cache(
         size = f"{row['bytes']:,} bytes" if row["bytes"] else ""
         output.say(f"{row['file']:46}  {row['state']:16}  {size:>19}  {row['path']}")
     output.document({"command": f"cache {action}", "folder": str(cache_folder()), "files": rows})
+    n_present = sum(row["state"] in {"cached", "damaged"} for row in rows)
     damaged = [row["file"] for row in rows if row["state"] == "damaged"]
     if damaged and action == "verify":
         following = damaged[0] if damaged[0] in published.FILES else "benchmarks"
         raise DigestError(
-            f"{len(damaged)} of {sum(row['bytes'] is not None for row in rows)} files in '{cache_folder()}' do not have their published hash: "
+            f"{len(damaged)} of {n_present} files in '{cache_folder()}' do not have their published hash: "
             f"{', '.join(damaged)}. Likely cause: they were edited, or the disk is failing. "
             f"Next: vvscale fetch {following}."
         )
