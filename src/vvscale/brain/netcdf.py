@@ -158,7 +158,7 @@ class _File:
                 f"'{self.path}' has no coordinate '{name}' for the dimension '{dim}'; it has "
                 f"{', '.join(sorted(names)) or 'none'}.{did_you_mean(name, names)}"
             )
-        labels = self._read(names[name])
+        labels = _labels(self.dataset.variables[names[name]].values)
         is_missing = pd.isna(labels) | (labels == "") if labels.dtype == object else pd.isna(labels)
         if is_missing.any():
             raise MissingDataError(
@@ -203,12 +203,6 @@ class _File:
                     "expected only 'repetition' to. Average over it first, or remove it."
                 )
 
-    def _read(self, name: str) -> np.ndarray:
-        try:
-            return _labels(self.dataset.variables[name].values)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise _unreadable(self.path, error) from error
-
 
 @contextmanager
 def _opened(path: Path) -> Iterator[_File]:
@@ -226,8 +220,12 @@ def _opened(path: Path) -> Iterator[_File]:
         dataset = xr.open_dataset(path, engine="h5netcdf", decode_times=False, cache=False)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise _unreadable(path, error) from error
-    with dataset:
-        yield _File(Path(path), dataset)
+    try:
+        with dataset:
+            yield _File(Path(path), dataset)
+    # What is read later, block by block, may be damaged too.
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
