@@ -76,6 +76,12 @@ def test_an_unknown_name_offers_the_nearest(name):
         resolve_benchmarks([name])
 
 
+def test_one_is_loaded_by_any_word_for_it_and_never_one_of_several():
+    assert load_benchmark("simulated-i2n").benchmark_id == "simulated.behavior-i2n"
+    with pytest.raises(UsageError, match="'simulated' stands for 5 benchmarks; name one: simulated.V1-pls"):
+        load_benchmark("simulated")
+
+
 def test_simulated_benchmarks_are_what_their_listing_says():
     listed = {one.benchmark_id: one for one in list_benchmarks()}
     for benchmark in resolve_benchmarks("simulated"):
@@ -137,7 +143,7 @@ def test_an_edited_file_is_run_again(own):
         ("own.py:NOTHING", UsageError, "'NOTHING' in .* gives a int; expected a NeuralBenchmark"),
         ("own.py:broken", UsageError, "'broken' in .* failed in line 16 .*ZeroDivisionError: division by zero"),
         ("own.py:refused", DataError, r"The rig was off\."),
-        ("own.py", UsageError, "defines 2 benchmarks; name one: .*FIRST, .*SECOND"),
+        ("own.py", UsageError, "stands for 2 benchmarks; name one: .*FIRST, .*SECOND"),
         ("none.py:X", MissingDataError, "Cannot read the benchmark file .*none.py"),
     ],
 )

@@ -1,6 +1,9 @@
 """The public benchmarks from small files of their formats, through the real loader and a mirror."""
 
+import functools
+import http.server
 import importlib.util
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -221,3 +224,27 @@ def test_what_cannot_be_replaced_is_refused_and_kept(mirror):
     with pytest.raises(DigestError, match="4 bytes"):
         PUBLIC[IDS["V4"]].load(files)
     assert damaged.read_bytes() == b"half"
+
+
+def test_a_download_tells_how_far_it_is(mirror, monkeypatch):
+    brain_files.objects(mirror.folder)
+    file = mirror.files["stimulus_hvm-public.zip"]
+    size = (mirror.folder / file.name).stat().st_size
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format, *args):  # noqa: A002
+            pass
+
+    handler = functools.partial(Quiet, directory=str(mirror.folder.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("VVSCALE_MIRROR", f"http://127.0.0.1:{server.server_address[1]}")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        seen = []
+        file.fetch(lambda done, total: seen.append((done, total)))
+        server.shutdown()
+        thread.join()
+    assert seen[-1] == (size, size)
+    assert all(done <= total == size for done, total in seen)
+    assert file.state() == "cached"

@@ -114,7 +114,7 @@ def load_benchmark(benchmark_id: str, *, formula: str | None = None) -> Benchmar
     Parameters
     ----------
     benchmark_id
-        A name as listed by :func:`list_benchmarks`, or ``file.py:NAME``.
+        What stands for one benchmark in :func:`benchmark_ids`.
     formula
         How neural scores relate to the ceiling: ``"r^2/c"``, the reference's since January 2026, or
         ``"(r/c)^2"``, that of the published tables. None takes the benchmark's own. Behavioural benchmarks keep
@@ -124,15 +124,19 @@ def load_benchmark(benchmark_id: str, *, formula: str | None = None) -> Benchmar
     ------
     UnknownNameError
         There is no such benchmark or formula.
+    UsageError
+        The name stands for several benchmarks, or an own file gives something else.
     DataError
         Its data cannot be had, or are not what they should be.
     """
-    if _is_file(benchmark_id):
-        benchmark = _from_file(benchmark_id)
+    found = benchmark_ids(benchmark_id)
+    if len(found) > 1:
+        raise UsageError(f"'{benchmark_id}' stands for {len(found)} benchmarks; name one: {', '.join(found)}.")
+    name = found[0]
+    if _is_file(name):
+        benchmark = _from_file(name)
     else:
-        name = _known(benchmark_id)
-        entry = BENCHMARKS[name]
-        benchmark = _made(entry, f"The entry point '{name}' of the group 'vvscale.benchmark'")
+        benchmark = _made(BENCHMARKS[name], f"The entry point '{name}' of the group 'vvscale.benchmark'")
     if formula is not None and isinstance(benchmark, NeuralBenchmark):
         benchmark = replace(benchmark, formula=formula)
     return benchmark
@@ -238,8 +242,6 @@ def _ids_in_file(name: str) -> list[str]:
 
 def _from_file(name: str) -> Benchmark:
     path, attribute = _split(name)
-    if not attribute:
-        return _from_file(_only(_ids_in_file(name), path))
     defined = {key: value for key, value in vars(_module(path)).items() if not key.startswith("_")}
     if attribute in defined:
         return _made(defined[attribute], f"'{attribute}' in '{path}'")
@@ -248,12 +250,6 @@ def _from_file(name: str) -> Benchmark:
         return by_id[attribute]
     offered = [key for key, value in defined.items() if isinstance(value, Benchmark)]
     raise unknown_name(f"benchmark of {path}", attribute, [*offered, *by_id] or defined)
-
-
-def _only(found: list[str], path: Path) -> str:
-    if len(found) > 1:
-        raise UsageError(f"'{path}' defines {len(found)} benchmarks; name one: {', '.join(found)}.")
-    return found[0]
 
 
 def _module(path: Path) -> ModuleType:

@@ -43,3 +43,36 @@ def _line_a_minute(what: str, total: int) -> Callable[[str], None]:
             last = now
 
     return advance
+
+
+@contextmanager
+def downloading(name: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function to call with the bytes that are there and those there will be, 0 if unknown."""
+    if quiet:
+        yield lambda done, total: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import TransferSpeedColumn as SpeedColumn
+
+        columns = (TextColumn(name), BarColumn(), DownloadColumn(), SpeedColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(name, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total or None)
+    else:
+        yield _bytes_a_minute(name)
+
+
+def _bytes_a_minute(name: str) -> Callable[[int, int], None]:
+    start = last = time.monotonic()
+
+    def advance(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= 60:
+            rate = done / (now - start)
+            left = f" of {total / 1e6:.0f} MB, about {(total - done) / rate / 60:.0f} min left" if total else " MB"
+            print(f"{name}: {done / 1e6:.0f}{left}, {rate / 1e6:.1f} MB/s", file=sys.stderr)
+            last = now
+
+    return advance
