@@ -33,7 +33,7 @@ def later():
 
 
 def broken():
-    return 1 / 0
+    return FIRST.stimuli.table.loc["nowhere"]
 
 
 def refused():
@@ -78,7 +78,7 @@ def test_an_unknown_name_offers_the_nearest(name):
 
 def test_one_is_loaded_by_any_word_for_it_and_never_one_of_several():
     assert load_benchmark("simulated-i2n").benchmark_id == "simulated.behavior-i2n"
-    with pytest.raises(UsageError, match="'simulated' stands for 5 benchmarks; name one: simulated.V1-pls"):
+    with pytest.raises(UsageError, match="'simulated' stands for 5 benchmarks; name one"):
         load_benchmark("simulated")
 
 
@@ -141,7 +141,7 @@ def test_an_edited_file_is_run_again(own):
     [
         ("own.py:FRIST", UnknownNameError, r"Unknown benchmark of .*own\.py 'FRIST'. Did you mean 'FIRST'"),
         ("own.py:NOTHING", UsageError, "'NOTHING' in .* gives a int; expected a NeuralBenchmark"),
-        ("own.py:broken", UsageError, "'broken' in .* failed in line 16 .*ZeroDivisionError: division by zero"),
+        ("own.py:broken", UsageError, "'broken' in .* failed in line 16: KeyError: 'nowhere'"),
         ("own.py:refused", DataError, r"The rig was off\."),
         ("own.py", UsageError, "stands for 2 benchmarks; name one: .*FIRST, .*SECOND"),
         ("none.py:X", MissingDataError, "Cannot read the benchmark file .*none.py"),
@@ -157,7 +157,7 @@ def test_a_file_without_benchmarks_or_with_an_error_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"empty\.py' defines no benchmark"):
         resolve_benchmarks(str(tmp_path / "empty.py"))
     (tmp_path / "wrong.py").write_text("x = 1\ny = x +\n")
-    with pytest.raises(UsageError, match=r"wrong\.py' failed .*SyntaxError"):
+    with pytest.raises(UsageError, match=r"wrong\.py' failed in line 2: SyntaxError"):
         resolve_benchmarks(str(tmp_path / "wrong.py"))
 
 

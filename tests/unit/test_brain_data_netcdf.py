@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vvscale.brain.netcdf import _boxes, read_neural, read_trials
-from vvscale.errors import DataError, MissingDataError
+from vvscale.errors import DataError, MissingDataError, UsageError
 
 spec = importlib.util.spec_from_file_location("brain_files", Path(__file__).parent / "brain_files.py")
 brain_files = importlib.util.module_from_spec(spec)
@@ -189,11 +190,6 @@ def nan_at(values, row):
             DataError,
             "'session' .* differs between presentations of image 'c'",
         ),
-        (
-            recording(repetition=("presentation", np.zeros(12, int))),
-            DataError,
-            "two presentations of image 'c' with repetition 0",
-        ),
         (recording(neuroid_id=("neuroid", text("vvvvv"))), DataError, "neuroid_id 'v' more than once"),
         (
             recording(time_bin_start=("time_bin", np.arange(6) * 10 + 1)),
@@ -252,6 +248,19 @@ def test_a_damaged_block_is_an_error_and_not_numbers(tmp_path, offset):
     (tmp_path / "a.nc").write_bytes(content)
     with pytest.raises(DataError):
         read(tmp_path / "a.nc", time_bin=(0, 5000))
+
+
+def test_other_coordinates_may_be_empty(tmp_path):
+    write(tmp_path / "a.nc", recording(remark=("presentation", text([""] * 12))))
+    assert len(read(tmp_path / "a.nc").responses) == 12
+
+
+@pytest.mark.parametrize("package", ["xarray", "h5netcdf", "h5py"])
+def test_a_missing_package_is_named_with_what_installs_it(tmp_path, monkeypatch, package):
+    write(tmp_path / "a.nc", recording())
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError, match=rf"needs the package '{package}'.*pip install 'vvscale\[score\]'"):
+        read(tmp_path / "a.nc")
 
 
 def choices(tmp_path, drop=(), **changes):

@@ -252,7 +252,7 @@ def _refuse_formula(formula: str) -> None:
 
 
 def _refuse_unknown_images(benchmark_id: str, stimuli: StimulusSet, shown: np.ndarray) -> None:
-    absent = pd.Index(pd.unique(np.asarray(shown))).difference(pd.Index(stimuli.stimulus_id))
+    absent = pd.Index(pd.unique(np.asarray(shown))).difference(pd.Index(stimuli.stimulus_id), sort=False)
     if len(absent):
         raise MissingDataError(
             f"The benchmark '{benchmark_id}' has recordings of {len(absent)} images that its stimulus set "
