@@ -24,7 +24,7 @@ MIRROR_VARIABLE = "VVSCALE_MIRROR"
 CACHE_VARIABLE = "VVSCALE_CACHE"
 
 State = Literal["cached", "absent", "damaged"]
-OnBytes = Callable[[int, int], None]
+OnBytes = Callable[[int, int | None], None]
 
 
 def cache_folder() -> Path:
@@ -88,7 +88,7 @@ class RemoteFile:
         Parameters
         ----------
         on_bytes
-            Called as a download goes on with the bytes that are there and those there will be, 0 if unknown.
+            Called as a download goes on with the bytes that have come and, where known, how many there are.
 
         Raises
         ------
@@ -188,7 +188,7 @@ class _Bar:
     def update(self, n: int) -> None:
         self._done += n
         # pooch counts whole chunks, so the last one may be short.
-        self._on_bytes(min(self._done, self.total) if self.total else self._done, self.total)
+        self._on_bytes(min(self._done, self.total) if self.total else self._done, self.total or None)
 
     def reset(self) -> None:
         self._done = 0

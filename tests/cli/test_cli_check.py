@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from vvscale.brain import public
-from vvscale.cli import main, progress
+from vvscale.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 spec = importlib.util.spec_from_file_location("brain_files", ROOT / "tests" / "unit" / "brain_files.py")
@@ -173,17 +173,3 @@ def test_the_cache_lists_verifies_and_clears_them(run, hosted, tmp_path):
     assert len(list(mine.parent.iterdir())) == 5
     assert run("cache", "clear").code == 0
     assert list(mine.parent.iterdir()) == [mine]
-
-
-def test_a_long_download_says_a_line_a_minute(monkeypatch, capsys):
-    clock = iter([0.0, 30.0, 61.0, 90.0, 130.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    with progress.downloading("set.zip") as advance:
-        for done in (10, 61, 90):
-            advance(done * 1_000_000, 305_000_000)
-        advance(130_000_000, 0)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines == ["set.zip: 61 of 305 MB, about 4 min left, 1.0 MB/s", "set.zip: 130 MB, 1.0 MB/s"]
-    with progress.downloading("set.zip", quiet=True) as advance:
-        advance(1, 2)
-    assert capsys.readouterr().err == ""

@@ -11,7 +11,7 @@ def fetch_benchmarks(names: Sequence[str], *, dry_run: bool, output: Output) -> 
     """Download the files of some public benchmarks, of all five without names, and unpack their images."""
     from vvscale.brain import benchmark_ids
     from vvscale.brain.public import PUBLIC
-    from vvscale.cli.progress import downloading
+    from vvscale.cli.progress import transfer
     from vvscale.errors import UsageError
 
     chosen = benchmark_ids(names or ["public"])
@@ -24,7 +24,7 @@ def fetch_benchmarks(names: Sequence[str], *, dry_run: bool, output: Output) -> 
         had = file.state() == "cached"
         did = "cached" if had else "would download" if dry_run else "downloaded"
         if not (had or dry_run):
-            with downloading(file.name, quiet=output.quiet or output.json) as on_bytes:
+            with transfer(file.name, quiet=output.quiet or output.json) as on_bytes:
                 file.fetch(on_bytes)
         size = file.path.stat().st_size if file.path.is_file() else None
         told = f"{size:,} bytes" if size is not None else "size known once downloaded"
