@@ -6,6 +6,7 @@ of their business. Own benchmarks are instances of the two classes here.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -17,9 +18,9 @@ from vvscale.brain.behavior import BehavioralConsistency, BehaviorMetric, behavi
 from vvscale.brain.gram import Gram
 from vvscale.brain.pls import Predictivity, linear_predictivity
 from vvscale.brain.readout import readout_probabilities
-from vvscale.brain.score import Score, behavioral_score, neural_score
+from vvscale.brain.score import FORMULAS, Score, behavioral_score, neural_score
 from vvscale.brain.trials import Trials
-from vvscale.errors import ShapeError
+from vvscale.errors import MissingDataError, ShapeError, unknown_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +84,10 @@ class NeuralBenchmark:
     formula: str = "r^2/c"
     n_components: int = 25
 
+    def __post_init__(self) -> None:
+        _refuse_formula(self.formula)
+        _refuse_unknown_images(self.benchmark_id, self.stimuli, self.assembly.stimulus_id)
+
     @property
     def region(self) -> str:
         """The region recorded."""
@@ -92,6 +97,10 @@ class NeuralBenchmark:
     def ceiling(self) -> float:
         """The correlation that a perfect model is compared with."""
         return self.assembly.ceiling.ceiling
+
+    def data_digest(self) -> str:
+        """Return the SHA-256 of the images, labels and responses."""
+        return _joined(self.stimuli.digest(), self.assembly.digest())
 
     def score(
         self,
@@ -119,18 +128,39 @@ class NeuralBenchmark:
         DataError, MissingDataError, ShapeError
             A stimulus_id is absent or there twice, or as in :func:`linear_predictivity`.
         """
-        mean = self.assembly.mean
-        features = _in_order(features, self.stimuli, stimulus_id, mean.index.to_numpy())
-        strata = None
-        if self.stratify_by is not None:
-            labels = self.stimuli.labels(self.stratify_by)
-            strata = labels.to_numpy()[row_order(self.stimuli.stimulus_id, mean.index.to_numpy(), "The stimuli")]
-        detail = linear_predictivity(
-            features, mean.to_numpy(), stratify=strata, n_components=self.n_components, device=device
-        )
+        detail = self.predictivity(features, stimulus_id=stimulus_id, device=device)
         ceiling = self.assembly.ceiling
         score = neural_score(detail, ceiling, formula=self.formula, n_resamples=n_resamples, seed=seed)
         return BenchmarkResult(self.benchmark_id, self.version, self.region, self.stimuli.is_simulated, score, detail)
+
+    def predictivity(self, features: Any, *, stimulus_id: Any = None, device: str | None = None) -> Predictivity:
+        """Predict the responses, without a ceiling or intervals; arguments as in :meth:`score`."""
+        mean = self.assembly.mean
+        features = _in_order(features, self.stimuli, stimulus_id, mean.index.to_numpy())
+        return linear_predictivity(
+            features, mean.to_numpy(), stratify=self.strata(), n_components=self.n_components, device=device
+        )
+
+    def strata(self) -> np.ndarray | None:
+        """Return (N,) what splits balance, for the images shown sorted by stimulus_id, or None.
+
+        Raises
+        ------
+        MissingDataError
+            The stimuli have no such label, or an image shown has none.
+        """
+        if self.stratify_by is None:
+            return None
+        images = self.assembly.mean.index.to_numpy()
+        labels = self.stimuli.labels(self.stratify_by).to_numpy()
+        labels = labels[row_order(self.stimuli.stimulus_id, images, "The stimuli")]
+        is_missing = pd.isna(labels)
+        if is_missing.any():
+            raise MissingDataError(
+                f"The image '{images[int(np.argmax(is_missing))]}' of '{self.benchmark_id}' has no label "
+                f"'{self.stratify_by}' ({is_missing.sum()} such). Label every image, or set stratify_by to None."
+            )
+        return labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +189,14 @@ class BehavioralBenchmark:
     label: str
     metric: BehaviorMetric = "i2n"
     formula: str = "r/sqrt(c)"
+
+    def __post_init__(self) -> None:
+        _refuse_formula(self.formula)
+        _refuse_unknown_images(self.benchmark_id, self.stimuli, self.trials.stimulus_id)
+
+    def data_digest(self) -> str:
+        """Return the SHA-256 of the images, labels and choices."""
+        return _joined(self.stimuli.digest(), self.trials.digest())
 
     def score(
         self,
@@ -206,3 +244,22 @@ def _in_order(features: Any, stimuli: StimulusSet, stimulus_id: Any, wanted: np.
         )
     rows = row_order(have, wanted, "The features")
     return features.take(rows) if isinstance(features, Gram) else np.asarray(features)[rows]
+
+
+def _refuse_formula(formula: str) -> None:
+    if formula not in FORMULAS:
+        raise unknown_name("formula", formula, FORMULAS)
+
+
+def _refuse_unknown_images(benchmark_id: str, stimuli: StimulusSet, shown: np.ndarray) -> None:
+    absent = pd.Index(pd.unique(np.asarray(shown))).difference(pd.Index(stimuli.stimulus_id), sort=False)
+    if len(absent):
+        raise MissingDataError(
+            f"The benchmark '{benchmark_id}' has recordings of {len(absent)} images that its stimulus set "
+            f"'{stimuli.identifier}' lacks, first '{absent[0]}'. Expected every stimulus_id of the recordings among "
+            f"the stimuli, spelled the same, as '{stimuli.stimulus_id[0]}' is."
+        )
+
+
+def _joined(*digests: str) -> str:
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -8,13 +8,13 @@ from cyclopts import Parameter
 
 from vvscale.cli.output import Output
 
-What = Literal["scores", "checkpoints", "private", "checkpoint-list", "commitments", "weights", "all"]
+What = Literal["scores", "checkpoints", "private", "checkpoint-list", "commitments", "weights", "benchmarks", "all"]
 
 
 def fetch(
     what: What,
     /,
-    *models: str,
+    *names: str,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     output: Output | None = None,
 ) -> None:
@@ -28,9 +28,11 @@ def fetch(
     what
         scores: 993 models x 5 benchmarks; checkpoints: 43 models over training; private: 28 models on the
         private benchmarks; checkpoint-list: where the weights lie; commitments: which layer stands for
-        which region; all: all of these; weights: the networks named after it, converted to safetensors.
-    models
-        For weights: MODEL_ID, or MODEL_ID@EPOCH, as many as wanted.
+        which region; all: all of these tables; weights: the networks named after it, converted to safetensors;
+        benchmarks: recordings and images of the public benchmarks.
+    names
+        For weights: MODEL_ID, or MODEL_ID@EPOCH, as many as wanted. For benchmarks: names or regions, all five by
+        default.
     dry_run
         Say what would be done and do nothing.
     """
@@ -38,10 +40,14 @@ def fetch(
 
     output = output or Output()
     if what == "weights":
-        _weights(models, dry_run, output)
-    elif models:
+        _weights(names, dry_run, output)
+    elif what == "benchmarks":
+        from vvscale.cli.fetch_benchmarks import fetch_benchmarks
+
+        fetch_benchmarks(names, dry_run=dry_run, output=output)
+    elif names:
         raise UsageError(
-            f"'fetch {what}' takes no names, got {', '.join(models)}. Next: vvscale fetch weights {models[0]}"
+            f"'{what}' is fetched whole; leave out {', '.join(names)}, or: vvscale fetch weights {names[0]}"
         )
     else:
         _files(what, dry_run, output)

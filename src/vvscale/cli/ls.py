@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     Listing = tuple[pd.DataFrame, str]
 
-What = Literal["sets", "scores", "models", "experiments", "laws", "regions", "columns", "architectures"]
+What = Literal[
+    "sets", "scores", "models", "experiments", "laws", "regions", "columns", "architectures", "recipes", "benchmarks"
+]
 
 # Enough for a screen; --limit 0 and --json show everything.
 SCREEN = 40
@@ -29,7 +31,7 @@ def ls(
     limit: int | None = None,
     output: Output | None = None,
 ) -> None:
-    """List what is known: score sets, scores, models, experiments, laws, regions, columns, architectures.
+    """List what is known: score sets, models, experiments, laws, architectures, recipes, benchmarks, ...
 
     Parameters
     ----------
@@ -37,7 +39,8 @@ def ls(
         sets: the published tables; scores: rows of a table; models: one row per model, mean of the five
         regions; experiments: the named laws of the study; laws: the forms that can be fitted; columns: the
         schema; architectures: networks that can be built, trained and loaded, those of the study or, with
-        'timm:...' or 'torchvision:...', of a library.
+        'timm:...' or 'torchvision:...', of a library; recipes: how networks are trained; benchmarks: what models are
+        scored on.
     pattern
         A name or a pattern such as 'resnet*' that the first column must match.
     table
@@ -59,6 +62,8 @@ def ls(
         "laws": _laws,
         "regions": _regions,
         "columns": _columns,
+        "benchmarks": _benchmarks,
+        "recipes": _recipes,
     }
     if what == "architectures":
         frame, following = _architectures(pattern or "*")
@@ -171,6 +176,37 @@ def _architectures(pattern: str) -> Listing:
     rows = [[one.name, *(getattr(one, column) for column in columns)] for one in known]
     frame = pd.DataFrame(rows, columns=pd.Index(["architecture", *columns]))
     return frame, f"vvscale train <architecture> --dry-run; further names: {', '.join(RULES)}"
+
+
+def _benchmarks() -> Listing:
+    import pandas as pd
+
+    from vvscale.brain import list_benchmarks
+
+    rows = [
+        {
+            "benchmark": one.benchmark_id,
+            "region": one.region,
+            "images": one.n_images,
+            "targets": one.n_targets,
+            "metric": one.metric,
+            "formula": one.formula,
+            "simulated": one.is_simulated,
+            "state": one.state,
+        }
+        for one in list_benchmarks()
+    ]
+    return pd.DataFrame(rows), "vvscale fetch benchmarks V1 | vvscale check simulated.V1-pls"
+
+
+def _recipes() -> Listing:
+    import pandas as pd
+
+    from vvscale.train import load_recipe, recipe_names
+
+    known = [load_recipe(name) for name in recipe_names()]
+    rows = [{"recipe": one.name, "objective": one.objective, "summary": one.summary} for one in known]
+    return pd.DataFrame(rows), "vvscale train resnet18 --recipe resnet --dry-run"
 
 
 def _matching(frame: pd.DataFrame, pattern: str | None) -> pd.DataFrame:
