@@ -13,12 +13,13 @@ import pytest
 import vvscale
 
 PACKAGE = Path(vvscale.__file__).parent
-BASE = {"errors", "registry", "_files", "_download"}
+BASE = {"errors", "registry", "_config", "_files", "_download"}
 SCORES = BASE | {"scores"}
 # part -> the other parts it may import
 MAY_IMPORT = {
     "errors": set(),
     "registry": {"errors"},
+    "_config": {"errors"},
     "_files": {"errors"},
     "_download": {"errors", "_files"},
     "scores": BASE,

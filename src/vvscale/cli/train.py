@@ -93,6 +93,7 @@ def train(
 
     from vvscale.cli.training_progress import watch_training
     from vvscale.train import Options, plan_run, train
+    from vvscale.train.progress import Watcher
     from vvscale.train.recipe import parse_changes
 
     output = output or Output()
@@ -106,7 +107,7 @@ def train(
         output.note(f"Nothing was trained. It would be written to {folder}.")
         return
     with ExitStack() as stack:
-        watchers = [stack.enter_context(watch_training(spec.model_id, quiet=output.quiet))]
+        watchers: list[Watcher] = [stack.enter_context(watch_training(spec.model_id, quiet=output.quiet))]
         if score_on:
             from vvscale.train.alignment import Scorer
 
