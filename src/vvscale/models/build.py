@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -93,6 +93,20 @@ def build_model(
     return module
 
 
+def build_skeleton(name: str, **options: Any) -> nn.Module:
+    """Build a network whose weights are about to be replaced, and do not draw them where that can be saved.
+
+    Parameters
+    ----------
+    name, options
+        As of ``build_model``.
+    """
+    # A library's network may hold buffers that its state does not have; they must be real.
+    is_library = isinstance(architecture(name).design, LibraryDesign)
+    with torch.device("cpu" if is_library else "meta"):
+        return build_model(name, **options, seed=0)
+
+
 def _options(
     known: Architecture,
     n_classes: int,
@@ -143,9 +157,9 @@ def _refuse(known: Architecture, **given: object) -> None:
 def _seeded(make: Callable[[], nn.Module], seed: int | None) -> nn.Module:
     if seed is None:
         return make()
-    # Weights are drawn on the CPU, so no other generator needs to be saved.
+    # Weights are drawn on the CPU; torch.manual_seed would set the generators of other devices too.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return make()
 
 

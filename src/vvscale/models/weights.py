@@ -151,12 +151,23 @@ def save_weights(path: Path | str, module_or_state: nn.Module | State, record: M
     if path.suffix != ".safetensors":
         raise ConfigError(f"Weights are written as safetensors, got '{path.name}'. Expected a name.safetensors.")
     state = module_or_state.state_dict() if isinstance(module_or_state, nn.Module) else module_or_state
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+    tensors = _separate({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()})
     with write_whole(path) as part:
         _save(tensors, part)
         written = {"format": FORMAT, **record, "sha256": sha256_of(part)}
         write_json(path.with_suffix(".json"), written)
     return written
+
+
+def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copy tensors that share memory with an earlier one, which safetensors does not write."""
+    seen: set[int] = set()
+    for key, tensor in tensors.items():
+        where = tensor.untyped_storage().data_ptr()
+        if where in seen:
+            tensors[key] = tensor.clone()
+        seen.add(where)
+    return tensors
 
 
 def _save(tensors: dict[str, Tensor], path: Path) -> None:
@@ -240,7 +251,7 @@ def _read_record(path: Path) -> Record:
 
 
 def load_state(module: nn.Module, state: State, *, where: str = "the checkpoint") -> None:
-    """Load a state into a network; all keys and shapes must fit.
+    """Load a state into a network; all keys and shapes must fit. A network without memory takes the tensors over.
 
     Raises
     ------
@@ -256,7 +267,9 @@ def load_state(module: nn.Module, state: State, *, where: str = "the checkpoint"
         if key in state and state[key].shape != expected[key].shape
     ]
     if not (absent or surplus or misshaped):
-        module.load_state_dict(dict(state))
+        # A skeleton has no memory to copy to.
+        is_skeleton = any(tensor.is_meta for tensor in expected.values())
+        module.load_state_dict(dict(state), assign=is_skeleton)
         return
     built_as = getattr(module, "built_as", None)
     found = "; ".join(
