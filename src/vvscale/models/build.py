@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from vvscale.errors import ConfigError
 from vvscale.models.architectures import Architecture, architecture
@@ -94,17 +95,35 @@ def build_model(
 
 
 def build_skeleton(name: str, **options: Any) -> nn.Module:
-    """Build a network whose weights are about to be replaced, and do not draw them where that can be saved.
+    """Build a network without values on torch's meta device, where it takes no memory and next to no time.
 
     Parameters
     ----------
     name, options
         As of ``build_model``.
     """
-    # A library's network may hold buffers that its state does not have; they must be real.
-    is_library = isinstance(architecture(name).design, LibraryDesign)
-    with torch.device("cpu" if is_library else "meta"):
+    with torch.device("meta"), _NoValues():
         return build_model(name, **options, seed=0)
+
+
+def build_to_load(name: str, **options: Any) -> nn.Module:
+    """Build a network whose state is about to be loaded: a skeleton where the state holds all there is to it."""
+    # A library's network may have buffers that its state leaves out.
+    is_library = isinstance(architecture(name).design, LibraryDesign)
+    return build_model(name, **options, seed=0) if is_library else build_skeleton(name, **options)
+
+
+class _NoValues(TorchFunctionMode):
+    """Skips what only fills tensors with values; on the meta device there are none."""
+
+    _FILLING = frozenset({"normal_", "uniform_", "erfinv_", "fill_", "zero_", "add_", "mul_", "clamp_"})
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # torch.nn.init passes its tensor by name.
+        kwargs = kwargs or {}
+        if func.__name__ in self._FILLING or getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _options(

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, unknown_name
 from vvscale.models.architectures import architecture
-from vvscale.models.build import build_skeleton
+from vvscale.models.build import build_to_load
 from vvscale.models.designs import LibraryDesign
 from vvscale.models.download import Progress, alone, download
 from vvscale.models.layers import named_child, unwrapped
@@ -272,7 +272,7 @@ def _loaded(checkpoint: Checkpoint, state: State) -> nn.Module:
     if isinstance(known.design, LibraryDesign):
         # The few of these are ImageNet classifiers.
         n_classes = 1000
-    module = build_skeleton(checkpoint.model, n_classes=n_classes)
+    module = build_to_load(checkpoint.model, n_classes=n_classes)
     named = {named_child(module, key): tensor for key, tensor in bare.items()}
     load_state(module, named, where=f"checkpoint {checkpoint.model_id}, epoch {checkpoint.epoch},")
     return module

@@ -18,7 +18,7 @@ from torch import nn
 
 from vvscale.errors import ConfigError, DataError, MissingDataError
 from vvscale.models.architectures import LIBRARIES, architecture
-from vvscale.models.build import build_model, build_skeleton
+from vvscale.models.build import build_model, build_to_load
 from vvscale.models.checkpoints import COLLECTION, Kind, fetch_weights, find_checkpoint, published_row, read_ref
 from vvscale.models.download import Progress
 from vvscale.models.families import ModelOptions
@@ -100,7 +100,7 @@ def _from_file(path: Path, ema: bool | None) -> LoadedModel:
             f"'{path}' holds {record['weights']} weights, and {_kind(ema)} ones were asked for. Next: leave ema out, "
             "or name the file of the others."
         )
-    module = build_skeleton(record["model"], **_options(path, record).to_dict())
+    module = build_to_load(record["model"], **_options(path, record).to_dict())
     load_state(module, state, where=f"'{path}'")
     return LoadedModel(module.eval(), record)
 

@@ -14,7 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from vvscale._files import write_json, write_whole
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, ShapeError
 from vvscale.models.architectures import PUBLISHED, architecture
-from vvscale.models.build import build_model
+from vvscale.models.build import build_skeleton
 from vvscale.models.designs import LibraryDesign
 from vvscale.models.families import ModelOptions
 from vvscale.models.library import IMAGENET_MEAN, IMAGENET_STD, library_family, library_preprocessing
@@ -311,8 +310,7 @@ def _body(shapes: Mapping[str, tuple[int, ...]], head: str) -> dict[str, tuple[i
 
 @lru_cache(maxsize=128)
 def _shapes(name: str) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
-        return {key: tuple(tensor.shape) for key, tensor in build_model(name).state_dict().items()}
+    return {key: tuple(tensor.shape) for key, tensor in build_skeleton(name).state_dict().items()}
 
 
 def sha256_of(path: Path) -> str:
