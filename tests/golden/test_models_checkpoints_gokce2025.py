@@ -296,6 +296,7 @@ def test_two_at_once_convert_it_once(bucket: Path, monkeypatch: pytest.MonkeyPat
     assert len(calls) == 1
 
 
+@pytest.mark.slow
 def test_the_few_networks_that_torchvision_defines(bucket: Path):
     model_id = "vit_b_16_imagenet_1_seed-0"
     with torch.device("meta"):

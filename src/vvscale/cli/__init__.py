@@ -24,7 +24,7 @@ VERBS = {
         "vvscale.cli.show:show",
         "Show one model: where it comes from and every score it has.",
     ),
-    "fetch": ("vvscale.cli.fetch:fetch", "Download published data, checked by hash."),
+    "fetch": ("vvscale.cli.fetch:fetch", "Download published data, checked by hash, and weights."),
     "fit": ("vvscale.cli.fit:fit", "Fit a scaling law to any table."),
     "plan": (
         "vvscale.cli.plan:plan",

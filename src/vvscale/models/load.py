@@ -148,7 +148,7 @@ def _library_ref(model_id: str) -> str:
 def _from_library(ref: str, *, row: Mapping[str, Any] | None = None) -> LoadedModel:
     module = build_model(ref, pretrained=True)
     own = {"model_id": ref, "is_pretrained": True, "is_random": False}
-    record = model_record(module, name=ref, row=row or own, source={"library": ref})
+    record = model_record(module, row=row or own, source={"library": ref})
     return LoadedModel(module.eval(), record)
 
 
@@ -163,7 +163,7 @@ def _untrained(name: str, seed: int) -> LoadedModel:
         "is_random": True,
         "is_pretrained": False,
     }
-    return LoadedModel(module.eval(), model_record(module, name=name, row=row, source={"seed": seed}))
+    return LoadedModel(module.eval(), model_record(module, row=row, source={"seed": seed}))
 
 
 def _kind(ema: bool) -> Kind:

@@ -37,7 +37,6 @@ Record = dict[str, Any]
 def model_record(
     module: nn.Module,
     *,
-    name: str | None = None,
     row: Mapping[str, Any] | None = None,
     epoch: int = 0,
     weights: Literal["plain", "ema"] = "plain",
@@ -49,9 +48,7 @@ def model_record(
     Parameters
     ----------
     module
-        As of ``build_model``.
-    name
-        Its name there; None = as it was built.
+        As ``build_model`` or ``load_model`` returned it.
     row
         Model-level columns of the score table; unless missing, they win over what is measured here (arch,
         family, parent_family, n_params, forward_mac, forward_flop). NaN is stored as null.
@@ -68,13 +65,13 @@ def model_record(
     -------
     dict
         Plain values: model, model_options, row, epoch, preprocessing, weights, source.
+
+    Raises
+    ------
+    ConfigError
+        The network was not made by ``build_model``, so that nothing could build it again.
     """
-    built_as: tuple[str, ModelOptions] | None = getattr(module, "built_as", None)
-    name = name or (built_as[0] if built_as else None)
-    if name is None:
-        raise ConfigError(
-            f"This {type(module).__name__} was not made by build_model, so its record needs a name. Next: pass name=."
-        )
+    name, options = _built_as(module)
     known = architecture(name)
     size = cost(module)
     is_library = isinstance(known.design, LibraryDesign)
@@ -90,36 +87,45 @@ def model_record(
     given = {column: _plain(value) for column, value in (row or {}).items()}
     return {
         "model": name,
-        "model_options": built_as[1].to_dict() if built_as else {},
+        "model_options": options.to_dict(),
         "row": given | {column: value for column, value in measured.items() if given.get(column) is None},
         "epoch": epoch,
-        "preprocessing": dict(preprocessing or default_preprocessing(module, name)),
+        "preprocessing": dict(preprocessing or default_preprocessing(module)),
         "weights": weights,
         "source": dict(source or {}),
     }
 
 
-def default_preprocessing(module: nn.Module, name: str) -> dict[str, Any]:
-    """Return how images are prepared for a network unless told otherwise.
+def default_preprocessing(module: nn.Module) -> dict[str, Any]:
+    """Return how images are prepared for a network of ``build_model`` unless told otherwise.
 
     Returns
     -------
     dict
         image_size and resize in pixels, mean and std for images of 0 to 1.
     """
+    name, options = _built_as(module)
     known = architecture(name)
     colours: Mapping[str, Any] = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
     if isinstance(known.design, LibraryDesign):
         colours = library_preprocessing(known.design)
-    built_as: tuple[str, ModelOptions] | None = getattr(module, "built_as", None)
-    image_size = built_as[1].image_size if built_as else known.image_size
-    # Another image size keeps the share of the image that the crop leaves.
     return {
-        "image_size": image_size,
-        "resize": round(image_size * known.resize / known.image_size),
+        "image_size": options.image_size,
+        # Another image size keeps the share of the image that the crop leaves.
+        "resize": round(options.image_size * known.resize / known.image_size),
         "mean": list(colours["mean"]),
         "std": list(colours["std"]),
     }
+
+
+def _built_as(module: nn.Module) -> tuple[str, ModelOptions]:
+    built_as: tuple[str, ModelOptions] | None = getattr(module, "built_as", None)
+    if built_as is None:
+        raise ConfigError(
+            f"This {type(module).__name__} was not made by build_model, so no record could build it again. Next: build "
+            "it by name, and load its state with load_state; 'vvscale ls architectures' lists the names."
+        )
+    return built_as
 
 
 def save_weights(path: Path | str, module_or_state: nn.Module | State, record: Mapping[str, Any]) -> Record:
