@@ -296,6 +296,29 @@ def test_two_at_once_convert_it_once(bucket: Path, monkeypatch: pytest.MonkeyPat
     assert len(calls) == 1
 
 
+@pytest.mark.slow
+def test_the_few_networks_that_torchvision_defines(bucket: Path):
+    model_id = "vit_b_16_imagenet_1_seed-0"
+    with torch.device("meta"):
+        shapes = build_model("torchvision:vit_b_16").state_dict()
+    # One number seen as a whole tensor: the file stays small.
+    state = {key: torch.ones(1).expand(tensor.shape) for key, tensor in shapes.items()}
+    put(bucket, f"{model_id}/ep100.pt", composer(wrapped(state, "module.")))
+    loaded = load_model(f"gokce2025:{model_id}")
+    assert loaded.record["model"] == "torchvision:vit_b_16"
+    assert all(bool((tensor == 1).all()) for tensor in loaded.module.state_dict().values())
+
+
+def test_an_interrupted_conversion_is_done_again(bucket: Path):
+    state = wrapped(weights("convnextflex-l-3", 5), "module.")
+    put(bucket, f"{CONVNEXT}/ep300.pt", composer(state, state))
+    checkpoint = find_checkpoint(CONVNEXT)
+    assert fetch_weights(checkpoint) == ("plain", "ema")
+    checkpoint.weights_path("plain").unlink()
+    assert checkpoint.cached == ()
+    assert fetch_weights(checkpoint) == ("plain", "ema")
+
+
 def test_bare_states():
     one = torch.ones(1)
     assert list(bare_state({"_orig_mod.module._orig_mod.a.b": one})) == ["a.b"]

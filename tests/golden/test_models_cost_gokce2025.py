@@ -44,7 +44,8 @@ def test_the_largest_is_measured_in_well_under_a_second():
     took = []
     for _ in range(3):
         _of_name.cache_clear()
-        start = time.perf_counter()
+        # Of this process alone: other work on the machine does not count.
+        start = time.process_time()
         cost("deit_large")
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
     assert min(took) < 0.8

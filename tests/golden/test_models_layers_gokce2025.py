@@ -7,11 +7,11 @@ import re
 from functools import lru_cache
 
 import pytest
-import torch
 from torch import nn
 
-from vvscale.models import architecture, build_model, layer_names, resolve_layer
+from vvscale.models import architecture, layer_names, resolve_layer
 from vvscale.models.architectures import PUBLISHED
+from vvscale.models.build import build_skeleton
 from vvscale.scores import commitment, load_commitments
 from vvscale.scores.published import fetch
 
@@ -27,8 +27,7 @@ def network_of(arch: str) -> str | None:
 
 @lru_cache
 def skeleton(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return build_model(name)
+    return build_skeleton(name)
 
 
 def references() -> list[tuple[str, str]]:

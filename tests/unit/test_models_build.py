@@ -8,6 +8,7 @@ from torch import nn
 
 from vvscale.errors import ConfigError, ShapeError
 from vvscale.models import architecture, build_model, cost
+from vvscale.models.build import build_skeleton
 from vvscale.models.measure import count_operations
 
 TINY = "resnetflex-w4-d1-1-1"
@@ -151,3 +152,17 @@ def test_attention_is_counted_apart():
     ours = cost("deit_small")
     assert ours.forward_flop_full - ours.forward_flop == 2 * 2 * blocks * tokens**2 * width
     assert count_operations(build_model("resnet18*0.1"), image_size=64)["scaled_dot_product_attention"] == 0
+
+
+@pytest.mark.parametrize("name", [*ONE_OF_EACH, "timm:test_vit"])
+def test_a_skeleton_has_every_tensor_and_no_memory(name: str):
+    real, skeleton = build_model(name, image_size=64, seed=0), build_skeleton(name, image_size=64)
+    described = {key: (tensor.shape, tensor.dtype) for key, tensor in real.state_dict().items()}
+    assert {key: (tensor.shape, tensor.dtype) for key, tensor in skeleton.state_dict().items()} == described
+    assert all(tensor.is_meta for tensor in (*skeleton.parameters(), *skeleton.buffers()))
+    assert [one.requires_grad for one in skeleton.parameters()] == [one.requires_grad for one in real.parameters()]
+
+
+def test_counting_gives_the_shapes_of_the_real_network():
+    ghost = build_skeleton("timm:test_resnet")
+    assert count_operations(ghost, image_size=64) == count_operations(build_model("timm:test_resnet"), image_size=64)

@@ -86,8 +86,10 @@ def test_numbers_of_tables_become_plain_values(module: nn.Module):
     assert json.loads(json.dumps(record["row"]))["seed"] == 3
 
 
-def test_a_foreign_network_needs_a_name(module: nn.Module):
-    with pytest.raises(ConfigError, match="not made by build_model, so its record needs a name"):
+def test_a_foreign_network_has_no_record():
+    with pytest.raises(
+        ConfigError, match=r"This Linear was not made by build_model, so no record.*Next: build it by name"
+    ):
         model_record(nn.Linear(1, 1))
 
 
@@ -185,3 +187,32 @@ def test_likely_architectures_of_networks_with_one_shape():
     state = build_model("resnet18", n_classes=2, seed=0).state_dict()
     assert likely_architectures(state) == ["resnet18", "resnetflexfilters-d-2-2-2-2"]
     assert likely_architectures({}) == []
+
+
+def test_tensors_that_share_memory_are_written_apart(tmp_path: Path):
+    shared = torch.arange(6.0)
+    state = {"a": shared, "b": shared, "c": shared[2:4], "d": torch.ones(1)}
+    save_weights(tmp_path / "a.safetensors", state, {"model": TINY, "model_options": {}, "row": {}})
+    from safetensors.torch import load_file
+
+    read = load_file(tmp_path / "a.safetensors")
+    assert all(torch.equal(read[key], tensor) for key, tensor in state.items())
+
+
+def test_options_of_another_version(saved: Path):
+    record = json.loads(saved.with_suffix(".json").read_text())
+    record["model_options"]["colour"] = "green"
+    saved.with_suffix(".json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match=r"model_options that cannot be read: .*'colour': 'green'.*another version"):
+        load_model(saved)
+
+
+def test_loaded_networks_can_be_trained(saved: Path):
+    before = saved.read_bytes()
+    loaded = load_model(saved).module.train()
+    assert all(parameter.requires_grad and not parameter.is_meta for parameter in loaded.parameters())
+    loaded(torch.rand(4, 3, 8, 8)).sum().backward()
+    with torch.no_grad():
+        for parameter in loaded.parameters():
+            parameter -= parameter.grad
+    assert saved.read_bytes() == before

@@ -24,7 +24,10 @@ VERBS = {
         "vvscale.cli.show:show",
         "Show one model: where it comes from and every score it has.",
     ),
-    "fetch": ("vvscale.cli.fetch:fetch", "Download published data, checked by hash."),
+    "fetch": (
+        "vvscale.cli.fetch:fetch",
+        "Download published tables, benchmarks and weights, checked by hash.",
+    ),
     "prepare": ("vvscale.cli.prepare:prepare", "Decode a data set once, for training."),
     "train": (
         "vvscale.cli.train:train",

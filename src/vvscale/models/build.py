@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from vvscale.errors import ConfigError
 from vvscale.models.architectures import Architecture, architecture
@@ -93,6 +94,38 @@ def build_model(
     return module
 
 
+def build_skeleton(name: str, **options: Any) -> nn.Module:
+    """Build a network without values on torch's meta device, where it takes no memory and next to no time.
+
+    Parameters
+    ----------
+    name, options
+        As of ``build_model``.
+    """
+    with torch.device("meta"), _NoValues():
+        return build_model(name, **options, seed=0)
+
+
+def build_to_load(name: str, **options: Any) -> nn.Module:
+    """Build a network whose state is about to be loaded: a skeleton where the state holds all there is to it."""
+    # A library's network may have buffers that its state leaves out.
+    is_library = isinstance(architecture(name).design, LibraryDesign)
+    return build_model(name, **options, seed=0) if is_library else build_skeleton(name, **options)
+
+
+class _NoValues(TorchFunctionMode):
+    """Skips what only fills tensors with values; on the meta device there are none."""
+
+    _FILLING = frozenset({"normal_", "uniform_", "erfinv_", "fill_", "zero_", "add_", "mul_", "clamp_"})
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # torch.nn.init passes its tensor by name.
+        kwargs = kwargs or {}
+        if func.__name__ in self._FILLING or getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 def _options(
     known: Architecture,
     n_classes: int,
@@ -143,9 +176,9 @@ def _refuse(known: Architecture, **given: object) -> None:
 def _seeded(make: Callable[[], nn.Module], seed: int | None) -> nn.Module:
     if seed is None:
         return make()
-    # Weights are drawn on the CPU, so no other generator needs to be saved.
+    # Weights are drawn on the CPU; torch.manual_seed would set the generators of other devices too.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return make()
 
 

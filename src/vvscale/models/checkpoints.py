@@ -20,16 +20,17 @@ from typing import Any, Literal
 import pandas as pd
 from torch import Tensor, nn
 
+from vvscale._download import MIRROR_VARIABLE, cache_folder
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, unknown_name
 from vvscale.models.architectures import architecture
-from vvscale.models.build import build_model
+from vvscale.models.build import build_to_load
+from vvscale.models.designs import LibraryDesign
 from vvscale.models.download import Progress, alone, download
 from vvscale.models.layers import named_child, unwrapped
 from vvscale.models.unpickle import check_content, read_checkpoint
 from vvscale.models.weights import State, load_state, model_record, save_weights, sha256_of
 from vvscale.scores import COLUMNS, load_checkpoints, load_scores
 from vvscale.scores.gokce2025 import SCORES_NOTES
-from vvscale.scores.published import MIRROR_VARIABLE, cache_folder
 
 COLLECTION = "gokce2025"
 
@@ -80,8 +81,10 @@ class Checkpoint:
 
     @property
     def cached(self) -> tuple[Kind, ...]:
-        """The kinds of weights that are in the cache; every kind that it holds, or none."""
-        return tuple(kind for kind in _STATES if self.weights_path(kind).with_suffix(".json").is_file())
+        """The kinds of weights that are in the cache: all that the checkpoint holds, or none."""
+        there: list[Kind] = [kind for kind in _STATES if _is_pair(self.weights_path(kind))]
+        # The plain weights are written last.
+        return tuple(there) if "plain" in there else ()
 
     @property
     def scored_kind(self) -> Kind:
@@ -250,7 +253,7 @@ def convert(checkpoint: Checkpoint, path: Path) -> None:
             f"'state', 'model'; got {keys or 'nothing'}. Likely cause: another file under this name."
         )
     source = {"url": checkpoint.url, "sha256": sha256_of(path)}
-    # The plain weights come last, so that one finished pair means that all are there.
+    # The plain weights come last, as ``cached`` expects.
     for kind in ("ema", "plain"):
         state = trained.get(_STATES[kind])
         if state is None:
@@ -263,12 +266,20 @@ def convert(checkpoint: Checkpoint, path: Path) -> None:
 
 def _loaded(checkpoint: Checkpoint, state: State) -> nn.Module:
     bare = bare_state(state)
-    head = f"{architecture(checkpoint.model).head_layer}.weight"
+    known = architecture(checkpoint.model)
+    head = f"{known.head_layer}.weight"
     n_classes = bare[head].shape[0] if head in bare else 0
-    module = build_model(checkpoint.model, n_classes=n_classes, seed=0)
+    if isinstance(known.design, LibraryDesign):
+        # The few of these are ImageNet classifiers.
+        n_classes = 1000
+    module = build_to_load(checkpoint.model, n_classes=n_classes)
     named = {named_child(module, key): tensor for key, tensor in bare.items()}
     load_state(module, named, where=f"checkpoint {checkpoint.model_id}, epoch {checkpoint.epoch},")
     return module
+
+
+def _is_pair(path: Path) -> bool:
+    return path.is_file() and path.with_suffix(".json").is_file()
 
 
 def bare_state(state: State) -> dict[str, Tensor]:

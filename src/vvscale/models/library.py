@@ -57,7 +57,7 @@ def _timm(design: LibraryDesign, options: ModelOptions, is_pretrained: bool) -> 
         in_chans=options.in_channels,
         **size,
     )
-    return _downloaded(f"timm:{design.name}", make)
+    return _downloaded(f"timm:{design.name}", make) if is_pretrained else make()
 
 
 def _timm_config(name: str) -> dict[str, Any]:

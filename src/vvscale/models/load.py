@@ -16,11 +16,12 @@ from typing import Any
 
 from torch import nn
 
-from vvscale.errors import ConfigError, MissingDataError
+from vvscale.errors import ConfigError, DataError, MissingDataError
 from vvscale.models.architectures import LIBRARIES, architecture
-from vvscale.models.build import build_model
+from vvscale.models.build import build_model, build_to_load
 from vvscale.models.checkpoints import COLLECTION, Kind, fetch_weights, find_checkpoint, published_row, read_ref
 from vvscale.models.download import Progress
+from vvscale.models.families import ModelOptions
 from vvscale.models.weights import WEIGHTS_NAME, load_state, load_weights, model_record
 from vvscale.scores import load_scores
 
@@ -99,9 +100,19 @@ def _from_file(path: Path, ema: bool | None) -> LoadedModel:
             f"'{path}' holds {record['weights']} weights, and {_kind(ema)} ones were asked for. Next: leave ema out, "
             "or name the file of the others."
         )
-    module = build_model(record["model"], **record["model_options"], seed=0)
+    module = build_to_load(record["model"], **_options(path, record).to_dict())
     load_state(module, state, where=f"'{path}'")
     return LoadedModel(module.eval(), record)
+
+
+def _options(path: Path, record: Mapping[str, Any]) -> ModelOptions:
+    try:
+        return ModelOptions(**record["model_options"])
+    except TypeError as error:
+        raise DataError(
+            f"The record of '{path}' has model_options that cannot be read: {record['model_options']}. Expected the "
+            f"options of build_model. Likely cause: a record of another version of vvscale, or one that was edited."
+        ) from error
 
 
 def _published(text: str, ema: bool | None, progress: Progress | None) -> LoadedModel:
@@ -137,7 +148,7 @@ def _library_ref(model_id: str) -> str:
 def _from_library(ref: str, *, row: Mapping[str, Any] | None = None) -> LoadedModel:
     module = build_model(ref, pretrained=True)
     own = {"model_id": ref, "is_pretrained": True, "is_random": False}
-    record = model_record(module, name=ref, row=row or own, source={"library": ref})
+    record = model_record(module, row=row or own, source={"library": ref})
     return LoadedModel(module.eval(), record)
 
 
@@ -152,7 +163,7 @@ def _untrained(name: str, seed: int) -> LoadedModel:
         "is_random": True,
         "is_pretrained": False,
     }
-    return LoadedModel(module.eval(), model_record(module, name=name, row=row, source={"seed": seed}))
+    return LoadedModel(module.eval(), model_record(module, row=row, source={"seed": seed}))
 
 
 def _kind(ema: bool) -> Kind:

@@ -33,7 +33,7 @@ from torch.overrides import TorchFunctionMode
 
 from vvscale.errors import ShapeError
 from vvscale.models.architectures import architecture
-from vvscale.models.build import build_model
+from vvscale.models.build import build_skeleton
 from vvscale.models.families import ModelOptions
 
 # Batch norm in training mode refuses a single value per channel, so two images are run and halved.
@@ -132,11 +132,9 @@ def _of_name(
 ) -> Cost:
     head = n_classes if head_classes is None else head_classes
     size = image_size or architecture(name).image_size
-    with torch.device("meta"):
-        module = build_model(name, n_classes=head, image_size=size, in_channels=in_channels, stem=stem)
-        actual = module
-        if n_classes != head:
-            actual = build_model(name, n_classes=n_classes, image_size=size, in_channels=in_channels, stem=stem)
+    shape = {"image_size": size, "in_channels": in_channels, "stem": stem}
+    module = build_skeleton(name, n_classes=head, **shape)
+    actual = module if n_classes == head else build_skeleton(name, n_classes=n_classes, **shape)
     counts = count_operations(module, image_size=size, in_channels=in_channels)
     return _cost(counts, n_params=_n_params(module), n_params_actual=_n_params(actual), head=head, size=size)
 
@@ -201,8 +199,9 @@ class _CountOperations(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        result = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
+        # A norm keeps the shape, and on the meta device there is nothing else to compute.
+        result = args[0] if name in _NORMS and args else func(*args, **kwargs)
         if name in _RULES:
             self.counts[name] += _RULES[name](args, kwargs, result)
         return result
@@ -244,6 +243,7 @@ def _argument(args: Any, kwargs: Any, index: int, name: str) -> Any:
     return args[index] if len(args) > index else kwargs.get(name)
 
 
+_NORMS = {"batch_norm": 3, "layer_norm": 2, "group_norm": 2}  # name -> where its weight stands
 _RULES: dict[str, Callable[[Any, Any, Any], int]] = {
     "conv1d": _convolution,
     "conv2d": _convolution,
@@ -252,9 +252,7 @@ _RULES: dict[str, Callable[[Any, Any, Any], int]] = {
     "matmul": _linear,
     "__matmul__": _linear,
     "bmm": _linear,
-    "batch_norm": _norm(3),
-    "layer_norm": _norm(2),
-    "group_norm": _norm(2),
+    **{name: _norm(weight_index) for name, weight_index in _NORMS.items()},
     "adaptive_avg_pool2d": _pooling,
     "scaled_dot_product_attention": _attention,
     "multi_head_attention_forward": _multihead,

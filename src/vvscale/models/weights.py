@@ -14,7 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from vvscale._files import write_json, write_whole
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, ShapeError
 from vvscale.models.architectures import PUBLISHED, architecture
-from vvscale.models.build import build_model
+from vvscale.models.build import build_skeleton
 from vvscale.models.designs import LibraryDesign
 from vvscale.models.families import ModelOptions
 from vvscale.models.library import IMAGENET_MEAN, IMAGENET_STD, library_family, library_preprocessing
@@ -38,7 +37,6 @@ Record = dict[str, Any]
 def model_record(
     module: nn.Module,
     *,
-    name: str | None = None,
     row: Mapping[str, Any] | None = None,
     epoch: int = 0,
     weights: Literal["plain", "ema"] = "plain",
@@ -50,9 +48,7 @@ def model_record(
     Parameters
     ----------
     module
-        As of ``build_model``.
-    name
-        Its name there; None = as it was built.
+        As ``build_model`` or ``load_model`` returned it.
     row
         Model-level columns of the score table; unless missing, they win over what is measured here (arch,
         family, parent_family, n_params, forward_mac, forward_flop). NaN is stored as null.
@@ -69,13 +65,13 @@ def model_record(
     -------
     dict
         Plain values: model, model_options, row, epoch, preprocessing, weights, source.
+
+    Raises
+    ------
+    ConfigError
+        The network was not made by ``build_model``, so that nothing could build it again.
     """
-    built_as: tuple[str, ModelOptions] | None = getattr(module, "built_as", None)
-    name = name or (built_as[0] if built_as else None)
-    if name is None:
-        raise ConfigError(
-            f"This {type(module).__name__} was not made by build_model, so its record needs a name. Next: pass name=."
-        )
+    name, options = _built_as(module)
     known = architecture(name)
     size = cost(module)
     is_library = isinstance(known.design, LibraryDesign)
@@ -91,36 +87,45 @@ def model_record(
     given = {column: _plain(value) for column, value in (row or {}).items()}
     return {
         "model": name,
-        "model_options": built_as[1].to_dict() if built_as else {},
+        "model_options": options.to_dict(),
         "row": given | {column: value for column, value in measured.items() if given.get(column) is None},
         "epoch": epoch,
-        "preprocessing": dict(preprocessing or default_preprocessing(module, name)),
+        "preprocessing": dict(preprocessing or default_preprocessing(module)),
         "weights": weights,
         "source": dict(source or {}),
     }
 
 
-def default_preprocessing(module: nn.Module, name: str) -> dict[str, Any]:
-    """Return how images are prepared for a network unless told otherwise.
+def default_preprocessing(module: nn.Module) -> dict[str, Any]:
+    """Return how images are prepared for a network of ``build_model`` unless told otherwise.
 
     Returns
     -------
     dict
         image_size and resize in pixels, mean and std for images of 0 to 1.
     """
+    name, options = _built_as(module)
     known = architecture(name)
     colours: Mapping[str, Any] = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
     if isinstance(known.design, LibraryDesign):
         colours = library_preprocessing(known.design)
-    built_as: tuple[str, ModelOptions] | None = getattr(module, "built_as", None)
-    image_size = built_as[1].image_size if built_as else known.image_size
-    # Another image size keeps the share of the image that the crop leaves.
     return {
-        "image_size": image_size,
-        "resize": round(image_size * known.resize / known.image_size),
+        "image_size": options.image_size,
+        # Another image size keeps the share of the image that the crop leaves.
+        "resize": round(options.image_size * known.resize / known.image_size),
         "mean": list(colours["mean"]),
         "std": list(colours["std"]),
     }
+
+
+def _built_as(module: nn.Module) -> tuple[str, ModelOptions]:
+    built_as: tuple[str, ModelOptions] | None = getattr(module, "built_as", None)
+    if built_as is None:
+        raise ConfigError(
+            f"This {type(module).__name__} was not made by build_model, so no record could build it again. Next: build "
+            "it by name, and load its state with load_state; 'vvscale ls architectures' lists the names."
+        )
+    return built_as
 
 
 def save_weights(path: Path | str, module_or_state: nn.Module | State, record: Mapping[str, Any]) -> Record:
@@ -151,12 +156,23 @@ def save_weights(path: Path | str, module_or_state: nn.Module | State, record: M
     if path.suffix != ".safetensors":
         raise ConfigError(f"Weights are written as safetensors, got '{path.name}'. Expected a name.safetensors.")
     state = module_or_state.state_dict() if isinstance(module_or_state, nn.Module) else module_or_state
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+    tensors = _separate({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()})
     with write_whole(path) as part:
         _save(tensors, part)
         written = {"format": FORMAT, **record, "sha256": sha256_of(part)}
         write_json(path.with_suffix(".json"), written)
     return written
+
+
+def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copy tensors that share memory with an earlier one, which safetensors does not write."""
+    seen: set[int] = set()
+    for key, tensor in tensors.items():
+        where = tensor.untyped_storage().data_ptr()
+        if where in seen:
+            tensors[key] = tensor.clone()
+        seen.add(where)
+    return tensors
 
 
 def _save(tensors: dict[str, Tensor], path: Path) -> None:
@@ -240,7 +256,7 @@ def _read_record(path: Path) -> Record:
 
 
 def load_state(module: nn.Module, state: State, *, where: str = "the checkpoint") -> None:
-    """Load a state into a network; all keys and shapes must fit.
+    """Load a state into a network; all keys and shapes must fit. A network without memory takes the tensors over.
 
     Raises
     ------
@@ -256,7 +272,9 @@ def load_state(module: nn.Module, state: State, *, where: str = "the checkpoint"
         if key in state and state[key].shape != expected[key].shape
     ]
     if not (absent or surplus or misshaped):
-        module.load_state_dict(dict(state))
+        # A skeleton has no memory to copy to.
+        is_skeleton = any(tensor.is_meta for tensor in expected.values())
+        module.load_state_dict(dict(state), assign=is_skeleton)
         return
     built_as = getattr(module, "built_as", None)
     found = "; ".join(
@@ -298,8 +316,7 @@ def _body(shapes: Mapping[str, tuple[int, ...]], head: str) -> dict[str, tuple[i
 
 @lru_cache(maxsize=128)
 def _shapes(name: str) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
-        return {key: tuple(tensor.shape) for key, tensor in build_model(name).state_dict().items()}
+    return {key: tuple(tensor.shape) for key, tensor in build_skeleton(name).state_dict().items()}
 
 
 def sha256_of(path: Path) -> str:

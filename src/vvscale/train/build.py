@@ -10,7 +10,7 @@ from torch import nn
 
 from vvscale.data import Augmentation, Dataset, Evaluation, Loader, Subset, balanced_subset, load_dataset
 from vvscale.errors import ConfigError
-from vvscale.models import architecture, build_model, cost, load_model, load_state
+from vvscale.models import Cost, architecture, build_model, cost, load_model, load_state
 from vvscale.train.distributed import Ranks
 from vvscale.train.ema import WeightAverage
 from vvscale.train.folder import RunFolder
@@ -66,7 +66,7 @@ def build_job(spec: RunSpec, here: Ranks, options: Options, folder: RunFolder) -
         objective=objective,
         optimizer=build_optimizer(objective, spec.recipe.optimizer),
         average=None if spec.recipe.ema is None else WeightAverage(network, spec.recipe.ema),
-        cost=cost(spec.model, image_size=evaluation.image_size),
+        cost=cost_of(spec, dataset, evaluation.image_size),
         model_options=model_options,
     )
 
@@ -168,6 +168,16 @@ def build_network(spec: RunSpec, dataset: Dataset, image_size: int) -> tuple[nn.
     if spec.start is not None:
         load_state(network, load_model(spec.start).module.state_dict(), where=f"'{spec.start}'")
     return network, options
+
+
+def cost_of(spec: RunSpec, dataset: Dataset, image_size: int) -> Cost:
+    """Return what the network of a run costs, on the axes of the published tables.
+
+    These count a head of 1000 classes whatever the data set. A network for small images can be smaller than such
+    a head, so it is counted as it is.
+    """
+    head = None if native_size(dataset) is not None else 1000
+    return cost(spec.model, n_classes=dataset.train.n_classes, image_size=image_size, head_classes=head)
 
 
 def build_objective(recipe: Recipe, network: nn.Module, evaluation: Evaluation) -> nn.Module:

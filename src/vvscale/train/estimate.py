@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from vvscale.data import load_dataset
-from vvscale.models import build_model, cost
-from vvscale.train.build import build_network, build_objective, choose_subset, evaluation_of
+from vvscale.models import build_model
+from vvscale.train.build import build_network, build_objective, choose_subset, cost_of, evaluation_of
 from vvscale.train.distributed import ranks
 from vvscale.train.looks import passes_per_image
 from vvscale.train.recipe import REFERENCE_SIZE
@@ -32,7 +32,7 @@ class Estimate:
     Attributes
     ----------
     model, n_params, n_params_actual
-        Name, and parameters with 1000 classes and as built.
+        Name, and parameters as the score table counts them and as built.
     n_images, n_steps, n_epochs, samples_seen
         Size of the subset, and length of the run.
     forward_flop, train_flop
@@ -67,7 +67,7 @@ class Estimate:
     def lines(self) -> list[tuple[str, str]]:
         """Return the quantities as people read them."""
         return [
-            ("parameters, 1000 classes", f"{self.n_params:,.0f}"),
+            ("parameters, as in the tables", f"{self.n_params:,.0f}"),
             ("parameters, as built", f"{self.n_params_actual:,.0f}"),
             ("training images", f"{self.n_images:,}"),
             ("epochs", f"{self.n_epochs:,}"),
@@ -114,7 +114,7 @@ def estimate(spec: RunSpec, *, device: str = "auto", micro_batch: int | None = N
     per_epoch = batch * steps_per_epoch if recipe.drop_last else n_images
     full_epochs, rest = divmod(n_steps, steps_per_epoch)
     samples_seen = full_epochs * per_epoch + min(rest * batch, per_epoch)
-    of = cost(spec.model, image_size=evaluation.image_size, n_classes=dataset.train.n_classes)
+    of = cost_of(spec, dataset, evaluation.image_size)
     passes = passes_per_image(recipe)
     copies = _COPIES[recipe.optimizer.name] + (recipe.ema is not None)
     outputs = activation_elements(spec.model, evaluation.image_size) * min(micro_batch or batch, batch) * passes
