@@ -1,0 +1,291 @@
+"""Fitted laws as figures need them, kept on disk by the content of everything that they depend on.
+
+Every fit is an ``Experiment`` of ``vvscale.laws``, resampled by its default unit; nothing is fitted by other means.
+The name of a kept file is the sha256 of the rows, the law, the resampling and the source code of ``vvscale.laws``, so
+that a file can be out of date only by being unreadable, and is then made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vvscale._files import write_json
+from vvscale.errors import ShapeError, UsageError
+from vvscale.figures.source import Source, frame_digest
+from vvscale.figures.values import plain
+from vvscale.laws.conformal import calibrate
+from vvscale.laws.cost import Cost, fit_cost
+from vvscale.laws.experiments import Experiment, Reproduction, reproduce
+from vvscale.laws.fit import Status
+from vvscale.laws.joint import JointLaw
+from vvscale.laws.plan import plan
+from vvscale.laws.resample import default_unit
+from vvscale.scores.published import cache_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from vvscale.laws.bootstrap import Bootstrap
+    from vvscale.laws.fit import Fit
+
+    Array = NDArray[np.float64]
+
+FOLDER = "fits"
+# Points of a drawn curve, and how far beyond the data it goes.
+GRID, BEYOND = 81, 10.0
+# With fewer distinct points a law of three parameters has no interval worth drawing.
+FEW = 10
+# Level of prediction intervals, and of everything else.
+NEW_MODEL = 0.9
+# Columns that a fit depends on, where the table has them.
+ROW_COLUMNS = ("model_id", "misalignment", "arch", "parent_family", "dataset", "samples_per_class", "train_flop")
+
+
+@dataclass(frozen=True)
+class LawCurve:
+    """One fitted law as plain values.
+
+    Attributes
+    ----------
+    facts
+        What ``fits.json`` says of it: params, status, edges, verdict, n, intervals and the like; and ``s_inf``,
+        ``s_inf_interval``, ``is_identified`` (the plateau, by the law's own verdict), ``unit``, ``is_range``.
+    x
+        Input in raw units, shape (m,): over the data and ten times beyond. For joint laws the budget in FLOP.
+    inside
+        Whether a point lies within the data, shape (m,).
+    score, low, high
+        Fitted curve and its 95 % band over the resamples, shape (m,); the band is NaN without resamples.
+    predicted_low, predicted_high
+        90 % conformal interval of a new architecture, shape (m,); NaN where there are too few.
+    path
+        Of joint laws: n_params, samples_seen and their intervals along the optimal path, name -> (m,).
+    draws
+        Of joint laws: E, A, alpha, B, beta in raw units of each resample, name -> (B,).
+    """
+
+    facts: dict[str, Any]
+    x: Array = field(repr=False)
+    inside: NDArray[np.bool_] = field(repr=False)
+    score: Array = field(repr=False)
+    low: Array = field(repr=False)
+    high: Array = field(repr=False)
+    predicted_low: Array = field(repr=False)
+    predicted_high: Array = field(repr=False)
+    path: dict[str, Array] = field(default_factory=dict, repr=False)
+    draws: dict[str, Array] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether the rows identify the plateau."""
+        return bool(self.facts["is_identified"])
+
+    @property
+    def summary(self) -> str:
+        """The plateau and its interval, or that there is none to be named; short enough for a legend."""
+        if not self.is_identified:
+            reason = "too few points" if _interpolates(self.facts) else "plateau not identified"
+            return f"n = {self.facts['n']}, {reason}"
+        interval = self.facts["s_inf_interval"]
+        ends = ""
+        if interval:
+            low, high = (f"{end:.2f}" for end in interval)
+            ends = f", range {low} to {high}" if self.facts["is_range"] else f" [{low}, {high}]"
+        return f"n = {self.facts['n']}, plateau {self.facts['s_inf']:.2f}{ends}"
+
+    @property
+    def cost(self) -> Cost:
+        """Cost model of a joint law."""
+        return Cost(**self.facts["cost"])
+
+    @property
+    def joint(self) -> JointLaw:
+        """The joint law with its resamples."""
+        return JointLaw(**self.facts["raw"], draws=self.draws, unit=self.facts["unit"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold."""
+        return plain(dict(self.__dict__))
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> LawCurve:
+        """Read what ``to_dict`` wrote."""
+        named = {name: {key: _array(each) for key, each in saved[name].items()} for name in ("path", "draws")}
+        plainly = {name: _array(saved[name]) for name in saved if name not in {"facts", "inside", "path", "draws"}}
+        return cls(facts=saved["facts"], inside=np.array(saved["inside"], dtype=bool), **plainly, **named)
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Fits of one source, each made once per content.
+
+    Attributes
+    ----------
+    source
+        The tables.
+    n_resamples, seed
+        Of every bootstrap.
+    folder
+        Where fits are kept; by default in vvscale's cache folder.
+    """
+
+    source: Source
+    n_resamples: int = 1000
+    seed: int = 42
+    folder: Path | None = None
+
+    def curve(self, experiment: Experiment) -> LawCurve:
+        """Return a fitted experiment, from the disk if it was fitted to these very rows before."""
+        adapted = self.source.adapt(experiment)
+        rows, _ = adapted.rows(self.source.tables)
+        request = {
+            "experiment": {key: plain(value) for key, value in adapted.__dict__.items() if key != "summary"},
+            "rows": _rows_digest(rows, adapted.x),
+            "n_resamples": self.n_resamples,
+            "seed": self.seed,
+        }
+        made = self.kept("curve", request, lambda: self._fit(adapted).to_dict())
+        return LawCurve.from_dict(made)
+
+    def fit(self, experiment: Experiment) -> Fit:
+        """Fit an experiment without resampling; takes milliseconds to a second and is not kept."""
+        return self.source.adapt(experiment).fit(self.source.tables)
+
+    def kept(self, kind: str, request: dict[str, Any], make: Callable[[], Any]) -> Any:
+        """Return the JSON value of a request, made and written if it is not on disk.
+
+        Parameters
+        ----------
+        kind, request
+            What it depends on besides the code.
+        make
+            Makes it.
+        """
+        text = json.dumps([kind, request, code_digest()], sort_keys=True)
+        folder = self.folder or cache_folder() / FOLDER
+        path = folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+        try:
+            return json.loads(path.read_text())
+        except (OSError, ValueError):
+            value = plain(make())
+            write_json(path, value)
+            return value
+
+    def _fit(self, experiment: Experiment) -> LawCurve:
+        unit = default_unit(experiment.rows(self.source.tables)[0])
+        done = reproduce(experiment, self.source.tables)
+        # Where the search did not end, resamples would not end either, and their interval would mean nothing.
+        if self.n_resamples and done.fit.status is not Status.NOT_CONVERGED:
+            done = reproduce(
+                experiment, self.source.tables, n_resamples=self.n_resamples, units=(unit,), seed=self.seed
+            )
+        facts = _facts(done, unit)
+        resampled = done.resamples.get(unit)
+        if len(done.fit.law.inputs) == 2:
+            return _joint_curve(done.fit, resampled, facts)
+        return _curve(done.fit, resampled, facts)
+
+
+def _facts(done: Reproduction, unit: str) -> dict[str, Any]:
+    entry = done.to_dict()
+    made = entry["intervals"].get(unit)
+    interval = [1.0 - end for end in reversed(made["ci"]["E"])] if made else None
+    return {
+        **entry,
+        "formula": done.fit.law.formula,
+        "s_inf": entry["S_inf"],
+        "s_inf_interval": interval,
+        # A plateau that is free in sign may lie beyond 1, where no score can be.
+        "is_identified": done.verdict.startswith("plateau identified") and (not interval or interval[1] <= 1.0),
+        "unit": unit if made else "",
+        "n_units": made["n_units"] if made else 0,
+        "is_range": bool(made and made["leaves_one_out"]),
+        "gain": _with_interval(done.fit, made, "gain"),
+    }
+
+
+def _interpolates(facts: dict[str, Any]) -> bool:
+    """Whether there are so few points that the law, or many of its resamples, goes through all of them."""
+    return facts["n_distinct"] < FEW or facts["verdict"].startswith("too few points")
+
+
+def _with_interval(fit: Fit, made: dict[str, Any] | None, name: str) -> list[float] | None:
+    """Value and interval of a derived quantity."""
+    derived = fit.derived()
+    if name not in derived:
+        return None
+    ends = made["ci"][name] if made else [np.nan, np.nan]
+    return [float(derived[name][0]), *ends]
+
+
+def _curve(fit: Fit, resampled: Bootstrap | None, facts: dict[str, Any]) -> LawCurve:
+    values = fit.problem.x[0] * fit.problem.units[0]
+    x = np.geomspace(values.min(), values.max() * BEYOND, GRID)
+    missing = np.full(GRID, np.nan)
+    low, high = missing, missing
+    if resampled is not None and not _interpolates(facts):
+        low, high = 1.0 - np.stack(resampled.curve(x)[::-1])
+    inside = x <= values.max() * (1 + 1e-9)
+    return LawCurve(facts, x, inside, 1.0 - fit.predict(x), low, high, *_predicted(fit, [x]))
+
+
+def _predicted(fit: Fit, x: list[Array]) -> tuple[Array, Array]:
+    """Conformal interval of the score of a new architecture; NaN where there are too few to say."""
+    if fit.status is Status.NOT_CONVERGED:
+        return np.full(len(x[0]), np.nan), np.full(len(x[0]), np.nan)
+    try:
+        interval = calibrate(fit).interval(x, level=NEW_MODEL)
+    except (ShapeError, UsageError):
+        return np.full(len(x[0]), np.nan), np.full(len(x[0]), np.nan)
+    return 1.0 - interval.upper, 1.0 - interval.lower
+
+
+def _joint_curve(fit: Fit, resampled: Bootstrap | None, facts: dict[str, Any]) -> LawCurve:
+    law, cost = JointLaw.from_fit(fit, resampled), fit_cost(fit.problem.frame)
+    flop = np.asarray(fit.problem.frame["train_flop"], float)
+    budgets = np.geomspace(np.nanmin(flop), np.nanmax(flop) * BEYOND, GRID)
+    plans = [plan(law, float(budget), cost) for budget in budgets]
+    nothing = (np.nan, np.nan)
+    low, high = np.array([each.score_interval or nothing for each in plans]).T
+    n_low, n_high = np.array([each.n_interval or nothing for each in plans]).T
+    d_low, d_high = np.array([each.d_interval or nothing for each in plans]).T
+    path = {
+        "n_params": np.array([each.n_params for each in plans]), "n_low": n_low, "n_high": n_high,
+        "samples_seen": np.array([each.samples_seen for each in plans]), "d_low": d_low, "d_high": d_high,
+    }  # fmt: skip
+    raw = {name: getattr(law, name) for name in ("E", "A", "alpha", "B", "beta")}
+    exponents = {"n_exponent": plans[0].n_exponent, "d_exponent": plans[0].d_exponent}
+    facts = {**facts, "raw": raw, "cost": dict(cost.__dict__), **exponents}
+    inside = budgets <= np.nanmax(flop) * (1 + 1e-9)
+    score = np.array([each.score for each in plans])
+    predicted = _predicted(fit, [path["n_params"], path["samples_seen"]])
+    return LawCurve(facts, budgets, inside, score, low, high, *predicted, path, dict(law.draws))
+
+
+def _array(values: list[Any]) -> Array:
+    return np.array(values, dtype=float)
+
+
+def _rows_digest(rows: pd.DataFrame, x: tuple[str, ...]) -> str:
+    columns = dict.fromkeys([*ROW_COLUMNS, *x])
+    return frame_digest(rows[[name for name in columns if name in rows.columns]])
+
+
+@cache
+def code_digest() -> str:
+    """Return sha256 of the source code that fits depend on."""
+    import vvscale.laws
+
+    digest = hashlib.sha256()
+    for path in [*sorted(Path(vvscale.laws.__file__).parent.glob("*.py")), Path(__file__)]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
