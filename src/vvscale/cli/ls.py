@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Listing = tuple[pd.DataFrame, str]
 
-What = Literal["sets", "scores", "models", "experiments", "laws", "regions", "columns"]
+What = Literal["sets", "scores", "models", "experiments", "laws", "figures", "regions", "columns"]
 
 # Enough for a screen; --limit 0 and --json show everything.
 SCREEN = 40
@@ -29,14 +29,14 @@ def ls(
     limit: int | None = None,
     output: Output | None = None,
 ) -> None:
-    """List what is known: score sets, scores, models, experiments, laws, regions, columns.
+    """List what is known: score sets, scores, models, experiments, laws, figures, regions, columns.
 
     Parameters
     ----------
     what
         sets: the published tables; scores: rows of a table; models: one row per model, mean of the five
-        regions; experiments: the named laws of the study; laws: the forms that can be fitted; columns: the
-        schema.
+        regions; experiments: the named laws of the study; laws: the forms that can be fitted; figures: what
+        can be drawn; columns: the schema.
     pattern
         A name or a pattern such as 'resnet*' that the first column must match.
     table
@@ -56,6 +56,7 @@ def ls(
         "sets": _sets,
         "experiments": _experiments,
         "laws": _laws,
+        "figures": _figures,
         "regions": _regions,
         "columns": _columns,
     }
@@ -127,6 +128,15 @@ def _laws() -> Listing:
 
     rows = [{"law": name, "misalignment": one.formula, "summary": one.summary} for name, one in LAWS.items()]
     return pd.DataFrame(rows), "vvscale fit --help"
+
+
+def _figures() -> Listing:
+    import pandas as pd
+
+    from vvscale.figures.gallery import FIGURES, in_order
+
+    rows = [{"figure": name, "shows": FIGURES[name].summary, "needs": FIGURES[name].needs} for name in in_order()]
+    return pd.DataFrame(rows), f"vvscale figure {rows[0]['figure']}"
 
 
 def _regions() -> Listing:

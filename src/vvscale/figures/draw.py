@@ -100,7 +100,7 @@ def _legend(panel: Panel) -> list[Line2D]:
         dots = marks[one.name] & {"point", "mean", "bar"}
         handles.append(
             Line2D(
-                [], [], color=one.colour, marker=(one.marker or "") if dots else "", markersize=3.5,
+                [], [], color=one.colour, marker=(one.marker or "") if dots or "line" in lines else "", markersize=3.5,
                 linestyle=("--" if one.is_faded else "-") if lines else "",
                 label=one.label,
             )
@@ -240,7 +240,18 @@ def _lines(axes, one, marks, panel, places, rows_of, names, order, shades) -> No
         x, y = _column(part, "x"), _column(part, "y")
         is_many = marks["group"].nunique() > 3
         dashed = "--" if one.is_faded else "-"
-        axes.plot(x, y, color=one.colour, lw=0.6 if is_many else 1.1, alpha=0.5 if is_many else 0.95, ls=dashed, zorder=3)
+        # Told apart by more than colour: a marker here and there.
+        marker = {} if is_many else {"marker": one.marker, "markevery": max(len(x) // 6, 1), "markersize": 3.0}
+        axes.plot(
+            x,
+            y,
+            color=one.colour,
+            lw=0.6 if is_many else 1.1,
+            alpha=0.5 if is_many else 0.95,
+            ls=dashed,
+            zorder=3,
+            **marker,
+        )
         low, high = _column(part, "low"), _column(part, "high")
         if not np.isnan(low).all():
             axes.fill_between(x, low, high, color=one.colour, alpha=style.BAND * 0.8, lw=0, zorder=1)
@@ -274,14 +285,14 @@ def _rules(axes, one, marks, panel, places, rows_of, names, order, shades) -> No
         _ = axes.axhline(y, **looks) if np.isnan(x) else axes.axvline(x, **looks)
 
 
-def _segments(axes, one, marks, panel, places, rows_of, names, order, shades) -> None:  # noqa: ANN001
-    """Filled polygon: the vertices of an area."""
+def _areas_filled(axes, one, marks, panel, places, rows_of, names, order, shades) -> None:  # noqa: ANN001
+    """A filled polygon; its rows are the vertices."""
     axes.fill(_column(marks, "x"), _column(marks, "y"), color=one.colour, alpha=style.BAND, lw=0, zorder=1)
 
 
 _MARKS = {
     "point": _points, "mean": _means, "bar": _bars, "line": _lines, "curve": _curves, "rule": _rules,
-    "area": _segments,
+    "area": _areas_filled,
 }  # fmt: skip
 
 
@@ -313,7 +324,9 @@ def _finish(axes: Axes, panel: Panel, *, is_alone: bool) -> None:
 
 def _limit(axes: Axes, panel: Panel) -> None:
     """Let the marks and the fitted curves decide the limits of y; bands may run out of the panel."""
-    if panel.y.scale != "linear":
+    if panel.y.limits is not None:
+        axes.set_ylim(*panel.y.limits)
+    if panel.y.scale != "linear" or panel.y.limits is not None:
         return
     rows = panel.rows
     has_ends = rows["mark"].isin(["mean", "bar", "line"])

@@ -33,7 +33,11 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
 
 
 def save(
-    data: FigureData, folder: str | Path, *, formats: Sequence[str] = FORMATS, provenance: Mapping[str, object] | None = None
+    data: FigureData,
+    folder: str | Path,
+    *,
+    formats: Sequence[str] = FORMATS,
+    provenance: Mapping[str, object] | None = None,
 ) -> list[Path]:
     """Write one figure in several formats; return the files.
 

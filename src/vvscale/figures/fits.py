@@ -146,10 +146,9 @@ class Fits:
     def curve(self, experiment: Experiment) -> LawCurve:
         """Return a fitted experiment, from the disk if it was fitted to these very rows before."""
         adapted = self.source.adapt(experiment)
-        rows, _ = adapted.rows(self.source.tables)
         request = {
             "experiment": {key: plain(value) for key, value in adapted.__dict__.items() if key != "summary"},
-            "rows": _rows_digest(rows, adapted.x),
+            "rows": self.digest(experiment),
             "n_resamples": self.n_resamples,
             "seed": self.seed,
         }
@@ -159,6 +158,11 @@ class Fits:
     def fit(self, experiment: Experiment) -> Fit:
         """Fit an experiment without resampling; takes milliseconds to a second and is not kept."""
         return self.source.adapt(experiment).fit(self.source.tables)
+
+    def digest(self, experiment: Experiment) -> str:
+        """Return sha256 of the rows of an experiment."""
+        adapted = self.source.adapt(experiment)
+        return _rows_digest(adapted.rows(self.source.tables)[0], adapted.x)
 
     def kept(self, kind: str, request: dict[str, Any], make: Callable[[], Any]) -> Any:
         """Return the JSON value of a request, made and written if it is not on disk.

@@ -81,7 +81,9 @@ def curve(made: LawCurve, series: str) -> pd.DataFrame:
     )
 
 
-def mean(one: Estimate, series: str, *, category: str = "", x: float = np.nan, mark: str = "mean", **more: Any) -> dict[str, Any]:
+def mean(
+    one: Estimate, series: str, *, category: str = "", x: float = np.nan, mark: str = "mean", **more: Any
+) -> dict[str, Any]:
     """One mark of an estimate with its interval, at a category or at x."""
     return {
         "mark": mark, "series": series, "layer": BASE, "category": category or None, "x": x, "y": one.value,
@@ -89,9 +91,13 @@ def mean(one: Estimate, series: str, *, category: str = "", x: float = np.nan, m
     }  # fmt: skip
 
 
-def line(series: str, x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, *, group: str = "", **more: Any) -> pd.DataFrame:
+def line(
+    series: str, x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, *, group: str = "", **more: Any
+) -> pd.DataFrame:
     """Vertices of one line."""
-    return pd.DataFrame({"mark": "line", "series": series, "layer": BASE, "group": group or series, "x": x, "y": y, **more})
+    return pd.DataFrame(
+        {"mark": "line", "series": series, "layer": BASE, "group": group or series, "x": x, "y": y, **more}
+    )
 
 
 @dataclass(frozen=True)

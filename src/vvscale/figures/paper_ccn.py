@@ -35,7 +35,11 @@ def _one_law(fits: Fits, name: str, title: str, experiment: Experiment) -> Figur
     return FigureData(name, f"{title} (CCN 2024)", (panel,), (NOTE, *notes), 1, CITES)
 
 
-@figure("ccn-1", "Alignment against compute with the optimal allocation, first version.", "n_params, samples_seen, train_flop")
+@figure(
+    "ccn-1",
+    "Alignment against compute with the optimal allocation, first version.",
+    "n_params, samples_seen, train_flop",
+)
 def ccn_1(fits: Fits) -> FigureData:
     """Mean score against compute; size N, shade D; the path of optimal allocation of the joint law."""
     experiment = Experiment(

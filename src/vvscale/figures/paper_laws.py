@@ -79,7 +79,9 @@ def icml_3a(fits: Fits) -> FigureData:
     return FigureData("icml-3a", "Alignment against samples seen, by data set", (panel,), (swapped, *notes), 1, CITES)
 
 
-@figure("icml-3b", "Mean alignment against samples seen, by family.", "samples_seen, family, dataset, samples_per_class")
+@figure(
+    "icml-3b", "Mean alignment against samples seen, by family.", "samples_seen, family, dataset, samples_per_class"
+)
 def icml_3b(fits: Fits) -> FigureData:
     """Mean score per family, data set and images per class, with one law per family fitted to its models."""
     rows, looks, facts, notes, n = [], [], [], [], 0
@@ -116,7 +118,9 @@ def icml_3b(fits: Fits) -> FigureData:
         "a", "Mean alignment by family", AXES["samples_seen"], score_axis("all"), pd.concat(rows, ignore_index=True),
         tuple(looks), n, fits=tuple(facts),
     )  # fmt: skip
-    said = "A mark is the mean over architectures and seeds, with its interval; laws are fitted to the models themselves."
+    said = (
+        "A mark is the mean over architectures and seeds, with its interval; laws are fitted to the models themselves."
+    )
     return FigureData("icml-3b", "Mean alignment against samples seen, by family", (panel,), (said, *notes), 1, CITES)
 
 
@@ -219,4 +223,6 @@ def icml_s6(fits: Fits) -> FigureData:
     shown = [Shown(region, EXPERIMENTS[f"simclr_{region.lower()}"]) for region in REGIONS]
     panel, notes = scaling(fits, shown, key="a", title="SimCLR ResNets, each region", y=score_axis())
     said = "35 models of five architectures: intervals are the range over leaving each architecture out."
-    return FigureData("icml-S6", "SimCLR: five regions against compute", (panel,), (said, *notes), 1, (*CITES, "chen2020simclr"))
+    return FigureData(
+        "icml-S6", "SimCLR: five regions against compute", (panel,), (said, *notes), 1, (*CITES, "chen2020simclr")
+    )

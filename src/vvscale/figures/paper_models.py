@@ -83,7 +83,9 @@ def icml_6c(fits: Fits) -> FigureData:
         Axis("Pearson correlation (-1 to 1)", "correlation"), pd.DataFrame(rows),
         tuple(Series(region, *style.look(region)) for region in REGIONS), n,
     )  # fmt: skip
-    said = "The published error bars are those of a mean; here they are percentile intervals over resampled architectures."
+    said = (
+        "The published error bars are those of a mean; here they are percentile intervals over resampled architectures."
+    )
     return FigureData("icml-6c", "Correlation of alignment with accuracy, by region", (panel,), (said,), 1, CITES)
 
 
@@ -104,7 +106,9 @@ def icml_7a(fits: Fits) -> FigureData:
         panel, more = scaling(fits, shown, key=key, title=REGION_NAMES[regions], y=score_axis(regions))
         panels.append(panel)
         notes += more
-    return FigureData("icml-7a", "SimCLR and supervised ResNets", tuple(panels), tuple(notes), 2, (*CITES, "chen2020simclr"))
+    return FigureData(
+        "icml-7a", "SimCLR and supervised ResNets", tuple(panels), tuple(notes), 2, (*CITES, "chen2020simclr")
+    )
 
 
 def with_base_compute(models: pd.DataFrame, adversarial: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -133,7 +137,11 @@ def with_base_compute(models: pd.DataFrame, adversarial: pd.DataFrame) -> tuple[
 def icml_7b(fits: Fits) -> FigureData:
     """Neural and behavioural alignment of fine-tuned ResNets, at their whole compute."""
     source = fits.source
-    require(source.models, ("arch", "dataset", "n_epochs", "samples_per_class", "train_flop", "parent_family"), f"'{source.name}'")
+    require(
+        source.models,
+        ("arch", "dataset", "n_epochs", "samples_per_class", "train_flop", "parent_family"),
+        f"'{source.name}'",
+    )
     panels, notes, left_out = [], [], []
     for key, regions in (("a", "neural"), ("b", "behavior")):
         models = source.averaged(regions)
@@ -142,7 +150,11 @@ def icml_7b(fits: Fits) -> FigureData:
             raise MissingDataError(f"The table '{source.name}' has no models with is_adv true and family ResNet.")
         tuned, left_out = with_base_compute(source.models, adversarial)
         panel, more = scaling(
-            fits, [Shown("supervised", _supervised_resnets(regions))], key=key, title=REGION_NAMES[regions], y=score_axis(regions)
+            fits,
+            [Shown("supervised", _supervised_resnets(regions))],
+            key=key,
+            title=REGION_NAMES[regions],
+            y=score_axis(regions),
         )
         marks = points(tuned, "train_flop", series="adversarial")
         panels.append(
@@ -203,9 +215,7 @@ def _family_lines(fits: Fits, regions: str, key: str) -> Panel:
 
 
 EPOCHS_SAID = "Epochs at which every model of a family was scored; in brackets the number of models."
-COMMITMENTS = (
-    "The trajectories commit other layers than the main table for ResNets and EfficientNets: compare epochs, not tables."
-)
+COMMITMENTS = "The trajectories commit other layers than the main table for ResNets and EfficientNets: compare epochs, not tables."
 
 
 @figure("icml-7c", "Alignment during training, by family.", "several epochs per model, family")
@@ -222,10 +232,13 @@ def icml_s3(fits: Fits) -> FigureData:
     return FigureData("icml-S3", "Each region during training", panels, (EPOCHS_SAID, COMMITMENTS), 3, CITES)
 
 
-def _objective(frame: pd.DataFrame) -> pd.Series:
-    """How a model was trained: ssl_method, or supervised."""
-    method = frame["ssl_method"] if "ssl_method" in frame.columns else pd.Series(np.nan, index=frame.index)
-    return method.where(frame["is_ssl"].astype(bool)).fillna("supervised")
+def objective(frame: pd.DataFrame) -> pd.Series:
+    """How each model was trained: supervised, adversarial, ablation, or its ssl_method."""
+    method = frame["ssl_method"].fillna("self-supervised") if "ssl_method" in frame.columns else "self-supervised"
+    made = pd.Series("supervised", index=frame.index, dtype=object)
+    for flag, name in (("is_ablation", "ablation"), ("is_adv", "adversarial"), ("is_ssl", method)):
+        made = made.mask(frame[flag].fillna(False).astype(bool), name)
+    return made
 
 
 def _with_objectives(source: Source, frame: pd.DataFrame, archs: tuple[str, ...]) -> pd.DataFrame:
@@ -235,7 +248,7 @@ def _with_objectives(source: Source, frame: pd.DataFrame, archs: tuple[str, ...]
         frame["arch"].isin(archs) & (frame["dataset"] == "imagenet") & (frame["samples_per_class"] == 0)
         & ~frame[others].astype(bool).any(axis=1)
     ]  # fmt: skip
-    return chosen.assign(objective=_objective(chosen))
+    return chosen.assign(objective=objective(chosen))
 
 
 NO_OBJECTIVES = "no models of {} trained on all of imagenet under several objectives"
@@ -252,9 +265,9 @@ def icml_7d(fits: Fits) -> FigureData:
             continue
         names = in_order(chosen["objective"])
         rows = []
-        for objective in names:
-            by_epoch = chosen[chosen["objective"] == objective].groupby("epoch")["score"].mean()
-            rows.append(line(objective, by_epoch.index.to_numpy(float), by_epoch.to_numpy()))
+        for each in names:
+            by_epoch = chosen[chosen["objective"] == each].groupby("epoch")["score"].mean()
+            rows.append(line(each, by_epoch.index.to_numpy(float), by_epoch.to_numpy()))
         panels.append(
             Panel(
                 "ab"[len(panels)], name, AXES["epoch"], score_axis("all"), pd.concat(rows, ignore_index=True),
@@ -291,7 +304,14 @@ def icml_s1(fits: Fits) -> FigureData:
             )
         )  # fmt: skip
     said = f"Private benchmarks: {', '.join(PRIVATE.values())}."
-    return FigureData("icml-S1", "Public against private benchmarks", tuple(panels), (said,), 3, (*CITES, "schrimpf2018", "schrimpf2020"))
+    return FigureData(
+        "icml-S1",
+        "Public against private benchmarks",
+        tuple(panels),
+        (said,),
+        3,
+        (*CITES, "schrimpf2018", "schrimpf2020"),
+    )
 
 
 @figure("icml-S4", "Untrained against trained models.", "is_random, arch, family, samples_per_class")
@@ -305,7 +325,9 @@ def icml_s4(fits: Fits) -> FigureData:
     core = source.rows(Experiment("trained", "trained models", "power", (), "all", {**CORE, "samples_per_class": 0}))
     trained = core[core["arch"].isin(untrained["arch"])]
     if trained.empty:
-        raise MissingDataError(f"The table '{source.name}' has no trained models of the architectures that it has untrained.")
+        raise MissingDataError(
+            f"The table '{source.name}' has no trained models of the architectures that it has untrained."
+        )
     states = {"untrained": set(untrained["model_id"]), "trained": set(trained["model_id"])}
     panels, dropped = [], []
     for place, family in enumerate(in_order(untrained["parent_family"])):
@@ -341,10 +363,10 @@ def icml_s5(fits: Fits) -> FigureData:
         for region in (*REGIONS, "all"):
             chosen = _with_objectives(fits.source, fits.source.averaged(region), archs)
             n = max(n, len(chosen))
-            for objective, part in chosen.groupby("objective"):
+            for each, part in chosen.groupby("objective"):
                 one = statistics.mean(part, "score", n_resamples=fits.n_resamples, seed=fits.seed)
-                rows.append(mean(one, str(objective), category=REGION_NAMES.get(region, region), mark="bar"))
-                objectives.add(objective)
+                rows.append(mean(one, str(each), category=REGION_NAMES.get(region, region), mark="bar"))
+                objectives.add(str(each))
         if len(objectives) < 2:
             absent.append(NO_OBJECTIVES.format(" or ".join(archs)))
             continue
@@ -361,5 +383,11 @@ def icml_s5(fits: Fits) -> FigureData:
         "Trained on all of ImageNet. Supervised: mean over seeds with its interval; the others are one run each.",
         "DINO models and the SimCLR ViT are scored at epoch 300, although the table says 100.",
     )
-    return FigureData("icml-S5", "Objectives per region", tuple(panels), (*said, *absent), 2, (*CITES, "chen2020simclr", "caron2021dino"))
-
+    return FigureData(
+        "icml-S5",
+        "Objectives per region",
+        tuple(panels),
+        (*said, *absent),
+        2,
+        (*CITES, "chen2020simclr", "caron2021dino"),
+    )

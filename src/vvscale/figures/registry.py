@@ -48,7 +48,9 @@ class Figure:
 FIGURES: Registry[Figure] = Registry("figure", hint=HINT)
 
 
-def figure(name: str, summary: str, needs: str) -> Callable[[Callable[[Fits], FigureData]], Callable[[Fits], FigureData]]:
+def figure(
+    name: str, summary: str, needs: str
+) -> Callable[[Callable[[Fits], FigureData]], Callable[[Fits], FigureData]]:
     """Register the decorated function under a name."""
 
     def register(make: Callable[[Fits], FigureData]) -> Callable[[Fits], FigureData]:
@@ -58,8 +60,13 @@ def figure(name: str, summary: str, needs: str) -> Callable[[Callable[[Fits], Fi
     return register
 
 
+def in_order() -> list[str]:
+    """Names of all figures: the study's first version, its second, then the others."""
+    return sorted(FIGURES, key=lambda name: (not name.startswith("ccn-"), not name.startswith("icml-"), name))
+
+
 def matching(patterns: Sequence[str]) -> list[str]:
-    """Names that match any of the patterns, in the order of the paper; all of them without a pattern.
+    """Names that match any of the patterns, in order; all of them without a pattern.
 
     Raises
     ------
@@ -69,4 +76,4 @@ def matching(patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in FIGURES):
             raise unknown_name("figure", pattern, FIGURES, HINT)
-    return [name for name in FIGURES if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)]
+    return [name for name in in_order() if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)]

@@ -192,7 +192,7 @@ def open_source(
             lacking[kind] = _no_such_table(kind, name)
             continue
         try:
-            beside[kind] = load_scores(chosen)
+            beside[kind], _ = _with_flags(load_scores(chosen), chosen)
             digests[chosen] = FILES[SETS[chosen].file].sha256
         except DataError as error:
             lacking[kind] = str(error)

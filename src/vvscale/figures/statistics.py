@@ -44,7 +44,11 @@ class Estimate:
 
 def draw(frame: pd.DataFrame, n_resamples: int, seed: int) -> Resamples | None:
     """Resamples of the rows by their default unit; None where there is a single unit or none are asked for."""
-    known = frame if "arch" in frame.columns and frame["arch"].notna().all() else frame.drop(columns="arch", errors="ignore")
+    known = (
+        frame
+        if "arch" in frame.columns and frame["arch"].notna().all()
+        else frame.drop(columns="arch", errors="ignore")
+    )
     unit = default_unit(known)
     if not n_resamples or len(frame) < 2 or (unit != "row" and len(clusters(known, unit)[1]) < 2):
         return None

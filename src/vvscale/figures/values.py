@@ -21,7 +21,6 @@ COLUMNS = (
     "predicted_high", "size", "shade", "n", "label", "status",
 )  # fmt: skip
 TEXT = ("panel", "mark", "series", "layer", "group", "model_id", "category", "label", "status")
-Mark = Literal["point", "mean", "bar", "line", "curve", "rule", "segment"]
 # Layers: the table itself, or models laid over it.
 BASE, ADDED = "table", "added"
 
@@ -38,12 +37,15 @@ class Axis:
         Column of the score table behind it, or the statistic's name.
     scale
         ``category`` axes show ``categories``, in that order.
+    limits
+        What is shown of it; None lets the marks decide.
     """
 
     label: str
     column: str
     scale: Literal["log", "linear", "category"] = "linear"
     categories: tuple[str, ...] = ()
+    limits: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
