@@ -53,6 +53,9 @@ def draw(data: FigureData) -> Canvas:
         if is_shared and labels[0]:
             n_legend = min(len(labels[0]), 6 if is_wide else 3)
             canvas.legend(handles=labels[0], loc="outside lower center", ncols=n_legend)
+        # Laid out once; every format then takes the same places.
+        canvas.draw_without_rendering()
+        canvas.set_layout_engine("none")
         return canvas
 
 

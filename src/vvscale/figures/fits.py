@@ -21,6 +21,7 @@ from vvscale._files import write_json
 from vvscale.errors import ShapeError, UsageError
 from vvscale.figures.source import Source, frame_digest
 from vvscale.figures.values import plain
+from vvscale.laws.conclusions import verdict as limit_verdict
 from vvscale.laws.conformal import calibrate
 from vvscale.laws.cost import Cost, fit_cost
 from vvscale.laws.experiments import Experiment, Reproduction, reproduce
@@ -46,6 +47,8 @@ GRID, BEYOND = 81, 10.0
 FEW = 10
 # Level of prediction intervals, and of everything else.
 NEW_MODEL = 0.9
+# How a verdict of ``vvscale.laws`` begins where nothing speaks against the plateau.
+IDENTIFIED = "plateau identified"
 # Columns that a fit depends on, where the table has them.
 ROW_COLUMNS = ("model_id", "misalignment", "arch", "parent_family", "dataset", "samples_per_class", "train_flop")
 
@@ -93,14 +96,21 @@ class LawCurve:
     def summary(self) -> str:
         """The plateau and its interval, or that there is none to be named; short enough for a legend."""
         if not self.is_identified:
-            reason = "too few points" if _interpolates(self.facts) else "plateau not identified"
-            return f"n = {self.facts['n']}, {reason}"
+            return f"n = {self.facts['n']}, {self._unknown()}"
         interval = self.facts["s_inf_interval"]
         ends = ""
         if interval:
             low, high = (f"{end:.2f}" for end in interval)
             ends = f", range {low} to {high}" if self.facts["is_range"] else f" [{low}, {high}]"
         return f"n = {self.facts['n']}, plateau {self.facts['s_inf']:.2f}{ends}"
+
+    def _unknown(self) -> str:
+        """Why no plateau can be named, with what it may be where that says something."""
+        if _interpolates(self.facts):
+            return "too few points"
+        ends = self.facts["s_inf_interval"]
+        says_something = ends is not None and ends[0] < ends[1] <= 1.0
+        return "plateau not identified" + (f": {ends[0]:.2f} to {ends[1]:.2f}" if says_something else "")
 
     @property
     def cost(self) -> Cost:
@@ -203,13 +213,18 @@ def _facts(done: Reproduction, unit: str) -> dict[str, Any]:
     entry = done.to_dict()
     made = entry["intervals"].get(unit)
     interval = [1.0 - end for end in reversed(made["ci"]["E"])] if made else None
+    verdict = done.verdict
+    if made and interval and verdict.startswith(IDENTIFIED):
+        # A plateau counts as known only if its interval says where it is.
+        known = limit_verdict(entry["S_inf"], *interval, made["share_at_zero"])
+        verdict = known + verdict.removeprefix(IDENTIFIED)
     return {
         **entry,
         "formula": done.fit.law.formula,
         "s_inf": entry["S_inf"],
         "s_inf_interval": interval,
-        # A plateau that is free in sign may lie beyond 1, where no score can be.
-        "is_identified": done.verdict.startswith("plateau identified") and (not interval or interval[1] <= 1.0),
+        "verdict": verdict,
+        "is_identified": " identified" in verdict and "not identified" not in verdict,
         "unit": unit if made else "",
         "n_units": made["n_units"] if made else 0,
         "is_range": bool(made and made["leaves_one_out"]),

@@ -141,7 +141,10 @@ def _draw_one(name: str, fits: Fits, folder: Path, formats: Sequence[str]) -> Dr
         data = make(name, fits)
     except MissingDataError as error:
         return Drawn(name, lacking=str(error))
-    provenance = {"tables": dict(fits.source.digests), "n_resamples": fits.n_resamples, "seed": fits.seed}
+    provenance = {
+        "tables": dict(fits.source.digests), "n_resamples": fits.n_resamples, "seed": fits.seed,
+        "cites": list(FIGURES[name].cites),
+    }  # fmt: skip
     files = save(data, folder, formats=formats, provenance=provenance)
     return Drawn(name, tuple(files), (*fits.source.notes, *data.notes), n=tuple(panel.n for panel in data.panels))
 

@@ -23,12 +23,11 @@ from vvscale.laws.resample import default_unit, design_effect
 if TYPE_CHECKING:
     from vvscale.figures.fits import Fits, LawCurve
 
-CITES = ("gokce2025", "hoffmann2022")
 JOINT = EXPERIMENTS["compute_chinchilla"]
 TARGETS = {"neural": EXPERIMENTS["compute_neuro"], "behavior": EXPERIMENTS["compute_behavior"]}
 
 
-@figure("contours", "Alignment over parameters and samples: equal scores, equal budgets, the optimal path.", "n_params, samples_seen, train_flop, samples_per_class, family")  # fmt: skip
+@figure("contours", "Alignment over parameters and samples: equal scores, equal budgets, the optimal path.", "n_params, samples_seen, train_flop, samples_per_class, family", cites=("gokce2025", "hoffmann2022"))  # fmt: skip
 def contours(fits: Fits) -> FigureData:
     """Iso-score and iso-FLOP lines of the joint law, with the optimal path and its 95 % range of N."""
     frame = fits.source.rows(JOINT)
@@ -56,7 +55,7 @@ def contours(fits: Fits) -> FigureData:
         f"N* ~ C^{law.facts['n_exponent']:.3f}, D* ~ C^{law.facts['d_exponent']:.3f} for all families together; single "
         "families and regions have exponents of N from .14 to .69.",
     )
-    return FigureData("contours", "Alignment over parameters and samples", (panel,), said, 1, CITES)
+    return FigureData("contours", "Alignment over parameters and samples", (panel,), said, 1)
 
 
 def _iso_scores(law: LawCurve, n_grid: np.ndarray, d_low: float, d_high: float) -> list[pd.DataFrame]:
@@ -134,7 +133,7 @@ def residuals(fits: Fits, experiment: Experiment) -> tuple[pd.DataFrame, LawCurv
     return frame, law
 
 
-@figure("residuals", "Who beats scale: each model against the law at its own compute, by family, data set and objective.", "train_flop, family, dataset")  # fmt: skip
+@figure("residuals", "Who beats scale: each model against the law at its own compute, by family, data set and objective.", "train_flop, family, dataset", cites=("gokce2025", "barber2021"))  # fmt: skip
 def who_beats_scale(fits: Fits) -> FigureData:
     """Residual of each model, and means of groups with intervals."""
     panels, notes, absent = [], [], []
@@ -160,7 +159,7 @@ def who_beats_scale(fits: Fits) -> FigureData:
         "Means with 95 % intervals over resampled architectures; range over leaving each out where there are fewer than ten.",
     )
     keyed = tuple(_with_key(panel, "abcd"[place]) for place, panel in enumerate(panels))
-    return FigureData("residuals", "Who beats scale", keyed, (*said, *notes, *absent), 2, CITES)
+    return FigureData("residuals", "Who beats scale", keyed, (*said, *notes, *absent), 2)
 
 
 def _with_key(panel: Panel, key: str) -> Panel:
@@ -262,7 +261,7 @@ def horizon(fits: Fits) -> FigureData:
     if not panels:
         raise MissingDataError(" ".join(absent))
     said = "Each law is fitted to the models below the horizon and judged on those beyond. The last value and the mean of the top tenth are naive forecasts: a law is worth something below them."  # fmt: skip
-    return FigureData("horizon", "How far laws predict", tuple(panels), (said, *notes, *absent), 2, CITES)
+    return FigureData("horizon", "How far laws predict", tuple(panels), (said, *notes, *absent), 2)
 
 
 def _forecasts(fits: Fits, experiment: Experiment, absent: list[str]) -> tuple[pd.DataFrame | None, int, str]:
@@ -309,7 +308,7 @@ def plateau(fits: Fits) -> FigureData:
         "were independent; below the upper line, with rows of one architecture counted as dependent.",
         "A profile that stays below a line up to S_inf = 1 (E = 0) has no upper limit.",
     )
-    return FigureData("plateau", "How well is the plateau known?", tuple(panels), (*said, *absent), 2, CITES)
+    return FigureData("plateau", "How well is the plateau known?", tuple(panels), (*said, *absent), 2)
 
 
 def _profile(fits: Fits, experiment: Experiment, key: str, title: str) -> Panel:

@@ -19,7 +19,6 @@ from vvscale.scores import REGIONS
 if TYPE_CHECKING:
     from vvscale.figures.fits import Fits
 
-CITES = ("gokce2025", "hoffmann2022")
 BEHAVIOR_LIMIT = (
     "Behaviour 'reaches 1' only because its plateau E lies on the bound 0 of this law; with the shifted law it is about "
     ".53 at a lower loss. The limit is not identified by these rows."
@@ -36,7 +35,7 @@ def icml_1b(fits: Fits) -> FigureData:
     """Both targets in one panel, with the laws compute_neuro and compute_behavior."""
     shown = [Shown("neural", EXPERIMENTS["compute_neuro"]), Shown("behavior", EXPERIMENTS["compute_behavior"])]
     panel, notes = scaling(fits, shown, key="a", title="Neural and behaviour", y=score_axis())
-    return FigureData("icml-1b", "Alignment against compute", (panel,), (BEHAVIOR_LIMIT, *notes), 1, CITES)
+    return FigureData("icml-1b", "Alignment against compute", (panel,), (BEHAVIOR_LIMIT, *notes), 1)
 
 
 def _families(fits: Fits, name: str, target: str, regions: str) -> FigureData:
@@ -44,7 +43,7 @@ def _families(fits: Fits, name: str, target: str, regions: str) -> FigureData:
     title = f"{REGION_NAMES[regions]} alignment by family"
     panel, notes = scaling(fits, shown, key="a", title=title, y=score_axis(regions))
     extra = (BEHAVIOR_LIMIT,) if regions == "behavior" else ()
-    return FigureData(name, f"{title}, against compute", (panel,), (*extra, SHIFTED, *notes), 1, CITES)
+    return FigureData(name, f"{title}, against compute", (panel,), (*extra, SHIFTED, *notes), 1)
 
 
 @figure("icml-2a", "Neural alignment of four families against compute.", "train_flop, family")
@@ -64,7 +63,7 @@ def icml_2c(fits: Fits) -> FigureData:
     """The law parameter_scaling, points by family."""
     shown = [Shown("all", EXPERIMENTS["parameter_scaling"], by="parent_family")]
     panel, notes = scaling(fits, shown, key="a", title="Alignment against parameters", y=score_axis("all"))
-    return FigureData("icml-2c", "Alignment against parameters, full data sets", (panel,), tuple(notes), 1, CITES)
+    return FigureData("icml-2c", "Alignment against parameters, full data sets", (panel,), tuple(notes), 1)
 
 
 @figure("icml-3a", "Alignment against samples seen, by data set.", "samples_seen, dataset, samples_per_class, family")
@@ -76,7 +75,7 @@ def icml_3a(fits: Fits) -> FigureData:
         "Two labels of the published figure are swapped; here each series carries the data set that its models were "
         "trained on. Data sets with four to seven models interpolate: their curves are drawn faded, without an interval."
     )
-    return FigureData("icml-3a", "Alignment against samples seen, by data set", (panel,), (swapped, *notes), 1, CITES)
+    return FigureData("icml-3a", "Alignment against samples seen, by data set", (panel,), (swapped, *notes), 1)
 
 
 @figure(
@@ -121,7 +120,7 @@ def icml_3b(fits: Fits) -> FigureData:
     said = (
         "A mark is the mean over architectures and seeds, with its interval; laws are fitted to the models themselves."
     )
-    return FigureData("icml-3b", "Mean alignment against samples seen, by family", (panel,), (said, *notes), 1, CITES)
+    return FigureData("icml-3b", "Mean alignment against samples seen, by family", (panel,), (said, *notes), 1)
 
 
 def _by_samples(family: str | None) -> Experiment:
@@ -133,11 +132,11 @@ def _by_samples(family: str | None) -> Experiment:
     )  # fmt: skip
 
 
-@figure("icml-4a", "Alignment against compute with the optimal allocation of parameters and samples.", "n_params, samples_seen, train_flop, samples_per_class, family")  # fmt: skip
+@figure("icml-4a", "Alignment against compute with the optimal allocation of parameters and samples.", "n_params, samples_seen, train_flop, samples_per_class, family", cites=("gokce2025", "hoffmann2022"))  # fmt: skip
 def icml_4a(fits: Fits) -> FigureData:
     """Size N, shade D, and the optimal path of compute_chinchilla."""
     panel, notes = allocation(fits, EXPERIMENTS["compute_chinchilla"], key="a", title="Compute-optimal allocation")
-    return FigureData("icml-4a", "Alignment against compute, optimally spent", (panel,), tuple(notes), 1, CITES)
+    return FigureData("icml-4a", "Alignment against compute, optimally spent", (panel,), tuple(notes), 1)
 
 
 @figure("icml-4b", "Alignment against compute by family and model size.", "train_flop, n_params, family, arch")
@@ -156,7 +155,7 @@ def icml_4b(fits: Fits) -> FigureData:
             lines.append(line(family, cells.index.to_numpy(), cells.to_numpy(), group=f"{arch} {dataset}"))
     panel = replace(panel, rows=pd.concat([panel.rows, *lines], ignore_index=True))
     said = "Lines join the means over seeds of one architecture and data set, from one image per class to all."
-    return FigureData("icml-4b", "Alignment by family and size", (panel,), (said, *notes), 1, CITES)
+    return FigureData("icml-4b", "Alignment by family and size", (panel,), (said, *notes), 1)
 
 
 @figure("icml-5a", "Five regions against compute, two groups of families.", "train_flop, family")
@@ -174,7 +173,7 @@ def icml_5a(fits: Fits) -> FigureData:
         notes += more
     if not panels:
         raise MissingDataError(" ".join(absent))
-    return FigureData("icml-5a", "Five regions against compute", tuple(panels), (SHIFTED, *notes, *absent), 2, CITES)
+    return FigureData("icml-5a", "Five regions against compute", tuple(panels), (SHIFTED, *notes, *absent), 2)
 
 
 @figure("icml-5b", "Gain from compute per region.", "train_flop, family")
@@ -205,7 +204,7 @@ def icml_5b(fits: Fits) -> FigureData:
         "The published error bars are those of a mean; here they are percentile intervals over resampled architectures.",
         "Group 2 (ConvNeXt, ViT) has no bar: A and alpha of its shifted law are not identified one by one.",
     )
-    return FigureData("icml-5b", "Gain from compute per region, group 1", (panel,), (*said, *notes), 1, CITES)
+    return FigureData("icml-5b", "Gain from compute per region, group 1", (panel,), (*said, *notes), 1)
 
 
 @figure("icml-S2", "Pretrained models against parameters.", "n_params, family, dataset, is_pretrained")
@@ -214,15 +213,18 @@ def icml_s2(fits: Fits) -> FigureData:
     shown = [Shown("all", EXPERIMENTS["parameter_pretrained_scaling"], by="parent_family")]
     panel, notes = scaling(fits, shown, key="a", title="Pretrained models", y=score_axis("all"))
     said = "Weights published by others, trained on data and by recipes that differ from model to model."
-    return FigureData("icml-S2", "Pretrained models against parameters", (panel,), (said, *notes), 1, CITES)
+    return FigureData("icml-S2", "Pretrained models against parameters", (panel,), (said, *notes), 1)
 
 
-@figure("icml-S6", "SimCLR ResNets: five regions against compute.", "train_flop, ssl_method, family, dataset")
+@figure(
+    "icml-S6",
+    "SimCLR ResNets: five regions against compute.",
+    "train_flop, ssl_method, family, dataset",
+    cites=("gokce2025", "chen2020simclr"),
+)
 def icml_s6(fits: Fits) -> FigureData:
     """The laws simclr_*, one per region."""
     shown = [Shown(region, EXPERIMENTS[f"simclr_{region.lower()}"]) for region in REGIONS]
     panel, notes = scaling(fits, shown, key="a", title="SimCLR ResNets, each region", y=score_axis())
     said = "35 models of five architectures: intervals are the range over leaving each architecture out."
-    return FigureData(
-        "icml-S6", "SimCLR: five regions against compute", (panel,), (said, *notes), 1, (*CITES, "chen2020simclr")
-    )
+    return FigureData("icml-S6", "SimCLR: five regions against compute", (panel,), (said, *notes), 1)

@@ -20,7 +20,6 @@ from vvscale.scores import REGIONS, model_table
 if TYPE_CHECKING:
     from vvscale.figures.fits import Fits
 
-CITES = ("gokce2025",)
 # Public benchmark -> the private one of the same recordings.
 PRIVATE = {
     "V1": "FreemanZiemba2013.V1-pls", "V2": "FreemanZiemba2013.V2-pls", "V4": "MajajHong2015.V4-pls",
@@ -28,6 +27,7 @@ PRIVATE = {
 }  # fmt: skip
 # Two architectures that were trained with every objective: name -> architectures that count as it.
 OBJECTIVES = {"ResNet50": ("resnet50",), "ViT-S": ("deit_small", "vit_small")}
+OBJECTIVES_CITED = ("gokce2025", "chen2020simclr", "caron2021dino")
 CATEGORIES = tuple(REGION_NAMES.get(region, region) for region in REGIONS)
 
 
@@ -54,7 +54,7 @@ def _accuracy_figure(fits: Fits, name: str, regions: str) -> FigureData:
         panel, rows=pd.concat([panel.rows, fitted], ignore_index=True), text=(said,),
         series=(*panel.series, Series("line", style.BLACK, "", "least squares")),
     )  # fmt: skip
-    return FigureData(name, f"{title} on the training data set", (panel,), tuple(notes), 1, CITES)
+    return FigureData(name, f"{title} on the training data set", (panel,), tuple(notes), 1)
 
 
 @figure("icml-6a", "Neural alignment against validation accuracy.", "accuracy")
@@ -86,7 +86,7 @@ def icml_6c(fits: Fits) -> FigureData:
     said = (
         "The published error bars are those of a mean; here they are percentile intervals over resampled architectures."
     )
-    return FigureData("icml-6c", "Correlation of alignment with accuracy, by region", (panel,), (said,), 1, CITES)
+    return FigureData("icml-6c", "Correlation of alignment with accuracy, by region", (panel,), (said,), 1)
 
 
 def _supervised_resnets(regions: str) -> Experiment:
@@ -94,7 +94,12 @@ def _supervised_resnets(regions: str) -> Experiment:
     return EXPERIMENTS[f"model_resnet_{target}"]
 
 
-@figure("icml-7a", "SimCLR against supervised ResNets.", "train_flop, ssl_method, family, dataset")
+@figure(
+    "icml-7a",
+    "SimCLR against supervised ResNets.",
+    "train_flop, ssl_method, family, dataset",
+    cites=("gokce2025", "chen2020simclr"),
+)
 def icml_7a(fits: Fits) -> FigureData:
     """Neural and behavioural alignment against compute."""
     panels, notes = [], []
@@ -106,9 +111,7 @@ def icml_7a(fits: Fits) -> FigureData:
         panel, more = scaling(fits, shown, key=key, title=REGION_NAMES[regions], y=score_axis(regions))
         panels.append(panel)
         notes += more
-    return FigureData(
-        "icml-7a", "SimCLR and supervised ResNets", tuple(panels), tuple(notes), 2, (*CITES, "chen2020simclr")
-    )
+    return FigureData("icml-7a", "SimCLR and supervised ResNets", tuple(panels), tuple(notes), 2)
 
 
 def with_base_compute(models: pd.DataFrame, adversarial: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -170,21 +173,19 @@ def icml_7b(fits: Fits) -> FigureData:
     ]
     if left_out:
         said.append(f"Left out, since it is not known what they started from: {', '.join(left_out)}.")
-    return FigureData("icml-7b", "Adversarial fine-tuning of ResNets", tuple(panels), (*said, *notes), 2, CITES)
+    return FigureData("icml-7b", "Adversarial fine-tuning of ResNets", tuple(panels), (*said, *notes), 2)
 
 
 def trajectories(source: Source, regions: str) -> pd.DataFrame:
     """Mean score over regions of every model at every epoch: model columns, ``epoch`` and ``score``."""
     table = source.require_epochs()
-    parts = []
-    for epoch, rows in table.groupby("epoch"):
-        try:
-            parts.append(model_table(rows, regions).frame.assign(epoch=float(epoch)))
-        except MissingDataError:
-            continue
-    if not parts:
-        raise MissingDataError(f"No epoch of the table has scores in all of {regions}.")
-    return pd.concat(parts, ignore_index=True)
+    # A model at one epoch is a model of its own to the average over regions.
+    keys = table["model_id"] + "@" + table["epoch"].astype(str)
+    frame = model_table(
+        table.assign(model_id=keys, trajectory=table["model_id"], at_epoch=table["epoch"]), regions
+    ).frame
+    frame = frame.assign(model_id=frame["trajectory"], epoch=frame["at_epoch"].astype(float))
+    return frame.drop(columns=["trajectory", "at_epoch"]).sort_values(["model_id", "epoch"], ignore_index=True)
 
 
 def _family_lines(fits: Fits, regions: str, key: str) -> Panel:
@@ -222,14 +223,14 @@ COMMITMENTS = "The trajectories commit other layers than the main table for ResN
 def icml_7c(fits: Fits) -> FigureData:
     """Mean over supervised models at each epoch."""
     panel = replace(_family_lines(fits, "all", "a"), title="During training")
-    return FigureData("icml-7c", "Alignment during training, by family", (panel,), (EPOCHS_SAID, COMMITMENTS), 1, CITES)
+    return FigureData("icml-7c", "Alignment during training, by family", (panel,), (EPOCHS_SAID, COMMITMENTS), 1)
 
 
 @figure("icml-S3", "Each region during training, by family.", "several epochs per model, family")
 def icml_s3(fits: Fits) -> FigureData:
     """One panel per region."""
     panels = tuple(_family_lines(fits, region, "abcde"[place]) for place, region in enumerate(REGIONS))
-    return FigureData("icml-S3", "Each region during training", panels, (EPOCHS_SAID, COMMITMENTS), 3, CITES)
+    return FigureData("icml-S3", "Each region during training", panels, (EPOCHS_SAID, COMMITMENTS), 3)
 
 
 def objective(frame: pd.DataFrame) -> pd.Series:
@@ -254,7 +255,12 @@ def _with_objectives(source: Source, frame: pd.DataFrame, archs: tuple[str, ...]
 NO_OBJECTIVES = "no models of {} trained on all of imagenet under several objectives"
 
 
-@figure("icml-7d", "ResNet50 and ViT-S during training, by objective.", "several epochs per model, arch, ssl_method")
+@figure(
+    "icml-7d",
+    "ResNet50 and ViT-S during training, by objective.",
+    "several epochs per model, arch, ssl_method",
+    cites=OBJECTIVES_CITED,
+)
 def icml_7d(fits: Fits) -> FigureData:
     """Supervised, SimCLR and DINO against epochs."""
     frame, panels, absent = trajectories(fits.source, "all"), [], []
@@ -277,10 +283,15 @@ def icml_7d(fits: Fits) -> FigureData:
     if not panels:
         raise MissingDataError(f"The table '{fits.source.name}' has {' and '.join(absent)}.")
     said = "Trained on all of ImageNet, one run each; ViT-S is deit_small where supervised and vit_small where not."
-    return FigureData("icml-7d", "Objectives during training", tuple(panels), (said, COMMITMENTS, *absent), 2, (*CITES, "chen2020simclr", "caron2021dino"))  # fmt: skip
+    return FigureData("icml-7d", "Objectives during training", tuple(panels), (said, COMMITMENTS, *absent), 2)  # fmt: skip
 
 
-@figure("icml-S1", "Public against private benchmarks.", "the published private scores")
+@figure(
+    "icml-S1",
+    "Public against private benchmarks.",
+    "the published private scores",
+    cites=("gokce2025", "schrimpf2018", "schrimpf2020"),
+)
 def icml_s1(fits: Fits) -> FigureData:
     """One panel per region, with R2."""
     private = fits.source.require_private()
@@ -304,14 +315,7 @@ def icml_s1(fits: Fits) -> FigureData:
             )
         )  # fmt: skip
     said = f"Private benchmarks: {', '.join(PRIVATE.values())}."
-    return FigureData(
-        "icml-S1",
-        "Public against private benchmarks",
-        tuple(panels),
-        (said,),
-        3,
-        (*CITES, "schrimpf2018", "schrimpf2020"),
-    )
+    return FigureData("icml-S1", "Public against private benchmarks", tuple(panels), (said,), 3)
 
 
 @figure("icml-S4", "Untrained against trained models.", "is_random, arch, family, samples_per_class")
@@ -351,10 +355,15 @@ def icml_s4(fits: Fits) -> FigureData:
         )  # fmt: skip
     said = ["Trained: the same architectures on all images of each data set; in brackets the number of models."]
     said += [f"Left out: {each}." for each in dropped]
-    return FigureData("icml-S4", "Untrained against trained models", tuple(panels), tuple(said), 2, CITES)
+    return FigureData("icml-S4", "Untrained against trained models", tuple(panels), tuple(said), 2)
 
 
-@figure("icml-S5", "ResNet50 and ViT-S per region, by objective.", "arch, dataset, ssl_method, samples_per_class")
+@figure(
+    "icml-S5",
+    "ResNet50 and ViT-S per region, by objective.",
+    "arch, dataset, ssl_method, samples_per_class",
+    cites=OBJECTIVES_CITED,
+)
 def icml_s5(fits: Fits) -> FigureData:
     """Bars of supervised, SimCLR and DINO models in each region."""
     panels, absent = [], []
@@ -383,11 +392,4 @@ def icml_s5(fits: Fits) -> FigureData:
         "Trained on all of ImageNet. Supervised: mean over seeds with its interval; the others are one run each.",
         "DINO models and the SimCLR ViT are scored at epoch 300, although the table says 100.",
     )
-    return FigureData(
-        "icml-S5",
-        "Objectives per region",
-        tuple(panels),
-        (*said, *absent),
-        2,
-        (*CITES, "chen2020simclr", "caron2021dino"),
-    )
+    return FigureData("icml-S5", "Objectives per region", tuple(panels), (*said, *absent), 2)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from vvscale.figures.fits import Fits
     from vvscale.figures.values import FigureData
 
+# What every figure of the study rests on.
+STUDY = ("gokce2025",)
 HINT = "`vvscale ls figures` lists them."
 
 
@@ -37,24 +39,27 @@ class Figure:
         From tables to values; raises ``MissingDataError`` where a table lacks what it needs.
     needs
         What of a table it needs, in words.
+    cites
+        Keys of ``vvscale.figures.citations`` for what it shows.
     """
 
     name: str
     summary: str
     make: Callable[[Fits], FigureData]
     needs: str
+    cites: tuple[str, ...] = STUDY
 
 
 FIGURES: Registry[Figure] = Registry("figure", hint=HINT)
 
 
 def figure(
-    name: str, summary: str, needs: str
+    name: str, summary: str, needs: str, *, cites: tuple[str, ...] = STUDY
 ) -> Callable[[Callable[[Fits], FigureData]], Callable[[Fits], FigureData]]:
     """Register the decorated function under a name."""
 
     def register(make: Callable[[Fits], FigureData]) -> Callable[[Fits], FigureData]:
-        FIGURES.add(name, Figure(name, summary, make, needs))
+        FIGURES.add(name, Figure(name, summary, make, needs, cites))
         return make
 
     return register

@@ -125,8 +125,6 @@ class FigureData:
         What a reader must know: rows left out, fits that are not identified, where the published figure was wrong.
     n_columns
         Panels side by side.
-    cites
-        Keys of ``vvscale.figures.citations`` for the data and laws behind it.
     """
 
     name: str
@@ -134,7 +132,6 @@ class FigureData:
     panels: tuple[Panel, ...]
     notes: tuple[str, ...] = ()
     n_columns: int = 2
-    cites: tuple[str, ...] = ()
 
     def table(self) -> pd.DataFrame:
         """All marks of all panels, one tidy table with the columns ``COLUMNS``."""
@@ -167,7 +164,6 @@ class FigureData:
             "name": self.name,
             "title": self.title,
             "notes": list(self.notes),
-            "cites": list(self.cites),
             "panels": panels,
             "rows": rows,
         }
