@@ -95,6 +95,6 @@ def figure(
     )
     if lacking:
         raise MissingDataError(
-            f"{len(lacking)} of {len(drawn)} figures could not be drawn from '{scores}'; the others are in '{out}'. "
-            + " ".join(one.lacking for one in lacking)
+            f"{len(lacking)} of {len(drawn)} figures could not be drawn from '{scores}': "
+            f"{', '.join(one.name for one in lacking)}. The others are in '{out}'. The first: {lacking[0].lacking}"
         )

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vvscale.figures.draw import draw
     from vvscale.figures.files import save
-    from vvscale.figures.fits import Fits, LawCurve
+    from vvscale.figures.fits import Fits
+    from vvscale.figures.law_curve import LawCurve
     from vvscale.figures.gallery import FIGURES, draw_all, make
     from vvscale.figures.source import Source, open_source
     from vvscale.figures.values import FigureData
@@ -21,7 +22,7 @@ _HOME_OF = {
     "FIGURES": "gallery",
     "FigureData": "values",
     "Fits": "fits",
-    "LawCurve": "fits",
+    "LawCurve": "law_curve",
     "Source": "source",
     "draw": "draw",
     "draw_all": "gallery",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -88,7 +89,8 @@ def _split(handles: list[Line2D]) -> tuple[list[Line2D], list[Line2D]]:
 def _height(handles: list[Line2D]) -> float:
     """Height of a panel's legend, in inches."""
     short, long = _split(handles)
-    return (LINE * (-(-len(short) // SIDE_BY_SIDE) + len(long)) + 4.0) / 72.0 if handles else 0.0
+    n_lines = -(-len(short) // SIDE_BY_SIDE) + sum(1 + text.count("\n") for text in _texts(long))
+    return (LINE * n_lines + 4.0) / 72.0 if handles else 0.0
 
 
 def _legend(panel: Panel) -> list[Line2D]:
@@ -105,10 +107,15 @@ def _legend(panel: Panel) -> list[Line2D]:
             Line2D(
                 [], [], color=one.colour, marker=(one.marker or "") if dots or "line" in lines else "", markersize=3.5,
                 linestyle=("--" if one.is_faded else "-") if lines else "",
-                label=one.label,
+                label=_wrapped(one.label, panel),
             )
         )  # fmt: skip
     return [*handles, *_size_legend(panel)]
+
+
+def _wrapped(text: str, panel: Panel) -> str:
+    """Break a legend text that would be wider than its panel, which a colour bar makes narrower."""
+    return "\n".join(textwrap.wrap(text, 44)) if panel.shade is not None else text
 
 
 def _size_legend(panel: Panel) -> list[Line2D]:
@@ -327,6 +334,8 @@ def _finish(axes: Axes, panel: Panel, *, is_alone: bool) -> None:
 
 def _limit(axes: Axes, panel: Panel) -> None:
     """Let the marks and the fitted curves decide the limits of y; bands may run out of the panel."""
+    if panel.x.limits is not None:
+        axes.set_xlim(*panel.x.limits)
     if panel.y.limits is not None:
         axes.set_ylim(*panel.y.limits)
     if panel.y.scale != "linear" or panel.y.limits is not None:

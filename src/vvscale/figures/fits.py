@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,12 @@ import numpy as np
 
 from vvscale._files import write_json
 from vvscale.errors import ShapeError, UsageError
+from vvscale.figures.law_curve import LawCurve, interpolates
 from vvscale.figures.source import Source, frame_digest
 from vvscale.figures.values import plain
 from vvscale.laws.conclusions import verdict as limit_verdict
 from vvscale.laws.conformal import calibrate
-from vvscale.laws.cost import Cost, fit_cost
+from vvscale.laws.cost import fit_cost
 from vvscale.laws.experiments import Experiment, Reproduction, reproduce
 from vvscale.laws.fit import Status
 from vvscale.laws.joint import JointLaw
@@ -43,95 +44,12 @@ if TYPE_CHECKING:
 FOLDER = "fits"
 # Points of a drawn curve, and how far beyond the data it goes.
 GRID, BEYOND = 81, 10.0
-# With fewer distinct points a law of three parameters has no interval worth drawing.
-FEW = 10
 # Level of prediction intervals, and of everything else.
 NEW_MODEL = 0.9
 # How a verdict of ``vvscale.laws`` begins where nothing speaks against the plateau.
 IDENTIFIED = "plateau identified"
 # Columns that a fit depends on, where the table has them.
 ROW_COLUMNS = ("model_id", "misalignment", "arch", "parent_family", "dataset", "samples_per_class", "train_flop")
-
-
-@dataclass(frozen=True)
-class LawCurve:
-    """One fitted law as plain values.
-
-    Attributes
-    ----------
-    facts
-        What ``fits.json`` says of it: params, status, edges, verdict, n, intervals and the like; and ``s_inf``,
-        ``s_inf_interval``, ``is_identified`` (the plateau, by the law's own verdict), ``unit``, ``is_range``.
-    x
-        Input in raw units, shape (m,): over the data and ten times beyond. For joint laws the budget in FLOP.
-    inside
-        Whether a point lies within the data, shape (m,).
-    score, low, high
-        Fitted curve and its 95 % band over the resamples, shape (m,); the band is NaN without resamples.
-    predicted_low, predicted_high
-        90 % conformal interval of a new architecture, shape (m,); NaN where there are too few.
-    path
-        Of joint laws: n_params, samples_seen and their intervals along the optimal path, name -> (m,).
-    draws
-        Of joint laws: E, A, alpha, B, beta in raw units of each resample, name -> (B,).
-    """
-
-    facts: dict[str, Any]
-    x: Array = field(repr=False)
-    inside: NDArray[np.bool_] = field(repr=False)
-    score: Array = field(repr=False)
-    low: Array = field(repr=False)
-    high: Array = field(repr=False)
-    predicted_low: Array = field(repr=False)
-    predicted_high: Array = field(repr=False)
-    path: dict[str, Array] = field(default_factory=dict, repr=False)
-    draws: dict[str, Array] = field(default_factory=dict, repr=False)
-
-    @property
-    def is_identified(self) -> bool:
-        """Whether the rows identify the plateau."""
-        return bool(self.facts["is_identified"])
-
-    @property
-    def summary(self) -> str:
-        """The plateau and its interval, or that there is none to be named; short enough for a legend."""
-        if not self.is_identified:
-            return f"n = {self.facts['n']}, {self._unknown()}"
-        interval = self.facts["s_inf_interval"]
-        ends = ""
-        if interval:
-            low, high = (f"{end:.2f}" for end in interval)
-            ends = f", range {low} to {high}" if self.facts["is_range"] else f" [{low}, {high}]"
-        return f"n = {self.facts['n']}, plateau {self.facts['s_inf']:.2f}{ends}"
-
-    def _unknown(self) -> str:
-        """Why no plateau can be named, with what it may be where that says something."""
-        if _interpolates(self.facts):
-            return "too few points"
-        ends = self.facts["s_inf_interval"]
-        says_something = ends is not None and ends[0] < ends[1] <= 1.0
-        return "plateau not identified" + (f": {ends[0]:.2f} to {ends[1]:.2f}" if says_something else "")
-
-    @property
-    def cost(self) -> Cost:
-        """Cost model of a joint law."""
-        return Cost(**self.facts["cost"])
-
-    @property
-    def joint(self) -> JointLaw:
-        """The joint law with its resamples."""
-        return JointLaw(**self.facts["raw"], draws=self.draws, unit=self.facts["unit"])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold."""
-        return plain(dict(self.__dict__))
-
-    @classmethod
-    def from_dict(cls, saved: dict[str, Any]) -> LawCurve:
-        """Read what ``to_dict`` wrote."""
-        named = {name: {key: _array(each) for key, each in saved[name].items()} for name in ("path", "draws")}
-        plainly = {name: _array(saved[name]) for name in saved if name not in {"facts", "inside", "path", "draws"}}
-        return cls(facts=saved["facts"], inside=np.array(saved["inside"], dtype=bool), **plainly, **named)
 
 
 @dataclass(frozen=True)
@@ -232,11 +150,6 @@ def _facts(done: Reproduction, unit: str) -> dict[str, Any]:
     }
 
 
-def _interpolates(facts: dict[str, Any]) -> bool:
-    """Whether there are so few points that the law, or many of its resamples, goes through all of them."""
-    return facts["n_distinct"] < FEW or facts["verdict"].startswith("too few points")
-
-
 def _with_interval(fit: Fit, made: dict[str, Any] | None, name: str) -> list[float] | None:
     """Value and interval of a derived quantity."""
     derived = fit.derived()
@@ -251,7 +164,7 @@ def _curve(fit: Fit, resampled: Bootstrap | None, facts: dict[str, Any]) -> LawC
     x = np.geomspace(values.min(), values.max() * BEYOND, GRID)
     missing = np.full(GRID, np.nan)
     low, high = missing, missing
-    if resampled is not None and not _interpolates(facts):
+    if resampled is not None and not interpolates(facts):
         low, high = 1.0 - np.stack(resampled.curve(x)[::-1])
     inside = x <= values.max() * (1 + 1e-9)
     return LawCurve(facts, x, inside, 1.0 - fit.predict(x), low, high, *_predicted(fit, [x]))
@@ -288,10 +201,6 @@ def _joint_curve(fit: Fit, resampled: Bootstrap | None, facts: dict[str, Any]) -
     score = np.array([each.score for each in plans])
     predicted = _predicted(fit, [path["n_params"], path["samples_seen"]])
     return LawCurve(facts, budgets, inside, score, low, high, *predicted, path, dict(law.draws))
-
-
-def _array(values: list[Any]) -> Array:
-    return np.array(values, dtype=float)
 
 
 def _rows_digest(rows: pd.DataFrame, x: tuple[str, ...]) -> str:

@@ -14,7 +14,8 @@ from vvscale.figures import style
 from vvscale.figures.values import ADDED, BASE, Axis, Panel, Series
 
 if TYPE_CHECKING:
-    from vvscale.figures.fits import Fits, LawCurve
+    from vvscale.figures.fits import Fits
+    from vvscale.figures.law_curve import LawCurve
     from vvscale.figures.statistics import Estimate
     from vvscale.laws.experiments import Experiment
 
@@ -212,7 +213,9 @@ def _gather(fits: Fits, one: Shown, made: Gathered, x: str, size: str, shade: st
 def _lay_over(fits: Fits, shown: Sequence[Shown], made: Gathered, x: str) -> None:
     """Add the models laid over the table to a panel that shows their regions, families and data sets."""
     for regions in dict.fromkeys(one.experiment.regions for one in shown):
-        for label, frame in fits.source.laid_over(regions, [x]).items():
+        over, absent = fits.source.laid_over(regions, [x])
+        made.notes += absent
+        for label, frame in over.items():
             frame = frame[fits_in(frame, [one.experiment for one in shown])]
             if frame.empty:
                 continue

@@ -21,7 +21,8 @@ from vvscale.laws.profile import CHI_SQUARE_95, profile
 from vvscale.laws.resample import default_unit, design_effect
 
 if TYPE_CHECKING:
-    from vvscale.figures.fits import Fits, LawCurve
+    from vvscale.figures.fits import Fits
+    from vvscale.figures.law_curve import LawCurve
 
 JOINT = EXPERIMENTS["compute_chinchilla"]
 TARGETS = {"neural": EXPERIMENTS["compute_neuro"], "behavior": EXPERIMENTS["compute_behavior"]}
@@ -37,7 +38,8 @@ def contours(fits: Fits) -> FigureData:
     d_low, d_high = frame["samples_seen"].min() / 2, frame["samples_seen"].max() * 4
     rows += _iso_scores(law, n_grid, d_low, d_high) + _iso_flops(law, n_grid, d_low, d_high)
     rows += _path(law, n_grid, d_low, d_high)
-    for label, added in fits.source.laid_over("all", ["n_params", "samples_seen"]).items():
+    over, absent = fits.source.laid_over("all", ["n_params", "samples_seen"])
+    for label, added in over.items():
         rows.append(points(added, "n_params", y="samples_seen", series=label, layer=ADDED))
     looks = [
         Series("range of the path", style.VERMILLION, "", None),
@@ -47,7 +49,8 @@ def contours(fits: Fits) -> FigureData:
         Series("optimal path", style.VERMILLION, "", "optimal path, 95 % of N"),
     ] + [style.added_series(label) for label in fits.source.added]
     panel = Panel(
-        "a", "Parameters and samples", AXES["n_params"], AXES["samples_seen"], pd.concat(rows, ignore_index=True),
+        "a", "Parameters and samples", replace(AXES["n_params"], limits=(n_grid[0], n_grid[-1])),
+        replace(AXES["samples_seen"], limits=(d_low, d_high)), pd.concat(rows, ignore_index=True),
         tuple(looks), len(frame), shade=Axis("Mean alignment (ceiling = 1)", "score"), fits=(law.facts,),
     )  # fmt: skip
     said = (
@@ -55,7 +58,7 @@ def contours(fits: Fits) -> FigureData:
         f"N* ~ C^{law.facts['n_exponent']:.3f}, D* ~ C^{law.facts['d_exponent']:.3f} for all families together; single "
         "families and regions have exponents of N from .14 to .69.",
     )
-    return FigureData("contours", "Alignment over parameters and samples", (panel,), said, 1)
+    return FigureData("contours", "Alignment over parameters and samples", (panel,), (*said, *absent), 1)
 
 
 def _iso_scores(law: LawCurve, n_grid: np.ndarray, d_low: float, d_high: float) -> list[pd.DataFrame]:
@@ -118,18 +121,17 @@ def residuals(fits: Fits, experiment: Experiment) -> tuple[pd.DataFrame, LawCurv
     parts = [frame.assign(layer="table")]
     parts += [
         each.assign(layer=ADDED, objective=label)
-        for label, each in source.laid_over(experiment.regions, ["train_flop"]).items()
+        for label, each in source.laid_over(experiment.regions, ["train_flop"])[0].items()
     ]
     frame = pd.concat(parts, ignore_index=True)
-    log_c = np.log(frame["train_flop"].to_numpy(float))
-    # Curves are stored on a fine grid; between its points they are straight to within 1e-4.
-    grid = np.log(law.x)
-    expected = np.interp(log_c, grid, law.score)
+    flop = frame["train_flop"].to_numpy(float)
+    expected = 1.0 - fits.fit(experiment).predict(flop)
     own = objective(frame)
     frame["objective"] = own if "objective" not in frame.columns else frame["objective"].fillna(own)
     frame["residual"] = frame["score"] - expected
-    frame["expected_low"] = np.interp(log_c, grid, law.predicted_low) - expected
-    frame["expected_high"] = np.interp(log_c, grid, law.predicted_high) - expected
+    # Intervals are kept on a fine grid of compute; beyond it nothing is known.
+    for name, bound in (("expected_low", law.predicted_low), ("expected_high", law.predicted_high)):
+        frame[name] = np.interp(np.log(flop), np.log(law.x), bound, left=np.nan, right=np.nan) - expected
     return frame, law
 
 

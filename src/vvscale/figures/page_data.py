@@ -21,7 +21,8 @@ from vvscale.scores import NEURAL, REGIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vvscale.figures.fits import Fits, LawCurve
+    from vvscale.figures.fits import Fits
+    from vvscale.figures.law_curve import LawCurve
     from vvscale.figures.source import Source
 
 JOINT = EXPERIMENTS["compute_chinchilla"]

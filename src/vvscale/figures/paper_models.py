@@ -49,7 +49,7 @@ def _accuracy_figure(fits: Fits, name: str, regions: str) -> FigureData:
     value, low, high = statistics.line(frame, "accuracy", "score", grid, **chosen)
     made = statistics.correlation(frame, "accuracy", "score", **chosen)
     fitted = line("line", grid, value, low=low, high=high)
-    said = f"r = {made.value:.3f} [{made.low:.3f}, {made.high:.3f}]"
+    said = f"r = {made.value:.3f}" + ("" if np.isnan(made.low) else f" [{made.low:.3f}, {made.high:.3f}]")
     panel = replace(
         panel, rows=pd.concat([panel.rows, fitted], ignore_index=True), text=(said,),
         series=(*panel.series, Series("line", style.BLACK, "", "least squares")),
@@ -129,7 +129,8 @@ def with_base_compute(models: pd.DataFrame, adversarial: pd.DataFrame) -> tuple[
     """
     plain = models[~models[list(CONTROLLED)].any(axis=1) & (models["samples_per_class"] == 0)]
     base = plain.drop_duplicates(["arch", "dataset"]).set_index(["arch", "dataset"])[["train_flop", "n_epochs"]]
-    joined = adversarial.join(base, on=["arch", "dataset"], rsuffix="_base")
+    base = base.rename(columns=lambda name: f"{name}_base")
+    joined = adversarial.join(base, on=["arch", "dataset"])
     is_fine_tune = joined["n_epochs"] < joined["n_epochs_base"]
     kept = joined[is_fine_tune].copy()
     kept["train_flop"] = kept["train_flop"] + kept["train_flop_base"]

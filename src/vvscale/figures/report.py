@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from vvscale import __version__
 from vvscale._files import make_folder, write_bytes
 from vvscale.errors import DataError, FitError, MissingDataError, UnknownNameError, UsageError
-from vvscale.figures.gallery import FIGURES, Drawn, draw_all, in_order
+from vvscale.figures.gallery import FIGURES, Drawn, draw_all, matching
 from vvscale.figures.page_data import (
     box,
     explorer,
@@ -34,9 +34,10 @@ from vvscale.laws.experiments import EXPERIMENTS
 from vvscale.scores import published_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from vvscale.figures.fits import Fits, LawCurve
+    from vvscale.figures.fits import Fits
+    from vvscale.figures.law_curve import LawCurve
 
 HEADLINES = {
     "compute_neuro": "Neural alignment against compute",
@@ -81,6 +82,7 @@ def write_report(
     path: str | Path,
     fits: Fits,
     *,
+    names: Sequence[str] = (),
     n_workers: int | None = None,
     on_done: Callable[[str], None] = lambda name: None,
 ) -> Report:
@@ -92,6 +94,8 @@ def write_report(
         Where to; ends in ``.html``.
     fits
         The tables and the resampling.
+    names
+        Figures, or patterns, to show; by default all.
     n_workers
         Processes; by default one per available core.
     on_done
@@ -107,10 +111,13 @@ def write_report(
     path = Path(path)
     if path.suffix.lower() not in {".html", ".htm"}:
         raise UsageError(f"A report is a web page; got '{path}', expected a name that ends in .html.")
+    chosen = matching(names)
     make_folder(path.parent)
+    # Refuses a table without regions, before anything is drawn.
+    _ = fits.source.tables
     frame = models_frame(fits.source)
     with tempfile.TemporaryDirectory() as folder:
-        drawn = draw_all(in_order(), fits, folder, formats=("svg",), n_workers=n_workers, on_done=on_done)
+        drawn = draw_all(chosen, fits, folder, formats=("svg",), n_workers=n_workers, on_done=on_done)
         drawings = {one.name: one.files[0].read_text(encoding="utf-8") for one in drawn if one.files}
     plan, law, reason = planner(fits)
     library, schema = _library()

@@ -86,14 +86,15 @@ class Source:
             A column that it needs is absent or empty, or no model meets one of its conditions.
         """
         require(self.models, experiment.x, f"'{self.name}'")
-        if experiment.drops_small_transformers:
-            require(self.models, ("parent_family", "samples_per_class"), f"'{self.name}'")
+        # Where families or images per class are not known, none can be left out for them.
+        drops = experiment.drops_small_transformers and {"parent_family", "samples_per_class"} <= set(self.models)
         where = {
             column: kept
             for column, wanted in experiment.where.items()
             if (kept := self._known(column, wanted)) is not None
         }
-        return replace(experiment, where=where, published=experiment.published if self.name in SETS else {})
+        published = experiment.published if self.name in SETS else {}
+        return replace(experiment, where=where, published=published, drops_small_transformers=drops)
 
     def rows(self, experiment: Experiment) -> pd.DataFrame:
         """Models of an experiment with a value in every input, ascending in model_id, with their mean score."""
@@ -137,19 +138,18 @@ class Source:
         table: ModelTable = self.tables[key] if key else model_table(self.scores, regions)
         return table.frame
 
-    def laid_over(self, regions: str, columns: Iterable[str]) -> dict[str, pd.DataFrame]:
-        """Added models that have all these regions and columns, by label; tables without any are left out."""
-        made = {}
+    def laid_over(self, regions: str, columns: Iterable[str]) -> tuple[dict[str, pd.DataFrame], list[str]]:
+        """Added models that have all these regions and columns, by label, and why a table has none."""
+        made, absent = {}, []
         for label, scores in self.added.items():
             try:
                 frame = model_table(scores, regions).frame
-                require(frame, columns, label)
-            except DataError:
+                require(frame, columns, f"'{label}'")
+            except MissingDataError as error:
+                absent.append(f"'{label}' is not laid over: {error}")
                 continue
-            frame = frame.dropna(subset=list(columns))
-            if len(frame):
-                made[label] = frame
-        return made
+            made[label] = frame.dropna(subset=list(columns))
+        return made, absent
 
     def require_epochs(self) -> pd.DataFrame:
         """Scores at several epochs per model, or why there are none."""
@@ -197,11 +197,13 @@ def open_source(
         except DataError as error:
             lacking[kind] = str(error)
     table, epochs = _split_epochs(table)
+    _check_models(table)
     added = {}
     for one in add:
         label, _ = _name(one)
         rows, _ = _with_flags(load_scores(one), label)
         added[label] = _split_epochs(rows)[0]
+        _check_models(added[label])
         digests[label] = _digest(one, rows)
     return Source(
         name, table, epochs if epochs is not None else beside["checkpoints"], beside["private"], added, digests,
@@ -261,6 +263,13 @@ def _split_epochs(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame | Non
     last = table.groupby("model_id")["epoch"].transform("max")
     kept = table[(table["epoch"] == last) | table["epoch"].isna()].reset_index(drop=True)
     return kept, table
+
+
+def _check_models(table: pd.DataFrame) -> None:
+    """Refuse a table whose rows disagree about a model, once and not in every figure."""
+    if "region" in table.columns and table["region"].notna().any():
+        known = table.dropna(subset=["region", "score"])
+        model_table(table, str(known["region"].iloc[0]) if len(known) else None)
 
 
 def _no_such_table(kind: str, name: str) -> str:

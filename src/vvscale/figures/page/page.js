@@ -347,7 +347,8 @@
     const mine = ++drawing;
     const width = byId("plot").clientWidth;
     const made = await vegaEmbed("#plot", spec(width), {
-      actions: false, renderer: "svg", tooltip: { theme: isDark() ? "dark" : "light" }, mode: "vega-lite",
+      // Only errors: a group of one model has no regression line, and that is all there is to say of it.
+      logLevel: 1, actions: false, renderer: "svg", tooltip: { theme: isDark() ? "dark" : "light" }, mode: "vega-lite",
     });
     // A later call has drawn since.
     if (mine !== drawing) return made.finalize();
