@@ -252,7 +252,9 @@ def epochs(mirror):
     return wide.reset_index().merge(raw[columns].drop_duplicates("model_id"), on="model_id")
 
 
-@pytest.mark.parametrize(("name", "panels"), [("icml-7c", {"a": "all"}), ("icml-S3", dict(zip("abcde", REGIONS)))])
+@pytest.mark.parametrize(
+    ("name", "panels"), [("icml-7c", {"a": "all"}), ("icml-S3", dict(zip("abcde", REGIONS, strict=True)))]
+)
 def test_trajectories_by_family(epochs, tables, name, panels):
     chosen = epochs[~epochs["is_ssl"] & epochs["dataset"].isin(["imagenet", "ecoset"])]
     for panel, region in panels.items():
@@ -285,7 +287,10 @@ def test_objectives_during_training(epochs, tables):
 
 def test_public_against_private(wide, tables, fits):
     private = pd.read_csv(fetch("private")).set_index("model_id")
-    benchmarks = ["FreemanZiemba2013.V1-pls", "FreemanZiemba2013.V2-pls", "MajajHong2015.V4-pls", "MajajHong2015.IT-pls", "Rajalingham2018-i2n"]  # fmt: skip
+    benchmarks = [
+        "FreemanZiemba2013.V1-pls", "FreemanZiemba2013.V2-pls", "MajajHong2015.V4-pls", "MajajHong2015.IT-pls",
+        "Rajalingham2018-i2n",
+    ]  # fmt: skip
     r2 = {}
     for panel, region, benchmark in zip("abcde", REGIONS, benchmarks, strict=True):
         other = pd.to_numeric(private[benchmark], errors="coerce")

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from vvscale.figures.draw import draw
     from vvscale.figures.files import save
     from vvscale.figures.fits import Fits
-    from vvscale.figures.law_curve import LawCurve
     from vvscale.figures.gallery import FIGURES, draw_all, make
+    from vvscale.figures.law_curve import LawCurve
     from vvscale.figures.source import Source, open_source
     from vvscale.figures.values import FigureData
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 PATH = "optimal path"
 INVERTED = (
-    "The published curve negates the exponents before it computes G and so inverts it: its N* is 14.6 % too large. Here "
+    "The published curve negates the exponents before it computes G and so inverts it: its N* is 14.6 % too "
+    "large. Here "
     "marginal gains per cost are equal. On this plot the score differs by less than .0002."
 )
 

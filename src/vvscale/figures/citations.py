@@ -146,7 +146,8 @@ def _of_fits(path: Path) -> list[str]:
         forms = [entry["form"] for entry in entries]
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
-            f"'{path}' is not a file of fits: {error!r}. Expected what `vvscale fit --out` or `vvscale reproduce --out` "
+            f"'{path}' is not a file of fits: {error!r}. Expected what `vvscale fit --out` or `vvscale "
+            "reproduce --out` "
             "writes; write it again."
         ) from error
     return [key for form in forms for key in (*STUDY, *BY_VALUE["form"].get(form, ()))]

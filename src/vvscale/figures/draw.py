@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure as Canvas
 from matplotlib.legend import Legend
@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from vvscale.figures import style
-from vvscale.figures.values import ADDED, FigureData, Panel, Series
+from vvscale.figures.values import ADDED, FigureData, Panel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ LINE, SIDE_BY_SIDE, SHORT = 9.6, 3, 16
 
 def draw(data: FigureData) -> Canvas:
     """Draw a figure; nothing is shown or written, and no global state of matplotlib changes."""
-    with mpl.rc_context(dict(style.SETTINGS)):
+    with style.applied():
         n_columns = min(data.n_columns, len(data.panels))
         n_rows = -(-len(data.panels) // n_columns)
         is_wide = n_columns > 1
@@ -40,9 +40,10 @@ def draw(data: FigureData) -> Canvas:
         is_shared = len(data.panels) > 1 and all(_texts(each) == _texts(labels[0]) for each in labels)
         legend = 0.0 if is_shared else max(map(_height, labels))
         height = n_rows * (style.PANEL_HEIGHT + legend) + (0.3 if is_shared else 0.0)
-        canvas = Canvas(figsize=(style.PAGE if is_wide else style.COLUMN, height), layout="constrained")
+        canvas = Canvas(figsize=(style.PAGE if is_wide else style.COLUMN, height))
         FigureCanvasAgg(canvas)
-        canvas.get_layout_engine().set(w_pad=0.04, h_pad=0.04, wspace=0.03, hspace=0.03)  # pyright: ignore[reportOptionalMemberAccess]
+        padding = {"w_pad": 0.04, "h_pad": 0.04, "wspace": 0.03, "hspace": 0.03}
+        canvas.set_layout_engine("constrained", **padding)
         grid = canvas.subplots(n_rows, n_columns, squeeze=False)
         for place, axes in enumerate(grid.flat):
             if place >= len(data.panels):
@@ -126,7 +127,10 @@ def _size_legend(panel: Panel) -> list[Line2D]:
     levels = 10.0 ** np.arange(low, high + 1)
     areas = _areas(levels, values)
     return [
-        Line2D([], [], color=style.GREY, marker="o", linestyle="", markersize=float(np.sqrt(area)), label=f"N = {_power(level)}")
+        Line2D(
+            [], [], color=style.GREY, marker="o", linestyle="", markersize=float(np.sqrt(area)),
+            label=f"N = {_power(level)}",
+        )
         for level, area in zip(levels, areas, strict=True)
     ]  # fmt: skip
 
@@ -152,7 +156,7 @@ def _draw_panel(canvas: Canvas, axes: Axes, panel: Panel, *, is_alone: bool) -> 
             _MARKS[str(mark)](axes, one, marks, panel, places, rows_of, names, order, shades)
     _finish(axes, panel, is_alone=is_alone)
     if shades is not None and panel.shade is not None:
-        drawn = mpl.cm.ScalarMappable(shades, style.SHADES)
+        drawn = ScalarMappable(shades, style.SHADES)
         bar = canvas.colorbar(drawn, ax=axes, pad=0.01, aspect=30, shrink=0.95)
         bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
         bar.set_label(panel.shade.label, fontsize=6.2)
@@ -202,7 +206,8 @@ def _points(axes, one, marks, panel, places, rows_of, names, order, shades) -> N
         looks = {"c": _column(marks, "shade"), "cmap": style.SHADES, "norm": shades}
     axes.scatter(
         x, y, s=42 if is_added else area, marker=one.marker or "o", linewidths=0.5 if is_added else 0,
-        edgecolors="white" if is_added else "none", alpha=1.0 if is_added else 0.75 if len(marks) < CROWDED else style.ALPHA,
+        edgecolors="white" if is_added else "none",
+        alpha=1.0 if is_added else 0.75 if len(marks) < CROWDED else style.ALPHA,
         zorder=5 if is_added else 2, rasterized=False, **looks,
     )  # fmt: skip
     _label(axes, x, y, marks)
@@ -280,7 +285,8 @@ def _curves(axes, one, marks, panel, places, rows_of, names, order, shades) -> N
     x, y = _column(marks, "x"), _column(marks, "y")
     # The last vertex of the data is the first beyond, so that the line does not break.
     last = int(inside.sum()) - 1
-    axes.plot(x[inside], y[inside], color=one.colour, ls="--" if one.is_faded else "-", alpha=0.55 if one.is_faded else 1, zorder=4)  # fmt: skip
+    dashes, alpha = ("--", 0.55) if one.is_faded else ("-", 1.0)
+    axes.plot(x[inside], y[inside], color=one.colour, ls=dashes, alpha=alpha, zorder=4)
     if not inside.all():
         axes.plot(x[last:], y[last:], color=one.colour, ls=":", lw=1.0, alpha=0.5 if one.is_faded else 0.8, zorder=4)
     for low, high, alpha in (("predicted_low", "predicted_high", style.PREDICTION), ("low", "high", style.BAND)):
@@ -317,7 +323,7 @@ def _finish(axes: Axes, panel: Panel, *, is_alone: bool) -> None:
         elif axis.scale == "category":
             places = range(len(axis.categories))
             getattr(axes, f"set_{name}ticks")(list(places), list(axis.categories))
-            axes.grid(visible=False, axis=name)
+            axes.grid(visible=False, axis="x" if name == "x" else "y")
             if name == "y":
                 axes.set_ylim(len(axis.categories) - 0.5, -0.5)
             elif sum(map(len, axis.categories)) > 26:
@@ -328,7 +334,10 @@ def _finish(axes: Axes, panel: Panel, *, is_alone: bool) -> None:
     if panel.n:
         axes.set_title(f"n = {panel.n}", loc="right", fontsize=6, fontweight="normal", color="#555555")
     if panel.text:
-        axes.text(0.02, 0.98, "\n".join(panel.text), transform=axes.transAxes, ha="left", va="top", fontsize=6, color="#333333", zorder=6)  # fmt: skip
+        said = "\n".join(panel.text)
+        axes.text(
+            0.02, 0.98, said, transform=axes.transAxes, ha="left", va="top", fontsize=6, color="#333333", zorder=6
+        )
     _limit(axes, panel)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vvscale import __version__
 from vvscale._files import write_bytes, write_json
 from vvscale.errors import ConfigError, did_you_mean
 from vvscale.figures import style
@@ -57,7 +57,7 @@ def save(
         if one == "csv":
             write_bytes(path, data.table().to_csv(index=False, lineterminator="\n").encode())
         elif one == "json":
-            write_json(path, {**data.to_dict(), "provenance": {"vvscale": __version__, **(provenance or {})}})
+            write_json(path, {**data.to_dict(), "provenance": {"vvscale": version("vvscale"), **(provenance or {})}})
         else:
             if canvas is None:
                 from vvscale.figures.draw import draw
@@ -70,10 +70,8 @@ def save(
 
 def render(canvas: Canvas, kind: str) -> bytes:
     """Return a drawn figure as the bytes of a file; the same figure gives the same bytes."""
-    import matplotlib as mpl
-
     when = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}[kind]
     buffer = io.BytesIO()
-    with mpl.rc_context(dict(style.SETTINGS)):
+    with style.applied():
         canvas.savefig(buffer, format=kind, dpi=style.PNG_DPI, metadata=when)
     return buffer.getvalue()

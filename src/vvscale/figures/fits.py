@@ -134,7 +134,7 @@ def _facts(done: Reproduction, unit: str) -> dict[str, Any]:
     verdict = done.verdict
     if made and interval and verdict.startswith(IDENTIFIED):
         # A plateau counts as known only if its interval says where it is.
-        known = limit_verdict(entry["S_inf"], *interval, made["share_at_zero"])
+        known = limit_verdict(entry["S_inf"], interval[0], interval[1], made["share_at_zero"])
         verdict = known + verdict.removeprefix(IDENTIFIED)
     return {
         **entry,

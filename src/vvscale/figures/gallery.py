@@ -130,7 +130,8 @@ def draw_all(
                 on_done(jobs[job])
     except BrokenProcessPool as error:
         raise RunError(
-            f"A worker process died after {len(made)} of {len(names)} figures, most likely for lack of memory. The files "
+            f"A worker process died after {len(made)} of {len(names)} figures, most likely for lack of memory. "
+            "The files "
             "that are there are whole. Run the same command with --workers 1."
         ) from error
     return [made[name] for name in names]

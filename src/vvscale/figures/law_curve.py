@@ -98,9 +98,11 @@ class LawCurve:
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> LawCurve:
         """Read what ``to_dict`` wrote."""
-        named = {name: {key: _array(each) for key, each in saved[name].items()} for name in ("path", "draws")}
-        plainly = {name: _array(saved[name]) for name in saved if name not in {"facts", "inside", "path", "draws"}}
-        return cls(facts=saved["facts"], inside=np.array(saved["inside"], dtype=bool), **plainly, **named)
+        curves = ("x", "score", "low", "high", "predicted_low", "predicted_high")
+        values: dict[str, Any] = {name: _array(saved[name]) for name in curves}
+        for name in ("path", "draws"):
+            values[name] = {key: _array(each) for key, each in saved[name].items()}
+        return cls(facts=saved["facts"], inside=np.array(saved["inside"], dtype=bool), **values)
 
 
 def interpolates(facts: dict[str, Any]) -> bool:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from vvscale.errors import DataError, FitError, MissingDataError, UnknownNameError
 from vvscale.figures import style
+from vvscale.figures.source import require
 from vvscale.figures.values import ADDED, BASE, Axis, Panel, Series
 
 if TYPE_CHECKING:
@@ -182,8 +183,7 @@ def scaling(
 def _gather(fits: Fits, one: Shown, made: Gathered, x: str, size: str, shade: str) -> None:
     try:
         frame = fits.source.rows(one.experiment)
-        if one.by and one.by not in frame.columns:
-            raise MissingDataError(f"The table '{fits.source.name}' has no column '{one.by}' to colour its models by.")
+        require(frame, [name for name in (one.by, x, size, shade) if name], f"'{fits.source.name}'")
     except (MissingDataError, UnknownNameError) as error:
         made.absent.append(str(error))
         return

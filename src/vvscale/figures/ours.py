@@ -1,4 +1,4 @@
-"""Figures that the study does not have: where the optimum lies, who beats scale, how far laws predict, what is known."""
+"""Figures that the study does not have: the optimum, who beats scale, how far laws predict, what is known."""
 
 from __future__ import annotations
 
@@ -28,7 +28,12 @@ JOINT = EXPERIMENTS["compute_chinchilla"]
 TARGETS = {"neural": EXPERIMENTS["compute_neuro"], "behavior": EXPERIMENTS["compute_behavior"]}
 
 
-@figure("contours", "Alignment over parameters and samples: equal scores, equal budgets, the optimal path.", "n_params, samples_seen, train_flop, samples_per_class, family", cites=("gokce2025", "hoffmann2022"))  # fmt: skip
+@figure(
+    "contours",
+    "Alignment over parameters and samples: equal scores, equal budgets, the optimal path.",
+    "n_params, samples_seen, train_flop",
+    cites=("gokce2025", "hoffmann2022"),
+)
 def contours(fits: Fits) -> FigureData:
     """Iso-score and iso-FLOP lines of the joint law, with the optimal path and its 95 % range of N."""
     frame = fits.source.rows(JOINT)
@@ -135,7 +140,12 @@ def residuals(fits: Fits, experiment: Experiment) -> tuple[pd.DataFrame, LawCurv
     return frame, law
 
 
-@figure("residuals", "Who beats scale: each model against the law at its own compute, by family, data set and objective.", "train_flop, family, dataset", cites=("gokce2025", "barber2021"))  # fmt: skip
+@figure(
+    "residuals",
+    "Who beats scale: each model against the law at its own compute, by family, data set and objective.",
+    "train_flop",
+    cites=("gokce2025", "barber2021"),
+)
 def who_beats_scale(fits: Fits) -> FigureData:
     """Residual of each model, and means of groups with intervals."""
     panels, notes, absent = [], [], []
@@ -156,9 +166,11 @@ def who_beats_scale(fits: Fits) -> FigureData:
     if not panels:
         raise MissingDataError(" ".join(absent))
     said = (
-        "Residual: score minus the score that the law predicts at the model's own training compute. Shaded: 90 % conformal "
+        "Residual: score minus the score that the law predicts at the model's own training compute. Shaded: 90 "
+        "% conformal "
         "interval for a new architecture.",
-        "Means with 95 % intervals over resampled architectures; range over leaving each out where there are fewer than ten.",
+        "Means with 95 % intervals over resampled architectures; range over leaving each out where there are "
+        "fewer than ten.",
     )
     keyed = tuple(_with_key(panel, "abcd"[place]) for place, panel in enumerate(panels))
     return FigureData("residuals", "Who beats scale", keyed, (*said, *notes, *absent), 2)
@@ -173,7 +185,9 @@ RESIDUAL = "Score beyond the law (ceiling = 1)"
 
 def _residual_points(frame: pd.DataFrame, law: LawCurve, key: str, name: str) -> Panel:
     is_added = frame["layer"] == ADDED
-    family = frame["parent_family"].fillna("unknown") if "parent_family" in frame.columns else pd.Series("models", index=frame.index)  # fmt: skip
+    family = pd.Series("models", index=frame.index)
+    if "parent_family" in frame.columns:
+        family = frame["parent_family"].fillna("unknown")
     base = frame[~is_added]
     rows = [points(base, "train_flop", y="residual", series=family[~is_added])]
     rows[0]["low"], rows[0]["high"] = base["expected_low"].to_numpy(), base["expected_high"].to_numpy()
@@ -181,7 +195,7 @@ def _residual_points(frame: pd.DataFrame, law: LawCurve, key: str, name: str) ->
         rows.append(points(part, "train_flop", y="residual", series=str(label), layer=ADDED))
     inside = law.inside
     if not np.isnan(law.predicted_low).all():
-        edge = {
+        edge: dict[str, Any] = {
             "low": law.predicted_low[inside] - law.score[inside],
             "high": law.predicted_high[inside] - law.score[inside],
         }
@@ -199,7 +213,11 @@ def _residual_points(frame: pd.DataFrame, law: LawCurve, key: str, name: str) ->
 
 def _residual_groups(fits: Fits, frame: pd.DataFrame, law: LawCurve, key: str, name: str) -> Panel:
     rows: list[dict[str, Any]] = []
-    colours = {"parent_family": ("family", style.BLUE, "o"), "dataset": ("data set", style.ORANGE, "s"), "objective": ("objective", style.GREEN, "^")}  # fmt: skip
+    colours = {
+        "parent_family": ("family", style.BLUE, "o"),
+        "dataset": ("data set", style.ORANGE, "s"),
+        "objective": ("objective", style.GREEN, "^"),
+    }
     for column, (kind, _, _) in colours.items():
         if column not in frame.columns:
             continue
@@ -252,17 +270,22 @@ def horizon(fits: Fits) -> FigureData:
         panels.append(
             Panel(
                 "ab"[len(panels)], REGION_NAMES[regions], Axis(f"Decades of {x} held out", "horizon"),
-                Axis("Forecast error, RMSE (ceiling = 1)", "rmse", "log"), pd.concat(lines, ignore_index=True), looks, n,
+                Axis("Forecast error, RMSE (ceiling = 1)", "rmse", "log"), pd.concat(lines, ignore_index=True),
+                looks, n,
             )
         )  # fmt: skip
         best = rows[rows["horizon"] == 1.0].sort_values("rmse")
         if len(best):
             notes.append(
-                f"{REGION_NAMES[regions]}, one decade ahead: '{best['law'].iloc[0]}' is best, RMSE {best['rmse'].iloc[0]:.3f}."
+                f"{REGION_NAMES[regions]}, one decade ahead: '{best['law'].iloc[0]}' is best, RMSE "
+                f"{best['rmse'].iloc[0]:.3f}."
             )
     if not panels:
         raise MissingDataError(" ".join(absent))
-    said = "Each law is fitted to the models below the horizon and judged on those beyond. The last value and the mean of the top tenth are naive forecasts: a law is worth something below them."  # fmt: skip
+    said = (
+        "Each law is fitted to the models below the horizon and judged on those beyond. The last value and the mean of "
+        "the top tenth are naive forecasts: a law is worth something below them."
+    )
     return FigureData("horizon", "How far laws predict", tuple(panels), (said, *notes, *absent), 2)
 
 
@@ -306,7 +329,8 @@ def plateau(fits: Fits) -> FigureData:
     if not panels:
         raise MissingDataError(" ".join(absent))
     said = (
-        "Deviance of the best fit with the plateau held at each value. Below the lower line a value fits as well as if rows "
+        "Deviance of the best fit with the plateau held at each value. Below the lower line a value fits as "
+        "well as if rows "
         "were independent; below the upper line, with rows of one architecture counted as dependent.",
         "A profile that stays below a line up to S_inf = 1 (E = 0) has no upper limit.",
     )
@@ -319,7 +343,10 @@ def _profile(fits: Fits, experiment: Experiment, key: str, title: str) -> Panel:
         frame = fit.problem.frame
         effect = design_effect(frame, fit.residuals(), default_unit(frame)).effect
         made = profile(fit, "E", design_effect=effect)
-        return {"E": made.values, "deviance": made.deviance, "effect": effect, "n": fit.n, "s_inf": 1.0 - fit.params["E"], "interval": list(made.interval)}  # fmt: skip
+        return {
+            "E": made.values, "deviance": made.deviance, "effect": effect, "n": fit.n,
+            "s_inf": 1.0 - fit.params["E"], "interval": list(made.interval),
+        }  # fmt: skip
 
     made = fits.kept("profile", {"name": experiment.name, "rows": fits.digest(experiment)}, make)
     s_inf, deviance = 1.0 - np.array(made["E"]), np.array(made["deviance"], float)
@@ -335,11 +362,14 @@ def _profile(fits: Fits, experiment: Experiment, key: str, title: str) -> Panel:
     open_end = high >= 1.0 - 1e-9
     said = f"95 %: {low:.2f} to {'1, no limit' if open_end else f'{high:.2f}'}"
     return Panel(
-        key, title, Axis("Plateau S_inf (ceiling = 1)", "s_inf"), Axis("Deviance", "deviance", limits=(-0.15 * cut, 3.0 * cut)),
+        key, title, Axis("Plateau S_inf (ceiling = 1)", "s_inf"),
+        Axis("Deviance", "deviance", limits=(-0.15 * cut, 3.0 * cut)),
         pd.concat([*rows, best], ignore_index=True),
         (
-            Series("profile", style.BLUE, "", None), Series("independent rows", style.GREY, "", "limit, rows independent", is_faded=True),
-            Series("dependent rows", style.BLACK, "", "limit, architectures dependent"), Series("best fit", style.VERMILLION, "D", "best fit"),
+            Series("profile", style.BLUE, "", None),
+            Series("independent rows", style.GREY, "", "limit, rows independent", is_faded=True),
+            Series("dependent rows", style.BLACK, "", "limit, architectures dependent"),
+            Series("best fit", style.VERMILLION, "D", "best fit"),
         ),
         int(made["n"]), text=(said,),
     )  # fmt: skip

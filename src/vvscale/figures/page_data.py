@@ -113,16 +113,13 @@ def explorer(frame: pd.DataFrame, schema: str) -> dict[str, Any]:
     x = {name: label for name, label in X_AXES.items() if name in frame.columns}
     scores = {name: label for name, label in MEANS.items() if name in frame.columns}
     scores |= {name: f"{'Behaviour' if name == 'behavior' else name} alignment" for name in REGIONS if name in frame}
-    if "accuracy" in frame.columns:
-        scores_and_more = {**scores, "accuracy": X_AXES["accuracy"]}
-    else:
-        scores_and_more = scores
+    accuracy = {"accuracy": X_AXES["accuracy"]} if "accuracy" in frame.columns else {}
     groups = {name: label for name, label in GROUPS.items() if name in frame.columns and frame[name].notna().any()}
     numbers = [name for name in frame.columns if frame[name].dtype.kind in "iuf"]
     tips = [("model_id", "model"), ("trained", "recipe"), ("arch", "architecture"), *x.items(), *scores.items()]
     default_x = next(iter(x)) if x else next(iter(scores))
     return {
-        "axes": {"x": {**x, **scores}, "y": scores_and_more},
+        "axes": {"x": {**x, **scores}, "y": {**scores, **accuracy}},
         "groups": groups,
         "filters": [name for name in FILTERS if name in groups and frame[name].nunique() > 1],
         "defaults": {"x": default_x, "y": next(iter(scores)), "colour": next(iter(groups)), "facet": ""},

@@ -12,6 +12,7 @@ from vvscale.figures import statistics, style
 from vvscale.figures.allocation import allocation
 from vvscale.figures.marks import AXES, REGION_NAMES, Shown, curve, in_order, line, mean, scaling, score_axis
 from vvscale.figures.registry import figure
+from vvscale.figures.source import require
 from vvscale.figures.values import Axis, FigureData, Panel, Series
 from vvscale.laws.experiments import CORE, EXPERIMENTS, GROUP_2, Experiment
 from vvscale.scores import REGIONS
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from vvscale.figures.fits import Fits
 
 BEHAVIOR_LIMIT = (
-    "Behaviour 'reaches 1' only because its plateau E lies on the bound 0 of this law; with the shifted law it is about "
+    "Behaviour 'reaches 1' only because its plateau E lies on the bound 0 of this law; with the shifted law it "
+    "is about "
     ".53 at a lower loss. The limit is not identified by these rows."
 )
 SHIFTED = (
@@ -73,7 +75,8 @@ def icml_3a(fits: Fits) -> FigureData:
     panel, notes = scaling(fits, shown, key="a", title="Alignment by data set", y=score_axis("all"))
     swapped = (
         "Two labels of the published figure are swapped; here each series carries the data set that its models were "
-        "trained on. Data sets with four to seven models interpolate: their curves are drawn faded, without an interval."
+        "trained on. Data sets with four to seven models interpolate: their curves are drawn faded, without an "
+        "interval."
     )
     return FigureData("icml-3a", "Alignment against samples seen, by data set", (panel,), (swapped, *notes), 1)
 
@@ -86,19 +89,16 @@ def icml_3b(fits: Fits) -> FigureData:
     rows, looks, facts, notes, n = [], [], [], [], 0
     everything = fits.source.rows(_by_samples(None))
     keys = ["parent_family", "dataset", "samples_per_class", "samples_seen"]
-    for column in keys:
-        if column not in everything.columns:
-            raise MissingDataError(f"The table '{fits.source.name}' has no column '{column}', which icml-3b needs.")
+    require(everything, keys, f"'{fits.source.name}'")
     for family in in_order(everything["parent_family"]):
         chosen = everything[everything["parent_family"] == family]
         # Runs that differ in architecture and seed only: one mean each.
-        cells = [
-            mean(
-                statistics.mean(cell, "score", n_resamples=fits.n_resamples, seed=fits.seed),
-                family, x=float(seen), label=f"{dataset}, {images:g} per class",
-            )
-            for (_, dataset, images, seen), cell in chosen.groupby(keys)
-        ]  # fmt: skip
+        cells = []
+        for _, cell in chosen.groupby(keys):
+            first = cell.iloc[0]
+            one = statistics.mean(cell, "score", n_resamples=fits.n_resamples, seed=fits.seed)
+            label = f"{first['dataset']}, {first['samples_per_class']:g} per class"
+            cells.append(mean(one, family, x=float(first["samples_seen"]), label=label))
         rows.append(pd.DataFrame(cells))
         n += len(chosen)
         colour, marker = style.look(family)
@@ -132,14 +132,19 @@ def _by_samples(family: str | None) -> Experiment:
     )  # fmt: skip
 
 
-@figure("icml-4a", "Alignment against compute with the optimal allocation of parameters and samples.", "n_params, samples_seen, train_flop, samples_per_class, family", cites=("gokce2025", "hoffmann2022"))  # fmt: skip
+@figure(
+    "icml-4a",
+    "Alignment against compute with the optimal allocation of parameters and samples.",
+    "n_params, samples_seen, train_flop",
+    cites=("gokce2025", "hoffmann2022"),
+)
 def icml_4a(fits: Fits) -> FigureData:
     """Size N, shade D, and the optimal path of compute_chinchilla."""
     panel, notes = allocation(fits, EXPERIMENTS["compute_chinchilla"], key="a", title="Compute-optimal allocation")
     return FigureData("icml-4a", "Alignment against compute, optimally spent", (panel,), tuple(notes), 1)
 
 
-@figure("icml-4b", "Alignment against compute by family and model size.", "train_flop, n_params, family, arch")
+@figure("icml-4b", "Alignment against compute by family and model size.", "train_flop, n_params, family, arch, dataset")
 def icml_4b(fits: Fits) -> FigureData:
     """One line per architecture and data set over its numbers of images, mean over seeds; size N."""
     experiment = Experiment("compute_all", "alignment against compute", "power", ("train_flop",), "all", CORE)
@@ -148,8 +153,11 @@ def icml_4b(fits: Fits) -> FigureData:
         fits, shown, key="a", title="Alignment by family and size", y=score_axis("all"), size="n_params"
     )
     frame = fits.source.rows(experiment)
+    keys = ["parent_family", "arch", "dataset"]
+    require(frame, keys, f"'{fits.source.name}'")
     lines = []
-    for (family, arch, dataset), rows in frame.groupby(["parent_family", "arch", "dataset"]):
+    for _, rows in frame.groupby(keys):
+        family, arch, dataset = (str(rows[key].iloc[0]) for key in keys)
         cells = rows.groupby("train_flop")["score"].mean()
         if len(cells) > 1:
             lines.append(line(family, cells.index.to_numpy(), cells.to_numpy(), group=f"{arch} {dataset}"))
@@ -201,7 +209,8 @@ def icml_5b(fits: Fits) -> FigureData:
         max(int(row["n"]) for row in rows), text=("pale: plateau not identified",) if faded else (), fits=tuple(facts),
     )  # fmt: skip
     said = (
-        "The published error bars are those of a mean; here they are percentile intervals over resampled architectures.",
+        "The published error bars are those of a mean; here they are percentile intervals over resampled "
+        "architectures.",
         "Group 2 (ConvNeXt, ViT) has no bar: A and alpha of its shifted law are not identified one by one.",
     )
     return FigureData("icml-5b", "Gain from compute per region, group 1", (panel,), (*said, *notes), 1)

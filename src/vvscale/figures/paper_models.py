@@ -137,7 +137,11 @@ def with_base_compute(models: pd.DataFrame, adversarial: pd.DataFrame) -> tuple[
     return kept.drop(columns=["train_flop_base", "n_epochs_base"]), sorted(joined.loc[~is_fine_tune, "model_id"])
 
 
-@figure("icml-7b", "Adversarial fine-tuning against the ResNet curve.", "train_flop, is_adv, family, arch, n_epochs, samples_per_class")  # fmt: skip
+@figure(
+    "icml-7b",
+    "Adversarial fine-tuning against the ResNet curve.",
+    "train_flop, is_adv, family, arch, n_epochs, samples_per_class",
+)
 def icml_7b(fits: Fits) -> FigureData:
     """Neural and behavioural alignment of fine-tuned ResNets, at their whole compute."""
     source = fits.source
@@ -161,10 +165,11 @@ def icml_7b(fits: Fits) -> FigureData:
             y=score_axis(regions),
         )
         marks = points(tuned, "train_flop", series="adversarial")
+        labels = {"adversarial": f"fine-tuned adversarially (n = {len(tuned)})"}
         panels.append(
             replace(
                 panel, rows=pd.concat([panel.rows, marks], ignore_index=True), n=panel.n + len(tuned),
-                series=(*panel.series, *style.series(["adversarial"], {"adversarial": f"fine-tuned adversarially (n = {len(tuned)})"})),
+                series=(*panel.series, *style.series(["adversarial"], labels)),
             )
         )  # fmt: skip
         notes += more
@@ -203,11 +208,11 @@ def _family_lines(fits: Fits, regions: str, key: str) -> Panel:
         n_models = part["model_id"].nunique()
         labels[family] = f"{family} ({n_models})"
         made = []
-        for epoch, at_epoch in part.groupby("epoch"):
+        for _, at_epoch in part.groupby("epoch"):
             # A mean over fewer models would jump for that reason alone.
             if len(at_epoch) == n_models:
                 one = statistics.mean(at_epoch, "score", n_resamples=fits.n_resamples, seed=fits.seed)
-                made.append(mean(one, family, x=float(epoch), mark="line", group=family))
+                made.append(mean(one, family, x=float(at_epoch["epoch"].iloc[0]), mark="line", group=family))
         rows.append(pd.DataFrame(made))
     n = chosen["model_id"].nunique()
     return Panel(
@@ -217,7 +222,10 @@ def _family_lines(fits: Fits, regions: str, key: str) -> Panel:
 
 
 EPOCHS_SAID = "Epochs at which every model of a family was scored; in brackets the number of models."
-COMMITMENTS = "The trajectories commit other layers than the main table for ResNets and EfficientNets: compare epochs, not tables."
+COMMITMENTS = (
+    "The trajectories commit other layers than the main table for ResNets and EfficientNets: compare epochs, not "
+    "tables."
+)
 
 
 @figure("icml-7c", "Alignment during training, by family.", "several epochs per model, family")
@@ -284,7 +292,7 @@ def icml_7d(fits: Fits) -> FigureData:
     if not panels:
         raise MissingDataError(f"The table '{fits.source.name}' has {' and '.join(absent)}.")
     said = "Trained on all of ImageNet, one run each; ViT-S is deit_small where supervised and vit_small where not."
-    return FigureData("icml-7d", "Objectives during training", tuple(panels), (said, COMMITMENTS, *absent), 2)  # fmt: skip
+    return FigureData("icml-7d", "Objectives during training", tuple(panels), (said, COMMITMENTS, *absent), 2)
 
 
 @figure(
@@ -304,9 +312,11 @@ def icml_s1(fits: Fits) -> FigureData:
         r = float(np.corrcoef(frame["score"], frame["private"])[0, 1])
         named = frame["parent_family"] if "parent_family" in frame.columns else pd.Series("models", index=frame.index)
         rows = points(frame, "score", series=named, y="private")
-        ends = np.array([frame["score"].min(), frame["score"].max()])
-        value, low, high = statistics.line(frame, "score", "private", np.linspace(*ends, 21), n_resamples=fits.n_resamples, seed=fits.seed)  # fmt: skip
-        rows = pd.concat([rows, line("line", np.linspace(*ends, 21), value, low=low, high=high)], ignore_index=True)
+        grid = np.linspace(frame["score"].min(), frame["score"].max(), 21)
+        value, low, high = statistics.line(
+            frame, "score", "private", grid, n_resamples=fits.n_resamples, seed=fits.seed
+        )
+        rows = pd.concat([rows, line("line", grid, value, low=low, high=high)], ignore_index=True)
         panels.append(
             Panel(
                 "abcde"[place], REGION_NAMES.get(region, region), Axis("Public score (ceiling = 1)", "score"),

@@ -16,7 +16,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vvscale import __version__
 from vvscale._files import make_folder, write_bytes
 from vvscale.errors import DataError, FitError, MissingDataError, UnknownNameError, UsageError
 from vvscale.figures.gallery import FIGURES, Drawn, draw_all, matching
@@ -170,7 +169,8 @@ def _library() -> tuple[str, str]:
             "Next: pip install 'vvscale[figures]'."
         ) from error
     major = str(vl_convert.get_vegalite_versions()[-1]).split(".")[0]
-    bundle = vl_convert.javascript_bundle(vl_version=vl_convert.get_vegalite_versions()[-1])
+    # Without a snippet the bundle defines vegaEmbed itself; the stub leaves out that this is the default.
+    bundle = vl_convert.javascript_bundle(vl_version=vl_convert.get_vegalite_versions()[-1])  # pyright: ignore[reportCallIssue]
     return bundle.replace("</script", "<\\/script"), f"https://vega.github.io/schema/vega-lite/v{major}.json"
 
 
@@ -180,7 +180,7 @@ def _lead(fits: Fits, n_models: int) -> str:
     if source.added:
         said.append(f"with {', '.join(escape(label) for label in source.added)} laid over")
     notes = "".join(f' <span class="warning">{escape(note)}</span>' for note in source.notes)
-    return f"{', '.join(said)}. Made by vvscale {__version__}; everything is in this file.{notes}"
+    return f"{', '.join(said)}. Made by vvscale {version('vvscale')}; everything is in this file.{notes}"
 
 
 def _laws(fits: Fits) -> str:
@@ -196,14 +196,27 @@ def _laws(fits: Fits) -> str:
         "<tr><th>question</th><th class=number>n</th><th class=number>plateau</th><th>95 %</th>"
         "<th class=number>R²</th><th>verdict</th></tr>"
     )
-    table = f'<div class="wide" tabindex="0" role="region" aria-label="Laws"><table class="laws">{head}{"".join(rows)}</table></div>'
+    table = _scrolling("Laws", f'<table class="laws">{head}{"".join(rows)}</table>')
     said = (
         '<p class="small">Plateau: the score at infinite compute, parameters or samples, ceiling = 1. Intervals draw '
-        "architectures, not rows: rows of one architecture are not independent. Where a verdict says that a plateau is not "
+        "architectures, not rows: rows of one architecture are not independent. Where a verdict says that a "
+        "plateau is not "
         "identified, the number beside it is what this law happens to say, not a finding.</p>"
     )
-    lacking = f"<details><summary>{len(absent)} laws that this table does not allow</summary><ul>{''.join(absent)}</ul></details>"
-    return (table + said if rows else "") + (lacking if absent else "")
+    return (table + said if rows else "") + _not_allowed("laws", absent)
+
+
+def _scrolling(name: str, content: str) -> str:
+    """Wide content that scrolls within itself, by keyboard too."""
+    return f'<div class="wide" tabindex="0" role="region" aria-label="{name}">{content}</div>'
+
+
+def _not_allowed(what: str, reasons: list[str]) -> str:
+    """A list of what a table lacks, folded; nothing if it lacks nothing."""
+    if not reasons:
+        return ""
+    head = f"<summary>{len(reasons)} {what} that this table does not allow</summary>"
+    return f"<details>{head}<ul>{''.join(reasons)}</ul></details>"
 
 
 def _law_row(name: str, title: str, law: LawCurve) -> str:
@@ -213,8 +226,10 @@ def _law_row(name: str, title: str, law: LawCurve) -> str:
     r2 = "" if facts["r2"] is None else f"{facts['r2']:.2f}"
     kind = "" if law.is_identified else ' class="verdict-no"'
     return (
-        f"<tr><td class=question>{escape(title)}<br><span class=small>{escape(name)}: {escape(facts['formula'])}</span></td>"
-        f'<td class=number data-name="n">{facts["n"]}</td><td class=number data-name="plateau">{facts["s_inf"]:.3f}</td>'
+        f"<tr><td class=question>{escape(title)}<br><span class=small>{escape(name)}: "
+        f"{escape(facts['formula'])}</span></td>"
+        f'<td class=number data-name="n">{facts["n"]}</td><td class=number '
+        f'data-name="plateau">{facts["s_inf"]:.3f}</td>'
         f'<td data-name="95 %">{interval}</td><td class=number data-name="R²">{r2}</td>'
         f"<td{kind}>{escape(facts['verdict'])}</td></tr>"
     )
@@ -224,10 +239,13 @@ def _plan(law: LawCurve | None, reason: str) -> str:
     if law is None:
         return f'<p class="warning">No plan from this table. {escape(reason)}</p>'
     facts = law.facts
-    fields = (("budget", "budget (FLOP)", "1e20"), ("least", "smallest N", ""), ("most", "largest N", ""))
+    fields = (
+        ("budget", "budget (FLOP)", 'value="1e20"'),
+        ("least", "smallest N", 'placeholder="any"'),
+        ("most", "largest N", 'placeholder="any"'),
+    )
     inputs = "".join(
-        f'<label>{label} <input id="{key}" inputmode="decimal" value="{value}" placeholder="{"any" if key != "budget" else ""}"></label>'
-        for key, label, value in fields
+        f'<label>{label} <input id="{key}" inputmode="decimal" {more}></label>' for key, label, more in fields
     )
     answers = (
         ("plan-n", "parameters N"), ("plan-d", "samples seen D"), ("plan-score", "mean score, curve"),
@@ -239,7 +257,8 @@ def _plan(law: LawCurve | None, reason: str) -> str:
     )
     said = (
         f"{escape(facts['formula'])}, {facts['n']} models; cost {escape(facts['cost']['source'])}. Intervals: {how}. "
-        f"N* ~ C<sup>{facts['n_exponent']:.3f}</sup>, D* ~ C<sup>{facts['d_exponent']:.3f}</sup>; score at infinite compute "
+        f"N* ~ C<sup>{facts['n_exponent']:.3f}</sup>, D* ~ C<sup>{facts['d_exponent']:.3f}</sup>; score at "
+        "infinite compute "
         f"{facts['s_inf']:.3f} ({escape(facts['verdict'])})."
     )
     return (
@@ -264,16 +283,12 @@ def _figures(drawn: list[Drawn], drawings: Mapping[str, str]) -> str:
             f'data-figure="{one.name}" style="aspect-ratio:{width:g}/{height:g}"></div>'
             f"<figcaption>{title}{more}</figcaption></figure>"
         )
-    absent = (
-        f"<details><summary>{len(lacking)} figures that this table does not allow</summary><ul>{''.join(lacking)}</ul></details>"
-        if lacking
-        else ""
-    )
     said = (
-        '<p class="small">Dark bands: 95 % of the fitted curve. Pale bands: 90 % for a new architecture. Dotted: beyond '
+        '<p class="small">Dark bands: 95 % of the fitted curve. Pale bands: 90 % for a new architecture. '
+        "Dotted: beyond "
         "the data. Dashed and pale: a plateau that the data do not identify.</p>"
     )
-    return f'{said}{absent}<div class="gallery">{"".join(shown)}</div>'
+    return f'{said}{_not_allowed("figures", lacking)}<div class="gallery">{"".join(shown)}</div>'
 
 
 def _provenance(fits: Fits) -> str:
@@ -281,7 +296,7 @@ def _provenance(fits: Fits) -> str:
         f"<tr><td>{escape(name)}</td><td><code>{digest}</code></td></tr>"
         for name, digest in fits.source.digests.items()
     )
-    known: list[tuple[str, Any]] = [("vvscale", __version__), ("Python", platform.python_version())]
+    known: list[tuple[str, Any]] = [("vvscale", version("vvscale")), ("Python", platform.python_version())]
     known += [(name, version(name)) for name in PACKAGES]
     versions = ", ".join(f"{name} {value}" for name, value in known)
     unit = "architecture where known, else row"
@@ -295,4 +310,4 @@ def _provenance(fits: Fits) -> str:
         )
         notes = f"<details><summary>Corrections and caveats of the published table</summary><ul>{listed}</ul></details>"
     head = "<tr><th>table</th><th>sha256</th></tr>"
-    return f'<div class="wide" tabindex="0" role="region" aria-label="Tables"><table>{head}{tables}</table></div><p>{said}</p>{notes}'
+    return f"{_scrolling('Tables', f'<table>{head}{tables}</table>')}<p>{said}</p>{notes}"

@@ -102,7 +102,8 @@ class Source:
         frame = frame.dropna(subset=list(experiment.x))
         if frame.empty:
             raise MissingDataError(
-                f"The table '{self.name}' has no models for '{experiment.name}' ({experiment.summary}). Expected models "
+                f"The table '{self.name}' has no models for '{experiment.name}' ({experiment.summary}). "
+                "Expected models "
                 f"with {describe(experiment.where)} and a value of {', '.join(experiment.x)}."
             )
         return frame
@@ -113,7 +114,8 @@ class Source:
             if column == "dataset" and wanted == CORE["dataset"]:
                 return None
             raise MissingDataError(
-                f"The table '{self.name}' has no column '{column}'. Expected it, to choose {describe({column: wanted})}."
+                f"The table '{self.name}' has no column '{column}'. Expected it, to choose "
+                f"{describe({column: wanted})}."
             )
         if isinstance(wanted, bool):
             # Unknown flags count as false, and asking for true where there is none would be an unknown value.
@@ -275,7 +277,8 @@ def _check_models(table: pd.DataFrame) -> None:
 def _no_such_table(kind: str, name: str) -> str:
     if kind == "checkpoints":
         return (
-            f"The table '{name}' has one epoch per model. Expected a column 'epoch' with several epochs of at least one "
+            f"The table '{name}' has one epoch per model. Expected a column 'epoch' with several epochs of at "
+            "least one "
             "model; score more checkpoints of a run."
         )
     return (

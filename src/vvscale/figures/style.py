@@ -6,13 +6,14 @@ marker as well. This module must not know any figure.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vvscale.figures.values import Series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, YELLOW, BLACK = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A800", "#222222",
@@ -104,6 +105,16 @@ SETTINGS: Mapping[str, Any] = MappingProxyType(
         "svg.hashsalt": "vvscale",
     }
 )
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """The style holds inside; matplotlib's own settings are back afterwards."""
+    import matplotlib as mpl
+
+    settings: Any = dict(SETTINGS)
+    with mpl.rc_context(settings):
+        yield
 
 
 def look(name: str, known: Iterable[str] = ()) -> tuple[str, str]:
