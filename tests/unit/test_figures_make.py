@@ -56,49 +56,24 @@ def lab():
     return lab_table()
 
 
-@pytest.fixture
-def fits_of(tmp_path):
-    def build(table, add=(), n_resamples=0):
-        return Fits(open_source(table, add=add), n_resamples=n_resamples, folder=tmp_path / "fits")
+@pytest.fixture(scope="module")
+def fits_of(tmp_path_factory):
+    """Fits of a table; all of this module share what they keep, since it goes by content."""
+    shared = tmp_path_factory.mktemp("fits")
+
+    def build(table, add=(), n_resamples=0, folder=shared):
+        return Fits(open_source(table, add=add), n_resamples=n_resamples, folder=folder)
 
     return build
 
 
 def test_every_name_is_as_in_the_paper():
     assert in_order() == [
-        "ccn-1",
-        "ccn-2a",
-        "ccn-2b",
-        "ccn-2c",
-        "ccn-2d",
-        "icml-1b",
-        "icml-2a",
-        "icml-2b",
-        "icml-2c",
-        "icml-3a",
-        "icml-3b",
-        "icml-4a",
-        "icml-4b",
-        "icml-5a",
-        "icml-5b",
-        "icml-6a",
-        "icml-6b",
-        "icml-6c",
-        "icml-7a",
-        "icml-7b",
-        "icml-7c",
-        "icml-7d",
-        "icml-S1",
-        "icml-S2",
-        "icml-S3",
-        "icml-S4",
-        "icml-S5",
-        "icml-S6",
-        "contours",
-        "horizon",
-        "plateau",
-        "residuals",
-    ]
+        "ccn-1", "ccn-2a", "ccn-2b", "ccn-2c", "ccn-2d", "icml-1b", "icml-2a", "icml-2b", "icml-2c",
+        "icml-3a", "icml-3b", "icml-4a", "icml-4b", "icml-5a", "icml-5b", "icml-6a", "icml-6b",
+        "icml-6c", "icml-7a", "icml-7b", "icml-7c", "icml-7d", "icml-S1", "icml-S2", "icml-S3",
+        "icml-S4", "icml-S5", "icml-S6", "contours", "horizon", "plateau", "residuals",
+    ]  # fmt: skip
     assert matching(["icml-7*"]) == ["icml-7a", "icml-7b", "icml-7c", "icml-7d"]
     with pytest.raises(UnknownNameError, match=r"Unknown figure 'icml-7e'. Did you mean 'icml-7\w'"):
         matching(["icml-7e"])
@@ -127,14 +102,15 @@ def test_drawing_is_deterministic_and_leaves_matplotlib_alone(lab, fits_of):
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    data = make("icml-2a", fits_of(lab))
+    data = make("icml-6c", fits_of(lab))
+    one, other = draw(data), draw(data)
     for kind in ("svg", "pdf", "png"):
-        assert render(draw(data), kind) == render(draw(data), kind)
+        assert render(one, kind) == render(other, kind)
     assert dict(mpl.rcParams) == before
 
 
 def test_n_and_units_stand_on_each_panel(lab, fits_of):
-    for name in ("icml-1b", "icml-5a", "icml-6c", "horizon"):
+    for name in ("icml-5a", "icml-6c"):
         data = make(name, fits_of(lab))
         canvas = draw(data)
         axes = [each for each in canvas.axes if each.get_title(loc="left")]
@@ -142,7 +118,7 @@ def test_n_and_units_stand_on_each_panel(lab, fits_of):
         for each, panel in zip(axes, data.panels, strict=True):
             assert each.get_title(loc="right") == f"n = {panel.n}"
             assert each.get_ylabel()
-            assert re.search(r"\(.+\)|Region|Decades", each.get_xlabel())
+            assert re.search(r"\(.+\)|Region", each.get_xlabel())
 
 
 def test_looks_are_told_apart_by_colour_and_marker():
@@ -177,21 +153,22 @@ def test_few_points_have_no_band(lab, fits_of):
 def test_a_fit_is_made_once_and_again_when_its_rows_change(lab, fits_of, tmp_path):
     from vvscale.laws.experiments import EXPERIMENTS
 
+    folder = tmp_path / "fits"
     one = EXPERIMENTS["compute_neuro"]
-    first = fits_of(lab).curve(one)
-    kept = sorted((tmp_path / "fits").iterdir())
+    first = fits_of(lab, folder=folder).curve(one)
+    kept = sorted(folder.iterdir())
     assert len(kept) == 1
-    again = fits_of(lab).curve(one)
+    again = fits_of(lab, folder=folder).curve(one)
     np.testing.assert_array_equal(first.score, again.score)
     assert first.facts == again.facts
-    assert sorted((tmp_path / "fits").iterdir()) == kept
+    assert sorted(folder.iterdir()) == kept
     changed = lab.copy()
     changed.loc[changed.index[0], "score"] += 1e-9
-    fits_of(changed).curve(one)
-    fits_of(lab, n_resamples=5).curve(one)
-    assert len(list((tmp_path / "fits").iterdir())) == 3
+    fits_of(changed, folder=folder).curve(one)
+    fits_of(lab, n_resamples=5, folder=folder).curve(one)
+    assert len(list(folder.iterdir())) == 3
     kept[0].write_text("{ damaged")
-    np.testing.assert_array_equal(fits_of(lab).curve(one).score, first.score)
+    np.testing.assert_array_equal(fits_of(lab, folder=folder).curve(one).score, first.score)
 
 
 def test_models_are_laid_over(lab, fits_of, tmp_path):
@@ -231,8 +208,8 @@ def test_what_is_lacking_is_named(lab, fits_of, name, column):
 
 # One for each way in which a figure is made.
 KINDS = (
-    "ccn-1", "ccn-2a", "icml-1b", "icml-3a", "icml-3b", "icml-4a", "icml-4b", "icml-5b", "icml-6a", "icml-6c", "icml-7b",
-    "icml-7d", "icml-S4", "icml-S5", "contours", "residuals",
+    "ccn-2a", "icml-1b", "icml-3a", "icml-4a", "icml-4b", "icml-6a", "icml-6c", "icml-7b", "icml-7d", "icml-S4",
+    "icml-S5", "contours", "residuals",
 )  # fmt: skip
 
 
