@@ -334,10 +334,11 @@ def _finish(axes: Axes, panel: Panel, *, is_alone: bool) -> None:
     if panel.n:
         axes.set_title(f"n = {panel.n}", loc="right", fontsize=6, fontweight="normal", color="#555555")
     if panel.text:
-        said = "\n".join(panel.text)
+        said, side = "\n".join(panel.text), panel.text_side
+        place = 0.02 if side == "left" else 0.98
         axes.text(
-            0.02, 0.98, said, transform=axes.transAxes, ha="left", va="top", fontsize=6, color="#333333", zorder=6
-        )
+            place, 0.98, said, transform=axes.transAxes, ha=side, va="top", fontsize=6, color="#333333", zorder=6
+        )  # fmt: skip
     _limit(axes, panel)
 
 

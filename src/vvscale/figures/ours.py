@@ -371,5 +371,5 @@ def _profile(fits: Fits, experiment: Experiment, key: str, title: str) -> Panel:
             Series("dependent rows", style.BLACK, "", "limit, architectures dependent"),
             Series("best fit", style.VERMILLION, "D", "best fit"),
         ),
-        int(made["n"]), text=(said,),
+        int(made["n"]), text=(said,), text_side="right",
     )  # fmt: skip

@@ -91,8 +91,8 @@ class Panel:
         What ``n`` counts.
     size, shade
         What the columns ``size`` and ``shade`` (both on log scales) stand for; None if unused.
-    text
-        Short lines inside the panel.
+    text, text_side
+        Short lines inside the panel, at its top ``left`` or ``right``, where there are no marks.
     fits
         Facts of each fit drawn, plain values.
     """
@@ -108,6 +108,7 @@ class Panel:
     size: Axis | None = None
     shade: Axis | None = None
     text: tuple[str, ...] = ()
+    text_side: str = "left"
     fits: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
