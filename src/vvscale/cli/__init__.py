@@ -43,6 +43,9 @@ VERBS = {
         "Fit the study's 43 laws, paper against ours.",
     ),
     "check": ("vvscale.cli.check:check", "Check a benchmark against its contract."),
+    "figure": ("vvscale.cli.figure:figure", "Draw every figure of the study, and more, from a table."),
+    "report": ("vvscale.cli.report:report", "Write one page that explores a table, offline and anywhere."),
+    "cite": ("vvscale.cli.cite:cite", "Print the BibTeX of what a table, fit or figure used."),
     "cache": ("vvscale.cli.cache:cache", "List, verify or clear downloaded files."),
 }
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     Listing = tuple[pd.DataFrame, str]
 
 What = Literal[
-    "sets", "scores", "models", "experiments", "laws", "regions", "columns", "architectures", "recipes", "benchmarks"
-]
+    "sets", "scores", "models", "experiments", "laws", "figures", "regions", "columns", "architectures", "recipes",
+    "benchmarks",
+]  # fmt: skip
 
 # Enough for a screen; --limit 0 and --json show everything.
 SCREEN = 40
@@ -37,10 +38,10 @@ def ls(
     ----------
     what
         sets: the published tables; scores: rows of a table; models: one row per model, mean of the five
-        regions; experiments: the named laws of the study; laws: the forms that can be fitted; columns: the
-        schema; architectures: networks that can be built, trained and loaded, those of the study or, with
-        'timm:...' or 'torchvision:...', of a library; recipes: how networks are trained; benchmarks: what models are
-        scored on.
+        regions; experiments: the named laws of the study; laws: the forms that can be fitted; figures: what can be
+        drawn; columns: the schema; architectures: networks that can be built, trained and loaded, those of the
+        study or, with 'timm:...' or 'torchvision:...', of a library; recipes: how networks are trained; benchmarks:
+        what models are scored on.
     pattern
         A name or a pattern such as 'resnet*' that the first column must match.
     table
@@ -60,6 +61,7 @@ def ls(
         "sets": _sets,
         "experiments": _experiments,
         "laws": _laws,
+        "figures": _figures,
         "regions": _regions,
         "columns": _columns,
         "benchmarks": _benchmarks,
@@ -135,6 +137,15 @@ def _laws() -> Listing:
 
     rows = [{"law": name, "misalignment": one.formula, "summary": one.summary} for name, one in LAWS.items()]
     return pd.DataFrame(rows), "vvscale fit --help"
+
+
+def _figures() -> Listing:
+    import pandas as pd
+
+    from vvscale.figures.gallery import FIGURES, in_order
+
+    rows = [{"figure": name, "shows": FIGURES[name].summary, "needs": FIGURES[name].needs} for name in in_order()]
+    return pd.DataFrame(rows), f"vvscale figure {rows[0]['figure']}"
 
 
 def _regions() -> Listing:

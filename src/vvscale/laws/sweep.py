@@ -76,19 +76,36 @@ def run(
     # The longest first, so that no core waits for a late long one.
     ordered = sorted(names, key=lambda name: EXPERIMENTS[name].law != "shifted")
     by_name: dict[str, Result] = {}
-    with _single_threaded():
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_start, initargs=(scores,))
-        try:
+    try:
+        with worker_pool(n_workers, _keep, (scores,)) as pool:
             jobs = {pool.submit(_run_kept, name, n_resamples, units, seed): name for name in ordered}
             for job in as_completed(jobs):
                 by_name[jobs[job]] = job.result()
                 on_done(jobs[job])
-        except BrokenProcessPool as error:
-            raise RunError(
-                f"A worker process died after {len(by_name)} of {len(names)} experiments, most likely for lack of "
-                "memory. Nothing was written. Run the same command with --workers 1."
-            ) from error
+    except BrokenProcessPool as error:
+        raise RunError(
+            f"A worker process died after {len(by_name)} of {len(names)} experiments, most likely for lack of "
+            "memory. Nothing was written. Run the same command with --workers 1."
+        ) from error
+    return [by_name[name] for name in names]
+
+
+@contextmanager
+def worker_pool(
+    n_workers: int, prepare: Callable[..., None], arguments: tuple[Any, ...]
+) -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool of fresh single-threaded processes that end with this one and leave Ctrl-C to it.
+
+    Parameters
+    ----------
+    prepare, arguments
+        Called once in each process before its first job, so that what all jobs share travels once.
+    """
+    with _single_threaded():
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_start, initargs=(prepare, arguments))
+        try:
+            yield pool
         except BaseException:
             # Interrupted or failed: do not wait for the pieces that run.
             for child in multiprocessing.active_children():
@@ -96,7 +113,6 @@ def run(
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-    return [by_name[name] for name in names]
 
 
 def available_cores() -> int:
@@ -119,15 +135,11 @@ def _single_threaded() -> Iterator[None]:
                 os.environ[name] = value
 
 
-_tables: ModelTables | None = None
-
-
-def _start(scores: pd.DataFrame) -> None:
-    """Prepare a worker: keep the table, so that it travels once; leave Ctrl-C to the parent and end with it."""
+def _start(prepare: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    """Begin a worker: leave Ctrl-C to the parent and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    global _tables
-    _tables = ModelTables(scores)
+    prepare(*arguments)
 
 
 def _end_with_parent() -> None:
@@ -136,6 +148,14 @@ def _end_with_parent() -> None:
     if parent is not None:
         connection.wait([parent.sentinel])
         os._exit(1)
+
+
+_tables: ModelTables | None = None
+
+
+def _keep(scores: pd.DataFrame) -> None:
+    global _tables
+    _tables = ModelTables(scores)
 
 
 def _run_kept(name: str, n_resamples: int, units: tuple[str, ...], seed: int) -> Result:

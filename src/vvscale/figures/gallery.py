@@ -1,0 +1,163 @@
+"""Many figures at once, on all cores, one process each: what ``vvscale figure`` runs."""
+
+from __future__ import annotations
+
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vvscale._files import make_folder
+from vvscale.errors import DataError, FitError, MissingDataError, RunError, UnknownNameError, UsageError
+
+# Importing a module registers its figures.
+from vvscale.figures import (  # noqa: F401
+    ours,
+    paper_ccn,
+    paper_laws,
+    paper_models,
+)
+from vvscale.figures.files import FORMATS, check_formats, save
+from vvscale.figures.fits import Fits
+from vvscale.figures.registry import FIGURES, in_order, matching
+from vvscale.laws.sweep import available_cores, worker_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vvscale.figures.values import FigureData
+
+__all__ = ["FIGURES", "Drawn", "draw_all", "in_order", "make", "matching"]
+
+# These take the longest where nothing is kept yet; they go first, so that no core waits for a late long one.
+LONGEST = ("icml-5a", "ccn-2d", "icml-4a", "ccn-1", "icml-3b", "icml-3a", "icml-2a", "icml-2b", "horizon", "icml-S6")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What became of one figure.
+
+    Attributes
+    ----------
+    name
+        The figure.
+    files
+        What was written.
+    notes
+        What a reader must know of it.
+    lacking
+        Why it could not be drawn; empty if it was.
+    """
+
+    name: str
+    files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+    lacking: str = ""
+    n: tuple[int, ...] = field(default=())
+
+
+def make(name: str, fits: Fits) -> FigureData:
+    """Make one figure's values.
+
+    Parameters
+    ----------
+    name
+        ``vvscale ls figures`` lists them.
+    fits
+        The tables and the resampling.
+
+    Raises
+    ------
+    UnknownNameError
+        No such figure.
+    MissingDataError
+        The tables lack what it needs; the message names the column or the models.
+    """
+    chosen = FIGURES[name]
+    try:
+        return chosen.make(fits)
+    except (DataError, FitError, UnknownNameError) as error:
+        raise MissingDataError(f"Figure '{name}' needs {chosen.needs}. {error}") from error
+
+
+def draw_all(
+    names: Sequence[str],
+    fits: Fits,
+    folder: str | Path,
+    *,
+    formats: Sequence[str] = FORMATS,
+    n_workers: int | None = None,
+    on_done: Callable[[str], None] = lambda name: None,
+) -> list[Drawn]:
+    """Draw figures into a folder; results in the order of ``names``.
+
+    Parameters
+    ----------
+    formats
+        Some of pdf, svg, png, csv, json.
+    n_workers
+        Processes; by default one per available core.
+    on_done
+        Called with each finished name.
+
+    Raises
+    ------
+    UsageError
+        No figure, an unknown format or name, or fewer than one worker.
+    RunError
+        A worker died.
+    """
+    if n_workers is not None and n_workers < 1:
+        raise UsageError(f"The number of workers must be at least 1, got {n_workers}.")
+    formats = check_formats(formats)
+    for name in names:
+        FIGURES[name]
+    folder = make_folder(Path(folder))
+    n_workers = min(n_workers or available_cores(), len(names))
+    made: dict[str, Drawn] = {}
+    if n_workers <= 1:
+        for name in names:
+            made[name] = _draw_one(name, fits, folder, formats)
+            on_done(name)
+        return [made[name] for name in names]
+    ordered = sorted(names, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
+    try:
+        with worker_pool(n_workers, _keep, (fits,)) as pool:
+            jobs = {pool.submit(_draw_kept, name, folder, formats): name for name in ordered}
+            for job in as_completed(jobs):
+                made[jobs[job]] = job.result()
+                on_done(jobs[job])
+    except BrokenProcessPool as error:
+        raise RunError(
+            f"A worker process died after {len(made)} of {len(names)} figures, most likely for lack of memory. "
+            "The files "
+            "that are there are whole. Run the same command with --workers 1."
+        ) from error
+    return [made[name] for name in names]
+
+
+def _draw_one(name: str, fits: Fits, folder: Path, formats: Sequence[str]) -> Drawn:
+    try:
+        data = make(name, fits)
+    except MissingDataError as error:
+        return Drawn(name, lacking=str(error))
+    provenance = {
+        "tables": dict(fits.source.digests), "n_resamples": fits.n_resamples, "seed": fits.seed,
+        "cites": list(FIGURES[name].cites),
+    }  # fmt: skip
+    files = save(data, folder, formats=formats, provenance=provenance)
+    return Drawn(name, tuple(files), (*fits.source.notes, *data.notes), n=tuple(panel.n for panel in data.panels))
+
+
+_fits: Fits | None = None
+
+
+def _keep(fits: Fits) -> None:
+    global _fits
+    _fits = fits
+
+
+def _draw_kept(name: str, folder: Path, formats: Sequence[str]) -> Drawn:
+    assert _fits is not None
+    return _draw_one(name, _fits, folder, formats)

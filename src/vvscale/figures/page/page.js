@@ -1,0 +1,449 @@
+"use strict";
+// The page's behaviour: plan calculator, scatter plot, figures, theme. All data are in the page; nothing is fetched.
+(() => {
+  const byId = (id) => document.getElementById(id);
+  const data = JSON.parse(byId("data").textContent);
+
+  // ---- packed values -------------------------------------------------------------------------------------------
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const floats = (text) => new Float32Array(bytes(text).buffer);
+  async function inflate(text) {
+    const stream = new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).text();
+  }
+  // Columns are lists of numbers, or {names, codes} for text.
+  const models = (() => {
+    const columns = data.models.columns;
+    const rows = Array.from({ length: data.models.n }, () => ({}));
+    for (const [name, column] of Object.entries(columns)) {
+      rows.forEach((row, i) => {
+        row[name] = Array.isArray(column) ? column[i] : column.codes[i] < 0 ? null : column.names[column.codes[i]];
+      });
+    }
+    return rows;
+  })();
+
+  // ---- theme ---------------------------------------------------------------------------------------------------
+  const prefersDark = window.matchMedia("(prefers-color-scheme: dark)");
+  let chosenTheme = null;
+  const isDark = () => (chosenTheme === null ? prefersDark.matches : chosenTheme === "dark");
+  function paintTheme() {
+    document.documentElement.dataset.theme = isDark() ? "dark" : "light";
+    byId("theme").textContent = isDark() ? "Light" : "Dark";
+    byId("theme").setAttribute("aria-pressed", String(isDark()));
+  }
+  byId("theme").addEventListener("click", () => {
+    chosenTheme = isDark() ? "light" : "dark";
+    paintTheme();
+    draw();
+  });
+  prefersDark.addEventListener("change", () => {
+    paintTheme();
+    draw();
+  });
+  paintTheme();
+
+  // ---- numbers for people --------------------------------------------------------------------------------------
+  function brief(value) {
+    if (!Number.isFinite(value)) return "–";
+    const size = Math.abs(value);
+    if (size >= 1e15) return value.toExponential(2).replace("e+", "e");
+    for (const [unit, name] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+      if (size >= unit) return `${(value / unit).toPrecision(3)} ${name}`;
+    }
+    return String(Number(value.toPrecision(3)));
+  }
+  // Linear interpolation between order statistics, as numpy's quantile does.
+  function quantile(values, share) {
+    const sorted = Float64Array.from(values).sort();
+    const at = share * (sorted.length - 1);
+    const below = Math.floor(at);
+    return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
+  }
+  function interpolate(x, grid, values) {
+    if (!(x >= grid[0] && x <= grid[grid.length - 1])) return NaN;
+    let right = grid.findIndex((each) => each >= x);
+    if (right === 0) right = 1;
+    const part = Math.log(x / grid[right - 1]) / Math.log(grid[right] / grid[right - 1]);
+    return values[right - 1] + part * (values[right] - values[right - 1]);
+  }
+
+  // ---- plan calculator -----------------------------------------------------------------------------------------
+  function plan(budget, least, most) {
+    const { law, cost } = data.plan;
+    const room = Math.log(budget / cost.m);
+    const best = (A, alpha, B, beta) => {
+      const free =
+        (Math.log((alpha * A * cost.q) / (beta * B * cost.p)) + (beta * room) / cost.q) / (alpha + (beta * cost.p) / cost.q);
+      const held = Math.min(Math.max(free, Math.log(least || 1e-300)), Math.log(most || 1e300));
+      return { n: Math.exp(held), d: Math.exp((room - cost.p * held) / cost.q), isHeld: held !== free };
+    };
+    const score = (E, A, alpha, B, beta, at) => 1 - (E + A * at.n ** -alpha + B * at.d ** -beta);
+    const at = best(law.A, law.alpha, law.B, law.beta);
+    const answer = { ...at, score: score(law.E, law.A, law.alpha, law.B, law.beta, at) };
+    const drawn = { n: [], d: [], score: [] };
+    const { E, A, alpha, B, beta } = draws;
+    for (let i = 0; i < E.length; i++) {
+      // In float32 amplitudes in raw units keep seven digits, more than any interval needs.
+      if (!(alpha[i] > 0 && beta[i] > 0 && A[i] > 0 && B[i] > 0)) continue;
+      const each = best(A[i], alpha[i], B[i], beta[i]);
+      drawn.n.push(each.n);
+      drawn.d.push(each.d);
+      drawn.score.push(score(E[i], A[i], alpha[i], B[i], beta[i], each));
+    }
+    const [low, high] = data.plan.is_range ? [0, 1] : [0.025, 0.975];
+    answer.intervals = {};
+    for (const [name, values] of Object.entries(drawn)) {
+      answer.intervals[name] = values.length ? [quantile(values, low), quantile(values, high)] : null;
+    }
+    const { x, predicted_low, predicted_high } = data.plan.path;
+    answer.predicted = at.isHeld ? [NaN, NaN] : [interpolate(budget, x, predicted_low), interpolate(budget, x, predicted_high)];
+    return answer;
+  }
+  const draws = data.plan
+    ? Object.fromEntries(Object.entries(data.plan.draws).map(([name, packed]) => [name, floats(packed)]))
+    : null;
+  const amount = (text) => {
+    const cleaned = text.trim().replace(/[,_\s]/g, "").replace(/×10\^?|x10\^?|\*10\^/i, "e");
+    return cleaned === "" ? null : Number(cleaned);
+  };
+  function paintPlan() {
+    const problem = byId("plan-problem");
+    problem.textContent = "";
+    const budget = amount(byId("budget").value);
+    const least = amount(byId("least").value);
+    const most = amount(byId("most").value);
+    const cells = ["plan-n", "plan-d", "plan-score", "plan-new"].map(byId);
+    const refuse = (text) => {
+      problem.textContent = text;
+      cells.forEach((cell) => (cell.textContent = "–"));
+    };
+    if (!(budget > 0 && Number.isFinite(budget))) return refuse("A budget is a positive number of FLOP, such as 1e20.");
+    for (const bound of [least, most]) {
+      if (bound !== null && !(bound > 0)) return refuse("A bound on N is a positive number of parameters, such as 1e7.");
+    }
+    if (least && most && least > most) return refuse("The smallest N is larger than the largest.");
+    const answer = plan(budget, least, most);
+    const pair = (ends) => (ends ? `<br><span class="small">${brief(ends[0])} to ${brief(ends[1])}</span>` : "");
+    const digits = (value) => (Number.isFinite(value) ? value.toFixed(3) : "–");
+    const ends = answer.intervals.score;
+    cells[0].innerHTML = `<b>${brief(answer.n)}</b>${pair(answer.intervals.n)}`;
+    cells[1].innerHTML = `<b>${brief(answer.d)}</b>${pair(answer.intervals.d)}`;
+    cells[2].innerHTML =
+      `<b>${digits(answer.score)}</b>` + (ends ? `<br><span class="small">${digits(ends[0])} to ${digits(ends[1])}</span>` : "");
+    cells[3].innerHTML = Number.isFinite(answer.predicted[0])
+      ? `<b>${answer.predicted.map(digits).join(" to ")}</b>`
+      : `<span class="small">not known here</span>`;
+    const beyond = budget / data.plan.largest;
+    const below = data.plan.smallest / budget;
+    if (beyond > 1) problem.textContent = `${brief(beyond)} times the largest budget in the table: an extrapolation.`;
+    if (below > 1) problem.textContent = `${brief(below)} times below the smallest budget in the table: an extrapolation.`;
+    if (answer.isHeld) problem.textContent += " A bound on N holds the plan away from its optimum.";
+  }
+  if (data.plan) {
+    byId("planner").addEventListener("input", paintPlan);
+    byId("planner").addEventListener("submit", (event) => event.preventDefault());
+  }
+
+  // ---- explorer: state and its link ----------------------------------------------------------------------------
+  const { axes, groups, colours } = data.explore;
+  const selects = { x: axes.x, y: axes.y, colour: groups, facet: { "": "none", ...groups } };
+  const defaults = { ...data.explore.defaults, search: "", regression: "" };
+  let state = {};
+  for (const [id, options] of Object.entries(selects)) {
+    for (const [value, label] of Object.entries(options)) byId(id).add(new Option(label, value));
+  }
+  const valuesOf = {};
+  for (const column of Object.keys(groups)) {
+    const counts = new Map();
+    models.forEach((row) => counts.set(row[column], (counts.get(row[column]) || 0) + 1));
+    valuesOf[column] = [...counts].filter(([name]) => name !== null).sort((a, b) => b[1] - a[1]);
+  }
+  function makeFilters() {
+    for (const column of data.explore.filters) {
+      const box = document.createElement("details");
+      const open = document.createElement("summary");
+      open.id = `summary-${column}`;
+      const set = document.createElement("fieldset");
+      set.innerHTML = `<legend class="small">Show only; nothing ticked shows all</legend>`;
+      const choices = document.createElement("div");
+      choices.className = "choices";
+      for (const [value, n] of valuesOf[column]) {
+        const label = document.createElement("label");
+        const tick = Object.assign(document.createElement("input"), { type: "checkbox", name: column, value });
+        label.append(tick, `${value} (${n})`);
+        choices.append(label);
+      }
+      set.append(choices);
+      box.append(open, set);
+      byId("filters").append(box);
+    }
+  }
+  const ticks = (column) => [...document.querySelectorAll(`#filters input[name="${CSS.escape(column)}"]`)];
+  function readHash() {
+    const given = new URLSearchParams(location.hash.replace(/^#/, ""));
+    const isOurs = [...given.keys()].some((key) => key in selects || key in groups || key in defaults);
+    const known = { ...defaults, filters: {} };
+    if (isOurs) {
+      for (const key of Object.keys(defaults)) if (given.has(key)) known[key] = given.get(key);
+      for (const column of data.explore.filters) if (given.has(column)) known.filters[column] = given.getAll(column);
+    }
+    for (const [id, options] of Object.entries(selects)) if (!(known[id] in options)) known[id] = defaults[id];
+    return [known, isOurs];
+  }
+  function hashOf() {
+    const given = new URLSearchParams();
+    for (const key of Object.keys(defaults)) if (state[key] !== defaults[key]) given.set(key, state[key]);
+    for (const [column, values] of Object.entries(state.filters)) values.forEach((value) => given.append(column, value));
+    return given.toString();
+  }
+  function paintControls() {
+    for (const id of Object.keys(selects)) byId(id).value = state[id];
+    byId("search").value = state.search;
+    byId("regression").checked = state.regression === "1";
+    for (const column of data.explore.filters) {
+      const chosen = new Set(state.filters[column] || []);
+      ticks(column).forEach((tick) => (tick.checked = chosen.has(tick.value)));
+      byId(`summary-${column}`).textContent = `${groups[column]}: ${chosen.size ? [...chosen].join(", ") : "all"}`;
+    }
+  }
+  function readControls() {
+    for (const id of Object.keys(selects)) state[id] = byId(id).value;
+    state.search = byId("search").value;
+    state.regression = byId("regression").checked ? "1" : "";
+    state.filters = {};
+    for (const column of data.explore.filters) {
+      const chosen = ticks(column).filter((tick) => tick.checked).map((tick) => tick.value);
+      if (chosen.length) state.filters[column] = chosen;
+    }
+    brush = null;
+    // An empty hash would scroll to the top.
+    history.replaceState(null, "", `#${hashOf() || "explore"}`);
+    paintControls();
+    draw();
+  }
+
+  // ---- explorer: what is shown and selected --------------------------------------------------------------------
+  let brush = null;
+  let view = null;
+  const scaleOf = (column) => (data.explore.log.includes(column) ? "log" : "linear");
+  function shown() {
+    const search = state.search.trim().toLowerCase();
+    return models.filter(
+      (row) =>
+        row[state.x] !== null && row[state.y] !== null &&
+        (scaleOf(state.x) !== "log" || row[state.x] > 0) &&
+        (!search || row.model_id.toLowerCase().includes(search)) &&
+        Object.entries(state.filters).every(([column, values]) => values.includes(row[column])),
+    );
+  }
+  function selected() {
+    const rows = shown();
+    if (!brush) return rows;
+    const inside = (value, [low, high]) => value >= Math.min(low, high) && value <= Math.max(low, high);
+    return rows.filter((row) => Object.entries(brush).every(([column, ends]) => inside(row[column], ends)));
+  }
+  function paintSelection() {
+    const rows = selected();
+    byId("count").textContent = `${rows.length} of ${models.length} models${brush ? " selected" : ""}`;
+    if (!byId("list").open) return;
+    const columns = ["model_id", state.x, state.y, ...data.explore.filters];
+    const names = columns.map((column) => axes.x[column] || axes.y[column] || groups[column] || "model");
+    const table = byId("rows");
+    table.replaceChildren();
+    const line = (cells, tag) => {
+      const tr = document.createElement("tr");
+      cells.forEach((cell) => {
+        const td = document.createElement(tag);
+        td.textContent = typeof cell === "number" ? brief(cell) : (cell ?? "");
+        if (typeof cell === "number") td.className = "number";
+        tr.append(td);
+      });
+      return tr;
+    };
+    table.append(line(names, "th"), ...rows.slice(0, 200).map((row) => line(columns.map((column) => row[column]), "td")));
+    if (rows.length > 200) table.append(line([`and ${rows.length - 200} more: see the CSV`], "td"));
+  }
+
+  function spec(width) {
+    const ink = getComputedStyle(document.documentElement);
+    const colour = (name) => ink.getPropertyValue(name).trim();
+    const values = shown();
+    const present = new Set(values.map((row) => row[state.colour] ?? "unknown"));
+    const names = [...valuesOf[state.colour].map(([name]) => name), "unknown"].filter((name) => present.has(name));
+    const others = ["#B8A800", "#7A7A7A", "#CC79A7", "#56B4E9", "#E69F00", "#009E73", "#0072B2", "#D55E00"];
+    const axis = (column, label) => {
+      if (scaleOf(column) !== "log") {
+        return {
+          field: column, type: "quantitative", title: label, scale: { zero: false, padding: 8 },
+          axis: { tickCount: width < 480 ? 4 : 7 },
+        };
+      }
+      const powers = values.map((row) => Math.log10(row[column]));
+      const low = Math.floor(powers.reduce((a, b) => Math.min(a, b), Infinity));
+      const high = Math.ceil(powers.reduce((a, b) => Math.max(a, b), -Infinity));
+      const step = Math.ceil((high - low) / (width < 480 || state.facet ? 4 : 8)) || 1;
+      const ticks = [];
+      for (let power = low; power <= high; power += step) ticks.push(10 ** power);
+      return {
+        field: column, type: "quantitative", title: label, scale: { type: "log", nice: false, padding: 8 },
+        axis: { values: ticks, format: "~e" },
+      };
+    };
+    const facets = state.facet ? [...new Set(values.map((row) => row[state.facet] ?? "unknown"))] : [];
+    const nColumns = state.facet ? Math.max(1, Math.min(facets.length, Math.floor(width / 240))) : 1;
+    const legendWidth = width > 700 ? 150 : 0;
+    const panelWidth = Math.max(120, (width - legendWidth - 60 * (state.facet ? nColumns : 1)) / nColumns - 8);
+    const tips = data.explore.tips.map(([field, title]) => ({
+      field, title, ...(typeof models[0][field] === "number" || data.explore.numbers.includes(field) ? { type: "quantitative", format: ".4~g" } : { type: "nominal" }),
+    }));
+    const field = "series";
+    const legend = { orient: legendWidth ? "right" : "bottom", columns: legendWidth ? 1 : 2, symbolOpacity: 1 };
+    const layer = [
+      {
+        params: [{ name: "brush", select: { type: "interval" } }],
+        mark: { type: "point", filled: true, size: 42, opacity: 0.62 },
+        encoding: {
+          x: axis(state.x, axes.x[state.x]),
+          y: axis(state.y, axes.y[state.y]),
+          color: {
+            field, type: "nominal", title: groups[state.colour], legend,
+            scale: { domain: names, range: names.map((name, i) => colours[name] || others[i % others.length]) },
+          },
+          shape: { field, type: "nominal", title: groups[state.colour], legend, scale: { domain: names } },
+          tooltip: tips,
+        },
+      },
+    ];
+    if (state.regression === "1") {
+      layer.push({
+        mark: { type: "line", clip: true, strokeWidth: 2 },
+        transform: [{ regression: state.y, on: state.x, groupby: [field], method: scaleOf(state.x) === "log" ? "log" : "linear" }],
+        encoding: { x: axis(state.x, axes.x[state.x]), y: axis(state.y, axes.y[state.y]), color: { field, type: "nominal" } },
+      });
+    }
+    const inner = { width: panelWidth, height: state.facet ? 190 : Math.min(440, Math.max(280, width * 0.5)), layer };
+    const rows = values.map((row) => ({ ...row, series: row[state.colour] ?? "unknown", panel: state.facet ? (row[state.facet] ?? "unknown") : "" }));
+    const body = state.facet
+      ? { facet: { field: "panel", type: "nominal", title: null }, columns: nColumns, spec: inner }
+      : inner;
+    return {
+      $schema: data.explore.schema,
+      data: { values: rows },
+      ...body,
+      background: "transparent",
+      config: {
+        font: "system-ui, sans-serif",
+        view: { stroke: colour("--line") },
+        axis: { labelColor: colour("--ink"), titleColor: colour("--ink"), gridColor: colour("--grid"), domainColor: colour("--dim"), tickColor: colour("--dim"), titleFontWeight: "normal" },
+        legend: { labelColor: colour("--ink"), titleColor: colour("--ink"), titleFontWeight: "normal" },
+        header: { labelColor: colour("--ink"), titleColor: colour("--ink") },
+      },
+    };
+  }
+
+  let drawing = 0;
+  async function draw() {
+    const mine = ++drawing;
+    const width = byId("plot").clientWidth;
+    const made = await vegaEmbed("#plot", spec(width), {
+      // Only errors: a group of one model has no regression line, and that is all there is to say of it.
+      logLevel: 1, actions: false, renderer: "svg", tooltip: { theme: isDark() ? "dark" : "light" }, mode: "vega-lite",
+    });
+    // A later call has drawn since.
+    if (mine !== drawing) return made.finalize();
+    view?.finalize();
+    view = made;
+    try {
+      made.view.addDataListener("brush_store", (_, stored) => {
+        const one = stored[stored.length - 1];
+        brush = one ? Object.fromEntries(one.fields.map((each, i) => [each.field, one.values[i]])) : null;
+        paintSelection();
+      });
+    } catch {
+      // Nothing is shown, so there is nothing to select.
+    }
+    paintSelection();
+    document.body.dataset.drawn = String(mine);
+  }
+
+  // ---- explorer: files -----------------------------------------------------------------------------------------
+  function download(name, text, kind) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: kind }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+  const cell = (value) => {
+    const text = value === null || value === undefined ? "" : String(value);
+    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  byId("csv").addEventListener("click", () => {
+    const columns = Object.keys(data.models.columns);
+    const lines = [columns.join(","), ...selected().map((row) => columns.map((column) => cell(row[column])).join(","))];
+    download("models.csv", `${lines.join("\n")}\n`, "text/csv");
+  });
+  byId("bibtex").addEventListener("click", () => {
+    const keys = new Set(data.cite.always);
+    for (const row of selected()) {
+      for (const [column, byValue] of Object.entries(data.cite.by)) (byValue[row[column]] || []).forEach((key) => keys.add(key));
+    }
+    const text = [...keys].map((key) => data.cite.entries[key]).join("\n\n");
+    download("references.bib", `${text}\n`, "application/x-bibtex");
+  });
+  byId("link").addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(location.href);
+      byId("count").textContent = "Link copied.";
+    } catch {
+      window.prompt("The link to this view:", location.href);
+    }
+  });
+  byId("reset").addEventListener("click", () => {
+    state = { ...defaults, filters: {} };
+    paintControls();
+    readControls();
+  });
+  byId("controls").addEventListener("submit", (event) => event.preventDefault());
+  byId("controls").addEventListener("input", readControls);
+  byId("filters").addEventListener("change", readControls);
+  byId("list").addEventListener("toggle", paintSelection);
+  window.addEventListener("hashchange", () => {
+    const [given, isOurs] = readHash();
+    if (!isOurs) return;
+    state = given;
+    brush = null;
+    paintControls();
+    draw();
+  });
+  let waiting = 0;
+  let lastWidth = window.innerWidth;
+  window.addEventListener("resize", () => {
+    if (window.innerWidth === lastWidth) return;
+    lastWidth = window.innerWidth;
+    clearTimeout(waiting);
+    waiting = setTimeout(draw, 150);
+  });
+
+  // ---- figures -------------------------------------------------------------------------------------------------
+  // Drawn as they come near the window: all of them at once would be many thousands of marks.
+  const near = new IntersectionObserver((entries) => {
+    for (const entry of entries) if (entry.isIntersecting) paintFigure(entry.target);
+  }, { rootMargin: "600px" });
+  async function paintFigure(place) {
+    near.unobserve(place);
+    if (place.childElementCount) return;
+    place.innerHTML = await inflate(data.figures[place.dataset.figure]);
+  }
+  document.querySelectorAll(".drawing").forEach((place) => near.observe(place));
+  window.addEventListener("beforeprint", () => document.querySelectorAll(".drawing").forEach(paintFigure));
+
+  makeFilters();
+  byId("adversarial").hidden = !data.explore.adversarial;
+  const [given, isOurs] = readHash();
+  state = given;
+  paintControls();
+  if (data.plan) paintPlan();
+  draw().then(() => isOurs && byId("explore").scrollIntoView());
+})();
