@@ -13,13 +13,14 @@ import pytest
 import vvscale
 
 PACKAGE = Path(vvscale.__file__).parent
-BASE = {"errors", "registry", "_files"}
+BASE = {"errors", "registry", "_files", "_download"}
 SCORES = BASE | {"scores"}
 # part -> the other parts it may import
 MAY_IMPORT = {
     "errors": set(),
     "registry": {"errors"},
     "_files": {"errors"},
+    "_download": {"errors", "_files"},
     "scores": BASE,
     "laws": SCORES,
     "figures": SCORES | {"laws"},

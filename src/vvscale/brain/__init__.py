@@ -17,9 +17,17 @@ if TYPE_CHECKING:
     from vvscale.brain.assembly import Assembly, StimulusSet
     from vvscale.brain.behavior import BehavioralConsistency, behavioral_consistency, i2n
     from vvscale.brain.benchmark import BehavioralBenchmark, BenchmarkResult, NeuralBenchmark
+    from vvscale.brain.catalogue import (
+        BenchmarkInfo,
+        benchmark_ids,
+        list_benchmarks,
+        load_benchmark,
+        resolve_benchmarks,
+    )
     from vvscale.brain.ceiling import Ceiling, internal_consistency
     from vvscale.brain.gram import Gram, GramAccumulator
     from vvscale.brain.pls import Predictivity, linear_predictivity
+    from vvscale.brain.preprocess import Preprocessing
     from vvscale.brain.readout import Readout, fit_readout, readout_probabilities
     from vvscale.brain.ridge import ridge_predictivity
     from vvscale.brain.rsa import representational_similarity
@@ -32,12 +40,14 @@ _HOME_OF = {
     "Assembly": "assembly",
     "BehavioralBenchmark": "benchmark",
     "BehavioralConsistency": "behavior",
+    "BenchmarkInfo": "catalogue",
     "BenchmarkResult": "benchmark",
     "Ceiling": "ceiling",
     "Gram": "gram",
     "GramAccumulator": "gram",
     "NeuralBenchmark": "benchmark",
     "Predictivity": "pls",
+    "Preprocessing": "preprocess",
     "Readout": "readout",
     "Score": "score",
     "SimulatedStream": "simulated",
@@ -45,14 +55,18 @@ _HOME_OF = {
     "Trials": "trials",
     "behavioral_consistency": "behavior",
     "behavioral_score": "score",
+    "benchmark_ids": "catalogue",
     "ceiled_score": "score",
     "fit_readout": "readout",
     "i2n": "behavior",
     "internal_consistency": "ceiling",
     "linear_predictivity": "pls",
+    "list_benchmarks": "catalogue",
+    "load_benchmark": "catalogue",
     "neural_score": "score",
     "readout_probabilities": "readout",
     "representational_similarity": "rsa",
+    "resolve_benchmarks": "catalogue",
     "ridge_predictivity": "ridge",
     "simulate": "simulated",
     "stratified_splits": "splits",
@@ -62,12 +76,14 @@ __all__ = [
     "Assembly",
     "BehavioralBenchmark",
     "BehavioralConsistency",
+    "BenchmarkInfo",
     "BenchmarkResult",
     "Ceiling",
     "Gram",
     "GramAccumulator",
     "NeuralBenchmark",
     "Predictivity",
+    "Preprocessing",
     "Readout",
     "Score",
     "SimulatedStream",
@@ -75,14 +91,18 @@ __all__ = [
     "Trials",
     "behavioral_consistency",
     "behavioral_score",
+    "benchmark_ids",
     "ceiled_score",
     "fit_readout",
     "i2n",
     "internal_consistency",
     "linear_predictivity",
+    "list_benchmarks",
+    "load_benchmark",
     "neural_score",
     "readout_probabilities",
     "representational_similarity",
+    "resolve_benchmarks",
     "ridge_predictivity",
     "simulate",
     "stratified_splits",

@@ -34,6 +34,11 @@ _ADVANTAGE = 1.5
 SIZE = 64
 """Width and height of an image in pixels."""
 
+N_OBJECTS = 8
+IMAGES_PER_OBJECT = 40
+N_NEUROIDS = 60
+"""Size of the stream unless asked for otherwise."""
+
 _N_FEATURES = 25
 """Dimensions of a population, no more than the components of the metric, which can then find all of the "
 "signal."""
@@ -74,9 +79,9 @@ class SimulatedStream:
 def simulate(
     *,
     seed: int = 0,
-    n_objects: int = 8,
-    images_per_object: int = 40,
-    n_neuroids: int = 60,
+    n_objects: int = N_OBJECTS,
+    images_per_object: int = IMAGES_PER_OBJECT,
+    n_neuroids: int = N_NEUROIDS,
     n_repetitions: int = 20,
     noise: float = 1.0,
     trials_per_pair: int = 20,

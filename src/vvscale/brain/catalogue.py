@@ -1,0 +1,296 @@
+"""Every benchmark by name: the public five, the simulated five, those of installed packages, and own files.
+
+A name stands for one benchmark, a region for the public one of that region, and ``simulated`` or ``public`` for
+five. Asking what there is loads no data.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from vvscale.brain.benchmark import Benchmark, NeuralBenchmark
+from vvscale.brain.public import PUBLIC, PublicBenchmark
+from vvscale.brain.simulated import IMAGES_PER_OBJECT, N_NEUROIDS, N_OBJECTS, SimulatedStream, simulate
+from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError, unknown_name
+from vvscale.registry import Registry
+
+BENCHMARKS: Registry[Any] = Registry("benchmark", "'vvscale ls benchmarks' lists all; own ones are named file.py:NAME.")
+"""Name -> what makes the benchmark.
+
+A package adds its own under the entry-point group ``vvscale.benchmark``: a benchmark, or a function without
+arguments that returns one.
+"""
+
+SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        **{one.region: (benchmark_id,) for benchmark_id, one in PUBLIC.items()},
+        "public": tuple(PUBLIC),
+        "simulated": tuple(f"simulated.{one.region}-{one.metric}" for one in PUBLIC.values()),
+    }
+)
+"""A word for one or several benchmarks -> their names."""
+
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        **{alias: benchmark_id for benchmark_id, one in PUBLIC.items() for alias in one.aliases},
+        "simulated-i2n": "simulated.behavior-i2n",
+    }
+)
+"""Other names in use -> our name."""
+
+
+@dataclass(frozen=True)
+class BenchmarkInfo:
+    """What is known of a benchmark without loading it.
+
+    Attributes
+    ----------
+    benchmark_id, region, metric, formula
+        As on the rows of scores; None where only loading would tell.
+    n_images, n_targets
+        Images, and neuroids or objects; None where only loading would tell.
+    is_simulated
+        Whether nothing was recorded.
+    state
+        ``cached``, ``absent`` (it can be fetched), ``made`` (the package makes it) or ``installed`` (another
+        package offers it).
+    """
+
+    benchmark_id: str
+    region: str | None = None
+    n_images: int | None = None
+    n_targets: int | None = None
+    metric: str | None = None
+    formula: str | None = None
+    is_simulated: bool = False
+    state: str = "installed"
+
+
+def list_benchmarks() -> list[BenchmarkInfo]:
+    """Return what is known of every named benchmark, loading none."""
+    return [_info(benchmark_id, entry) for benchmark_id, entry in BENCHMARKS.items()]
+
+
+def benchmark_ids(names: str | Iterable[str]) -> list[str]:
+    """Turn names, regions and words for several benchmarks into names of single ones, each once, in order.
+
+    Parameters
+    ----------
+    names
+        One or several of: a name as listed; a region, for the public benchmark of it; ``public`` or
+        ``simulated``; ``file.py`` or ``file.py:NAME``.
+
+    Raises
+    ------
+    UnknownNameError
+        A name is none of these.
+
+    Examples
+    --------
+    >>> benchmark_ids(["V1", "simulated"])[:2]
+    ['FreemanZiemba2013public.V1-pls', 'simulated.V1-pls']
+    """
+    found: dict[str, None] = {}
+    for name in [names] if isinstance(names, str) else names:
+        if _is_file(name):
+            found |= dict.fromkeys(_ids_in_file(name))
+        elif name in SETS:
+            found |= dict.fromkeys(SETS[name])
+        else:
+            found[_known(name)] = None
+    return list(found)
+
+
+def load_benchmark(benchmark_id: str, *, formula: str | None = None) -> Benchmark:
+    """Load one benchmark; what it needs is downloaded unless it is cached.
+
+    Parameters
+    ----------
+    benchmark_id
+        A name as listed by :func:`list_benchmarks`, or ``file.py:NAME``.
+    formula
+        How neural scores relate to the ceiling: ``"r^2/c"``, the reference's since January 2026, or
+        ``"(r/c)^2"``, that of the published tables. None takes the benchmark's own. Behavioural benchmarks keep
+        theirs, which never changed.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such benchmark or formula.
+    DataError
+        Its data cannot be had, or are not what they should be.
+    """
+    if _is_file(benchmark_id):
+        benchmark = _from_file(benchmark_id)
+    else:
+        name = _known(benchmark_id)
+        entry = BENCHMARKS[name]
+        benchmark = _made(entry, f"The entry point '{name}' of the group 'vvscale.benchmark'")
+    if formula is not None and isinstance(benchmark, NeuralBenchmark):
+        benchmark = replace(benchmark, formula=formula)
+    return benchmark
+
+
+def resolve_benchmarks(names: str | Iterable[str], *, formula: str | None = None) -> list[Benchmark]:
+    """Load every benchmark that the names stand for, as :func:`benchmark_ids` and :func:`load_benchmark`.
+
+    Examples
+    --------
+    >>> [benchmark.region for benchmark in resolve_benchmarks("simulated")]
+    ['V1', 'V2', 'V4', 'IT', 'behavior']
+    """
+    return [load_benchmark(benchmark_id, formula=formula) for benchmark_id in benchmark_ids(names)]
+
+
+@lru_cache(maxsize=1)
+def simulated_stream() -> SimulatedStream:
+    """Return the simulated stream of the named benchmarks, made once per process."""
+    return simulate()
+
+
+def _simulated(benchmark_id: str) -> Benchmark:
+    return simulated_stream().benchmarks[benchmark_id]
+
+
+for _id, _one in PUBLIC.items():
+    BENCHMARKS.add(_id, _one)
+for _id in SETS["simulated"]:
+    BENCHMARKS.add(_id, partial(_simulated, _id))
+
+
+def _known(name: str) -> str:
+    name = ALIASES.get(name, name)
+    if name not in BENCHMARKS:
+        raise unknown_name("benchmark", name, [*BENCHMARKS, *SETS], BENCHMARKS.hint)
+    return name
+
+
+def _info(benchmark_id: str, entry: Any) -> BenchmarkInfo:
+    if isinstance(entry, PublicBenchmark):
+        return BenchmarkInfo(
+            benchmark_id,
+            entry.region,
+            entry.n_images,
+            entry.n_targets,
+            entry.metric,
+            entry.formula,
+            False,
+            entry.state(),
+        )
+    if benchmark_id in SETS["simulated"]:
+        region, _, metric = benchmark_id.removeprefix("simulated.").rpartition("-")
+        public = PUBLIC[SETS[region][0]]
+        n_targets = N_OBJECTS if region == "behavior" else N_NEUROIDS
+        n_images = N_OBJECTS * IMAGES_PER_OBJECT
+        return BenchmarkInfo(benchmark_id, region, n_images, n_targets, metric, public.formula, True, "made")
+    if isinstance(entry, Benchmark):
+        is_neural = isinstance(entry, NeuralBenchmark)
+        n_targets = len(entry.assembly.neuroid_id) if is_neural else len(entry.trials.objects)
+        metric = "pls" if is_neural else entry.metric
+        simulated = entry.stimuli.is_simulated
+        return BenchmarkInfo(
+            benchmark_id, entry.region, len(entry.stimuli), n_targets, metric, entry.formula, simulated
+        )
+    return BenchmarkInfo(benchmark_id)
+
+
+def _made(entry: Any, what: str) -> Benchmark:
+    """Return a benchmark that is given as itself or as a function without arguments."""
+    made = entry.load() if isinstance(entry, PublicBenchmark) else entry
+    if callable(made):
+        made = _run(made, what)
+    if not isinstance(made, Benchmark):
+        raise UsageError(
+            f"{what} gives a {type(made).__name__}; expected a NeuralBenchmark or BehavioralBenchmark, or a function "
+            "without arguments that returns one. docs/benchmark-contract.md shows both."
+        )
+    return made
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith(".py") or ".py:" in name
+
+
+def _split(name: str) -> tuple[Path, str]:
+    path, _, attribute = name.rpartition(".py:") if ".py:" in name else (name.removesuffix(".py"), "", "")
+    return Path(f"{path}.py"), attribute
+
+
+def _ids_in_file(name: str) -> list[str]:
+    path, attribute = _split(name)
+    if attribute:
+        return [name]
+    found = [key for key, value in vars(_module(path)).items() if isinstance(value, Benchmark) and key[0] != "_"]
+    if not found:
+        raise UsageError(
+            f"'{path}' defines no benchmark. Expected at least one NeuralBenchmark or BehavioralBenchmark at its top "
+            f"level; a function that makes one is named as '{path}:NAME'. docs/benchmark-contract.md shows both."
+        )
+    return [f"{path}:{key}" for key in found]
+
+
+def _from_file(name: str) -> Benchmark:
+    path, attribute = _split(name)
+    if not attribute:
+        return _from_file(_only(_ids_in_file(name), path))
+    defined = {key: value for key, value in vars(_module(path)).items() if not key.startswith("_")}
+    if attribute in defined:
+        return _made(defined[attribute], f"'{attribute}' in '{path}'")
+    by_id = {value.benchmark_id: value for value in defined.values() if isinstance(value, Benchmark)}
+    if attribute in by_id:
+        return by_id[attribute]
+    offered = [key for key, value in defined.items() if isinstance(value, Benchmark)]
+    raise unknown_name(f"benchmark of '{path}'", attribute, [*offered, *by_id] or defined)
+
+
+def _only(found: list[str], path: Path) -> str:
+    if len(found) > 1:
+        raise UsageError(f"'{path}' defines {len(found)} benchmarks; name one: {', '.join(found)}.")
+    return found[0]
+
+
+def _module(path: Path) -> ModuleType:
+    """Run an own file once per content."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise MissingDataError(
+            f"Cannot read the benchmark file '{path}': {error.strerror}. Expected a Python file; check the path."
+        ) from error
+    return _imported(path.resolve(), content)
+
+
+@lru_cache(maxsize=16)
+def _imported(path: Path, content: bytes) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"vvscale_benchmark_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"'{path}' cannot be imported as a Python file; its name must end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses and pickles look their module up by name.
+    sys.modules[spec.name] = module
+    _run(lambda: exec(compile(content, str(path), "exec"), vars(module)), f"The benchmark file '{path}'")
+    return module
+
+
+def _run(make: Callable[[], Any], what: str) -> Any:
+    """Run a user's code; say where it failed unless its error already explains itself."""
+    try:
+        return make()
+    except VvscaleError:
+        raise
+    except Exception as error:
+        # Code of any kind runs here, so anything can come out of it.
+        trace, line = error.__traceback__, 0
+        while trace is not None:
+            line, trace = trace.tb_lineno, trace.tb_next
+        raise UsageError(
+            f"{what} failed in line {line} of the last file it ran: {type(error).__name__}: {error}. Correct it; "
+            "--debug shows the whole traceback."
+        ) from error
