@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vvscale.brain.derived import can_derive
 from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, VvscaleError, unknown_name
 
 # Shape legend: B images of a batch, N images in all, p features of a layer.
@@ -41,12 +42,15 @@ class Layer:
         How often the module is called in one forward pass; the last call counts.
     same_as
         An earlier layer whose activation is the very same tensor, or None.
+    derived_from
+        An earlier layer whose activation, fed number by number to this module, gives this one; or None.
     """
 
     name: str
     shape: tuple[int, ...]
     n_calls: int = 1
     same_as: str | None = None
+    derived_from: str | None = None
 
     @property
     def n_features(self) -> int:
@@ -72,6 +76,24 @@ class Probe:
     def distinct(self) -> dict[str, Layer]:
         """Return the layers that are not the same tensor as an earlier one."""
         return {name: layer for name, layer in self.layers.items() if layer.same_as is None}
+
+    def recorded(self) -> dict[str, Layer]:
+        """Return the layers that must be recorded, from which the others follow."""
+        return {name: layer for name, layer in self.distinct().items() if layer.derived_from is None}
+
+    def only(self, names: Iterable[str]) -> Probe:
+        """Return what concerns some layers; a layer whose source is not among them stands for itself."""
+        kept: dict[str, Layer] = {}
+        first: dict[str, str] = {}
+        for name in names:
+            layer = self.layers[name]
+            tensor = layer.same_as or name
+            twin = first.setdefault(tensor, name)
+            source = first.get(self.layers[tensor].derived_from or "")
+            kept[name] = replace(
+                layer, same_as=None if twin == name else twin, derived_from=source if twin == name else None
+            )
+        return Probe(kept, {})
 
 
 def record(
@@ -121,12 +143,13 @@ def record(
     seen = probe(module, layers, shown, device=device)
     if seen.refused:
         raise ShapeError(next(iter(seen.refused.values())))
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in seen.distinct()}
+    distinct = seen.distinct()
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in distinct}
 
     def keep(layer: str, rows: Tensor) -> None:
         parts[layer].append(rows.to("cpu", torch.float32, copy=True).numpy())
 
-    with Recorder(module, seen, keep, device=device) as recorder:
+    with Recorder(module, distinct, keep, device=device) as recorder:
         recorder.run(first)
         for batch in iterator:
             recorder.run(batch)
@@ -148,17 +171,18 @@ def probe(module: nn.Module, layers: Sequence[str], images: Any, *, device: str 
         (B, channels, height, width) float32, at least two images.
     """
     names = list(dict.fromkeys(layers))
-    calls: dict[str, list[tuple[Any, int]]] = {name: [] for name in names}
-
-    def see(name: str, output: Any) -> None:
-        # Holding on to every output keeps the memory of one from being given to another.
-        calls[name].append((output, output._version if isinstance(output, Tensor) else 0))
-
-    with evaluating(module), hooks(module, names, see):
+    # Holding on to every tensor keeps the memory of one from being given to another.
+    calls: dict[str, list[_State]] = {name: [] for name in names}
+    inputs: dict[str, list[_State]] = {name: [] for name in names}
+    with (
+        evaluating(module),
+        hooks(module, names, lambda name, output: calls[name].append(_state(output))),
+        _input_hooks(module, names, lambda name, first: inputs[name].append(_state(first))),
+    ):
         _forward(module, images, device)
     found: dict[str, Layer] = {}
     refused: dict[str, str] = {}
-    last: dict[str, tuple[Tensor, int]] = {}
+    last: dict[str, _State] = {}
     for name in names:
         if not calls[name]:
             refused[name] = (
@@ -166,17 +190,33 @@ def probe(module: nn.Module, layers: Sequence[str], images: Any, *, device: str 
                 "training, or be used through its weights; name the module around it instead."
             )
             continue
-        output, version = calls[name][-1]
+        state = calls[name][-1]
         try:
-            shape = _row_shape(name, output, len(images))
+            shape = _row_shape(name, state[0], len(images))
         except ShapeError as error:
             refused[name] = str(error)
             continue
-        twin = next((other for other, (held, at) in last.items() if held is output and at == version), None)
-        found[name] = Layer(name, shape, len(calls[name]), twin)
+        twin = _find(last, state)
+        source = None
+        if twin is None and len(inputs[name]) == 1 and can_derive(find_module(module, name)[0]):
+            source = _find(last, inputs[name][0])
+            source = source if source and found[source].shape == shape else None
+        found[name] = Layer(name, shape, len(calls[name]), twin, source)
         if twin is None:
-            last[name] = (output, version)
+            last[name] = state
     return Probe(found, refused)
+
+
+_State = tuple[Any, int]
+
+
+def _state(value: Any) -> _State:
+    """Return a tensor and how often it was written to so far: what is needed to know its content again."""
+    return value, value._version if isinstance(value, Tensor) else 0
+
+
+def _find(states: Mapping[str, _State], wanted: _State) -> str | None:
+    return next((name for name, (held, at) in states.items() if held is wanted[0] and at == wanted[1]), None)
 
 
 class Recorder:
@@ -186,18 +226,23 @@ class Recorder:
     ----------
     module, device
         As in :func:`record`.
-    seen
-        What a probe of the same model showed.
+    layers
+        What a probe of the same model showed of the layers to record.
     keep
-        Called with the name and the (B, p) rows of each distinct layer, once per batch. The rows are the
-        model's own memory: copy them before returning.
+        Called with the name and the (B, p) rows of each layer, once per batch. The rows are the model's own
+        memory: copy them before returning.
     """
 
     def __init__(
-        self, module: nn.Module, seen: Probe, keep: Callable[[str, Tensor], None], *, device: str = "cpu"
+        self,
+        module: nn.Module,
+        layers: Mapping[str, Layer],
+        keep: Callable[[str, Tensor], None],
+        *,
+        device: str = "cpu",
     ) -> None:
         self._module = module
-        self._layers = seen.distinct()
+        self._layers = dict(layers)
         self._keep = keep
         self._device = device
         self._n_calls: dict[str, int] = {}
@@ -255,6 +300,23 @@ def hooks(module: nn.Module, layers: Sequence[str], see: Callable[[str, Any], No
                 see(name, output if part is None else _part_of(output, part, name))
 
             handles.append(target.register_forward_hook(hook))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _input_hooks(module: nn.Module, layers: Sequence[str], see: Callable[[str, Any], None]) -> Iterator[None]:
+    """Call ``see`` with the name and the first argument of each layer before it is called."""
+    handles = []
+    try:
+        for name in layers:
+
+            def hook(_module: nn.Module, inputs: Any, name: str = name) -> None:
+                see(name, inputs[0] if len(inputs) == 1 else None)
+
+            handles.append(find_module(module, name)[0].register_forward_pre_hook(hook))
         yield
     finally:
         for handle in handles:

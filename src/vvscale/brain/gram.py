@@ -62,6 +62,7 @@ class Gram:
         precision: Precision = "float64",
         device: str | None = None,
         standardize: bool = False,
+        image_names: Sequence[Any] | np.ndarray | None = None,
     ) -> Gram:
         """Compute the inner products of a whole layer.
 
@@ -76,6 +77,8 @@ class Gram:
             None for NumPy on the CPU, else a PyTorch device such as ``"cuda"``.
         standardize
             Divide each feature by its standard deviation; constant features stay zero.
+        image_names
+            (N,) labels of the images, for messages.
 
         Raises
         ------
@@ -101,7 +104,9 @@ class Gram:
         # Two products with the factor cost 4 N p, one with the matrix 2 N N, and the matrix must also be made
         # first.
         keep_factor = 2 * n_features <= n_images
-        total = GramAccumulator(n_images, precision=precision, device=device, standardize=standardize)
+        total = GramAccumulator(
+            n_images, precision=precision, device=device, standardize=standardize, image_names=image_names
+        )
         if keep_factor:
             factor = total.centred(features)
             return cls(n_images, n_features, factor=factor, is_standardized=standardize)._alive(total.offset)
