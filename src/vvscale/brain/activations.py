@@ -81,6 +81,20 @@ class Probe:
         """Return the layers that must be recorded, from which the others follow."""
         return {name: layer for name, layer in self.distinct().items() if layer.derived_from is None}
 
+    def families(self) -> dict[str, list[str]]:
+        """Return for each recorded layer the distinct layers that follow from it, itself first."""
+        home: dict[str, str] = {}
+        families: dict[str, list[str]] = {name: [] for name in self.recorded()}
+        for name, layer in self.distinct().items():
+            home[name] = name if layer.derived_from is None else home[layer.derived_from]
+            families[home[name]].append(name)
+        return families
+
+    def underived(self) -> Probe:
+        """Return the same layers, all but identical ones to be recorded."""
+        kept = {name: replace(layer, derived_from=None) for name, layer in self.layers.items()}
+        return Probe(kept, self.refused)
+
     def only(self, names: Iterable[str]) -> Probe:
         """Return what concerns some layers; a layer whose source is not among them stands for itself."""
         kept: dict[str, Layer] = {}

@@ -64,7 +64,7 @@ class LayerScore:
     @classmethod
     def from_dict(cls, held: Mapping[str, Any]) -> LayerScore:
         """Read what :meth:`to_dict` gives, exactly."""
-        score = {name: np.nan if value is None else value for name, value in held["score"].items()}
+        score: dict[str, Any] = {name: np.nan if value is None else value for name, value in held["score"].items()}
         r = np.array([[np.nan if value is None else value for value in row] for row in held["r"]], dtype=np.float64)
         return cls(**{**held, "score": Score(**score), "r": r})
 

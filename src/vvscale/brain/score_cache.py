@@ -67,8 +67,8 @@ class ScoreCache:
 
     def score(self, parts: Mapping[str, Any]) -> LayerScore | None:
         """Return the score that depends on exactly these parts, or None."""
-        payload = self._read("score", parts)
-        return None if payload is None else LayerScore.from_dict(json.loads(payload))
+        found = self._read("score", parts)
+        return None if found is None else LayerScore.from_dict(json.loads(found[1]))
 
     def put_score(self, parts: Mapping[str, Any], score: LayerScore) -> None:
         """Keep a score."""
@@ -76,11 +76,10 @@ class ScoreCache:
 
     def products(self, parts: Mapping[str, Any]) -> Gram | None:
         """Return the inner products that depend on exactly these parts, or None."""
-        path = self._path("products", parts)
-        payload = self._read("products", parts)
-        if payload is None:
+        found = self._read("products", parts)
+        if found is None:
             return None
-        meta = _header(path)[0]["meta"]
+        meta, payload = found[0]["meta"], found[1]
         table = np.frombuffer(payload, dtype="<f8").reshape(meta["shape"])
         return Gram(
             meta["n_images"], meta["n_features"], is_standardized=meta["is_standardized"], **{meta["as"]: table}
@@ -131,14 +130,14 @@ class ScoreCache:
     def _path(self, kind: Kind, parts: Mapping[str, Any]) -> Path:
         return self.folder / kind / f"{digest_of(dict(parts))}.entry"
 
-    def _read(self, kind: Kind, parts: Mapping[str, Any]) -> bytes | None:
+    def _read(self, kind: Kind, parts: Mapping[str, Any]) -> tuple[dict[str, Any], bytes] | None:
         path = self._path(kind, parts)
         if not path.is_file():
             return None
         try:
             header, payload = _header(path)
             if _is_whole(header, payload) and header["parts"] == dict(parts):
-                return payload
+                return header, payload
         except (ValueError, KeyError):
             pass
         warnings.warn(
