@@ -133,11 +133,11 @@ def choose_layers(module: nn.Module, names: str | Sequence[str]) -> list[str]:
 
 def resolve_name(module: nn.Module, name: str) -> str:
     """Return the name of a layer in this model: names of the study's wrappers are understood."""
-    from vvscale.models import resolve_layer
-
     try:
         find_module(module, name)
     except UnknownNameError:
+        from vvscale.models import resolve_layer
+
         return resolve_layer(module, name)
     return name
 
