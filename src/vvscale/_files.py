@@ -1,7 +1,7 @@
-"""Files that appear under their final name only when they are whole.
+"""Files and folders that appear under their final name only when they are whole.
 
-Every write in vvscale goes through ``write_whole``: to a temporary name in the same folder, flushed to the
-disk, then renamed. An interruption at any moment leaves the old file or the new one, never a half.
+Every write in vvscale goes through ``write_whole`` or ``whole_folder``: to a temporary name in the same folder,
+flushed to the disk, then renamed. An interruption at any moment leaves the old file or the new one, never a half.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,6 +49,40 @@ def write_whole(path: Path) -> Iterator[Path]:
         raise _cannot_write(path, error) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder to fill; on success it becomes ``path``, on failure it is removed.
+
+    Where another process finished the same folder first, its folder stays and this one is removed, so that
+    nothing moves under a reader.
+
+    Raises
+    ------
+    UsageError
+        The folder cannot be written to.
+    DataError
+        The disk is full.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    try:
+        part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        yield part
+        part.chmod(0o777 & ~_umask())
+        try:
+            part.replace(path)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

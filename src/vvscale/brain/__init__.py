@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         resolve_benchmarks,
     )
     from vvscale.brain.ceiling import Ceiling, internal_consistency
+    from vvscale.brain.contract import ContractReport, check_benchmark
     from vvscale.brain.gram import Gram, GramAccumulator
     from vvscale.brain.pls import Predictivity, linear_predictivity
     from vvscale.brain.preprocess import Preprocessing
@@ -43,6 +44,7 @@ _HOME_OF = {
     "BenchmarkInfo": "catalogue",
     "BenchmarkResult": "benchmark",
     "Ceiling": "ceiling",
+    "ContractReport": "contract",
     "Gram": "gram",
     "GramAccumulator": "gram",
     "NeuralBenchmark": "benchmark",
@@ -57,6 +59,7 @@ _HOME_OF = {
     "behavioral_score": "score",
     "benchmark_ids": "catalogue",
     "ceiled_score": "score",
+    "check_benchmark": "contract",
     "fit_readout": "readout",
     "i2n": "behavior",
     "internal_consistency": "ceiling",
@@ -79,6 +82,7 @@ __all__ = [
     "BenchmarkInfo",
     "BenchmarkResult",
     "Ceiling",
+    "ContractReport",
     "Gram",
     "GramAccumulator",
     "NeuralBenchmark",
@@ -93,6 +97,7 @@ __all__ = [
     "behavioral_score",
     "benchmark_ids",
     "ceiled_score",
+    "check_benchmark",
     "fit_readout",
     "i2n",
     "internal_consistency",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.brain._check import as_responses
+from vvscale.brain._check import as_responses, digest_of
 from vvscale.brain.ceiling import Ceiling, internal_consistency
 from vvscale.errors import DataError, MissingDataError, ShapeError
 
@@ -130,7 +130,7 @@ class Assembly:
     @cached_property
     def mean(self) -> pd.DataFrame:
         """(N, q) means over repetitions, index sorted stimulus_id, columns neuroid_id."""
-        images, image_of = np.unique(np.asarray(self.stimulus_id), return_inverse=True)
+        image_of, images = pd.factorize(np.asarray(self.stimulus_id), sort=True)
         order = np.argsort(image_of, kind="stable")
         starts = np.concatenate(([0], np.flatnonzero(np.diff(image_of[order])) + 1))
         sums = np.add.reduceat(np.asarray(self.responses, dtype=np.float64)[order], starts)
@@ -141,6 +141,16 @@ class Assembly:
     def ceiling(self) -> Ceiling:
         """Internal consistency of the repetitions."""
         return internal_consistency(self.responses, stimulus_id=self.stimulus_id, repetition=self.repetition)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the responses and their labels, in their order."""
+        return digest_of(
+            f"{self.assembly_id} {self.region}",
+            responses=self.responses,
+            stimulus_id=self.stimulus_id,
+            repetition=self.repetition,
+            neuroid_id=self.neuroid_id,
+        )
 
 
 def row_order(have: Sequence[Any] | np.ndarray, want: Sequence[Any] | np.ndarray, what: str) -> np.ndarray:

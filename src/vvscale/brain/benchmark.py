@@ -6,6 +6,7 @@ of their business. Own benchmarks are instances of the two classes here.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -17,9 +18,9 @@ from vvscale.brain.behavior import BehavioralConsistency, BehaviorMetric, behavi
 from vvscale.brain.gram import Gram
 from vvscale.brain.pls import Predictivity, linear_predictivity
 from vvscale.brain.readout import readout_probabilities
-from vvscale.brain.score import Score, behavioral_score, neural_score
+from vvscale.brain.score import FORMULAS, Score, behavioral_score, neural_score
 from vvscale.brain.trials import Trials
-from vvscale.errors import ShapeError
+from vvscale.errors import MissingDataError, ShapeError, unknown_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +84,10 @@ class NeuralBenchmark:
     formula: str = "r^2/c"
     n_components: int = 25
 
+    def __post_init__(self) -> None:
+        _refuse_formula(self.formula)
+        _refuse_unknown_images(self.benchmark_id, self.stimuli, self.assembly.stimulus_id)
+
     @property
     def region(self) -> str:
         """The region recorded."""
@@ -92,6 +97,10 @@ class NeuralBenchmark:
     def ceiling(self) -> float:
         """The correlation that a perfect model is compared with."""
         return self.assembly.ceiling.ceiling
+
+    def data_digest(self) -> str:
+        """Return the SHA-256 of the images, labels and responses."""
+        return _joined(self.stimuli.digest(), self.assembly.digest())
 
     def score(
         self,
@@ -160,6 +169,14 @@ class BehavioralBenchmark:
     metric: BehaviorMetric = "i2n"
     formula: str = "r/sqrt(c)"
 
+    def __post_init__(self) -> None:
+        _refuse_formula(self.formula)
+        _refuse_unknown_images(self.benchmark_id, self.stimuli, self.trials.stimulus_id)
+
+    def data_digest(self) -> str:
+        """Return the SHA-256 of the images, labels and choices."""
+        return _joined(self.stimuli.digest(), self.trials.digest())
+
     def score(
         self,
         features: Any,
@@ -206,3 +223,22 @@ def _in_order(features: Any, stimuli: StimulusSet, stimulus_id: Any, wanted: np.
         )
     rows = row_order(have, wanted, "The features")
     return features.take(rows) if isinstance(features, Gram) else np.asarray(features)[rows]
+
+
+def _refuse_formula(formula: str) -> None:
+    if formula not in FORMULAS:
+        raise unknown_name("formula", formula, FORMULAS)
+
+
+def _refuse_unknown_images(benchmark_id: str, stimuli: StimulusSet, shown: np.ndarray) -> None:
+    absent = pd.Index(pd.unique(np.asarray(shown))).difference(pd.Index(stimuli.stimulus_id))
+    if len(absent):
+        raise MissingDataError(
+            f"The benchmark '{benchmark_id}' has recordings of {len(absent)} images that its stimulus set "
+            f"'{stimuli.identifier}' lacks, first '{absent[0]}'. Expected every stimulus_id of the recordings among "
+            f"the stimuli, spelled the same, as '{stimuli.stimulus_id[0]}' is."
+        )
+
+
+def _joined(*digests: str) -> str:
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -247,7 +247,7 @@ def _from_file(name: str) -> Benchmark:
     if attribute in by_id:
         return by_id[attribute]
     offered = [key for key, value in defined.items() if isinstance(value, Benchmark)]
-    raise unknown_name(f"benchmark of '{path}'", attribute, [*offered, *by_id] or defined)
+    raise unknown_name(f"benchmark of {path}", attribute, [*offered, *by_id] or defined)
 
 
 def _only(found: list[str], path: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from vvscale.brain._check import digest_of
 from vvscale.errors import DataError, MissingDataError
 
 # Shape legend: T trials, N images, O objects.
@@ -113,3 +114,13 @@ class Trials:
             generator.shuffle(rows)
             halves.append((rows[: len(rows) // 2], rows[len(rows) // 2 :]))
         return halves
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the choices and their labels, in their order."""
+        return digest_of(
+            "trials",
+            stimulus_id=self.stimulus_id,
+            objects=self.objects,
+            codes=np.stack((self.image, self.sample, self.distractor, self.choice)),
+            truth=self.truth,
+        )

@@ -34,6 +34,7 @@ VERBS = {
         "vvscale.cli.reproduce:reproduce",
         "Fit the study's 43 laws, paper against ours.",
     ),
+    "check": ("vvscale.cli.check:check", "Check a benchmark against its contract."),
     "cache": ("vvscale.cli.cache:cache", "List, verify or clear downloaded files."),
 }
 

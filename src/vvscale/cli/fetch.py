@@ -8,13 +8,13 @@ from cyclopts import Parameter
 
 from vvscale.cli.output import Output
 
-What = Literal["scores", "checkpoints", "private", "checkpoint-list", "commitments", "all"]
+What = Literal["scores", "checkpoints", "private", "checkpoint-list", "commitments", "benchmarks", "all"]
 
 
 def fetch(
     what: What,
     /,
-    *,
+    *names: str,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     output: Output | None = None,
 ) -> None:
@@ -28,13 +28,24 @@ def fetch(
     what
         scores: 993 models x 5 benchmarks; checkpoints: 43 models over training; private: 28 models on the
         private benchmarks; checkpoint-list: where the weights lie; commitments: which layer stands for
-        which region.
+        which region; benchmarks: recordings and images of the public benchmarks; all: every table, but no
+        benchmarks.
+    names
+        With benchmarks: which of them, by name or region; all five by default.
     dry_run
         Say what would be done and do nothing.
     """
+    from vvscale.errors import UsageError
     from vvscale.scores import published
 
     output = output or Output()
+    if what == "benchmarks":
+        from vvscale.cli.fetch_benchmarks import fetch_benchmarks
+
+        fetch_benchmarks(names, dry_run=dry_run, output=output)
+        return
+    if names:
+        raise UsageError(f"'{what}' is fetched whole; leave out {', '.join(names)}.")
     files = []
     for key in published.FILES if what == "all" else [what]:
         file = published.published_file(key)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Listing = tuple[pd.DataFrame, str]
 
-What = Literal["sets", "scores", "models", "experiments", "laws", "regions", "columns"]
+What = Literal["sets", "scores", "models", "experiments", "laws", "regions", "columns", "benchmarks"]
 
 # Enough for a screen; --limit 0 and --json show everything.
 SCREEN = 40
@@ -29,14 +29,14 @@ def ls(
     limit: int | None = None,
     output: Output | None = None,
 ) -> None:
-    """List what is known: score sets, scores, models, experiments, laws, regions, columns.
+    """List what is known: score sets, scores, models, experiments, laws, regions, columns, benchmarks.
 
     Parameters
     ----------
     what
         sets: the published tables; scores: rows of a table; models: one row per model, mean of the five
         regions; experiments: the named laws of the study; laws: the forms that can be fitted; columns: the
-        schema.
+        schema; benchmarks: what models are scored on.
     pattern
         A name or a pattern such as 'resnet*' that the first column must match.
     table
@@ -58,6 +58,7 @@ def ls(
         "laws": _laws,
         "regions": _regions,
         "columns": _columns,
+        "benchmarks": _benchmarks,
     }
     if what in listers:
         frame, following = listers[what]()
@@ -155,6 +156,27 @@ def _columns() -> Listing:
         for one in COLUMNS.values()
     ]
     return pd.DataFrame(rows), "vvscale ls scores --where family=ResNet"
+
+
+def _benchmarks() -> Listing:
+    import pandas as pd
+
+    from vvscale.brain import list_benchmarks
+
+    rows = [
+        {
+            "benchmark": one.benchmark_id,
+            "region": one.region,
+            "images": one.n_images,
+            "targets": one.n_targets,
+            "metric": one.metric,
+            "formula": one.formula,
+            "simulated": one.is_simulated,
+            "state": one.state,
+        }
+        for one in list_benchmarks()
+    ]
+    return pd.DataFrame(rows), "vvscale fetch benchmarks V1 | vvscale check simulated.V1-pls"
 
 
 def _matching(frame: pd.DataFrame, pattern: str | None) -> pd.DataFrame:

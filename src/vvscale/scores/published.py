@@ -1,28 +1,17 @@
-"""The files that the study published: where they lie, their hashes, and the cache that holds them.
+"""The files that the study published: where they lie, their hashes, and what they are called here.
 
-A file is known by its sha256; it never gets its final name in the cache before that is checked.
-``VVSCALE_MIRROR`` (a folder or a URL) replaces the host and ``VVSCALE_CACHE`` the cache folder. This module
-must not look inside the files.
+Downloads and the cache are those of ``vvscale._download``. This module must not look inside the files.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import logging
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
 
-from vvscale._files import make_folder
-from vvscale.errors import DataError, DigestError, MissingDataError, unknown_name
-
-MIRROR_VARIABLE = "VVSCALE_MIRROR"
-CACHE_VARIABLE = "VVSCALE_CACHE"
+from vvscale._download import RemoteFile, State, cache_folder, hash_of
+from vvscale.errors import unknown_name
 
 _COLLECTION = "gokce2025"
 _COMMIT = "e76f924edec181e0b872484eea57e63832281de7"
@@ -40,17 +29,21 @@ class PublishedFile:
     meaning: str
 
     @property
+    def remote(self) -> RemoteFile:
+        """What can be downloaded."""
+        address = f"{_HOST}/{self.folder}/{self.name}"
+        command = f"vvscale fetch {self.key}"
+        return RemoteFile(self.name, _COLLECTION, address, "sha256", self.sha256, self.meaning, command)
+
+    @property
     def url(self) -> str:
         """Where it comes from: the mirror if one is set, else the repository of the study."""
-        mirror = os.environ.get(MIRROR_VARIABLE, "").rstrip("/")
-        if mirror:
-            return f"{mirror}/{_COLLECTION}/{self.name}"
-        return f"{_HOST}/{self.folder}/{self.name}"
+        return self.remote.url
 
     @property
     def path(self) -> Path:
         """Where the cache keeps it."""
-        return cache_folder() / _COLLECTION / self.name
+        return self.remote.path
 
 
 _TABLES = "scaling_primate_vvs/artifacts"
@@ -102,18 +95,6 @@ FILES: Mapping[str, PublishedFile] = MappingProxyType(
 )
 """What ``vvscale fetch`` calls it -> file."""
 
-State = Literal["cached", "absent", "damaged"]
-
-
-def cache_folder() -> Path:
-    """Return the folder of downloaded files: ``VVSCALE_CACHE``, or the user's cache folder."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen)
-    import pooch
-
-    return Path(pooch.os_cache("vvscale"))
-
 
 def published_file(key: str) -> PublishedFile:
     """Return the record of a published file, or say which there are."""
@@ -124,15 +105,12 @@ def published_file(key: str) -> PublishedFile:
 
 def state(key: str) -> State:
     """Say whether a file is in the cache and whole; reads it to hash it."""
-    file = published_file(key)
-    if not file.path.is_file():
-        return "absent"
-    return "cached" if _sha256(file.path) == file.sha256 else "damaged"
+    return published_file(key).remote.state()
 
 
 def identify(path: Path) -> str | None:
     """Return the key of the published file with the content of ``path``, under whatever name, or None."""
-    digest = _sha256(path)
+    digest = hash_of(path)
     return next((file.key for file in FILES.values() if file.sha256 == digest), None)
 
 
@@ -146,81 +124,12 @@ def fetch(key: str) -> Path:
     DigestError
         What was downloaded is not the published file; nothing is left under its name.
     """
-    file = published_file(key)
-    if state(key) == "cached":
-        return file.path
-    import pooch
-
-    make_folder(file.path.parent)
-    # pooch tells of each download on standard error; what is worth saying is said by the command line.
-    download: Any = _Download(file)
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        pooch.retrieve(
-            url=file.url,
-            known_hash=f"sha256:{file.sha256}",
-            fname=file.name,
-            path=file.path.parent,
-            downloader=download,
-        )
-    finally:
-        logger.setLevel(level)
-    return file.path
-
-
-@dataclass(frozen=True)
-class _Download:
-    """pooch's downloader protocol, with our errors; it writes only to pooch's temporary file."""
-
-    file: PublishedFile
-
-    def __call__(self, url: str, output_file: Any, pooch: Any) -> None:
-        try:
-            if url.startswith(("http://", "https://")):
-                from pooch import HTTPDownloader
-
-                HTTPDownloader()(url, output_file, pooch)
-            else:
-                shutil.copyfile(url.removeprefix("file://"), output_file)
-        except OSError as error:  # requests' exceptions are OSErrors too
-            raise self._unreachable(url, error) from error
-        got = _sha256(Path(output_file))
-        if got != self.file.sha256:
-            size = Path(output_file).stat().st_size
-            raise DigestError(
-                f"'{url}' is not the published {self.file.name}: got sha256 {got} ({size} bytes), expected "
-                f"{self.file.sha256}. Likely cause: a truncated download, or another version of the file. "
-                f"Nothing was kept. Next: vvscale fetch {self.file.key}, with {MIRROR_VARIABLE} unset or "
-                "pointing to a whole copy."
-            )
-
-    def _unreachable(self, url: str, error: OSError) -> DataError:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            return DataError(
-                f"Cannot store {self.file.name} in '{self.file.path.parent}': the disk is full. Free some "
-                f"space or set {CACHE_VARIABLE} to another folder, then: vvscale fetch {self.file.key}."
-            )
-        # The texts of connection errors run over several lines of addresses; those of HTTP answers are short.
-        kind = type(error).__name__
-        reason = f"no connection ({kind})" if "Connect" in kind or "Timeout" in kind else str(error)
-        return MissingDataError(
-            f"{self.file.name} ({self.file.meaning}) is not in the cache '{self.file.path.parent}' and could "
-            f"not be had from '{url}': {reason}. Expected a reachable host or a folder with "
-            f"'{_COLLECTION}/{self.file.name}' in it. With a network: vvscale fetch {self.file.key}; "
-            f"without: set {MIRROR_VARIABLE} to a folder or address that holds a copy."
-        )
+    return published_file(key).remote.fetch()
 
 
 def clear(key: str) -> bool:
     """Remove a file from the cache; return whether there was one. Other files are never touched."""
-    path = published_file(key).path
-    existed = path.is_file()
-    path.unlink(missing_ok=True)
-    return existed
+    return published_file(key).remote.clear()
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+__all__ = ["FILES", "PublishedFile", "cache_folder", "clear", "fetch", "identify", "published_file", "state"]
