@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 import vvscale
@@ -57,21 +56,14 @@ def model_digest(module: nn.Module) -> str:
     return total.hexdigest()
 
 
-def benchmark_digest(benchmark: Benchmark, stimuli_digest: str) -> str:
-    """Return the SHA-256 of a benchmark: recordings or trials, settings, and the digest of its stimuli."""
-    total = hashlib.sha256(stimuli_digest.encode())
+def benchmark_digest(benchmark: Benchmark, data_digest: str) -> str:
+    """Return the SHA-256 of a benchmark: the digest of its data, and its settings."""
     settings: list[Any] = [benchmark.benchmark_id, benchmark.version, benchmark.region, benchmark.formula]
     if isinstance(benchmark, NeuralBenchmark):
-        held, names = benchmark.assembly, ("responses", "stimulus_id", "repetition", "neuroid_id")
         settings += [benchmark.stratify_by, benchmark.n_components]
     else:
-        held, names = benchmark.trials, ("stimulus_id", "objects", "truth", "image", "sample", "distractor", "choice")
         settings += [benchmark.label, benchmark.metric]
-    total.update(json.dumps(settings).encode())
-    for name in names:
-        total.update(name.encode())
-        _add_array(total, np.asarray(getattr(held, name)))
-    return total.hexdigest()
+    return digest_of([data_digest, settings])
 
 
 @cache
@@ -84,16 +76,6 @@ def code_digest() -> str:
         for path in sorted(folder.glob("*.py")):
             total.update(path.name.encode() + path.read_bytes())
     return total.hexdigest()
-
-
-def _add_array(total: Any, array: np.ndarray) -> None:
-    total.update(f"{array.shape} {array.dtype.kind}".encode())
-    if array.dtype.kind in "biufc":
-        total.update(array.dtype.str.encode() + np.ascontiguousarray(array).tobytes())
-    else:
-        for label in array.ravel().tolist():
-            text = str(label).encode()
-            total.update(len(text).to_bytes(8, "little") + text)
 
 
 def _bytes() -> Any:

@@ -40,6 +40,8 @@ class Work:
         Digest of a stimulus set -> the set.
     stimuli_of, data_digests
         benchmark_id -> digest of its stimulus set, and of all its data.
+    benchmark_digests
+        benchmark_id -> digest of its data and settings.
     common
         What every key holds.
     weights
@@ -52,6 +54,7 @@ class Work:
     stimuli: Mapping[str, StimulusSet]
     stimuli_of: Mapping[str, str]
     data_digests: Mapping[str, str]
+    benchmark_digests: Mapping[str, str]
     common: Mapping[str, Any]
     weights: str
 
@@ -67,7 +70,7 @@ class Work:
         return {
             **self.common,
             "layer": pair.layer,
-            "benchmark": self.data_digests[pair.benchmark.benchmark_id],
+            "benchmark": self.benchmark_digests[pair.benchmark.benchmark_id],
             "intervals": [options.n_resamples, options.seed],
         }
 
@@ -101,12 +104,12 @@ def plan_work(
         twice = next(name for name in names if names.count(name) > 1)
         raise UsageError(f"The benchmark '{twice}' was given twice; expected each once.")
     for benchmark in benchmarks:
-        check_benchmark(benchmark)
-    sets: dict[int, str] = {}
-    for one in benchmarks:
-        # Benchmarks usually share the very same set, and its images are read once.
-        sets.setdefault(id(one.stimuli), one.stimuli.digest() if id(one.stimuli) not in sets else "")
-    stimuli_of = {one.benchmark_id: sets[id(one.stimuli)] for one in benchmarks}
+        refuse_unscorable(benchmark)
+    # Benchmarks usually share the very same set, and its images are read once.
+    sets = {id(one.stimuli): one.stimuli for one in benchmarks}
+    digests = {key: stimuli.digest() for key, stimuli in sets.items()}
+    stimuli_of = {one.benchmark_id: digests[id(one.stimuli)] for one in benchmarks}
+    data_digests = {one.benchmark_id: one.data_digest() for one in benchmarks}
     fitted = options.projection_images
     common = {
         "model": model_digest(module),
@@ -123,13 +126,16 @@ def plan_work(
         pairs=_pair(module, benchmarks, layers),
         stimuli={stimuli_of[one.benchmark_id]: one.stimuli for one in benchmarks},
         stimuli_of=stimuli_of,
-        data_digests={one.benchmark_id: benchmark_digest(one, stimuli_of[one.benchmark_id]) for one in benchmarks},
+        data_digests=data_digests,
+        benchmark_digests={
+            one.benchmark_id: benchmark_digest(one, data_digests[one.benchmark_id]) for one in benchmarks
+        },
         common=common,
         weights=weights_digest(module),
     )
 
 
-def check_benchmark(benchmark: Benchmark) -> None:
+def refuse_unscorable(benchmark: Benchmark) -> None:
     """Raise what would stop every model on this benchmark, before any model runs."""
     try:
         if isinstance(benchmark, NeuralBenchmark):

@@ -60,6 +60,13 @@ class Recording:
         """Images that go through the model."""
         return len(self.passes) * (self.sizes.n_images + self.sizes.n_fitted)
 
+    @property
+    def n_steps(self) -> int:
+        """How often progress is reported: once per batch and per distinct layer."""
+        sets = (self.sizes.n_images, self.sizes.n_fitted)
+        n_batches = sum(-(-n // self.sizes.batch_size) for n in sets)
+        return len(self.passes) * n_batches + len(self.seen.distinct())
+
 
 def score_model(
     module: nn.Module,
@@ -114,7 +121,7 @@ def score_model(
     """
     options = replace(options, **settings) if options is not None else ScoringOptions(**settings)
     work = plan_work(module, benchmarks=benchmarks, layers=layers, options=options)
-    return Session(work, cache, progress).run()
+    return Session(work, cache).run(progress=progress)
 
 
 class Session:
@@ -122,15 +129,15 @@ class Session:
 
     Parameters
     ----------
-    work, cache, progress
-        As in :func:`score_model`.
+    work, cache
+        What to score, and where finished scores are kept.
     """
 
-    def __init__(self, work: Work, cache: ScoreCache | None = None, progress: Progress | None = None) -> None:
+    def __init__(self, work: Work, cache: ScoreCache | None = None) -> None:
         self.work = work
         self._options = work.options
         self._cache = cache
-        self._advance = progress or (lambda name: None)
+        self._advance: Progress = lambda name: None
         self._scores: dict[tuple[str, str], LayerScore] = {}
         self._failures: list[LayerFailure] = []
         self._seconds: dict[str, float] = defaultdict(float)
@@ -152,9 +159,10 @@ class Session:
         self._seconds["plan"] += time.perf_counter() - start
         return [one for one in recordings if one.pairs]
 
-    def run(self, recordings: Sequence[Recording] | None = None) -> ModelScores:
+    def run(self, recordings: Sequence[Recording] | None = None, *, progress: Progress | None = None) -> ModelScores:
         """Make the scores; ``recordings`` is the plan, if it was made before."""
         start = time.perf_counter()
+        self._advance = progress or self._advance
         with evaluating(self.work.module), _naming_memory():
             for recording in self.plan() if recordings is None else recordings:
                 for one in recording.passes:
