@@ -79,7 +79,7 @@ class ScoringOptions:
     @property
     def scratch_folder(self) -> Path:
         """Where activations go that do not fit into memory."""
-        from vvscale.scores.published import cache_folder
+        from vvscale._download import cache_folder
 
         return cache_folder() / "scratch" if self.scratch is None else Path(self.scratch)
 

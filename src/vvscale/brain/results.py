@@ -183,7 +183,7 @@ class ModelScores:
             rows["epoch"] = epoch
         rows["data_digest"] = rows["benchmark_id"].map(self.data_digests)
         rows["code_version"] = vvscale.__version__
-        for name in ("run_id", "weights_digest", "preprocessing", "projection"):
+        for name in ("run_id", "weights_digest", "preprocessing", "preprocessing_digest", "projection"):
             rows[name] = self.provenance[name]
         return rows
 

@@ -156,7 +156,7 @@ class ScoreCache:
 
 def default_folder() -> Path:
     """Return the folder of the score cache, beside the downloaded files."""
-    from vvscale.scores.published import cache_folder
+    from vvscale._download import cache_folder
 
     return cache_folder() / "scores"
 

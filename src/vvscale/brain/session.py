@@ -144,6 +144,7 @@ class Session:
         self._n_forward = self._n_probe = self._scratch = self.n_cached = 0
         self._seen: Probe | None = None
         self._image_shape: tuple[int, ...] = ()
+        self.seconds_per_image = 0.0
 
     def plan(self) -> list[Recording]:
         """Look up what is known, see what the model gives, and decide how the rest is recorded.
@@ -230,7 +231,9 @@ class Session:
             self._image_shape = images.shape[1:]
             self.work.module.to(self._options.device)
             order = dict.fromkeys(pair.layer for pair in self.work.pairs)
+            start = time.perf_counter()
             self._seen = probe(self.work.module, list(order), images, device=self._options.device)
+            self.seconds_per_image = (time.perf_counter() - start) / len(images)
             self._n_probe += len(images)
             self._failures += [LayerFailure(layer, "", reason) for layer, reason in self._seen.refused.items()]
         return self._seen

@@ -25,6 +25,7 @@ VERBS = {
         "Show one model: where it comes from and every score it has.",
     ),
     "fetch": ("vvscale.cli.fetch:fetch", "Download published data, checked by hash."),
+    "score": ("vvscale.cli.score:score", "Score models on brain and behavioural benchmarks."),
     "fit": ("vvscale.cli.fit:fit", "Fit a scaling law to any table."),
     "plan": (
         "vvscale.cli.plan:plan",
