@@ -16,6 +16,10 @@ from vvscale.brain.held import HeldActivations
 from vvscale.brain.projection import Projection
 from vvscale.errors import DataError
 
+EXACT_IMAGES = 512
+"""Up to so many images products are float64: rounding moves a correlation the more the fewer there are, and the
+products of few images cost little."""
+
 # Shape legend: N images, w features of a block, F images that components are fitted on.
 
 

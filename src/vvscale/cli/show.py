@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_NUMBERS = ("raw_score", "ceiling", "score")
+
+
 def show(model_id: str, /, *, table: str = "gokce2025", output: Output | None = None) -> None:
     """Show one model: where it comes from and every score it has.
 
@@ -90,9 +93,9 @@ def _formulas(rows: pd.DataFrame) -> list[str]:
 
     lines = []
     for row in rows.to_dict(orient="records"):
-        numbers = [row.get(name) for name in ("raw_score", "ceiling", "score")]
         formula = row.get("score_formula")
-        if isinstance(formula, str) and all(plain(value) is not None for value in numbers):
+        if isinstance(formula, str) and all(plain(row.get(name)) is not None for name in _NUMBERS):
+            numbers = [float(row[name]) for name in _NUMBERS]
             low, high = (plain(row.get(name)) for name in ("score_low", "score_high"))
             text = formula_text(formula, *numbers, low=low, high=high)
             layer = row.get("layer")
