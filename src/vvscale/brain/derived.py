@@ -1,8 +1,8 @@
 """Layers that follow from the layer before them number by number, and so need not be recorded.
 
 Half of a network's layers are non-linearities and normalisations with fixed statistics. Their output is computed
-from the recorded input again, by PyTorch's own functions, when it is needed: to the last digit for ReLU, to the
-last but one for the others. That halves what must be kept.
+from the recorded input again, by PyTorch's own functions, when it is needed: on the CPU to the last digit for ReLU
+and normalisations, to the last but one for the smooth ones. That halves what must be kept.
 """
 
 from __future__ import annotations
@@ -47,10 +47,29 @@ def derive(module: Any, block: np.ndarray, first: int, shape: tuple[int, ...]) -
     with torch.no_grad():
         if type(module) in _ELEMENTWISE:
             return module(torch.from_numpy(block.copy())).numpy()
-        places = int(np.prod(shape[1:], dtype=np.int64))
-        channel = torch.arange(first, first + block.shape[1]) // places
+        return _normalised(module, block, first, max(1, int(np.prod(shape[1:], dtype=np.int64))))
+
+
+def _normalised(module: Any, block: np.ndarray, first: int, places: int) -> np.ndarray:
+    """Normalise a block whose edges may cut through channels of so many places.
+
+    PyTorch rounds differently for other memory layouts, so channels are handed over as the model has them: planes
+    of one channel, contiguous, one table per stretch of whole channels.
+    """
+    made = np.empty_like(block)
+    end = first + block.shape[1]
+    at = first
+    while at < end:
+        channel = at // places
+        n_whole = (end - at) // places if at % places == 0 else 0
+        stop = at + n_whole * places if n_whole else min((channel + 1) * places, end)
+        n_channels = max(1, n_whole)
+        planes = np.ascontiguousarray(block[:, at - first : stop - first]).reshape(len(block), n_channels, -1)
         each = [
-            None if held is None else held.detach().cpu().float()[channel]
+            None if held is None else held.detach().cpu().float()[channel : channel + n_channels]
             for held in (module.running_mean, module.running_var, module.weight, module.bias)
         ]
-        return functional.batch_norm(torch.from_numpy(block), *each, training=False, eps=module.eps).numpy()
+        done = functional.batch_norm(torch.from_numpy(planes), *each, training=False, eps=module.eps)
+        made[:, at - first : stop - first] = done.numpy().reshape(len(block), -1)
+        at = stop
+    return made
