@@ -88,8 +88,9 @@ def inner_products(
                 how: Gram.from_features(fewer, device=device, standardize=how, image_names=image_names)
                 for how in wanted
             }
+        precision = "float64" if n_images <= EXACT_IMAGES else "float32"
         totals = {
-            how: GramAccumulator(n_images, precision="float32", device=device, standardize=how, image_names=image_names)
+            how: GramAccumulator(n_images, precision=precision, device=device, standardize=how, image_names=image_names)
             for how in wanted
         }
         for block in blocks():
