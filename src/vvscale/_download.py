@@ -12,6 +12,7 @@ import hashlib
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ MIRROR_VARIABLE = "VVSCALE_MIRROR"
 CACHE_VARIABLE = "VVSCALE_CACHE"
 
 State = Literal["cached", "absent", "damaged"]
+OnBytes = Callable[[int, int | None], None]
 
 
 def cache_folder() -> Path:
@@ -80,8 +82,13 @@ class RemoteFile:
             return "absent"
         return "cached" if hash_of(self.path, self.algorithm) == self.digest else "damaged"
 
-    def fetch(self) -> Path:
+    def fetch(self, on_bytes: OnBytes | None = None) -> Path:
         """Return its path in the cache, downloaded and checked if it is not there yet.
+
+        Parameters
+        ----------
+        on_bytes
+            Called as a download goes on with the bytes that have come and, where known, how many there are.
 
         Raises
         ------
@@ -96,7 +103,7 @@ class RemoteFile:
 
         make_folder(self.path.parent)
         # pooch tells of each download on standard error; what is worth saying is said by the command line.
-        download: Any = _Download(self)
+        download: Any = _Download(self, on_bytes)
         logger = pooch.get_logger()
         level = logger.level
         logger.setLevel(logging.ERROR)
@@ -130,13 +137,15 @@ class _Download:
     """pooch's downloader protocol, with our errors; it writes only to pooch's temporary file."""
 
     file: RemoteFile
+    on_bytes: OnBytes | None = None
 
     def __call__(self, url: str, output_file: Any, pooch: Any) -> None:
         try:
             if url.startswith(("http://", "https://")):
                 from pooch import HTTPDownloader
 
-                HTTPDownloader()(url, output_file, pooch)
+                bar: Any = False if self.on_bytes is None else _Bar(self.on_bytes)
+                HTTPDownloader(progressbar=bar)(url, output_file, pooch)
             else:
                 shutil.copyfile(url.removeprefix("file://"), output_file)
         except OSError as error:  # requests' exceptions are OSErrors too
@@ -166,3 +175,23 @@ class _Download:
             f"'{self.file.collection}/{self.file.name}' in it. With a network: {self.file.command}; "
             f"without: set {MIRROR_VARIABLE} to a folder or address that holds a copy."
         )
+
+
+class _Bar:
+    """pooch's progress bar protocol, which is tqdm's."""
+
+    def __init__(self, on_bytes: OnBytes) -> None:
+        self.total = 0  # set by pooch
+        self._done = 0
+        self._on_bytes = on_bytes
+
+    def update(self, n: int) -> None:
+        self._done += n
+        # pooch counts whole chunks, so the last one may be short.
+        self._on_bytes(min(self._done, self.total) if self.total else self._done, self.total or None)
+
+    def reset(self) -> None:
+        self._done = 0
+
+    def close(self) -> None:
+        pass

@@ -1,7 +1,8 @@
 """Files and folders that appear under their final name only when they are whole.
 
-Every write in vvscale goes through ``write_whole`` or ``whole_folder``: to a temporary name in the same folder,
-flushed to the disk, then renamed. An interruption at any moment leaves the old file or the new one, never a half.
+Every write in vvscale goes through ``write_whole``: to a temporary name in the same folder, flushed to the disk,
+then renamed. An interruption at any moment leaves the old file or the new one, never a half. ``whole_folder`` does
+the same for many files at once, without the flush: what reads them must check them.
 """
 
 from __future__ import annotations

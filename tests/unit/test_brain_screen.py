@@ -51,6 +51,29 @@ def test_the_references_numbers_for_its_own_image_size(tmp_path):
     assert is_gray[48, 48]
 
 
+# The reference's tests expect these shares of grey pixels (per value of the image) for one image of each public set:
+# how many grey pixels the image has, of those how many in the middle 3/4, its size and angle, and the shares at 14
+# and at 6 degrees.
+@pytest.mark.parametrize(
+    ("n_gray", "n_central", "size", "degrees", "at_14", "at_6"),
+    [
+        (31756, 31756, 320, 4, 0.314561, 0.23113),
+        (15787, 509, 256, 8, 0.25071, 0.00460),
+        (223, 107, 256, 8, 0.22486, 0.00097),
+    ],
+)
+def test_shares_of_grey_are_the_references(n_gray, n_central, size, degrees, at_14, at_6):
+    pixels = np.zeros((size, size, 3), np.uint8)
+    is_central = np.zeros((size, size), bool)
+    is_central[size // 8 : size - size // 8, size // 8 : size - size // 8] = True
+    for where, n in ((is_central, n_central), (~is_central, n_gray - n_central)):
+        rows, columns = np.nonzero(where)
+        pixels[rows[:n], columns[:n]] = GRAY
+    for target, share in ((14, at_14), (6, at_6)):
+        placed = np.asarray(place_on_screen(Image.fromarray(pixels), source_degrees=degrees, target_degrees=target))
+        assert (placed == GRAY).all(-1).sum() / placed.size == pytest.approx(share, abs=1e-5)
+
+
 def test_a_larger_image_loses_its_rim():
     image = noise(10, 7)
     cropped = np.asarray(place_on_screen(image, source_degrees=8, target_degrees=4))

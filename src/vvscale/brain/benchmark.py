@@ -128,18 +128,39 @@ class NeuralBenchmark:
         DataError, MissingDataError, ShapeError
             A stimulus_id is absent or there twice, or as in :func:`linear_predictivity`.
         """
-        mean = self.assembly.mean
-        features = _in_order(features, self.stimuli, stimulus_id, mean.index.to_numpy())
-        strata = None
-        if self.stratify_by is not None:
-            labels = self.stimuli.labels(self.stratify_by)
-            strata = labels.to_numpy()[row_order(self.stimuli.stimulus_id, mean.index.to_numpy(), "The stimuli")]
-        detail = linear_predictivity(
-            features, mean.to_numpy(), stratify=strata, n_components=self.n_components, device=device
-        )
+        detail = self.predictivity(features, stimulus_id=stimulus_id, device=device)
         ceiling = self.assembly.ceiling
         score = neural_score(detail, ceiling, formula=self.formula, n_resamples=n_resamples, seed=seed)
         return BenchmarkResult(self.benchmark_id, self.version, self.region, self.stimuli.is_simulated, score, detail)
+
+    def predictivity(self, features: Any, *, stimulus_id: Any = None, device: str | None = None) -> Predictivity:
+        """Predict the responses, without a ceiling or intervals; arguments as in :meth:`score`."""
+        mean = self.assembly.mean
+        features = _in_order(features, self.stimuli, stimulus_id, mean.index.to_numpy())
+        return linear_predictivity(
+            features, mean.to_numpy(), stratify=self.strata(), n_components=self.n_components, device=device
+        )
+
+    def strata(self) -> np.ndarray | None:
+        """Return (N,) what splits balance, for the images shown sorted by stimulus_id, or None.
+
+        Raises
+        ------
+        MissingDataError
+            The stimuli have no such label, or an image shown has none.
+        """
+        if self.stratify_by is None:
+            return None
+        images = self.assembly.mean.index.to_numpy()
+        labels = self.stimuli.labels(self.stratify_by).to_numpy()
+        labels = labels[row_order(self.stimuli.stimulus_id, images, "The stimuli")]
+        is_missing = pd.isna(labels)
+        if is_missing.any():
+            raise MissingDataError(
+                f"The image '{images[int(np.argmax(is_missing))]}' of '{self.benchmark_id}' has no label "
+                f"'{self.stratify_by}' ({is_missing.sum()} such). Label every image, or set stratify_by to None."
+            )
+        return labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +252,7 @@ def _refuse_formula(formula: str) -> None:
 
 
 def _refuse_unknown_images(benchmark_id: str, stimuli: StimulusSet, shown: np.ndarray) -> None:
-    absent = pd.Index(pd.unique(np.asarray(shown))).difference(pd.Index(stimuli.stimulus_id))
+    absent = pd.Index(pd.unique(np.asarray(shown))).difference(pd.Index(stimuli.stimulus_id), sort=False)
     if len(absent):
         raise MissingDataError(
             f"The benchmark '{benchmark_id}' has recordings of {len(absent)} images that its stimulus set "

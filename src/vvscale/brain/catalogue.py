@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -114,7 +115,7 @@ def load_benchmark(benchmark_id: str, *, formula: str | None = None) -> Benchmar
     Parameters
     ----------
     benchmark_id
-        A name as listed by :func:`list_benchmarks`, or ``file.py:NAME``.
+        What stands for one benchmark in :func:`benchmark_ids`.
     formula
         How neural scores relate to the ceiling: ``"r^2/c"``, the reference's since January 2026, or
         ``"(r/c)^2"``, that of the published tables. None takes the benchmark's own. Behavioural benchmarks keep
@@ -124,15 +125,19 @@ def load_benchmark(benchmark_id: str, *, formula: str | None = None) -> Benchmar
     ------
     UnknownNameError
         There is no such benchmark or formula.
+    UsageError
+        The name stands for several benchmarks, or an own file gives something else.
     DataError
         Its data cannot be had, or are not what they should be.
     """
-    if _is_file(benchmark_id):
-        benchmark = _from_file(benchmark_id)
+    found = benchmark_ids(benchmark_id)
+    if len(found) > 1:
+        raise UsageError(f"'{benchmark_id}' stands for {len(found)} benchmarks; name one: {', '.join(found)}.")
+    name = found[0]
+    if _is_file(name):
+        benchmark = _from_file(name)
     else:
-        name = _known(benchmark_id)
-        entry = BENCHMARKS[name]
-        benchmark = _made(entry, f"The entry point '{name}' of the group 'vvscale.benchmark'")
+        benchmark = _made(BENCHMARKS[name], f"The entry point '{name}' of the group 'vvscale.benchmark'")
     if formula is not None and isinstance(benchmark, NeuralBenchmark):
         benchmark = replace(benchmark, formula=formula)
     return benchmark
@@ -201,11 +206,11 @@ def _info(benchmark_id: str, entry: Any) -> BenchmarkInfo:
     return BenchmarkInfo(benchmark_id)
 
 
-def _made(entry: Any, what: str) -> Benchmark:
+def _made(entry: Any, what: str, path: Path | None = None) -> Benchmark:
     """Return a benchmark that is given as itself or as a function without arguments."""
     made = entry.load() if isinstance(entry, PublicBenchmark) else entry
     if callable(made):
-        made = _run(made, what)
+        made = _run(made, what, path)
     if not isinstance(made, Benchmark):
         raise UsageError(
             f"{what} gives a {type(made).__name__}; expected a NeuralBenchmark or BehavioralBenchmark, or a function "
@@ -238,22 +243,14 @@ def _ids_in_file(name: str) -> list[str]:
 
 def _from_file(name: str) -> Benchmark:
     path, attribute = _split(name)
-    if not attribute:
-        return _from_file(_only(_ids_in_file(name), path))
     defined = {key: value for key, value in vars(_module(path)).items() if not key.startswith("_")}
     if attribute in defined:
-        return _made(defined[attribute], f"'{attribute}' in '{path}'")
+        return _made(defined[attribute], f"'{attribute}' in '{path}'", path)
     by_id = {value.benchmark_id: value for value in defined.values() if isinstance(value, Benchmark)}
     if attribute in by_id:
         return by_id[attribute]
     offered = [key for key, value in defined.items() if isinstance(value, Benchmark)]
     raise unknown_name(f"benchmark of {path}", attribute, [*offered, *by_id] or defined)
-
-
-def _only(found: list[str], path: Path) -> str:
-    if len(found) > 1:
-        raise UsageError(f"'{path}' defines {len(found)} benchmarks; name one: {', '.join(found)}.")
-    return found[0]
 
 
 def _module(path: Path) -> ModuleType:
@@ -275,11 +272,11 @@ def _imported(path: Path, content: bytes) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     # Dataclasses and pickles look their module up by name.
     sys.modules[spec.name] = module
-    _run(lambda: exec(compile(content, str(path), "exec"), vars(module)), f"The benchmark file '{path}'")
+    _run(lambda: exec(compile(content, str(path), "exec"), vars(module)), f"The benchmark file '{path}'", path)
     return module
 
 
-def _run(make: Callable[[], Any], what: str) -> Any:
+def _run(make: Callable[[], Any], what: str, path: Path | None = None) -> Any:
     """Run a user's code; say where it failed unless its error already explains itself."""
     try:
         return make()
@@ -287,10 +284,10 @@ def _run(make: Callable[[], Any], what: str) -> Any:
         raise
     except Exception as error:
         # Code of any kind runs here, so anything can come out of it.
-        trace, line = error.__traceback__, 0
-        while trace is not None:
-            line, trace = trace.tb_lineno, trace.tb_next
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if path is None or frame.filename == str(path.resolve())]
+        line = error.lineno if isinstance(error, SyntaxError) else (own or frames)[-1].lineno
         raise UsageError(
-            f"{what} failed in line {line} of the last file it ran: {type(error).__name__}: {error}. Correct it; "
-            "--debug shows the whole traceback."
+            f"{what} failed in line {line}: {type(error).__name__}: {error}. Correct it; --debug shows the whole "
+            "traceback."
         ) from error

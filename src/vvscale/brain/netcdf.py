@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ def read_neural(
                 f"{did_you_mean(region, map(str, known))}"
             )
         stimulus_id, repetition = file.stimulus_id(), file.coordinate("repetition", "presentation")
-        file.refuse_other_groups(stimulus_id, repetition)
+        file.refuse_other_groups(stimulus_id)
         bins = _bins(file, time_bin)
         return Assembly(
             assembly_id=assembly_id,
@@ -150,16 +151,18 @@ class _File:
             if variable.dims == (dim,) and name not in self.dataset.data_vars
         }
 
-    def coordinate(self, name: str, dim: str) -> np.ndarray:
-        """Return the labels of a dimension, text as str; none may be missing."""
+    def coordinate(self, name: str, dim: str, *, may_be_empty: bool = False) -> np.ndarray:
+        """Return the labels of a dimension, text as str; none may be missing, nor empty text unless said so."""
         names = self.names(dim)
         if name not in names:
             raise MissingDataError(
                 f"'{self.path}' has no coordinate '{name}' for the dimension '{dim}'; it has "
                 f"{', '.join(sorted(names)) or 'none'}.{did_you_mean(name, names)}"
             )
-        labels = self._read(names[name])
-        is_missing = pd.isna(labels) | (labels == "") if labels.dtype == object else pd.isna(labels)
+        labels = _labels(self.dataset.variables[names[name]].values)
+        is_missing = pd.isna(labels)
+        if labels.dtype == object and not may_be_empty:
+            is_missing |= labels == ""
         if is_missing.any():
             raise MissingDataError(
                 f"The coordinate '{name}' in '{self.path}' has no value at {dim} {int(np.argmax(is_missing))} (counted "
@@ -175,26 +178,19 @@ class _File:
         # Numbers become text, since the labels of stimulus sets are.
         return labels if labels.dtype == object else labels.astype(str).astype(object)
 
-    def refuse_other_groups(self, stimulus_id: np.ndarray, repetition: np.ndarray) -> None:
-        """Refuse coordinates that tell presentations of an image apart, and presentations that nothing does.
+    def refuse_other_groups(self, stimulus_id: np.ndarray) -> None:
+        """Refuse coordinates that tell presentations of an image apart.
 
         The reference averages presentations that agree in every coordinate but the repetition, so such a
-        coordinate would make several images of one.
+        coordinate, or one without a value, would make several images of one.
         """
         image_of, images = pd.factorize(stimulus_id)
-        repeated = pd.MultiIndex.from_arrays((image_of, repetition)).duplicated()
-        if repeated.any():
-            row = int(np.argmax(repeated))
-            raise DataError(
-                f"'{self.path}' has two presentations of image '{stimulus_id[row]}' with repetition {repetition[row]} "
-                f"({int(repeated.sum())} such); expected each repetition of an image once."
-            )
         first = np.zeros(len(images), dtype=np.int64)
         first[image_of[::-1]] = np.arange(len(image_of))[::-1]
         for name in self.names("presentation"):
             if name == "repetition":
                 continue
-            codes, _ = pd.factorize(self.coordinate(name, "presentation"))
+            codes, _ = pd.factorize(self.coordinate(name, "presentation", may_be_empty=True))
             is_other = codes != codes[first][image_of]
             if is_other.any():
                 image = images[image_of[int(np.argmax(is_other))]]
@@ -203,17 +199,13 @@ class _File:
                     "expected only 'repetition' to. Average over it first, or remove it."
                 )
 
-    def _read(self, name: str) -> np.ndarray:
-        try:
-            return _labels(self.dataset.variables[name].values)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise _unreadable(self.path, error) from error
-
 
 @contextmanager
 def _opened(path: Path) -> Iterator[_File]:
     try:
-        import h5netcdf  # noqa: F401  # xarray names a missing engine only by a list of others
+        # xarray says of a missing engine only which others there are.
+        for package in ("h5netcdf", "h5py"):
+            import_module(package)
         import xarray as xr
     except ImportError as error:
         raise UsageError(
@@ -226,8 +218,12 @@ def _opened(path: Path) -> Iterator[_File]:
         dataset = xr.open_dataset(path, engine="h5netcdf", decode_times=False, cache=False)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise _unreadable(path, error) from error
-    with dataset:
-        yield _File(Path(path), dataset)
+    try:
+        with dataset:
+            yield _File(Path(path), dataset)
+    # What is read later, block by block, may be damaged too.
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

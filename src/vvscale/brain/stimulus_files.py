@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import shutil
 import stat
+import time
 import zipfile
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
@@ -21,6 +23,9 @@ from vvscale.errors import DataError, MissingDataError
 
 ID_COLUMNS = ("stimulus_id", "image_id")
 """What a label of an image may be called; the first that a table has is used."""
+
+# Seconds after which a half unpacked archive is nobody's any more.
+_ABANDONED = 3600.0
 
 
 def read_stimulus_set(
@@ -52,7 +57,7 @@ def read_stimulus_set(
         entries = _entries(archive, archive_path)
         _refuse_other_files(entries, table["filename"], archive_path, table_path)
         if not _is_whole(folder, entries):
-            remove_unpacked(folder)
+            remove_unpacked(folder, older_than=_ABANDONED)
             _unpack(archive, entries, archive_path, folder)
     paths = tuple(folder / name for name in table["filename"])
     return StimulusSet(identifier, table.drop(columns="filename"), degrees=degrees, paths=paths)
@@ -166,12 +171,25 @@ def _unpack(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], path:
             target.write_bytes(content)
 
 
-def remove_unpacked(folder: Path) -> bool:
-    """Remove an unpacked archive, and what interruptions left of others; return whether there was one."""
+def remove_unpacked(folder: Path, *, older_than: float = 0) -> bool:
+    """Remove an unpacked archive, and what interruptions left of it; return whether there was one.
+
+    Parameters
+    ----------
+    folder
+        Where it was unpacked to.
+    older_than
+        Leftovers that changed in so many seconds stay: another process may be unpacking there.
+    """
     existed = folder.is_dir()
     if existed:
         # Renamed first, so that an interruption leaves no part of it under its name.
-        folder.replace(folder.with_name(f".{folder.name}.removed.part"))
+        removed = folder.with_name(f".{folder.name}.removed.part")
+        shutil.rmtree(removed, ignore_errors=True)
+        folder.replace(removed)
+        shutil.rmtree(removed, ignore_errors=True)
     for path in folder.parent.glob(f".{folder.name}.*.part"):
-        shutil.rmtree(path, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process may be removing it
+            if time.time() - path.stat().st_mtime >= older_than:
+                shutil.rmtree(path, ignore_errors=True)
     return existed

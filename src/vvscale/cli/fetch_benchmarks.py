@@ -11,6 +11,7 @@ def fetch_benchmarks(names: Sequence[str], *, dry_run: bool, output: Output) -> 
     """Download the files of some public benchmarks, of all five without names, and unpack their images."""
     from vvscale.brain import benchmark_ids
     from vvscale.brain.public import PUBLIC
+    from vvscale.cli.progress import transfer
     from vvscale.errors import UsageError
 
     chosen = benchmark_ids(names or ["public"])
@@ -23,8 +24,8 @@ def fetch_benchmarks(names: Sequence[str], *, dry_run: bool, output: Output) -> 
         had = file.state() == "cached"
         did = "cached" if had else "would download" if dry_run else "downloaded"
         if not (had or dry_run):
-            output.note(f"Downloading {file.name} from {file.url} ...")
-            file.fetch()
+            with transfer(file.name, quiet=output.quiet or output.json) as on_bytes:
+                file.fetch(on_bytes)
         size = file.path.stat().st_size if file.path.is_file() else None
         told = f"{size:,} bytes" if size is not None else "size known once downloaded"
         source = "" if had else f" from {file.url}"
