@@ -108,6 +108,15 @@ def test_what_cannot_be_derived_is_not():
     assert not can_derive(nn.LayerNorm(3))
 
 
+def test_a_model_that_changes_its_input_does_not_change_the_images():
+    batch = images(4, 8)
+    before = batch.copy()
+    found = record(nn.Sequential(nn.Identity(), nn.ReLU(inplace=True)), [batch], ["0", "1"])
+    np.testing.assert_array_equal(batch, before)
+    np.testing.assert_array_equal(found["0"], before.reshape(4, -1))
+    np.testing.assert_array_equal(found["1"], np.maximum(before, 0).reshape(4, -1))
+
+
 class Reused(nn.Module):
     """Calls one block three times, as CORnet-S does, and a ReLU whose earlier call another layer returns."""
 

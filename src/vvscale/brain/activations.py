@@ -365,7 +365,8 @@ def find_module(module: nn.Module, name: str) -> tuple[nn.Module, str | None]:
 def _forward(module: nn.Module, images: Any, device: str) -> None:
     batch = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
     try:
-        module(batch.to(device))
+        # A copy, since a model may start with an activation in place, which would change the caller's images.
+        module(batch.to(device, copy=True))
     except VvscaleError:
         raise
     except torch.OutOfMemoryError:
