@@ -16,7 +16,6 @@ import pandas as pd
 import torch
 import torchvision
 
-from vvscale.brain.activations import find_module
 from vvscale.brain.assembly import Assembly, StimulusSet
 from vvscale.brain.benchmark import BehavioralBenchmark, Benchmark, NeuralBenchmark
 from vvscale.brain.layers import default_layers
@@ -87,7 +86,6 @@ def main() -> None:
     torch.manual_seed(0)
     model = torchvision.models.resnet18()
     layers = default_layers(model)[:: max(1, arguments.layers)]
-    assert all(find_module(model, name) for name in layers)
     scores = score_model(
         model,
         benchmarks=made_up(arguments.share),

@@ -8,10 +8,11 @@ import pytest
 import torch
 import torchvision
 
-from vvscale.brain.activations import Recorder, evaluating, find_module, probe
+from vvscale.brain.activations import Recorder, probe
 from vvscale.brain.derived import derive
 from vvscale.brain.gram import GramAccumulator
 from vvscale.brain.held import HeldActivations, plan_holding
+from vvscale.brain.hooks import evaluating, find_module
 from vvscale.brain.layers import default_layers
 
 IMAGES = np.random.default_rng(0).standard_normal((16, 3, 224, 224)).astype(np.float32)

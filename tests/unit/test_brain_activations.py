@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from vvscale.brain.activations import Recorder, evaluating, find_module, hooks, probe, record
+from vvscale.brain.activations import Recorder, probe, record
 from vvscale.brain.derived import can_derive, derive
+from vvscale.brain.hooks import evaluating, find_module, hooks
 from vvscale.brain.layers import default_layers
 from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UnknownNameError
 

@@ -7,9 +7,7 @@ call counts, as in the reference. This module knows nothing of benchmarks.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,14 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from vvscale.brain.derived import can_derive
-from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, VvscaleError, unknown_name
+from vvscale.brain.hooks import describe, evaluating, find_module, hooks, input_hooks, is_listing
+from vvscale.errors import DataError, MissingDataError, ShapeError, VvscaleError
 
 # Shape legend: B images of a batch, N images in all, p features of a layer.
 
 PROBED_IMAGES = 2
 """Images of the first, discarded pass: two tell the dimension that counts images from one of length one."""
-
-_PART = re.compile(r"^(?P<module>.*)\[(?P<part>[^\[\]]+)\]$")
 
 
 @dataclass(frozen=True)
@@ -191,7 +188,7 @@ def probe(module: nn.Module, layers: Sequence[str], images: Any, *, device: str 
     with (
         evaluating(module),
         hooks(module, names, lambda name, output: calls[name].append(_state(output))),
-        _input_hooks(module, names, lambda name, first: inputs[name].append(_state(first))),
+        input_hooks(module, names, lambda name, first: inputs[name].append(_state(first))),
     ):
         _forward(module, images, device)
     found: dict[str, Layer] = {}
@@ -302,66 +299,6 @@ class Recorder:
         self._keep(name, output.reshape(self._n_images, -1))
 
 
-@contextmanager
-def hooks(module: nn.Module, layers: Sequence[str], see: Callable[[str, Any], None]) -> Iterator[None]:
-    """Call ``see`` with the name and the output of each layer whenever it is called."""
-    handles = []
-    try:
-        for name in layers:
-            target, part = find_module(module, name)
-
-            def hook(_module: nn.Module, _inputs: Any, output: Any, name: str = name, part: str | None = part) -> None:
-                see(name, output if part is None else _part_of(output, part, name))
-
-            handles.append(target.register_forward_hook(hook))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def _input_hooks(module: nn.Module, layers: Sequence[str], see: Callable[[str, Any], None]) -> Iterator[None]:
-    """Call ``see`` with the name and the first argument of each layer before it is called."""
-    handles = []
-    try:
-        for name in layers:
-
-            def hook(_module: nn.Module, inputs: Any, name: str = name) -> None:
-                see(name, inputs[0] if len(inputs) == 1 else None)
-
-            handles.append(find_module(module, name)[0].register_forward_pre_hook(hook))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put every submodule in evaluation mode, and afterwards back in the mode it was in."""
-    modes = [(one, one.training) for one in module.modules()]
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for one, mode in modes:
-            one.training = mode
-
-
-def find_module(module: nn.Module, name: str) -> tuple[nn.Module, str | None]:
-    """Return the module of a layer's name and the part of its output that is meant, or None for all of it."""
-    modules = dict(module.named_modules(remove_duplicate=False))
-    if name in modules and name:
-        return modules[name], None
-    split = _PART.match(name)
-    if split and split["module"] in modules:
-        return modules[split["module"]], split["part"]
-    hint = f"The model has {len(modules) - 1} modules, such as {', '.join(list(modules)[1:6])}."
-    raise unknown_name("layer", name, [known for known in modules if known], hint)
-
-
 def _forward(module: nn.Module, images: Any, device: str) -> None:
     batch = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
     try:
@@ -372,6 +309,8 @@ def _forward(module: nn.Module, images: Any, device: str) -> None:
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        if "allocate memory" in str(error):  # what PyTorch says on the CPU
+            raise MemoryError(str(error)) from error
         raise DataError(
             f"The model failed on a batch of {tuple(batch.shape)} images: {type(error).__name__}: "
             f"{str(error).splitlines()[0] if str(error) else 'no message'}. Expected a model that takes one tensor "
@@ -383,21 +322,13 @@ def _tensor_batch(images: Sequence[Any]) -> Tensor:
     return torch.stack([torch.as_tensor(image) for image in images])
 
 
-def _part_of(output: Any, part: str, name: str) -> Any:
-    """Return one part of a tuple or dictionary."""
-    try:
-        return output[int(part)] if isinstance(output, (tuple, list)) else output[part]
-    except (KeyError, IndexError, TypeError, ValueError):
-        raise ConfigError(f"Layer '{name}' has no part '{part}': {_describe(output)}.") from None
-
-
 def _row_shape(name: str, output: Any, n_images: int) -> tuple[int, ...]:
     """Return the shape of one image's activation, or say why the output has none."""
     if not isinstance(output, Tensor):
-        parts = list(output) if isinstance(output, Mapping) else list(range(len(output))) if _is_listing(output) else []
+        parts = list(output) if isinstance(output, Mapping) else list(range(len(output))) if is_listing(output) else []
         advice = f"Name one part of it, '{name}[{parts[0]}]'" if parts else "Name another layer"
         raise ShapeError(
-            f"Layer '{name}' gives {_describe(output)}; expected one tensor with a row per image. {advice}."
+            f"Layer '{name}' gives {describe(output)}; expected one tensor with a row per image. {advice}."
         )
     if output.is_complex():
         raise ShapeError(f"Layer '{name}' gives complex numbers; expected real ones. Name another layer.")
@@ -409,15 +340,3 @@ def _row_shape(name: str, output: Any, n_images: int) -> tuple[int, ...]:
     if output.numel() == 0:
         raise ShapeError(f"Layer '{name}' gives an empty tensor of shape {tuple(output.shape)}.")
     return tuple(output.shape[1:])
-
-
-def _is_listing(output: Any) -> bool:
-    return isinstance(output, (tuple, list))
-
-
-def _describe(output: Any) -> str:
-    if isinstance(output, Mapping):
-        return f"a dictionary with the keys {', '.join(map(repr, output))}"
-    if _is_listing(output):
-        return f"a {type(output).__name__} of {len(output)} parts"
-    return "nothing (None)" if output is None else f"a {type(output).__name__}"

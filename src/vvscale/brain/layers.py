@@ -19,7 +19,7 @@ import pandas as pd
 from torch import nn
 
 from vvscale._files import write_bytes, write_json
-from vvscale.brain.activations import find_module
+from vvscale.brain.hooks import find_module
 from vvscale.errors import ConfigError, DataError, MissingDataError, UnknownNameError, did_you_mean, unknown_name
 from vvscale.scores import REGIONS
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from vvscale.brain.activations import Layer, find_module
+from vvscale.brain.activations import Layer
 from vvscale.brain.derived import derive
 from vvscale.brain.gram import Gram, GramAccumulator
 from vvscale.brain.held import HeldActivations
+from vvscale.brain.hooks import find_module
 from vvscale.brain.projection import Projection
 from vvscale.errors import DataError
 

@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from vvscale.brain.activations import PROBED_IMAGES, Probe, Recorder, evaluating, probe
+from vvscale.brain.activations import PROBED_IMAGES, Probe, Recorder, probe
 from vvscale.brain.benchmark import Benchmark
 from vvscale.brain.budget import Pass, Sizes, check_memory, peak_memory, plan_passes, resident_memory
 from vvscale.brain.gram import Gram
 from vvscale.brain.held import HeldActivations
+from vvscale.brain.hooks import evaluating
 from vvscale.brain.images import image_batches
 from vvscale.brain.layers import LayerCommitment
 from vvscale.brain.options import ScoringOptions
