@@ -14,9 +14,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vvscale.brain.activations import record
     from vvscale.brain.assembly import Assembly, StimulusSet
     from vvscale.brain.behavior import BehavioralConsistency, behavioral_consistency, i2n
     from vvscale.brain.benchmark import BehavioralBenchmark, BenchmarkResult, NeuralBenchmark
+    from vvscale.brain.brainscore import brainscore_model
     from vvscale.brain.catalogue import (
         BenchmarkInfo,
         benchmark_ids,
@@ -27,12 +29,17 @@ if TYPE_CHECKING:
     from vvscale.brain.ceiling import Ceiling, internal_consistency
     from vvscale.brain.contract import ContractReport, check_benchmark
     from vvscale.brain.gram import Gram, GramAccumulator
+    from vvscale.brain.layers import LayerCommitment, committed_layers, default_layers, read_commitment, select_layers
+    from vvscale.brain.options import ScoringOptions
     from vvscale.brain.pls import Predictivity, linear_predictivity
     from vvscale.brain.preprocess import Preprocessing
     from vvscale.brain.readout import Readout, fit_readout, readout_probabilities
+    from vvscale.brain.results import ModelScores
     from vvscale.brain.ridge import ridge_predictivity
     from vvscale.brain.rsa import representational_similarity
     from vvscale.brain.score import Score, behavioral_score, ceiled_score, neural_score
+    from vvscale.brain.score_cache import ScoreCache
+    from vvscale.brain.session import score_model
     from vvscale.brain.simulated import SimulatedStream, simulate
     from vvscale.brain.splits import stratified_splits
     from vvscale.brain.trials import Trials
@@ -47,19 +54,26 @@ _HOME_OF = {
     "ContractReport": "contract",
     "Gram": "gram",
     "GramAccumulator": "gram",
+    "LayerCommitment": "layers",
+    "ModelScores": "results",
     "NeuralBenchmark": "benchmark",
     "Predictivity": "pls",
     "Preprocessing": "preprocess",
     "Readout": "readout",
     "Score": "score",
+    "ScoreCache": "score_cache",
+    "ScoringOptions": "options",
     "SimulatedStream": "simulated",
     "StimulusSet": "assembly",
     "Trials": "trials",
     "behavioral_consistency": "behavior",
     "behavioral_score": "score",
     "benchmark_ids": "catalogue",
+    "brainscore_model": "brainscore",
     "ceiled_score": "score",
     "check_benchmark": "contract",
+    "committed_layers": "layers",
+    "default_layers": "layers",
     "fit_readout": "readout",
     "i2n": "behavior",
     "internal_consistency": "ceiling",
@@ -67,10 +81,14 @@ _HOME_OF = {
     "list_benchmarks": "catalogue",
     "load_benchmark": "catalogue",
     "neural_score": "score",
+    "read_commitment": "layers",
     "readout_probabilities": "readout",
+    "record": "activations",
     "representational_similarity": "rsa",
     "resolve_benchmarks": "catalogue",
     "ridge_predictivity": "ridge",
+    "score_model": "session",
+    "select_layers": "layers",
     "simulate": "simulated",
     "stratified_splits": "splits",
 }
@@ -85,19 +103,26 @@ __all__ = [
     "ContractReport",
     "Gram",
     "GramAccumulator",
+    "LayerCommitment",
+    "ModelScores",
     "NeuralBenchmark",
     "Predictivity",
     "Preprocessing",
     "Readout",
     "Score",
+    "ScoreCache",
+    "ScoringOptions",
     "SimulatedStream",
     "StimulusSet",
     "Trials",
     "behavioral_consistency",
     "behavioral_score",
     "benchmark_ids",
+    "brainscore_model",
     "ceiled_score",
     "check_benchmark",
+    "committed_layers",
+    "default_layers",
     "fit_readout",
     "i2n",
     "internal_consistency",
@@ -105,10 +130,14 @@ __all__ = [
     "list_benchmarks",
     "load_benchmark",
     "neural_score",
+    "read_commitment",
     "readout_probabilities",
+    "record",
     "representational_similarity",
     "resolve_benchmarks",
     "ridge_predictivity",
+    "score_model",
+    "select_layers",
     "simulate",
     "stratified_splits",
 ]

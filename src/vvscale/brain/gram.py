@@ -11,7 +11,7 @@ device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
@@ -62,6 +62,7 @@ class Gram:
         precision: Precision = "float64",
         device: str | None = None,
         standardize: bool = False,
+        image_names: Sequence[Any] | np.ndarray | None = None,
     ) -> Gram:
         """Compute the inner products of a whole layer.
 
@@ -76,6 +77,8 @@ class Gram:
             None for NumPy on the CPU, else a PyTorch device such as ``"cuda"``.
         standardize
             Divide each feature by its standard deviation; constant features stay zero.
+        image_names
+            (N,) labels of the images, for messages.
 
         Raises
         ------
@@ -101,7 +104,9 @@ class Gram:
         # Two products with the factor cost 4 N p, one with the matrix 2 N N, and the matrix must also be made
         # first.
         keep_factor = 2 * n_features <= n_images
-        total = GramAccumulator(n_images, precision=precision, device=device, standardize=standardize)
+        total = GramAccumulator(
+            n_images, precision=precision, device=device, standardize=standardize, image_names=image_names
+        )
         if keep_factor:
             factor = total.centred(features)
             return cls(n_images, n_features, factor=factor, is_standardized=standardize)._alive(total.offset)
@@ -189,6 +194,8 @@ class GramAccumulator:
         Rows of every block.
     precision, device, standardize
         As in :meth:`Gram.from_features`.
+    image_names
+        (n_images,) labels of the rows, for messages.
 
     Examples
     --------
@@ -207,12 +214,14 @@ class GramAccumulator:
         precision: Precision = "float64",
         device: str | None = None,
         standardize: bool = False,
+        image_names: Sequence[Any] | np.ndarray | None = None,
     ) -> None:
         if precision not in ("float64", "float32"):
             raise ConfigError(f"Unknown precision '{precision}'. Expected 'float64' or 'float32'.")
         self._precision = precision
         self._device = device
         self._standardize = standardize
+        self._image_names = image_names
         self._n_features = 0
         self.offset = 0.0
         zeros = np.zeros((n_images, n_images))
@@ -238,6 +247,10 @@ class GramAccumulator:
                 f"A block of features has shape {tuple(block.shape)}; expected ({len(self._sum)}, "
                 "n_features), one row per image in the order of the responses."
             )
+        if self._device is None and self._precision == "float32" and block.dtype == np.float32:
+            narrow = self._centred_narrow(block)
+            self._sum += narrow @ narrow.T
+            return
         centred = self.centred(block)
         with _exact_float32(self._device):
             if self._device is None:
@@ -268,7 +281,7 @@ class GramAccumulator:
             block = torch.as_tensor(block, device=self._device).to(torch.float64)
             is_finite = bool(torch.isfinite(block).all())
         if not is_finite:
-            raise _not_finite(block, self._n_features)
+            raise _not_finite(block, self._n_features, self._image_names)
         self._n_features += block.shape[1]
         mean = block.mean(0)
         block = block - mean
@@ -277,6 +290,24 @@ class GramAccumulator:
             block, mean = block / scale, mean / scale
         self.offset += float(len(block) * (mean**2).sum())
         return block
+
+    def _centred_narrow(self, block: np.ndarray) -> np.ndarray:
+        """Return a float32 block less its means, in a third of the time and memory of :meth:`centred`.
+
+        A mean rounded to float32 moves a feature of all images alike, which the final centring takes out.
+        """
+        mean = block.mean(0, dtype=np.float64)
+        if not np.isfinite(mean).all():  # a sum is finite only if every term is
+            raise _not_finite(block, self._n_features, self._image_names)
+        self._n_features += block.shape[1]
+        centred = block - mean.astype(np.float32)
+        if self._standardize:
+            variance = np.einsum("np,np->p", centred, centred, dtype=np.float64) / len(centred)
+            scale = _scale(variance, mean, len(centred))
+            centred *= (1.0 / scale).astype(np.float32)
+            mean = mean / scale
+        self.offset += float(len(block) * (mean**2).sum())
+        return centred
 
 
 def feature_scale(centred: Any, mean: Any) -> Any:
@@ -291,18 +322,22 @@ def feature_scale(centred: Any, mean: Any) -> Any:
     ------
     sklearn/preprocessing/_data.py, _is_constant_feature.
     """
-    variance = (centred**2).mean(0)
-    rounding = len(centred) * float(np.finfo(np.float64).eps)
+    return _scale((centred**2).mean(0), mean, len(centred))
+
+
+def _scale(variance: Any, mean: Any, n_images: int) -> Any:
+    rounding = n_images * float(np.finfo(np.float64).eps)
     scale = variance**0.5
     scale[variance <= rounding * variance + (rounding * mean) ** 2] = 1.0
     return scale
 
 
-def _not_finite(block: Any, offset: int) -> DataError:
+def _not_finite(block: Any, offset: int, image_names: Sequence[Any] | np.ndarray | None) -> DataError:
     table = np.asarray(block.cpu() if hasattr(block, "cpu") else block)
     image, feature = (int(index) for index in np.argwhere(~np.isfinite(table))[0])
+    name = "" if image_names is None else f" '{image_names[image]}', row"
     return DataError(
-        f"Features hold {table[image, feature]} at image {image}, feature {feature + offset} (both counted "
+        f"Features hold {table[image, feature]} at image{name} {image}, feature {feature + offset} (both counted "
         "from 0). Expected finite numbers. The model has probably overflowed or was trained to NaN at this "
         "layer."
     )

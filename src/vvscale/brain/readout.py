@@ -147,7 +147,10 @@ def _fit(F: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.linear_model import LogisticRegression
 
     # Far tighter than the reference's 1e-4: the optimum must not depend on the form the features come in.
-    model = LogisticRegression(C=STRENGTH, solver="newton-cg", tol=1e-8, max_iter=1000).fit(F, codes)
+    # The reference gives each of two objects weights of its own, which share the penalty; scikit-learn penalises
+    # their difference, which is twice as much.
+    strength = 2 * STRENGTH if codes.max() == 1 else STRENGTH
+    model = LogisticRegression(C=strength, solver="newton-cg", tol=1e-8, max_iter=1000).fit(F, codes)
     weights, intercept = model.coef_.T, model.intercept_
     if weights.shape[1] == 1:  # two objects: scikit-learn keeps the difference of their logits
         weights, intercept = weights * [[0.0, 1.0]], intercept * np.array([0.0, 1.0])

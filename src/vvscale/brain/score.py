@@ -73,11 +73,31 @@ class Score:
 
     def __str__(self) -> str:
         """Show the formula with the numbers in it."""
-        numbers = self.formula.replace("r", f"{self.raw_score:.4f}", 1).replace("c", f"{self.ceiling:.4f}")
-        if self.formula == "r/sqrt(c)":
-            numbers = f"{self.raw_score:.4f}/sqrt({self.ceiling:.4f})"
-        interval = f"{100 * self.level:g}% interval {self.low:.4f} to {self.high:.4f}"
-        return f"{self.formula} = {numbers} = {self.score:.4f}, {interval}"
+        return formula_text(self.formula, self.raw_score, self.ceiling, self.score, self.low, self.high, self.level)
+
+
+def formula_text(
+    formula: str,
+    raw_score: float,
+    ceiling: float,
+    score: float,
+    low: float | None = None,
+    high: float | None = None,
+    level: float = 0.95,
+) -> str:
+    """Return a formula with its numbers, and the interval where it is known.
+
+    Examples
+    --------
+    >>> formula_text("r^2/c", 0.5, 0.8, 0.3125)
+    'r^2/c = 0.5000^2/0.8000 = 0.3125'
+    """
+    if formula == "r/sqrt(c)":
+        numbers = f"{raw_score:.4f}/sqrt({ceiling:.4f})"
+    else:
+        numbers = formula.replace("r", f"{raw_score:.4f}", 1).replace("c", f"{ceiling:.4f}")
+    text = f"{formula} = {numbers} = {score:.4f}"
+    return text if low is None or high is None else f"{text}, {100 * level:g}% interval {low:.4f} to {high:.4f}"
 
 
 def ceiled_score(raw_score: Any, ceiling: Any, formula: str = "r^2/c") -> Any:

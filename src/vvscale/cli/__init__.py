@@ -33,6 +33,7 @@ VERBS = {
         "vvscale.cli.train:train",
         "Train a network on a subset of images; the same command again goes on.",
     ),
+    "score": ("vvscale.cli.score:score", "Score models on brain and behavioural benchmarks."),
     "fit": ("vvscale.cli.fit:fit", "Fit a scaling law to any table."),
     "plan": (
         "vvscale.cli.plan:plan",

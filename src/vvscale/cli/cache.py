@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -13,16 +13,19 @@ def cache(
     action: Literal["ls", "verify", "clear"] = "ls",
     /,
     *,
+    scores: Annotated[bool, Parameter(negative="")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     output: Output | None = None,
 ) -> None:
-    """List, verify or clear downloaded files.
+    """List, verify or clear downloaded files, and the scores and inner products that 'vvscale score' keeps.
 
     Parameters
     ----------
     action
         ls: what is there and whether it is whole; verify: the same, and fail if a file is damaged; clear:
         remove the files that vvscale downloaded, and nothing else.
+    scores
+        With clear: remove what 'vvscale score' keeps instead, which is made again when it is needed.
     dry_run
         With clear: say what would be removed and do nothing.
     """
@@ -32,6 +35,9 @@ def cache(
     from vvscale.scores import published
 
     output = output or Output()
+    if scores:
+        _clear_scores(action, dry_run, output)
+        return
     rows = []
     for key, file in {**{key: one.remote for key, one in published.FILES.items()}, **public.FILES}.items():
         state: str = file.state()
@@ -52,7 +58,8 @@ def cache(
     for row in rows:
         size = f"{row['bytes']:,} bytes" if row["bytes"] else ""
         output.say(f"{row['file']:46}  {row['state']:16}  {size:>19}  {row['path']}")
-    output.document({"command": f"cache {action}", "folder": str(cache_folder()), "files": rows})
+    kept = _kept_scores(output)
+    output.document({"command": f"cache {action}", "folder": str(cache_folder()), "files": rows, "scores": kept})
     n_present = sum(row["state"] in {"cached", "damaged"} for row in rows)
     damaged = [row["file"] for row in rows if row["state"] == "damaged"]
     if damaged and action == "verify":
@@ -62,4 +69,47 @@ def cache(
             f"{', '.join(damaged)}. Likely cause: they were edited, or the disk is failing. "
             f"Next: vvscale fetch {following}."
         )
+    if action == "verify":
+        _score_cache().verify()
     output.say("Next: vvscale fetch all" if action == "clear" else "Next: vvscale cache verify | vvscale cache clear")
+
+
+def _kept_scores(output: Output) -> list[dict[str, Any]]:
+    """Show what 'vvscale score' keeps, by kind."""
+    import pandas as pd
+
+    entries = list(_score_cache().entries())
+    rows = [
+        {
+            "kind": one.kind,
+            "state": one.state,
+            "bytes": one.n_bytes,
+            "layer": one.parts.get("layer"),
+            "path": str(one.path),
+        }
+        for one in entries
+    ]
+    if rows:
+        table = pd.DataFrame(rows)
+        for (kind, state), group in table.groupby(["kind", "state"]):
+            size = f"{group['bytes'].sum():,} bytes"
+            what = f"{kind}: {len(group)} entries of {group['layer'].nunique()} layers"
+            output.say(f"{what:46}  {state:16}  {size:>19}  {_score_cache().folder / str(kind)}")
+    return rows
+
+
+def _clear_scores(action: str, dry_run: bool, output: Output) -> None:
+    from vvscale.errors import ConfigError
+
+    if action != "clear":
+        raise ConfigError(f"--scores goes with 'vvscale cache clear', not with '{action}'. Leave it out.")
+    cache = _score_cache()
+    n_entries = len(list(cache.entries())) if dry_run else cache.clear()
+    output.say(f"{n_entries} entries of {cache.folder} {'would be' if dry_run else 'were'} removed")
+    output.document({"command": "cache clear --scores", "folder": str(cache.folder), "n": n_entries})
+
+
+def _score_cache() -> Any:
+    from vvscale.brain.score_cache import ScoreCache
+
+    return ScoreCache()

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_NUMBERS = ("raw_score", "ceiling", "score")
+
+
 def show(model_id: str, /, *, table: str = "gokce2025", output: Output | None = None) -> None:
     """Show one model: where it comes from and every score it has.
 
@@ -38,6 +41,8 @@ def show(model_id: str, /, *, table: str = "gokce2025", output: Output | None = 
         output.say(f"  {fact['column']:18}{brief(fact['value'])} {unit}".rstrip())
     shown = rows[[name for name in ("region", "benchmark_id", "layer", "epoch", "score") if name in rows.columns]]
     output.table(shown.assign(score=shown["score"].astype(object).map(brief)), title="scores")
+    for line in _formulas(rows):
+        output.say(line)
     for note in notes:
         output.say(f"Note ({note.treatment} {', '.join(note.columns)}): {note.reason}")
     output.say(f"Checkpoints: {checkpoints['text']}")
@@ -80,6 +85,22 @@ def _facts(rows: pd.DataFrame) -> list[dict[str, Any]]:
         if one.name != "model_id"
     ]
     return [fact for fact in facts if fact["value"] is not None]
+
+
+def _formulas(rows: pd.DataFrame) -> list[str]:
+    """Return for each score how it follows from its raw score and ceiling, where those are known."""
+    from vvscale.brain.score import formula_text
+
+    lines = []
+    for row in rows.to_dict(orient="records"):
+        formula = row.get("score_formula")
+        if isinstance(formula, str) and all(plain(row.get(name)) is not None for name in _NUMBERS):
+            numbers = [float(row[name]) for name in _NUMBERS]
+            low, high = (plain(row.get(name)) for name in ("score_low", "score_high"))
+            text = formula_text(formula, *numbers, low=low, high=high)
+            layer = row.get("layer")
+            lines.append(f"  {row['region']:9} {layer if isinstance(layer, str) else ''}: {text}")
+    return lines
 
 
 def _checkpoints(model_id: str) -> dict[str, Any]:

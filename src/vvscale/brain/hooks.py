@@ -1,0 +1,105 @@
+"""Finding the layers of a model by name, and watching them while the model runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from vvscale.errors import ConfigError, unknown_name
+
+_PART = re.compile(r"^(?P<module>.*)\[(?P<part>[^\[\]]+)\]$")
+
+
+@contextmanager
+def hooks(module: nn.Module, layers: Sequence[str], see: Callable[[str, Any], None]) -> Iterator[None]:
+    """Call ``see`` with the name and the output of each layer whenever it is called."""
+    handles = []
+    try:
+        for name in layers:
+            target, part = find_module(module, name)
+
+            def hook(_module: nn.Module, _inputs: Any, output: Any, name: str = name, part: str | None = part) -> None:
+                see(name, output if part is None else _part_of(output, part, name))
+
+            handles.append(target.register_forward_hook(hook))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def input_hooks(module: nn.Module, layers: Sequence[str], see: Callable[[str, Any], None]) -> Iterator[None]:
+    """Call ``see`` with the name and the first argument of each layer before it is called."""
+    handles = []
+    try:
+        for name in layers:
+
+            def hook(_module: nn.Module, inputs: Any, name: str = name) -> None:
+                see(name, inputs[0] if len(inputs) == 1 else None)
+
+            handles.append(find_module(module, name)[0].register_forward_pre_hook(hook))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put every submodule in evaluation mode, and afterwards back in the mode it was in.
+
+    TF32 is off meanwhile: ten bits of a product would show in scores.
+    """
+    modes = [(one, one.training) for one in module.modules()]
+    is_rounded, precision = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    module.eval()
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = is_rounded
+        torch.set_float32_matmul_precision(precision)
+        for one, mode in modes:
+            one.training = mode
+
+
+def find_module(module: nn.Module, name: str) -> tuple[nn.Module, str | None]:
+    """Return the module of a layer's name and the part of its output that is meant, or None for all of it."""
+    modules = dict(module.named_modules(remove_duplicate=False))
+    if name in modules and name:
+        return modules[name], None
+    split = _PART.match(name)
+    if split and split["module"] in modules:
+        return modules[split["module"]], split["part"]
+    hint = f"The model has {len(modules) - 1} modules, such as {', '.join(list(modules)[1:6])}."
+    raise unknown_name("layer", name, [known for known in modules if known], hint)
+
+
+def _part_of(output: Any, part: str, name: str) -> Any:
+    """Return one part of a tuple or dictionary."""
+    try:
+        return output[int(part)] if isinstance(output, (tuple, list)) else output[part]
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise ConfigError(f"Layer '{name}' has no part '{part}': {describe(output)}.") from None
+
+
+def is_listing(output: Any) -> bool:
+    """Whether an output is a tuple or list of parts."""
+    return isinstance(output, (tuple, list))
+
+
+def describe(output: Any) -> str:
+    """Say what an output is that is no tensor."""
+    if isinstance(output, Mapping):
+        return f"a dictionary with the keys {', '.join(map(repr, output))}"
+    if is_listing(output):
+        return f"a {type(output).__name__} of {len(output)} parts"
+    return "nothing (None)" if output is None else f"a {type(output).__name__}"

@@ -1,0 +1,226 @@
+"""The score cache: keys that change with everything, and entries that are found when they are damaged."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from vvscale.brain import Gram
+from vvscale.brain.assembly import StimulusSet
+from vvscale.brain.digests import model_digest, weights_digest
+from vvscale.brain.options import ScoringOptions
+from vvscale.brain.pairs import plan_work
+from vvscale.brain.preprocess import Preprocessing
+from vvscale.brain.results import LayerScore
+from vvscale.brain.score import Score
+from vvscale.brain.score_cache import ScoreCache
+from vvscale.brain.simulated import simulate
+from vvscale.errors import DigestError, VvscaleWarning
+
+SCORE = Score(0.1 + 0.2, 0.1, 0.5, 1 / 3, float("nan"), 0.4, 0.01, 0.9, "r^2/c", 0.95, 10)
+
+
+def layer_score(**changes):
+    one = LayerScore("conv", 12, "b", 1, "V1", True, SCORE, np.array([[0.1, np.nan], [1 / 3, -0.2]]))
+    return replace(one, **changes)
+
+
+def test_a_score_survives_exactly(tmp_path):
+    cache = ScoreCache(tmp_path)
+    assert cache.score({"a": 1}) is None
+    cache.put_score({"a": 1}, layer_score())
+    again = cache.score({"a": 1})
+    assert again.to_dict() == layer_score().to_dict()
+    np.testing.assert_array_equal(again.r, layer_score().r)
+    assert np.isnan(again.score.raw_low)
+    assert cache.score({"a": 2}) is None
+
+
+@pytest.mark.parametrize("shape", [(30, 4), (8, 50)])
+def test_inner_products_survive_exactly_when_asked_for(tmp_path, shape):
+    gram = Gram.from_features(np.random.default_rng(0).standard_normal(shape), standardize=True)
+    ScoreCache(tmp_path).put_products({"a": 1}, gram)
+    assert not list(tmp_path.rglob("*.entry"))
+    cache = ScoreCache(tmp_path, keep_products=True)
+    cache.put_products({"a": 1}, gram)
+    again = cache.products({"a": 1})
+    assert (again.n_images, again.n_features, again.is_standardized) == (*shape, True)
+    np.testing.assert_array_equal(again.dense(), gram.dense())
+
+
+@settings(max_examples=15, deadline=None)
+@given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_any_flipped_bit_is_found_named_and_made_again(tmp_path_factory, where, bit):
+    cache = ScoreCache(tmp_path_factory.mktemp("cache"))
+    cache.put_score({"a": 1}, layer_score())
+    [entry] = cache.entries()
+    content = bytearray(entry.path.read_bytes())
+    content[int(where * len(content))] ^= 1 << bit
+    entry.path.write_bytes(content)
+    assert [one.state for one in cache.entries()] == ["damaged"]
+    with pytest.raises(DigestError, match=entry.path.name):
+        cache.verify()
+    with pytest.warns(VvscaleWarning, match=f"{entry.path.name}' is damaged"):
+        assert cache.score({"a": 1}) is None
+    cache.put_score({"a": 1}, layer_score())
+    cache.verify()
+    assert cache.score({"a": 1}).to_dict() == layer_score().to_dict()
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"[]\n", b"{}\n", b"null\n{}", b"half of an ent"])
+def test_files_that_are_no_entry_are_damaged_ones(tmp_path, content):
+    cache = ScoreCache(tmp_path)
+    cache.put_score({"a": 1}, layer_score())
+    [entry] = cache.entries()
+    entry.path.write_bytes(content)
+    with pytest.warns(VvscaleWarning, match="is damaged"):
+        assert cache.score({"a": 1}) is None
+
+
+def test_an_entry_under_another_name_is_not_believed(tmp_path):
+    cache = ScoreCache(tmp_path)
+    cache.put_score({"a": 1}, layer_score())
+    [entry] = cache.entries()
+    entry.path.rename(cache._path("score", {"a": 2}))
+    with pytest.warns(VvscaleWarning, match="is damaged"):
+        assert cache.score({"a": 2}) is None
+
+
+def test_entries_say_what_they_are_and_clear_removes_them(tmp_path):
+    cache = ScoreCache(tmp_path, keep_products=True)
+    cache.put_score({"layer": "conv"}, layer_score())
+    cache.put_products({"layer": "conv"}, Gram.from_features(np.eye(5)))
+    assert [(one.kind, one.state, one.parts["layer"]) for one in cache.entries()] == [
+        ("products", "whole", "conv"),
+        ("score", "whole", "conv"),
+    ]
+    assert all(one.n_bytes == one.path.stat().st_size for one in cache.entries())
+    assert cache.clear() == 2
+    assert not list(cache.entries())
+
+
+# What keys are made of.
+
+STREAM = simulate(images_per_object=10, n_objects=3, n_neuroids=4, n_repetitions=2)
+
+
+def model(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 30))
+
+
+def key(module=None, benchmark=None, layer="0", **options):
+    options = {"preprocessing": Preprocessing(image_size=8), **options}
+    work = plan_work(
+        module or model(),
+        benchmarks=[benchmark or STREAM.benchmark("V1")],
+        layers=[layer],
+        options=ScoringOptions(**options),
+    )
+    return work.score_key(work.pairs[0]), work
+
+
+def noisier(benchmark):
+    responses = benchmark.assembly.responses.copy()
+    responses[3, 2] = np.nextafter(responses[3, 2], 9.0)
+    return replace(benchmark, assembly=replace(benchmark.assembly, responses=responses))
+
+
+def repainted(benchmark):
+    pixels = benchmark.stimuli.pixels.copy()
+    pixels[1, 2, 3, 0] ^= 1
+    return replace(benchmark, stimuli=replace(benchmark.stimuli, pixels=pixels))
+
+
+def relabelled(benchmark):
+    table = benchmark.stimuli.table.copy()
+    table.iloc[0, 0], table.iloc[1, 0] = table.iloc[1, 0], table.iloc[0, 0]
+    return replace(benchmark, stimuli=replace(benchmark.stimuli, table=table))
+
+
+def nudged(module):
+    with torch.no_grad():
+        module[3].bias[7] = torch.nextafter(module[3].bias[7], torch.tensor(9.0))
+    return module
+
+
+class Twice(nn.ReLU):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+FOLDER = StimulusSet("other", pd.DataFrame(index=["x", "y"]), 8.0, np.zeros((2, 8, 8, 3), np.uint8))
+V1 = STREAM.benchmark("V1")
+CHANGES = {
+    "weights": lambda: key(module=model(1)),
+    "one weight by one step": lambda: key(module=nudged(model())),
+    "structure with the same weights": lambda: key(module=nn.Sequential(model()[0], nn.GELU(), *model()[2:])),
+    "a class of the same name prefix": lambda: key(module=nn.Sequential(model()[0], Twice(), *model()[2:])),
+    "layer": lambda: key(layer="1"),
+    "benchmark": lambda: key(benchmark=STREAM.benchmark("V2")),
+    "one response by one step": lambda: key(benchmark=noisier(V1)),
+    "one pixel": lambda: key(benchmark=repainted(V1)),
+    "a label": lambda: key(benchmark=relabelled(V1)),
+    "version": lambda: key(benchmark=replace(V1, version=2)),
+    "formula": lambda: key(benchmark=replace(V1, formula="(r/c)^2")),
+    "components": lambda: key(benchmark=replace(V1, n_components=10)),
+    "strata": lambda: key(benchmark=replace(V1, stratify_by=None)),
+    "image size": lambda: key(preprocessing=Preprocessing(image_size=9)),
+    "rule": lambda: key(preprocessing=Preprocessing("gokce2025", image_size=8)),
+    "mean": lambda: key(preprocessing=Preprocessing(image_size=8, mean=(0.5, 0.456, 0.406))),
+    "visual angle": lambda: key(preprocessing=Preprocessing(image_size=8, visual_degrees=7)),
+    "projection": lambda: key(projection="sparse-100"),
+    "its kind": lambda: key(projection="gaussian-100"),
+    "images it is fitted on": lambda: key(projection="pca-100", projection_images=FOLDER),
+    "batch size": lambda: key(batch_size=32),
+    "resamples": lambda: key(n_resamples=999),
+    "seed": lambda: key(seed=1),
+}
+
+
+def test_a_key_changes_with_everything_a_score_depends_on():
+    before = key()[0]
+    found = {name: change()[0] for name, change in CHANGES.items()}
+    for name, changed in found.items():
+        assert changed != before, f"the key does not change with the {name}"
+    # And with each in its own way.
+    assert len({str(sorted(one.items(), key=str)) for one in found.values()}) == len(found)
+
+
+def test_a_key_does_not_change_with_what_does_not_matter():
+    before = key()[0]
+    assert key(memory="3GB", n_workers=2, max_passes=2, n_threads=1)[0] == before
+    assert key(module=copy.deepcopy(model()))[0] == before
+
+
+def test_the_run_id_names_model_and_settings_but_not_the_code():
+    assert key()[1].run_id == key(layer="1")[1].run_id
+    assert key()[1].run_id != key(module=model(1))[1].run_id
+    assert key()[1].run_id != key(preprocessing=Preprocessing(image_size=9))[1].run_id
+
+
+def test_a_change_of_the_code_changes_the_key(tmp_path, monkeypatch):
+    from vvscale.brain import digests
+
+    (tmp_path / "metric.py").write_text("x = 1")
+    monkeypatch.setattr(digests, "_CODE", (tmp_path,))
+    digests.code_digest.cache_clear()
+    before = digests.code_digest()
+    (tmp_path / "metric.py").write_text("x = 2")
+    digests.code_digest.cache_clear()
+    assert digests.code_digest() != before
+    monkeypatch.undo()
+    digests.code_digest.cache_clear()
+
+
+def test_weights_and_models_have_digests_of_their_own():
+    plain, other = model(), nn.Sequential(model()[0], nn.Tanh(), *model()[2:])
+    assert weights_digest(plain) == weights_digest(other)
+    assert model_digest(plain) != model_digest(other)
+    assert weights_digest(plain.to(torch.bfloat16)) != weights_digest(model())
