@@ -34,6 +34,11 @@ VERBS = {
         "vvscale.cli.reproduce:reproduce",
         "Fit the study's 43 laws, paper against ours.",
     ),
+    "study": (
+        "vvscale.cli.study:study",
+        "Run a whole scaling study: train, score, fit, draw, report.",
+    ),
+    "worker": ("vvscale.cli.worker:worker", "Work on a study; what a scheduler starts."),
     "cache": ("vvscale.cli.cache:cache", "List, verify or clear downloaded files."),
 }
 

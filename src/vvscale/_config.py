@@ -1,0 +1,156 @@
+"""Configuration files as frozen dataclasses: every key known, every value of its type.
+
+A table of a TOML file becomes a dataclass by its type hints; nested dataclasses are nested tables. An unknown
+key, a wrong type or a value that the dataclass refuses is an error that says where. This module must not know
+what is configured.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from vvscale.errors import ConfigError, MissingDataError, did_you_mean
+
+T = TypeVar("T")
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    MissingDataError
+        There is no such file.
+    ConfigError
+        It is not TOML; the message gives line and column.
+    """
+    path = Path(path)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingDataError(f"There is no file '{path}'. Expected a TOML file; check the spelling.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise MissingDataError(f"Cannot read '{path}': {error}. Expected a TOML file in UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"'{path}' is not valid TOML: {error}.") from error
+
+
+def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
+    """Build a dataclass from a table.
+
+    Parameters
+    ----------
+    kind
+        A dataclass whose hints are bool, int, float, str, Literal, tuples and mappings of these, other such
+        dataclasses, or one of them or None.
+    table
+        Keys and values as read from TOML or JSON.
+    where
+        What the table is, for messages: ``"the recipe 'mine.toml'"``.
+
+    Raises
+    ------
+    ConfigError
+        A key is unknown, a value has the wrong type, or the dataclass itself refuses it.
+
+    Examples
+    --------
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Point:
+    ...     x: float
+    ...     y: float = 0.0
+    >>> from_table(Point, {"x": 1}, "the point")
+    Point(x=1.0, y=0.0)
+    >>> from_table(Point, {"x": 1, "z": 2}, "the point")
+    Traceback (most recent call last):
+    ...
+    vvscale.errors.ConfigError: Unknown key 'z' in the point. Known: x, y.
+    """
+    hints = get_type_hints(kind)
+    known = {field.name: field for field in dataclasses.fields(cast(Any, kind)) if field.init}
+    for key in table:
+        if key not in known:
+            listed = ", ".join(known)
+            raise ConfigError(f"Unknown key '{key}' in {where}.{did_you_mean(key, known)} Known: {listed}.")
+    for key, field in known.items():
+        needs_value = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if needs_value and key not in table:
+            raise ConfigError(f"The key '{key}' is missing from {where}. Expected {_described(hints[key])}.")
+    values = {key: _value(hints[key], value, f"'{key}' in {where}") for key, value in table.items()}
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        raise ConfigError(f"In {where}: {error}") from error
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of a value's canonical JSON; equal configurations have equal digests.
+
+    Examples
+    --------
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    True
+    """
+    plain = dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """Return ``value`` as the type that ``hint`` asks for."""
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        choices = [choice for choice in get_args(hint) if choice is not type(None)]
+        if value is None and len(choices) < len(get_args(hint)):
+            return None
+        for choice in choices[:-1]:
+            try:
+                return _value(choice, value, where)
+            except ConfigError:
+                continue
+        return _value(choices[-1], value, where)
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_table(cast(type, hint), value, where)
+    if origin is Literal and value in get_args(hint):
+        return value
+    if origin is tuple and isinstance(value, list | tuple):
+        return _tuple(hint, value, where)
+    if origin in (dict, Mapping) and isinstance(value, Mapping):
+        of = get_args(hint)[1]
+        return {str(key): _value(of, one, f"'{key}' of {where}") for key, one in value.items()}
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if (hint is bool and isinstance(value, bool)) or (hint is str and isinstance(value, str)):
+        return value
+    raise ConfigError(f"Got {value!r} for {where}; expected {_described(hint)}.")
+
+
+def _tuple(hint: Any, values: Any, where: str) -> tuple[Any, ...]:
+    items = get_args(hint)
+    if len(items) == 2 and items[1] is Ellipsis:
+        return tuple(_value(items[0], value, where) for value in values)
+    if len(values) != len(items):
+        raise ConfigError(f"Got {len(values)} values for {where}; expected {len(items)}.")
+    return tuple(_value(item, value, where) for item, value in zip(items, values, strict=True))
+
+
+def _described(hint: Any) -> str:
+    """Say in words what a hint allows."""
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_described(choice) for choice in get_args(hint) if choice is not type(None))
+    if origin is Literal:
+        return "one of " + ", ".join(repr(choice) for choice in get_args(hint))
+    if origin is tuple:
+        return "a list"
+    if dataclasses.is_dataclass(hint) or origin in (dict, Mapping):
+        return "a table"
+    return {float: "a number", int: "a whole number", bool: "true or false", str: "text"}.get(hint, str(hint))

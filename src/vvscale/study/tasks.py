@@ -1,0 +1,11 @@
+"""The kinds of tasks of a study, by name."""
+
+from __future__ import annotations
+
+from vvscale.registry import Registry
+from vvscale.study.diagnostics import DIAGNOSTICS
+from vvscale.study.kinds import Kind
+
+TASKS: Registry[Kind] = Registry("task kind")
+for _name, _kind in DIAGNOSTICS.items():
+    TASKS.add(_name, _kind)
