@@ -64,6 +64,12 @@ class OutOfMemoryError(RunError):
     """The memory allowed or present is not enough."""
 
 
+class StoppedError(RunError):
+    """A run was told to stop, has saved its state, and goes on when the same command is run again."""
+
+    exit_code = 75  # EX_TEMPFAIL: what schedulers read as "try again"
+
+
 class FitError(VvscaleError):
     """A law cannot be fitted to these points."""
 

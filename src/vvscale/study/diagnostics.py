@@ -10,13 +10,12 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vvscale._files import write_json
 from vvscale.errors import RunError
-from vvscale.study.kinds import Estimate, Kind, Rates, TaskContext
+from vvscale.study.kinds import Kind, TaskContext
 
 VALUE = "value.json"
 
@@ -58,10 +57,6 @@ def run_collect(context: TaskContext) -> dict[str, Any]:
     return {"n_values": len(values)}
 
 
-def _estimate(params: Mapping[str, Any], rates: Rates) -> Estimate:
-    return Estimate(seconds=params.get("seconds", 0.002), n_bytes=4096)
-
-
 def _folders(context: TaskContext) -> list[Path]:
     return [folder for role in context.inputs for folder in context.input_list(role)]
 
@@ -71,8 +66,8 @@ def _value(folder: Path) -> float:
 
 
 DIAGNOSTICS = {
-    "noop": Kind(run_noop, "idling", _estimate),
-    "sleep": Kind(run_sleep, "sleeping", _estimate, scratch=("slept.json",)),
-    "fail": Kind(run_fail, "failing", _estimate),
-    "collect": Kind(run_collect, "collecting", _estimate),
+    "noop": Kind(run_noop, "idling"),
+    "sleep": Kind(run_sleep, "sleeping", scratch=("slept.json",)),
+    "fail": Kind(run_fail, "failing"),
+    "collect": Kind(run_collect, "collecting"),
 }

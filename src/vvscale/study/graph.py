@@ -52,8 +52,8 @@ class Task:
         Plain JSON values.
     inputs
         Role -> id of the task in that role, or ids in order.
-    seconds
-        Expected duration on one worker; orders the work, is not part of the id.
+    seconds, flop, n_bytes
+        Expected duration on one worker, compute, and bytes left on the disk; not part of the id.
     publish
         File or folder of the output -> its path in the study's ``results``; not part of the id.
     """
@@ -64,6 +64,8 @@ class Task:
     params: Mapping[str, Any]
     inputs: Inputs = field(default_factory=dict)
     seconds: float = 0.0
+    flop: float = 0.0
+    n_bytes: float = 0.0
     publish: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -119,7 +121,7 @@ class Graph:
         shared: dict[str, str] = {}
         compact = _Compact(shared)
         lines = [
-            canonical([t.id, t.kind, t.label, compact(t.params), dict(t.inputs), t.seconds, dict(t.publish)])
+            canonical([t.id, t.kind, t.label, compact(t.params), dict(t.inputs), *_expected(t), dict(t.publish)])
             for t in self.tasks
         ]
         head = [canonical([FORMAT, self.digest, len(self), len(shared)])]
@@ -177,13 +179,15 @@ class GraphBuilder:
         inputs: Inputs | None = None,
         label: str = "",
         seconds: float = 0.0,
+        flop: float = 0.0,
+        n_bytes: float = 0.0,
         publish: Mapping[str, str] | None = None,
     ) -> str:
         """Add a task whose inputs were added before, and return its id."""
         inputs = inputs or {}
         named = sha256(canonical([kind, self._versions[kind], self._compact(params), inputs]))[:ID_LENGTH]
         if named not in self._tasks:
-            task = Task(named, kind, label or kind, params, inputs, seconds, publish or {})
+            task = Task(named, kind, label or kind, params, inputs, seconds, flop, n_bytes, publish or {})
             assert all(needed in self._tasks for needed in task.needs), "inputs are added first"
             self._tasks[named] = task
         return named
@@ -215,13 +219,17 @@ class _Compact:
         return value if digest is None else {_REFERENCE: digest}
 
 
+def _expected(task: Task) -> tuple[float, float, float]:
+    return round(task.seconds, 3), task.flop, task.n_bytes
+
+
 def _task(fields: list[Any], shared: Mapping[str, Any]) -> Task:
-    task_id, kind, label, params, inputs, seconds, publish = fields
+    task_id, kind, label, params, inputs, *expected, publish = fields
     for key, value in params.items():
         if isinstance(value, dict) and _REFERENCE in value:
             params[key] = shared[value[_REFERENCE]]
     roles = {role: tuple(one) if isinstance(one, list) else one for role, one in inputs.items()}
-    return Task(task_id, kind, label, params, roles, seconds, publish)
+    return Task(task_id, kind, label, params, roles, *expected, publish)
 
 
 def _damaged(path: Path, problem: str) -> DataError:

@@ -9,18 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from vvscale.errors import RunError
+from vvscale.errors import StoppedError
 
-RUN_AGAIN = 75
-"""Exit code of a worker or run that was stopped and wants to be started again (EX_TEMPFAIL)."""
-
-
-class StoppedError(RunError):
-    """Work was stopped from outside and can go on later; the same command continues it."""
-
-    exit_code: ClassVar[int] = RUN_AGAIN
+RUN_AGAIN = StoppedError.exit_code
+"""Exit code of a worker or run that was stopped and wants to be started again."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +52,10 @@ class Rates:
         Fixed cost of starting one training run on a warm worker.
     epoch_seconds
         Fixed cost of one epoch.
+    score_seconds
+        The metrics of one network on five benchmarks.
+    source
+        Where the numbers come from.
     """
 
     device: str
@@ -65,6 +63,8 @@ class Rates:
     images_per_second: float
     task_seconds: float = 0.0
     epoch_seconds: float = 0.0
+    score_seconds: float = 1.0
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ class TaskContext:
         Its id, the run_id of rows.
     study
         Name of the study that first asked for it, and digest of its resolved specification.
+    datasets
+        Name of a data set -> where it lies on this machine; not part of any id, its digest is.
     device
         ``"cpu"`` or ``"cuda"``.
     nodes, processes_per_node
@@ -98,6 +100,7 @@ class TaskContext:
     stop: Callable[[], bool] = field(default=lambda: False)
     task_id: str = ""
     study: Mapping[str, str] = field(default_factory=dict)
+    datasets: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
     nodes: int = 1
     processes_per_node: int = 1
@@ -130,7 +133,7 @@ class Kind:
     title
         Its stage, one word in the present participle.
     estimate
-        Cost of one task.
+        Cost of one task, from its parameters and what else is known of it before it runs.
     version
         Of the meaning of its results; raising it redoes all tasks of the kind and what depends on them.
     scratch
@@ -139,6 +142,6 @@ class Kind:
 
     run: Callable[[TaskContext], Mapping[str, Any] | None]
     title: str
-    estimate: Callable[[Mapping[str, Any], Rates], Estimate] = lambda params, rates: Estimate()
+    estimate: Callable[[Mapping[str, Any], Rates], Estimate] = lambda facts, rates: Estimate()
     version: str = "1"
     scratch: tuple[str, ...] = ()

@@ -14,8 +14,9 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+from vvscale.errors import StoppedError
 from vvscale.study.folder import StudyFolder
-from vvscale.study.kinds import RUN_AGAIN, StoppedError
+from vvscale.study.kinds import RUN_AGAIN
 from vvscale.study.worker import WorkerOptions, WorkSummary, work
 from vvscale.study.workers import mark_own_ended
 
@@ -49,6 +50,9 @@ def serve(
     def on_signal(number: int, frame: FrameType | None) -> None:
         if not stop.is_set():
             stop.set()
+            if number != signal.SIGTERM:
+                # A training that catches SIGTERM itself must hear of a time limit too.
+                os.kill(os.getpid(), signal.SIGTERM)
             _after(grace, lambda: _leave(RUN_AGAIN))
 
     for number in STOP_SIGNALS:

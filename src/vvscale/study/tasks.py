@@ -5,7 +5,8 @@ from __future__ import annotations
 from vvscale.registry import Registry
 from vvscale.study.diagnostics import DIAGNOSTICS
 from vvscale.study.kinds import Kind
+from vvscale.study.pipeline import PIPELINE
 
 TASKS: Registry[Kind] = Registry("task kind")
-for _name, _kind in DIAGNOSTICS.items():
+for _name, _kind in {**PIPELINE, **DIAGNOSTICS}.items():
     TASKS.add(_name, _kind)

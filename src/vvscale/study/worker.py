@@ -18,13 +18,13 @@ from typing import Any
 
 from vvscale import __version__
 from vvscale._files import make_folder
-from vvscale.errors import DataError, OutOfMemoryError, UsageError, VvscaleError
+from vvscale.errors import DataError, OutOfMemoryError, StoppedError, UsageError, VvscaleError
 from vvscale.study.board import Board, Status
 from vvscale.study.claims import MAX_DEATHS, Attempt, Outcome, finished, try_claim
 from vvscale.study.folder import StudyFolder, TaskFolder
 from vvscale.study.graph import Graph, Task
 from vvscale.study.journal import Event, Journal, JournalReader, What
-from vvscale.study.kinds import StoppedError, TaskContext
+from vvscale.study.kinds import TaskContext
 from vvscale.study.tasks import TASKS
 from vvscale.study.workers import EXPIRE_SECONDS, HEARTBEAT_SECONDS, Liveness, Worker
 
@@ -166,7 +166,9 @@ class _Loop:
         self.journal = Journal(self.folder.events, self.worker.id)
         self.reader = JournalReader(self.folder.events)
         self.liveness = Liveness(self.folder.workers, expire_after=self.options.expire_after)
-        self.study = {key: str(value) for key, value in self.folder.spec().items() if key in {"name", "digest"}}
+        spec = self.folder.spec()
+        self.study = {key: str(spec[key]) for key in ("name", "digest")}
+        self.datasets = dict(spec.get("datasets", {}))
         self.sound: set[str] = set()
         self.looked = time.monotonic()
 
@@ -291,6 +293,7 @@ class _Loop:
             stop=self.stop.is_set,
             task_id=task.id,
             study=self.study,
+            datasets=self.datasets,
             device=self.options.device,
             nodes=self.options.nodes,
             processes_per_node=self.options.processes_per_node,
