@@ -87,9 +87,11 @@ def process_start(pid: int) -> int | None:
 
 
 def scheduler_job() -> str:
-    """Return the scheduler's name of this job, or an empty text."""
-    job = os.environ.get("SLURM_JOB_ID")
-    return f"slurm-{job}" if job else os.environ.get("VVSCALE_JOB", "")
+    """Return the scheduler's name of this job from VVSCALE_JOB, or an empty text.
+
+    Whoever sets it promises that a job of one name runs once at a time.
+    """
+    return os.environ.get("VVSCALE_JOB", "")
 
 
 class Worker:

@@ -155,7 +155,8 @@ class LocalEngine:
             text=True,
             errors="replace",
             # One thread each: they share the cores already, and results do not depend on their number.
-            env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "CUDA_VISIBLE_DEVICES": slot},
+            # A job's name belongs to the job and not to each of its workers.
+            env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "CUDA_VISIBLE_DEVICES": slot, "VVSCALE_JOB": ""},
             # A group of its own, so that it can take along all that its tasks started.
             start_new_session=True,
         )
