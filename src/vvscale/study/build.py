@@ -52,6 +52,8 @@ def diagnostic_graph(spec: DiagnosticsSpec) -> Graph:
             first = builder.add("noop", {"value": number}, label=f"noop {number}", seconds=_NOOP_SECONDS)
         label = f"noop after {number}"
         ends.append(builder.add("noop", {"value": 1}, inputs={"of": first}, label=label, seconds=_NOOP_SECONDS))
+    if spec.ranks:
+        ends.append(builder.add("ranks", {}, label="ranks", seconds=10.0))
     builder.add(
         "collect", {}, inputs={"values": tuple(ends)}, label="collect", publish={"values.json": "values.json"}
     )

@@ -65,9 +65,25 @@ def _value(folder: Path) -> float:
     return json.loads((folder / VALUE).read_bytes())
 
 
+def run_ranks(context: TaskContext) -> dict[str, Any]:
+    """Sum the ranks + 1 over all processes: shows that they find each other."""
+    import torch
+    from torch import distributed
+
+    total = torch.tensor(float(os.environ.get("RANK", "0")) + 1)
+    if "RANK" in os.environ:
+        distributed.init_process_group("gloo")
+        distributed.all_reduce(total)
+        distributed.destroy_process_group()
+    if os.environ.get("RANK", "0") == "0":
+        write_json(context.out / VALUE, float(total))
+    return {"value": float(total)}
+
+
 DIAGNOSTICS = {
     "noop": Kind(run_noop, "idling"),
     "sleep": Kind(run_sleep, "sleeping", scratch=("slept.json",)),
     "fail": Kind(run_fail, "failing"),
+    "ranks": Kind(run_ranks, "summing", can_spread=True),
     "collect": Kind(run_collect, "collecting"),
 }

@@ -136,6 +136,8 @@ class Kind:
         Cost of one task, from its parameters and what else is known of it before it runs.
     version
         Of the meaning of its results; raising it redoes all tasks of the kind and what depends on them.
+    can_spread
+        Whether ``run`` shares the work when it runs in several ranks of torchrun at once.
     scratch
         Patterns of files in ``out`` that only serve to go on after an interruption; removed when done.
     """
@@ -144,4 +146,5 @@ class Kind:
     title: str
     estimate: Callable[[Mapping[str, Any], Rates], Estimate] = lambda facts, rates: Estimate()
     version: str = "1"
+    can_spread: bool = False
     scratch: tuple[str, ...] = ()

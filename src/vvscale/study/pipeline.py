@@ -46,10 +46,6 @@ def run_train(context: TaskContext) -> dict[str, Any]:
     recipe = from_table(Recipe, params["recipe"], f"the recipe of task {context.task_id}")
     dataset = context.datasets.get(params["dataset"]["name"], params["dataset"]["name"])
     spec = RunSpec(recipe=recipe, dataset=dataset, **params["run"])
-    if context.nodes * context.processes_per_node > 1:
-        from vvscale.study.launch import run_spread
-
-        run_spread(context, spec)
     result = train(spec, out=context.out, device=context.device)
     return {"model_id": result.model_id, "accuracy": result.accuracy, "samples_seen": result.samples_seen}
 
@@ -173,7 +169,7 @@ def _outcomes(path: Path, y: str) -> pd.DataFrame:
 
 
 PIPELINE = {
-    "train": Kind(run_train, "training", estimate_train, scratch=("checkpoint.pt",)),
+    "train": Kind(run_train, "training", estimate_train, can_spread=True, scratch=("checkpoint.pt",)),
     "layers": Kind(run_layers, "selecting layers", estimate_score),
     "score": Kind(run_score, "scoring", estimate_score),
     "table": Kind(run_table, "collecting", lambda facts, rates: Estimate(seconds=2.0)),

@@ -200,10 +200,13 @@ class DiagnosticsSpec:
         Pairs of tasks, the second of which needs the first.
     seconds
         What each first task sleeps.
+    ranks
+        Whether one task sums over all processes that ``engine`` gives to one training.
     """
 
     chains: int
     seconds: float = 0.0
+    ranks: bool = False
 
     def __post_init__(self) -> None:
         if self.chains < 1 or self.seconds < 0:

@@ -25,6 +25,7 @@ from vvscale.study.folder import StudyFolder, TaskFolder
 from vvscale.study.graph import Graph, Task
 from vvscale.study.journal import Event, Journal, JournalReader, What
 from vvscale.study.kinds import TaskContext
+from vvscale.study.spread import run_spread
 from vvscale.study.tasks import TASKS
 from vvscale.study.workers import EXPIRE_SECONDS, HEARTBEAT_SECONDS, Liveness, Worker
 
@@ -298,7 +299,10 @@ class _Loop:
             nodes=self.options.nodes,
             processes_per_node=self.options.processes_per_node,
         )
-        return TASKS[task.kind].run(context) or {}
+        kind = TASKS[task.kind]
+        if kind.can_spread and context.nodes * context.processes_per_node > 1:
+            return run_spread(context, task.kind)
+        return kind.run(context) or {}
 
     def _record(
         self, task: Task, folder: TaskFolder, attempt: Attempt, began: float, result: Mapping[str, Any]
