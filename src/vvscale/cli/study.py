@@ -153,11 +153,12 @@ def status(spec: str, /, *, out: Path | None = None, output: Output | None = Non
         Its folder, if a file or name is given.
     """
     from vvscale.study.prepare import locate_study
-    from vvscale.study.status import status_table, study_status
+    from vvscale.study.status import status_lines, study_status
 
     output = output or Output()
     now = study_status(locate_study(spec, out=out))
-    output.table(status_table(now))
+    for line in status_lines(now):
+        output.say(line)
     for failure in now.failures:
         output.say(f"failed: {failure.label}: {failure.message} ({failure.path})")
     output.say(f"{now.words()}; {now.n_workers} workers at work")

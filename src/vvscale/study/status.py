@@ -227,10 +227,12 @@ def study_status(folder: StudyFolder) -> StudyStatus:
     return Watch(folder, folder.graph()).look()
 
 
-def status_table(status: StudyStatus) -> pd.DataFrame:
-    """Return one row per stage for people."""
-    import pandas as pd
-
-    shown = ("done", "running", "waiting", "failed", "blocked")
-    rows = [{"stage": stage.kind, "tasks": stage.n} | {name: getattr(stage, name) for name in shown} for stage in status.stages]
-    return pd.DataFrame(rows)
+def status_lines(status: StudyStatus) -> list[str]:
+    """Return one aligned line per stage for people; no table library is loaded, so that the answer is quick."""
+    names = ("tasks", "done", "running", "waiting", "failed", "blocked")
+    width = max([len("stage"), *(len(stage.kind) for stage in status.stages)])
+    lines = ["stage".ljust(width) + "".join(name.rjust(9) for name in names)]
+    for stage in status.stages:
+        numbers = (stage.n, stage.done, stage.running, stage.waiting, stage.failed, stage.blocked)
+        lines.append(stage.kind.ljust(width) + "".join(f"{number:9d}" for number in numbers))
+    return lines
