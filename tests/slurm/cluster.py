@@ -81,7 +81,11 @@ class Cluster:
         os.environ["SLURM_CONF"] = str(self.conf)
         # munged refuses a socket below a folder that others may write to; what it says goes to its log.
         munge = ["munged", "--foreground", "--force", f"--key-file={key}", f"--socket={self.run}/munge.sock"]
-        munge += [f"--pid-file={self.run}/munge.pid", f"--log-file={self.run}/munge.log", f"--seed-file={self.run}/seed"]
+        munge += [
+            f"--pid-file={self.run}/munge.pid",
+            f"--log-file={self.run}/munge.log",
+            f"--seed-file={self.run}/seed",
+        ]
         self._begin("munged", munge)
         self._wait("munge's socket", lambda: (self.run / "munge.sock").exists())
         self._begin("slurmctld", ["slurmctld", "-D", "-f", str(self.conf)])

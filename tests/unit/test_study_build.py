@@ -158,11 +158,9 @@ def test_the_plan_adds_up(tmp_path: Path):
     made = graph(tmp_path)
     plan = plan_study(made, 4, out=tmp_path / "nowhere", device="test")
     train = next(stage for stage in plan.stages if stage["stage"] == "train")
-    expected = 2 * 2 * 3 * (1e3 + 1e4) * (5 * 1000 + 5 * 100) + 2 * 0
     far = 2 * 3 * (1e3 + 1e4) * (5 * 1000 + 5 * 1000)
     digits = 2 * 3 * (1e3 + 1e4) * (5 * 1000 + 5 * 100)
     assert train["flop"] == pytest.approx(far + digits)
-    assert expected > 0
     total = sum(task.seconds for task in made.tasks)
     assert plan.schedule.busy_seconds == pytest.approx(total)
     assert plan.schedule.longest_chain <= plan.schedule.seconds <= total

@@ -134,7 +134,9 @@ def expand_runs(
 
 def matches(run: Run, table: Table) -> bool:
     """Return whether a run has the values of a table."""
-    return _matches({**dataclasses.asdict(run), **{f"{_RECIPE_PREFIX}{key}": value for key, value in run.changes}}, table)
+    return _matches(
+        {**dataclasses.asdict(run), **{f"{_RECIPE_PREFIX}{key}": value for key, value in run.changes}}, table
+    )
 
 
 def _product(axes: Table, where: str) -> Iterator[dict[str, Scalar]]:
@@ -165,7 +167,7 @@ def _check_names(table: Mapping[str, Any], where: str) -> None:
         if name not in _FIELDS and not name.startswith(_RECIPE_PREFIX):
             raise ConfigError(
                 f"Unknown axis '{name}' in {where}.{did_you_mean(name, _FIELDS)} Known: {', '.join(_FIELDS)}, and "
-                "\"recipe.KEY\" for any key of the recipe."
+                '"recipe.KEY" for any key of the recipe.'
             )
 
 

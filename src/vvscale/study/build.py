@@ -54,9 +54,7 @@ def diagnostic_graph(spec: DiagnosticsSpec) -> Graph:
         ends.append(builder.add("noop", {"value": 1}, inputs={"of": first}, label=label, seconds=_NOOP_SECONDS))
     if spec.ranks:
         ends.append(builder.add("ranks", {}, label="ranks", seconds=10.0))
-    builder.add(
-        "collect", {}, inputs={"values": tuple(ends)}, label="collect", publish={"values.json": "values.json"}
-    )
+    builder.add("collect", {}, inputs={"values": tuple(ends)}, label="collect", publish={"values.json": "values.json"})
     return builder.build()
 
 
@@ -91,9 +89,7 @@ class _Study:
         self._spec = resolved.spec
         self._rates = rates
         self._builder = GraphBuilder(_Versions())
-        self._datasets = {
-            name: {"name": name, "digest": info.digest} for name, info in resolved.datasets.items()
-        }
+        self._datasets = {name: {"name": name, "digest": info.digest} for name, info in resolved.datasets.items()}
 
         layers = self._spec.score.layers
         self._score_params = {

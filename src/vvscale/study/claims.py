@@ -71,7 +71,9 @@ def finished(folder: TaskFolder, generation: int) -> tuple[dict[str, Any] | None
     return (None, damage) if damage else (done, "")
 
 
-def try_claim(folder: TaskFolder, worker: Worker, liveness: Liveness, *, may_retry: int = -1, floor: int = -1) -> Attempt:
+def try_claim(
+    folder: TaskFolder, worker: Worker, liveness: Liveness, *, may_retry: int = -1, floor: int = -1
+) -> Attempt:
     """Try to take a task.
 
     Parameters

@@ -66,7 +66,7 @@ def _value(folder: Path) -> float:
 
 
 def run_ranks(context: TaskContext) -> dict[str, Any]:
-    """Sum the ranks + 1 over all processes: shows that they find each other."""
+    """Sum the ranks + 1 over all processes, which shows that they find each other; then wait ``params["seconds"]``."""
     import torch
     from torch import distributed
 
@@ -75,6 +75,10 @@ def run_ranks(context: TaskContext) -> dict[str, Any]:
         distributed.init_process_group("gloo")
         distributed.all_reduce(total)
         distributed.destroy_process_group()
+    until = time.monotonic() + context.params.get("seconds", 0.0)
+    while time.monotonic() < until:
+        context.check_stop()
+        time.sleep(0.05)
     if os.environ.get("RANK", "0") == "0":
         write_json(context.out / VALUE, float(total))
     return {"value": float(total)}

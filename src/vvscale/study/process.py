@@ -76,11 +76,12 @@ def _end_with_parent() -> None:
 
 def _leave(code: int) -> None:
     """End this process now, and what it started if it leads a group of its own."""
-    mark_own_ended()
-    if os.getpgid(0) == os.getpid():
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        os.killpg(0, signal.SIGKILL)
-    os._exit(code)
+    try:
+        mark_own_ended()
+        if os.getpgid(0) == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+    finally:
+        os._exit(code)
 
 
 def _after(seconds: float, action: Callable[[], None]) -> None:

@@ -265,9 +265,7 @@ class StudySpec:
         """Return all training runs, in order, without repetition."""
         if not self.axes:
             return []
-        return expand_runs(
-            self.axes, exclude=self.exclude, include=self.include, rules=self.set, master_seed=self.seed
-        )
+        return expand_runs(self.axes, exclude=self.exclude, include=self.include, rules=self.set, master_seed=self.seed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, all defaults filled in; where the file lies is left out."""
@@ -347,6 +345,8 @@ def _line_of(message: str, text: str) -> str:
     quoted = re.search(r"'([^']+)'", message)
     if quoted is None:
         return ""
-    key = re.compile(rf"""^\s*(\[+\s*)?["']?{re.escape(quoted[1])}["']?\s*(=|\.|\])|[{{,]\s*["']?{re.escape(quoted[1])}["']?\s*=""")
+    key = re.compile(
+        rf"""^\s*(\[+\s*)?["']?{re.escape(quoted[1])}["']?\s*(=|\.|\])|[{{,]\s*["']?{re.escape(quoted[1])}["']?\s*="""
+    )
     lines = [number for number, line in enumerate(text.splitlines(), 1) if key.search(line)]
     return f" (line {lines[0]})" if len(lines) == 1 else ""

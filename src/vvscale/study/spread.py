@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 from vvscale._files import write_json
 from vvscale.errors import RunError, StoppedError
 from vvscale.study.kinds import TaskContext
+from vvscale.study.workers import process_start, this_machine
 
 _LOOK_SECONDS = 0.2
 _SETTINGS, _RESULT, _ERROR = "spread.json", "spread-result.json", "spread-error.json"
@@ -42,21 +44,20 @@ def run_spread(context: TaskContext, kind: str) -> Mapping[str, Any]:
     folder = context.out.parent
     for name in (_RESULT, _ERROR):
         (folder / name).unlink(missing_ok=True)
-    settings = {**dataclasses.asdict(dataclasses.replace(context, stop=bool)), "kind": kind}
+    worker = {"machine": this_machine(), "pid": os.getpid(), "started": process_start(os.getpid())}
+    settings = {**dataclasses.asdict(dataclasses.replace(context, stop=bool)), "kind": kind, "worker": worker}
     write_json(folder / _SETTINGS, {**settings, "stop": None, "out": str(context.out), "inputs": _texts(context)})
     environment = {name: one for name, one in os.environ.items() if not name.startswith(_OF_THE_STEP)}
-    # A session of its own, so that all ranks can be ended together; it ends with the worker's group otherwise.
-    with subprocess.Popen(_command(context, folder), env=environment, process_group=0) as process:
+    with subprocess.Popen(_command(context, folder), env=environment) as process:
         try:
             while process.poll() is None:
                 if context.stop():
-                    process.send_signal(signal.SIGTERM)
+                    process.terminate()
                     process.wait()
                 else:
                     time.sleep(_LOOK_SECONDS)
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+            process.terminate()
     context.check_stop()
     return _outcome(folder, process.returncode)
 
@@ -67,6 +68,7 @@ def run_rank(folder: Path) -> None:
 
     settings = json.loads((folder / _SETTINGS).read_text())
     kind = TASKS[settings.pop("kind")]
+    threading.Thread(target=_end_with, args=(settings.pop("worker"),), daemon=True).start()
     inputs = {
         role: Path(one) if isinstance(one, str) else tuple(map(Path, one)) for role, one in settings["inputs"].items()
     }
@@ -82,6 +84,17 @@ def run_rank(folder: Path) -> None:
         raise
     if os.environ.get("RANK", "0") == "0":
         write_json(folder / _RESULT, dict(result))
+
+
+def _end_with(worker: Mapping[str, Any]) -> None:
+    """End this rank when the worker is gone; torchrun, which starts ranks in sessions of their own, would go on.
+
+    Ranks on other machines end when those here no longer answer.
+    """
+    while worker["machine"] == this_machine():
+        if process_start(worker["pid"]) != worker["started"]:
+            os._exit(StoppedError.exit_code)
+        time.sleep(_LOOK_SECONDS)
 
 
 def _command(context: TaskContext, folder: Path) -> list[str]:

@@ -27,7 +27,7 @@ from vvscale.study.journal import Event, Journal, JournalReader, What
 from vvscale.study.kinds import TaskContext
 from vvscale.study.spread import run_spread
 from vvscale.study.tasks import TASKS
-from vvscale.study.workers import EXPIRE_SECONDS, HEARTBEAT_SECONDS, Liveness, Worker
+from vvscale.study.workers import EXPIRE_SECONDS, HEARTBEAT_SECONDS, RECORDING, Liveness, Worker
 
 # Errors of the place where results go; no task is to blame for them.
 _STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE}
@@ -311,36 +311,32 @@ class _Loop:
         folder.remove_scratch(TASKS[task.kind].scratch)
         seconds = time.time() - began
         outputs = folder.digests()
-        if folder.claims() != attempt.generation:
-            # This worker was silent for so long that another took over; that one's result counts.
-            return False
-        folder.write(
-            "done",
-            {
-                "id": task.id,
-                "kind": task.kind,
-                "claim": attempt.generation,
-                "worker": self.worker.id,
-                "began": began,
-                "seconds": seconds,
-                "study": self.study,
-                "code_version": __version__,
-                "result": dict(result),
-                "outputs": outputs,
-            },
+        content = {
+            "id": task.id,
+            "kind": task.kind,
+            "claim": attempt.generation,
+            "worker": self.worker.id,
+            "began": began,
+            "seconds": seconds,
+            "study": self.study,
+            "code_version": __version__,
+            "result": dict(result),
+            "outputs": outputs,
+        }
+        with RECORDING:
+            if folder.claims() != attempt.generation:
+                # This worker was silent for so long that another took over; that one's result counts.
+                return False
             # A flush takes longer than a short task, and what a power cut takes is noticed and made again.
-            durable=seconds > _WORTH_A_FLUSH_SECONDS,
-        )
+            folder.write("done", content, durable=seconds > _WORTH_A_FLUSH_SECONDS)
+            self.journal.add(What.DONE, task.id, attempt.generation, seconds=seconds)
         (folder.path / "error.json").unlink(missing_ok=True)
-        self.journal.add(What.DONE, task.id, attempt.generation, seconds=seconds)
         self.sound.add(task.id)
         self.folder.publish(task)
         self.summary.n_done += 1
         return True
 
-    def _handle(
-        self, error: BaseException, task: Task, folder: TaskFolder, attempt: Attempt, began: float
-    ) -> None:
+    def _handle(self, error: BaseException, task: Task, folder: TaskFolder, attempt: Attempt, began: float) -> None:
         """Record a failure; what the storage or a stop caused is no failure of the task."""
         if _is_storage_error(error):
             raise storage_error(folder.path, error) from error

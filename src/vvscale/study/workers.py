@@ -169,10 +169,14 @@ class Worker:
 
 
 _own: list[Worker] = []
+RECORDING = threading.Lock()
+"""Held while a result is recorded, so that a worker is not said to be over in the middle of it."""
 
 
 def mark_own_ended() -> None:
-    """Say of all workers of this process that they are over: it is about to end without further words."""
+    """Say of all workers of this process that they are over: it must end without recording anything more."""
+    # Never released: others may take the tasks from here on. A disk that hangs is not waited for.
+    RECORDING.acquire(timeout=2.0)
     for worker in _own:
         worker.end()
 
