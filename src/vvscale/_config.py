@@ -49,7 +49,7 @@ def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
     ----------
     kind
         A dataclass whose hints are bool, int, float, str, Literal, tuples and mappings of these, other such
-        dataclasses, or one of them or None.
+        dataclasses, or one of them or None, which TOML spells ``"none"``.
     table
         Keys and values as read from TOML or JSON.
     where
@@ -107,7 +107,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         choices = [choice for choice in get_args(hint) if choice is not type(None)]
-        if value is None and len(choices) < len(get_args(hint)):
+        # TOML has no null: "none" stands for it.
+        if value in (None, "none") and len(choices) < len(get_args(hint)):
             return None
         for choice in choices[:-1]:
             try:

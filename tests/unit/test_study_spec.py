@@ -86,7 +86,7 @@ def test_changes_reach_into_tables_and_lists(tmp_path: Path):
     assert {run.seed for run in spec.runs()} == {5}
     with pytest.raises(ConfigError, match="'name' is a value and no table"):
         load_spec(write(tmp_path, GOOD), changes={"name.x": 1})
-    with pytest.raises(ConfigError, match="Cannot set 'laws.7': there is no such entry"):
+    with pytest.raises(ConfigError, match=r"Cannot set 'laws\.7': there is no such entry"):
         load_spec(write(tmp_path, GOOD), changes={"laws.7": 1})
 
 

@@ -15,7 +15,6 @@ from vvscale.study.resolve import Resolved, size_of
 from vvscale.study.spec import DiagnosticsSpec
 from vvscale.study.tasks import TASKS
 
-
 _NOOP_SECONDS = 0.002
 
 
@@ -134,7 +133,6 @@ class _Study:
     def _train(self, run: Run) -> str:
         values = dataclasses.asdict(run)
         spec = {"model": values.pop("arch"), **{k: v for k, v in values.items() if k not in _NOT_OF_RUN}}
-        spec["image_size"] = size_of(run, self._resolved.datasets[run.dataset])
         params = {
             "run": spec,
             "dataset": self._datasets[run.dataset],

@@ -225,12 +225,12 @@ def _expected(task: Task) -> tuple[float, float, float]:
 
 
 def _task(fields: list[Any], shared: Mapping[str, Any]) -> Task:
-    task_id, kind, label, params, inputs, *expected, publish = fields
+    task_id, kind, label, params, inputs, seconds, flop, n_bytes, publish = fields
     for key, value in params.items():
         if isinstance(value, dict) and _REFERENCE in value:
             params[key] = shared[value[_REFERENCE]]
     roles = {role: tuple(one) if isinstance(one, list) else one for role, one in inputs.items()}
-    return Task(task_id, kind, label, params, roles, *expected, publish)
+    return Task(task_id, kind, label, params, roles, seconds, flop, n_bytes, publish)
 
 
 def _damaged(path: Path, problem: str) -> DataError:

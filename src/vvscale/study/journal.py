@@ -12,14 +12,14 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vvscale._files import make_folder
 
 
-class What(str, Enum):
+class What(StrEnum):
     """What can happen to a task."""
 
     STARTED = "started"
@@ -133,8 +133,9 @@ class JournalReader:
         worker = name.removesuffix(".jsonl")
         for fields in _parsed(whole.splitlines()):
             try:
-                yield Event(*fields, worker)
-            except TypeError:
+                at, what, task_id, generation, seconds, text = fields
+                yield Event(at, what, task_id, generation, seconds, text, worker)
+            except (TypeError, ValueError):
                 continue
 
 

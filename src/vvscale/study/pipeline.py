@@ -12,8 +12,10 @@ that planning a study loads nothing heavy. The files each leaves are named here 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 ROWS = "rows.parquet"
 SCORES = "scores.parquet"
 LAYERS = "layers.json"
+LAYERS_FORMAT = "vvscale-layers-1"
+# Where the scorer puts rows on its own; the table is made from ours.
+_STORE = "store"
 
 # Images of the five benchmarks that pass through a network to be scored.
 _SCORED_IMAGES = 5000
@@ -51,11 +56,10 @@ def run_train(context: TaskContext) -> dict[str, Any]:
 
 
 def run_layers(context: TaskContext) -> dict[str, Any]:
-    """Select the best layer for each region on the reference run. ``params`` as of ``score``."""
-    scores = _score(context, context.input("train"), layers="all")
-    commitment = scores.best(model=context.params.get("model", ""))
-    write_json(context.out / LAYERS, commitment.to_dict())
-    return {"layers": dict(commitment.layers)}
+    """Select the best layer for each region on the reference run. ``params``: ``benchmarks`` and ``options``."""
+    best = context.out / LAYERS
+    _score(context, context.input("train"), layers="all", commit=best)
+    return {"layers": json.loads(best.read_text())["layers"]}
 
 
 def run_score(context: TaskContext) -> dict[str, Any]:
@@ -66,19 +70,20 @@ def run_score(context: TaskContext) -> dict[str, Any]:
     """
     params = context.params
     reference = params.get("model") or _weights(context.input("train"), params["epoch"])
-    layers: Any = params["layers"]
     if "layers" in context.inputs:
-        from vvscale.brain.layers import read_layers
-
-        layers = read_layers(context.input("layers") / LAYERS)
-    scores = _score(context, reference, layers=layers)
-    rows = scores.rows(_record(reference)["row"], epoch=params["epoch"]).assign(run_id=context.task_id)
+        layers = str(context.input("layers") / LAYERS)
+    elif isinstance(params["layers"], Mapping):
+        write_json(context.out / LAYERS, {"format": LAYERS_FORMAT, "layers": dict(params["layers"])})
+        layers = str(context.out / LAYERS)
+    else:
+        layers = params["layers"]
+    rows = _score(context, reference, layers=layers).assign(run_id=context.task_id)
     write_with(context.out / ROWS, lambda part: rows.to_parquet(part, index=False))
     return {"n_rows": len(rows), "mean_score": float(rows["score"].mean())}
 
 
 def run_table(context: TaskContext) -> dict[str, Any]:
-    """Collect the rows of all scores, in the order of the plan. ``params``: ``store``, a folder to append to, or null."""
+    """Collect the rows of all scores, in the order of the plan. ``params``: ``store``, to append to as well, or null."""
     import pandas as pd
 
     from vvscale.scores import ScoreStore, load_scores
@@ -127,20 +132,22 @@ def estimate_score(facts: Mapping[str, Any], rates: Rates) -> Estimate:
     return Estimate(seconds, flop, 20_000.0)
 
 
-def _score(context: TaskContext, reference: str | Path, *, layers: Any) -> Any:
-    from vvscale.brain import resolve_benchmarks, score_model
-    from vvscale.models import load_model
+def _score(context: TaskContext, reference: str | Path, *, layers: str, commit: Path | None = None) -> pd.DataFrame:
+    """Score a network with the library that ``vvscale score`` uses, and return its rows."""
+    from vvscale.brain.request import ScoreRequest, run_scores
 
-    loaded = load_model(str(reference))
-    benchmarks = resolve_benchmarks([one["id"] for one in context.params["benchmarks"]])
-    options = {**context.params["options"], "device": context.device}
-    return score_model(loaded.module, benchmarks=benchmarks, layers=layers, **options)
-
-
-def _record(reference: str | Path) -> Mapping[str, Any]:
-    from vvscale.models import load_model
-
-    return load_model(str(reference)).record
+    benchmarks = tuple(one["id"] for one in context.params["benchmarks"])
+    request = ScoreRequest(
+        models=(str(reference),),
+        on=benchmarks,
+        layers=(layers,),
+        device=context.device,
+        out=context.out / _STORE,
+        commit=commit,
+        **{"cache": "none", "n_threads": 1, **context.params["options"]},
+    )
+    (scored,) = run_scores(request, watch=lambda what, total: nullcontext(lambda name: context.check_stop()))
+    return scored.rows
 
 
 def _weights(folder: Path, epoch: int | None) -> Path:
@@ -170,8 +177,8 @@ def _outcomes(path: Path, y: str) -> pd.DataFrame:
 
 PIPELINE = {
     "train": Kind(run_train, "training", estimate_train, can_spread=True, scratch=("checkpoint.pt",)),
-    "layers": Kind(run_layers, "selecting layers", estimate_score),
-    "score": Kind(run_score, "scoring", estimate_score),
+    "layers": Kind(run_layers, "selecting layers", estimate_score, scratch=("store/*",)),
+    "score": Kind(run_score, "scoring", estimate_score, scratch=("store/*",)),
     "table": Kind(run_table, "collecting", lambda facts, rates: Estimate(seconds=2.0)),
     "fit": Kind(run_fit, "fitting", lambda facts, rates: Estimate(seconds=2.0, n_bytes=1e6)),
 }

@@ -81,8 +81,8 @@ class Prepared:
             return
         if self.resolved.absent:
             raise MissingDataError(
-                f"The study '{self.resolved.spec.name}' cannot run here: {self.resolved.absent[0]} `vvscale study plan` "
-                "works without it."
+                f"The study '{self.resolved.spec.name}' cannot run here: {self.resolved.absent[0]} `vvscale study "
+                "plan` works without it."
             )
         self.folder.write_plan(self.resolved.to_dict(), self.graph)
         source = Path(self.resolved.spec.source)

@@ -188,7 +188,7 @@ def installed_parts() -> Parts:
     def benchmarks(names: tuple[str, ...]) -> list[dict[str, str]]:
         from vvscale.brain import resolve_benchmarks
 
-        return [{"id": one.benchmark_id, "digest": one.data_digest} for one in resolve_benchmarks(names)]
+        return [{"id": one.benchmark_id, "digest": one.data_digest()} for one in resolve_benchmarks(names)]
 
     @cache
     def cost(arch: str, image_size: int | None) -> dict[str, float]:
@@ -218,8 +218,8 @@ def _dataset(spec: StudySpec, name: str, place: str, parts: Parts, absent: list[
         declared = spec.datasets.get(name)
         if declared is None or declared.n_classes is None or declared.n_images is None:
             raise ConfigError(
-                f"The data set '{name}' is not here and its size is unknown: {error} To plan without it, give n_classes "
-                f"and n_images in [datasets.{name}]."
+                f"The data set '{name}' is not here and its size is unknown: {error} To plan without it, give "
+                f"n_classes and n_images in [datasets.{name}]."
             ) from error
         absent.append(f"the data set '{name}': {error}")
         return DatasetInfo(None, declared.n_classes, declared.n_images)

@@ -189,7 +189,7 @@ def run_study(
     graph: Graph,
     engine: Engine,
     *,
-    on_survey: Callable[[Survey], None] = lambda survey: None,
+    on_survey: Callable[[Survey], object] = lambda survey: None,
     on_look: OnLook = lambda status, words: None,
     stop: threading.Event | None = None,
     rehash: bool = False,

@@ -329,7 +329,10 @@ def _put(table: dict[str, Any], keys: list[str], value: Any) -> None:
     *path, last = keys
     at: Any = table
     for key in path:
-        at = at[int(key)] if isinstance(at, list) and key.isdigit() else at.setdefault(key, {})
+        if isinstance(at, dict):
+            at = at.setdefault(key, {})
+        elif key.isdigit() and int(key) < len(at):
+            at = at[int(key)]
         if not isinstance(at, dict | list):
             raise ConfigError(f"Cannot set '{'.'.join(keys)}': '{key}' is a value and no table.")
     if isinstance(at, list) and last.isdigit() and int(last) < len(at):

@@ -95,7 +95,7 @@ def scheduler_job() -> str:
 
 
 class Worker:
-    """This process as a worker of a study; a context manager that registers, beats and says when it ends.
+    """A worker of a study, in this process: a context manager that registers, beats and says when it ends.
 
     Parameters
     ----------

@@ -47,12 +47,13 @@ class SlurmEngine:
     options: WorkerOptions = field(default_factory=lambda: WorkerOptions(idle_seconds=_IDLE_SECONDS))
     job_id: str = ""
     _asked: float = -1e9
-    _state: EngineState = EngineState(0, "")
+    _state: EngineState = field(default_factory=lambda: EngineState(0, ""))
 
     def start(self, folder: StudyFolder, n_tasks: int) -> None:
         """Submit the array."""
         try:
             import submitit
+            from submitit.core.utils import FailedJobError
         except ImportError as error:
             raise MissingDataError(
                 "The engine 'slurm' needs the package submitit, which is not installed. `pip install "
@@ -68,10 +69,10 @@ class SlurmEngine:
                 executor = submitit.SlurmExecutor(folder=self._logs, max_num_timeout=self.spec.max_requeues)
                 executor.update_parameters(**self._parameters(folder, n))
                 jobs = executor.submit_array(workers)
-        except (RuntimeError, subprocess.CalledProcessError, submitit.core.utils.FailedJobError) as error:
+        except (RuntimeError, subprocess.CalledProcessError, FailedJobError) as error:
             raise RunError(
-                f"SLURM did not take the jobs: {_last_line(str(error))}. Expected `sbatch` to work here. Check [engine] "
-                "(partition, account, time_minutes), or use --set engine.kind=local."
+                f"SLURM did not take the jobs: {_last_line(str(error))}. Expected `sbatch` to work here. Check "
+                "[engine] (partition, account, time_minutes), or use --set engine.kind=local."
             ) from error
         self.job_id = str(jobs[0].job_id).split("_")[0]
         self._asked = time.monotonic()
