@@ -13,21 +13,23 @@ import pytest
 import vvscale
 
 PACKAGE = Path(vvscale.__file__).parent
-BASE = {"errors", "registry", "_files"}
+BASE = {"errors", "registry", "_config", "_files", "_download"}
 SCORES = BASE | {"scores"}
 # part -> the other parts it may import
 MAY_IMPORT = {
     "errors": set(),
     "registry": {"errors"},
+    "_config": {"errors"},
     "_files": {"errors"},
+    "_download": {"errors", "_files"},
     "scores": BASE,
     "laws": SCORES,
     "figures": SCORES | {"laws"},
     "models": SCORES,
     "data": BASE,
-    "train": SCORES | {"models", "data"},
+    "train": SCORES | {"models", "data", "brain"},
     "brain": BASE | {"models", "data", "scores"},
-    "study": SCORES | {"train", "brain", "models", "data"},
+    "study": SCORES | {"train", "brain", "models", "data", "laws", "figures", "__init__"},
     "cli": SCORES | {"laws", "figures", "models", "data", "train", "brain", "study", "__init__"},
     "__init__": {"scores", "laws"},
     "__main__": {"cli"},

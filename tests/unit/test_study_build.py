@@ -154,6 +154,19 @@ def test_a_study_can_be_planned_where_its_images_are_not(tmp_path: Path):
         resolve(spec(tmp_path, without), parts=parts(far=False))
 
 
+def test_a_study_can_be_planned_where_its_benchmarks_are_not(tmp_path: Path):
+    def benchmarks(names: tuple[str, ...]) -> list[dict[str, str]]:
+        raise MissingDataError("Not downloaded.")
+
+    spec(tmp_path)
+    here = dataclasses.replace(parts(), benchmarks=benchmarks)
+    ready = prepare_study(tmp_path / "mine.toml", out=tmp_path / "out", parts=here)
+    assert len(ready.graph) == 40
+    assert ready.absent == ["the benchmarks simulated: Not downloaded."]
+    with pytest.raises(MissingDataError, match="cannot run here"):
+        ready.write()
+
+
 def test_the_plan_adds_up(tmp_path: Path):
     made = graph(tmp_path)
     plan = plan_study(made, 4, out=tmp_path / "nowhere", device="test")

@@ -57,12 +57,13 @@ def plan(
     ready = prepare_study(spec, out=out, changes=values)
     planned = plan_study(
         ready.graph, ready.n_workers, out=ready.folder.path, device=f"{ready.rates.device} ({ready.rates.source})",
-        absent=ready.absent, done=finished_tasks(ready.folder, ready.graph),
+        gpus_per_worker=ready.gpus_per_worker, absent=ready.absent, done=finished_tasks(ready.folder, ready.graph),
     )  # fmt: skip
     for title, frame in plan_tables(planned):
         output.table(frame, title=title)
+    hours = f"{planned.gpu_hours:,.1f} GPU-hours" if planned.gpu_hours else f"{planned.worker_hours:,.2f} CPU-hours"
     output.say(
-        f"{planned.worker_hours:,.1f} worker-hours on {planned.device}; {duration(planned.schedule.seconds)} with "
+        f"{hours} on {planned.device}; {duration(planned.schedule.seconds)} with "
         f"{planned.schedule.n_workers} workers, {planned.schedule.utilisation:.0%} busy."
     )
     for words in planned.absent:

@@ -83,7 +83,7 @@ def run_score(context: TaskContext) -> dict[str, Any]:
 
 
 def run_table(context: TaskContext) -> dict[str, Any]:
-    """Collect the rows of all scores, in the order of the plan. ``params``: ``store``, to append to as well, or null."""
+    """Collect all rows in the order of the plan. ``params``: ``store``, a folder to append to as well, or null."""
     import pandas as pd
 
     from vvscale.scores import ScoreStore, load_scores

@@ -63,6 +63,11 @@ class Prepared:
         return rates_of(self.engine)
 
     @property
+    def gpus_per_worker(self) -> float:
+        """GPUs of one worker; a fraction where several share one."""
+        return 0.0 if self.rates.device == "cpu" else _gpus_of_worker(self.engine)
+
+    @property
     def n_workers(self) -> int:
         """How many workers would work at once."""
         if self.engine.kind == "slurm":
@@ -131,10 +136,16 @@ def rates_of(engine: EngineSpec) -> Rates:
         raise unknown_name("device", device, RATES)
     rates = RATES[device]
     together = max(1, engine.gpus_per_task) * engine.nodes_per_task
-    scale = together / engine.per_gpu
     return dataclasses.replace(
-        rates, flop_per_second=rates.flop_per_second * scale, images_per_second=rates.images_per_second * together
+        rates,
+        flop_per_second=rates.flop_per_second * _gpus_of_worker(engine),
+        # Feeding images is each process's own work; trainings that share a GPU do not share that.
+        images_per_second=rates.images_per_second * together,
     )
+
+
+def _gpus_of_worker(engine: EngineSpec) -> float:
+    return max(1, engine.gpus_per_task) * engine.nodes_per_task / engine.per_gpu
 
 
 def folder_of(spec: StudySpec, out: Path | None) -> StudyFolder:

@@ -156,8 +156,8 @@ def resolve(spec: StudySpec, *, parts: Parts | None = None) -> Resolved:
         recipes=recipes,
         datasets=datasets,
         places=places,
-        benchmarks=parts.benchmarks(spec.score.benchmarks) if wanted else [],
-        select_on=parts.benchmarks(spec.score.select_on or spec.score.benchmarks) if wanted else [],
+        benchmarks=_benchmarks(spec.score.benchmarks, parts, absent) if wanted else [],
+        select_on=_benchmarks(spec.score.select_on or spec.score.benchmarks, parts, absent) if wanted else [],
         costs=costs,
         absent=absent,
     )
@@ -223,6 +223,16 @@ def _dataset(spec: StudySpec, name: str, place: str, parts: Parts, absent: list[
             ) from error
         absent.append(f"the data set '{name}': {error}")
         return DatasetInfo(None, declared.n_classes, declared.n_images)
+
+
+def _benchmarks(names: tuple[str, ...], parts: Parts, absent: list[str]) -> list[dict[str, str]]:
+    try:
+        return parts.benchmarks(names)
+    except MissingDataError as error:
+        words = f"the benchmarks {', '.join(names)}: {error}"
+        if words not in absent:
+            absent.append(words)
+        return [{"id": name, "digest": ""} for name in names]
 
 
 def _recipe(spec: StudySpec, run: Run, parts: Parts) -> dict[str, Any]:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Measured on two cores with a local disk; docs/scale.md says how. Files and operations are counted in the code.
-_FILES_PER_TASK = 5
-_OPERATIONS_PER_TASK = 40
-_STATUS_SECONDS_PER_TASK = 2.5e-5
-_FIT_SECONDS, _FIT_POINTS, _FIT_EXPONENT = 1.0, 1240, 0.76
-_TABLE_BYTES_PER_ROW = 120.0
+_FILES_PER_TASK = 6
+_OPERATIONS_PER_TASK = 50
+_STATUS_SECONDS_PER_TASK = 4e-5
+_FIT_SECONDS, _FIT_POINTS, _FIT_EXPONENT = 3.3, 1240, 0.76
+_TABLE_BYTES_PER_ROW = 60.0
 _ROWS_PER_MODEL = 5
 # What a folder on a shared disk bears before listing it takes seconds, and what people wait for.
 _MOST_ENTRIES = 10_000
@@ -97,6 +97,8 @@ class StudyPlan:
         That the estimates are for, and where its rates come from.
     absent
         What a run would lack here.
+    gpus_per_worker
+        GPUs of one worker; a fraction where several share one, 0 without.
     """
 
     stages: tuple[dict[str, Any], ...]
@@ -104,11 +106,17 @@ class StudyPlan:
     pressures: tuple[Pressure, ...]
     device: str
     absent: tuple[str, ...] = ()
+    gpus_per_worker: float = 0.0
 
     @property
     def worker_hours(self) -> float:
-        """Hours of one worker, so GPU-hours where a worker has a GPU."""
+        """Hours of one worker."""
         return self.schedule.busy_seconds / 3600
+
+    @property
+    def gpu_hours(self) -> float:
+        """Hours of one GPU."""
+        return self.worker_hours * self.gpus_per_worker
 
     def table(self) -> pd.DataFrame:
         """Return one row per stage."""
@@ -119,7 +127,7 @@ class StudyPlan:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         pressures = [{**asdict(one), "load": one.load} for one in self.pressures]
-        return {**asdict(self), "pressures": pressures, "worker_hours": self.worker_hours}
+        return {**asdict(self), "pressures": pressures, "worker_hours": self.worker_hours, "gpu_hours": self.gpu_hours}
 
 
 def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Schedule:
@@ -156,7 +164,14 @@ def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Sched
 
 
 def plan_study(
-    graph: Graph, n_workers: int, *, out: Path, device: str, absent: Sequence[str] = (), done: Sequence[str] = ()
+    graph: Graph,
+    n_workers: int,
+    *,
+    out: Path,
+    device: str,
+    gpus_per_worker: float = 0.0,
+    absent: Sequence[str] = (),
+    done: Sequence[str] = (),
 ) -> StudyPlan:
     """Work out what a study costs here.
 
@@ -168,7 +183,7 @@ def plan_study(
         How many would work at once.
     out
         Where it would be written; the disk there is probed for a moment with files of its own, if it exists.
-    device, absent
+    device, gpus_per_worker, absent
         For the record.
     done
         Ids of finished tasks, which cost nothing more.
@@ -187,7 +202,8 @@ def plan_study(
         })  # fmt: skip
     schedule = simulate(graph, n_workers, done=done)
     n_bytes = sum(stage["n_bytes"] for stage in stages)
-    return StudyPlan(tuple(stages), schedule, _pressures(graph, schedule, n_bytes, out), device, tuple(absent))
+    pressures = _pressures(graph, schedule, n_bytes, out)
+    return StudyPlan(tuple(stages), schedule, pressures, device, tuple(absent), gpus_per_worker)
 
 
 def _pressures(graph: Graph, schedule: Schedule, n_bytes: float, out: Path) -> tuple[Pressure, ...]:
