@@ -21,8 +21,16 @@ from vvscale.errors import DataError, UsageError
 
 
 @contextmanager
-def write_whole(path: Path) -> Iterator[Path]:
+def write_whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path to write to; on success move it to ``path``, on failure remove it.
+
+    Parameters
+    ----------
+    path
+        Final name.
+    durable
+        Whether the content is on the disk before the name is. Without it a power cut may leave an empty file; only
+        for what is checked when read and easily made again.
 
     Raises
     ------
@@ -41,8 +49,9 @@ def write_whole(path: Path) -> Iterator[Path]:
     part = Path(temporary)
     try:
         yield part
-        with part.open("rb+") as written:
-            os.fsync(written.fileno())
+        if durable:
+            with part.open("rb+") as written:
+                os.fsync(written.fileno())
         # mkstemp makes files private; give the result the mode any other file would get.
         part.chmod(0o666 & ~_umask())
         part.replace(path)
@@ -86,15 +95,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Write a whole file of bytes."""
-    with write_whole(path) as part:
+    with write_whole(path, durable=durable) as part:
         part.write_bytes(content)
 
 
-def write_json(path: Path, payload: Any) -> None:
+def write_json(path: Path, payload: Any, *, durable: bool = True) -> None:
     """Write a whole JSON file; floats keep every digit and NaN is refused."""
-    write_bytes(path, (json.dumps(payload, indent=2, allow_nan=False) + "\n").encode())
+    write_bytes(path, (json.dumps(payload, indent=2, allow_nan=False) + "\n").encode(), durable=durable)
 
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:

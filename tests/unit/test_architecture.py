@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "data": BASE,
     "train": SCORES | {"models", "data", "brain"},
     "brain": BASE | {"models", "data", "scores"},
-    "study": SCORES | {"train", "brain", "models", "data"},
+    "study": SCORES | {"train", "brain", "models", "data", "laws", "figures", "__init__"},
     "cli": SCORES | {"laws", "figures", "models", "data", "train", "brain", "study", "__init__"},
     "__init__": {"scores", "laws"},
     "__main__": {"cli"},

@@ -47,6 +47,11 @@ VERBS = {
     "figure": ("vvscale.cli.figure:figure", "Draw every figure of the study, and more, from a table."),
     "report": ("vvscale.cli.report:report", "Write one page that explores a table, offline and anywhere."),
     "cite": ("vvscale.cli.cite:cite", "Print the BibTeX of what a table, fit or figure used."),
+    "study": (
+        "vvscale.cli.study:study",
+        "Run a whole scaling study: train, score, fit, draw, report.",
+    ),
+    "worker": ("vvscale.cli.worker:worker", "Work on a study; what a scheduler starts."),
     "cache": ("vvscale.cli.cache:cache", "List, verify or clear downloaded files."),
 }
 

@@ -1,0 +1,97 @@
+"""Progress of a study: one live line per stage on a terminal, one line a minute otherwise."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vvscale.study.status import StageStatus, StudyStatus
+
+_LINE_SECONDS = 60.0
+
+
+@contextmanager
+def stages(*, quiet: bool = False) -> Iterator[Callable[[StudyStatus, str], None]]:
+    """Yield a function to call with how far a study is and how its workers are."""
+    if quiet:
+        yield lambda status, words: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.live import Live
+
+        with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
+            yield lambda status, words: live.update(_drawn(status, words))
+    else:
+        yield _line_a_minute()
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration as people say it; unknown is a dash.
+
+    Examples
+    --------
+    >>> duration(7260)
+    '2 h 1 min'
+    """
+    if seconds is None:
+        return "-"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+def rate(per_second: float | None) -> str:
+    """Return a rate in the unit that gives it digits."""
+    if per_second is None:
+        return ""
+    if per_second >= 1:
+        return f"{per_second:.0f}/s"
+    return f"{per_second * 60:.1f}/min" if per_second * 60 >= 1 else f"{per_second * 3600:.1f}/h"
+
+
+def _drawn(status: StudyStatus, words: str) -> Any:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table.grid(padding=(0, 1))
+    for stage in status.stages:
+        failed = Text(f"{stage.failed} failed", style="red") if stage.failed else Text("")
+        cells = (Text(stage.title), ProgressBar(stage.n, stage.done, width=24), Text(f"{stage.done}/{stage.n}"))
+        drawn.add_row(*cells, Text(rate(stage.per_second)), Text(_left(stage)), failed)
+    drawn.add_row(Text(words, style="dim"))
+    for failure in status.failures[-2:]:
+        drawn.add_row(Text("failed", style="red"), Text(f"{failure.label}: {failure.message}"[:100]))
+    return drawn
+
+
+def _left(stage: StageStatus) -> str:
+    return f"{duration(stage.seconds_left)} left" if stage.done < stage.n and stage.seconds_left else ""
+
+
+def _line_a_minute() -> Callable[[StudyStatus, str], None]:
+    last = time.monotonic()
+    told: set[str] = set()
+
+    def look(status: StudyStatus, words: str) -> None:
+        nonlocal last
+        for failure in status.failures:
+            if failure.task_id not in told:
+                told.add(failure.task_id)
+                print(f"failed: {failure.label}: {failure.message}", file=sys.stderr)
+        if time.monotonic() - last < _LINE_SECONDS:
+            return
+        last = time.monotonic()
+        at_work = [stage for stage in status.stages if stage.running or 0 < stage.done < stage.n]
+        parts = [f"{one.title} {one.done}/{one.n} {rate(one.per_second)} {_left(one)}".strip() for one in at_work]
+        print(f"{status.words()}; {'; '.join(parts) or 'waiting'}; {words}", file=sys.stderr, flush=True)
+
+    return look

@@ -1,0 +1,194 @@
+"""From a resolved study to its graph: train -> (layers) -> score -> table -> fit -> figures -> report."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from vvscale.errors import ConfigError
+from vvscale.study.axes import Run, matches
+from vvscale.study.graph import Graph, GraphBuilder
+from vvscale.study.kinds import Rates
+from vvscale.study.resolve import Resolved, size_of
+from vvscale.study.spec import DiagnosticsSpec
+from vvscale.study.tasks import TASKS
+
+_NOOP_SECONDS = 0.002
+
+
+class _Versions(dict[str, str]):
+    def __missing__(self, kind: str) -> str:
+        self[kind] = TASKS[kind].version
+        return self[kind]
+
+
+def build_graph(resolved: Resolved, rates: Rates) -> Graph:
+    """Return all tasks of a study.
+
+    Parameters
+    ----------
+    resolved
+        The study.
+    rates
+        For the expected durations, which order the work.
+    """
+    if resolved.spec.diagnostics is not None:
+        return diagnostic_graph(resolved.spec.diagnostics)
+    return _Study(resolved, rates).graph()
+
+
+def diagnostic_graph(spec: DiagnosticsSpec) -> Graph:
+    """Return a graph of tasks that do nothing of use."""
+    builder = GraphBuilder(_Versions())
+    ends = []
+    for number in range(spec.chains):
+        if spec.seconds:
+            params = {"value": number, "seconds": spec.seconds}
+            first = builder.add("sleep", params, label=f"sleep {number}", seconds=spec.seconds)
+        else:
+            first = builder.add("noop", {"value": number}, label=f"noop {number}", seconds=_NOOP_SECONDS)
+        label = f"noop after {number}"
+        ends.append(builder.add("noop", {"value": 1}, inputs={"of": first}, label=label, seconds=_NOOP_SECONDS))
+    if spec.ranks:
+        ends.append(builder.add("ranks", {}, label="ranks", seconds=10.0))
+    builder.add("collect", {}, inputs={"values": tuple(ends)}, label="collect", publish={"values.json": "values.json"})
+    return builder.build()
+
+
+def run_cost(resolved: Resolved, run: Run) -> dict[str, float]:
+    """Return what one training run costs: samples_seen, n_epochs, n_params, train_flop, n_kept weights."""
+    info = resolved.datasets[run.dataset]
+    recipe = resolved.recipes[run.recipe, run.changes]
+    of = resolved.costs[run.arch, size_of(run, info)]
+    n_images = min(run.samples_per_class * info.n_classes, info.n_images) if run.samples_per_class else info.n_images
+    batch, schedule = min(recipe["batch_size"], n_images), recipe["schedule"]
+    if schedule.get("epochs") is not None:
+        n_epochs, samples_seen = schedule["epochs"], schedule["epochs"] * n_images
+    else:
+        samples_seen = schedule["steps"] * batch
+        n_epochs = math.ceil(samples_seen / n_images)
+    per_decade = recipe.get("checkpoints_per_decade", 0)
+    n_kept = 1 + (n_epochs if per_decade < 0 else round(per_decade * math.log10(max(n_epochs, 1))))
+    return {
+        "samples_seen": float(samples_seen),
+        "n_epochs": float(n_epochs),
+        "n_params": of["n_params"],
+        "train_flop": 3 * of["forward_flop"] * samples_seen,
+        "n_kept": float(n_kept),
+    }
+
+
+class _Study:
+    """Adds the tasks of one study to a graph."""
+
+    def __init__(self, resolved: Resolved, rates: Rates) -> None:
+        self._resolved = resolved
+        self._spec = resolved.spec
+        self._rates = rates
+        self._builder = GraphBuilder(_Versions())
+        self._datasets = {name: {"name": name, "digest": info.digest} for name, info in resolved.datasets.items()}
+
+        layers = self._spec.score.layers
+        self._score_params = {
+            "benchmarks": resolved.benchmarks,
+            "layers": dict(layers) if isinstance(layers, Mapping) else layers,
+            "options": dict(self._spec.score.options),
+        }
+
+    def graph(self) -> Graph:
+        trained = {run: self._train(run) for run in self._resolved.runs}
+        chosen = self._layers(trained) if self._spec.score.layers == "select" else {}
+        scored = [
+            self._score(run, train, chosen.get((run.arch, run.dataset)), epoch)
+            for run, train in trained.items()
+            for epoch in self._epochs()
+        ]
+        scored += [self._score_model(model) for model in self._spec.score.models]
+        table = self._builder.add(
+            "table",
+            {"store": self._spec.report.store},
+            inputs={"scores": tuple(scored)},
+            label="score table",
+            publish={"scores.parquet": "scores.parquet"},
+        )
+        fits = [self._fit(dataclasses.asdict(law), table) for law in self._spec.laws]
+        self._show(table, fits)
+        return self._builder.build()
+
+    def _add(
+        self,
+        kind: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        label: str,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        publish: Mapping[str, str] | None = None,
+    ) -> str:
+        cost = dataclasses.asdict(TASKS[kind].estimate(facts or params, self._rates))
+        return self._builder.add(kind, params, inputs=inputs, label=label, publish=publish, **cost)
+
+    def _train(self, run: Run) -> str:
+        values = dataclasses.asdict(run)
+        spec = {"model": values.pop("arch"), **{k: v for k, v in values.items() if k not in _NOT_OF_RUN}}
+        params = {
+            "run": spec,
+            "dataset": self._datasets[run.dataset],
+            "recipe": self._resolved.recipes[run.recipe, run.changes],
+        }
+        return self._add("train", params, {}, run.label, facts=run_cost(self._resolved, run))
+
+    def _layers(self, trained: Mapping[Run, str]) -> dict[tuple[str, str], str]:
+        """Add the selection of layers on one reference run per architecture and data set."""
+        wanted = dict(self._spec.score.reference)
+        candidates: dict[tuple[str, str], list[Run]] = {}
+        for run in trained:
+            candidates.setdefault((run.arch, run.dataset), []).append(run)
+        chosen = {}
+        for (arch, dataset), runs in candidates.items():
+            fitting = [run for run in runs if matches(run, wanted)]
+            if not fitting:
+                raise ConfigError(
+                    f"No run of {arch} on {dataset} is the reference {wanted} that selects layers. Correct 'reference' "
+                    "of [score], or add that run to the axes."
+                )
+            # As in the study: all images, the first seed; without such a run the most images.
+            reference = min(fitting, key=lambda run: (-(run.samples_per_class or math.inf), run.seed))
+            params = {"benchmarks": self._resolved.select_on, "options": dict(self._spec.score.options), "model": arch}
+            of = self._resolved.costs[arch, size_of(reference, self._resolved.datasets[dataset])]
+            inputs = {"train": trained[reference]}
+            chosen[arch, dataset] = self._add("layers", params, inputs, f"layers of {arch} on {dataset}", facts=of)
+        return chosen
+
+    def _epochs(self) -> list[int | None]:
+        epochs = self._spec.score.epochs
+        return [None] if epochs == "last" else [*epochs, None]
+
+    def _score(self, run: Run, train: str, chosen: str | None, epoch: int | None) -> str:
+        of = self._resolved.costs[run.arch, size_of(run, self._resolved.datasets[run.dataset])]
+        params = {**self._score_params, "epoch": epoch}
+        inputs = {"train": train} if chosen is None else {"train": train, "layers": chosen}
+        label = run.label if epoch is None else f"{run.label} epoch {epoch}"
+        return self._add("score", params, inputs, label, facts=of)
+
+    def _score_model(self, model: str) -> str:
+        return self._add("score", {**self._score_params, "epoch": None, "model": model}, {}, model)
+
+    def _fit(self, law: dict[str, Any], table: str) -> str:
+        name = law["name"]
+        return self._add("fit", {"law": law}, {"table": table}, f"law {name}", publish={".": f"fits/{name}"})
+
+    def _show(self, table: str, fits: list[str]) -> None:
+        """Add figures and the report, where this installation has them."""
+        inputs: dict[str, Any] = {"table": table, "fits": tuple(fits)}
+        if "figures" in TASKS and self._spec.report.figures:
+            names = {"names": list(self._spec.report.figures)}
+            inputs["figures"] = self._add("figures", names, inputs, "figures", publish={".": "figures"})
+        if "report" in TASKS:
+            title = {"title": self._spec.report.title or self._spec.summary or self._spec.name}
+            self._add("report", title, inputs, "report", publish={"report.html": "report.html"})
+
+
+_NOT_OF_RUN = {"dataset", "recipe", "changes"}

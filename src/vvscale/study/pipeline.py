@@ -1,0 +1,184 @@
+"""The tasks of a study: train, select layers, score, table, fit, figures, report.
+
+Each reads parameters and the folders of its inputs, and writes files. What they call is imported when they run, so
+that planning a study loads nothing heavy. The files each leaves are named here and nowhere else:
+
+    train     a run folder of :func:`vvscale.train.train`: weights.safetensors, weights.json, epochs/, result.json
+    layers    layers.json                      which layer stands for which region
+    score     rows.parquet                     rows of the score table
+    table     scores.parquet                   all rows
+    fit       fits.json, resamples-*.parquet, plan.json
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vvscale._files import write_json, write_with
+from vvscale.errors import MissingDataError
+from vvscale.study.kinds import Estimate, Kind, Rates, TaskContext
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS = "rows.parquet"
+SCORES = "scores.parquet"
+LAYERS = "layers.json"
+LAYERS_FORMAT = "vvscale-layers-1"
+# Where the scorer puts rows on its own; the table is made from ours.
+_STORE = "store"
+
+# Images of the five benchmarks that pass through a network to be scored.
+_SCORED_IMAGES = 5000
+_FLOAT = 4
+
+
+def run_train(context: TaskContext) -> dict[str, Any]:
+    """Train one network.
+
+    ``params``: ``run``, the fields of :class:`vvscale.train.RunSpec` but recipe and dataset; ``recipe``, all its
+    settings; ``dataset``, name and digest.
+    """
+    from vvscale._config import from_table
+    from vvscale.train import Recipe, RunSpec, train
+
+    params = context.params
+    recipe = from_table(Recipe, params["recipe"], f"the recipe of task {context.task_id}")
+    dataset = context.datasets.get(params["dataset"]["name"], params["dataset"]["name"])
+    spec = RunSpec(recipe=recipe, dataset=dataset, **params["run"])
+    result = train(spec, out=context.out, device=context.device)
+    return {"model_id": result.model_id, "accuracy": result.accuracy, "samples_seen": result.samples_seen}
+
+
+def run_layers(context: TaskContext) -> dict[str, Any]:
+    """Select the best layer for each region on the reference run. ``params``: ``benchmarks`` and ``options``."""
+    best = context.out / LAYERS
+    _score(context, context.input("train"), layers="all", commit=best)
+    return {"layers": json.loads(best.read_text())["layers"]}
+
+
+def run_score(context: TaskContext) -> dict[str, Any]:
+    """Score one network.
+
+    ``params``: ``benchmarks``, id and digest of each; ``layers``, ``"committed"`` or region -> layer, unless an input
+    says; ``epoch``, null for the final weights; ``options`` of the scorer; ``model``, for a network not trained here.
+    """
+    params = context.params
+    reference = params.get("model") or _weights(context.input("train"), params["epoch"])
+    if "layers" in context.inputs:
+        layers = str(context.input("layers") / LAYERS)
+    elif isinstance(params["layers"], Mapping):
+        write_json(context.out / LAYERS, {"format": LAYERS_FORMAT, "layers": dict(params["layers"])})
+        layers = str(context.out / LAYERS)
+    else:
+        layers = params["layers"]
+    rows = _score(context, reference, layers=layers).assign(run_id=context.task_id)
+    write_with(context.out / ROWS, lambda part: rows.to_parquet(part, index=False))
+    return {"n_rows": len(rows), "mean_score": float(rows["score"].mean())}
+
+
+def run_table(context: TaskContext) -> dict[str, Any]:
+    """Collect all rows in the order of the plan. ``params``: ``store``, a folder to append to as well, or null."""
+    import pandas as pd
+
+    from vvscale.scores import ScoreStore, load_scores
+
+    rows = pd.concat([pd.read_parquet(folder / ROWS) for folder in context.input_list("scores")], ignore_index=True)
+    write_with(context.out / SCORES, lambda part: rows.to_parquet(part, index=False))
+    checked = load_scores(context.out / SCORES)
+    if context.params["store"] is not None:
+        ScoreStore(context.params["store"]).append(rows)
+    return {"n_rows": len(checked), "n_models": int(checked["model_id"].nunique())}
+
+
+def run_fit(context: TaskContext) -> dict[str, Any]:
+    """Fit one law. ``params``: ``law``, the fields of :class:`vvscale.study.spec.LawSpec`."""
+    from vvscale.laws.batch import FitRequest, run_fits
+    from vvscale.laws.planner import PlanRequest, run_plan
+    from vvscale.laws.results import save_fits
+
+    law = context.params["law"]
+    request = FitRequest(
+        law=law["law"], x=tuple(law["x"]), y=law["y"], regions=tuple(law["region"]), where=tuple(law["where"]),
+        by=law["by"], offsets=tuple(law["offsets"]), delta=law["delta"] if law["loss"] == "huber" else None,
+        n_resamples=law["bootstrap"], units=tuple(law["unit"]), seed=law["seed"], drop_missing=law["drop_missing"],
+    )  # fmt: skip
+    results = run_fits(_outcomes(context.input("table") / SCORES, law["y"]), request)
+    units = {unit for result in results for unit in result.resamples}
+    by_unit = {u: {r.entry["name"]: r.resamples[u] for r in results if u in r.resamples} for u in sorted(units)}
+    save_fits(context.out, [result.entry for result in results], by_unit)
+    if law["budgets"]:
+        answer = run_plan(PlanRequest(fit=str(context.out), budgets=tuple(law["budgets"])))
+        write_json(context.out / "plan.json", answer.to_dict())
+    return {"fits": [{"name": r.entry["name"], "status": str(r.fit.status)} for r in results]}
+
+
+def estimate_train(facts: Mapping[str, Any], rates: Rates) -> Estimate:
+    """Cost of one training run; ``facts`` as of :func:`vvscale.study.build.run_cost`."""
+    seconds = max(facts["train_flop"] / rates.flop_per_second, facts["samples_seen"] / rates.images_per_second)
+    seconds += rates.task_seconds + rates.epoch_seconds * facts["n_epochs"]
+    return Estimate(seconds, facts["train_flop"], facts["n_params"] * _FLOAT * facts["n_kept"])
+
+
+def estimate_score(facts: Mapping[str, Any], rates: Rates) -> Estimate:
+    """Cost of scoring one network: one pass over the stimuli, and the metrics."""
+    flop = facts.get("forward_flop", 0.0) * _SCORED_IMAGES
+    seconds = max(flop / rates.flop_per_second, _SCORED_IMAGES / rates.images_per_second) + rates.score_seconds
+    return Estimate(seconds, flop, 20_000.0)
+
+
+def _score(context: TaskContext, reference: str | Path, *, layers: str, commit: Path | None = None) -> pd.DataFrame:
+    """Score a network with the library that ``vvscale score`` uses, and return its rows."""
+    from vvscale.brain.request import ScoreRequest, run_scores
+
+    benchmarks = tuple(one["id"] for one in context.params["benchmarks"])
+    request = ScoreRequest(
+        models=(str(reference),),
+        on=benchmarks,
+        layers=(layers,),
+        device=context.device,
+        out=context.out / _STORE,
+        commit=commit,
+        **{"cache": "none", "n_threads": 1, **context.params["options"]},
+    )
+    (scored,) = run_scores(request, watch=lambda what, total: nullcontext(lambda name: context.check_stop()))
+    return scored.rows
+
+
+def _weights(folder: Path, epoch: int | None) -> Path:
+    if epoch is None:
+        return folder
+    path = folder / "epochs" / f"ep{epoch}.safetensors"
+    if not path.exists():
+        kept = sorted(int(re.sub(r"\D", "", one.stem)) for one in (folder / "epochs").glob("ep*.safetensors"))
+        raise MissingDataError(
+            f"The weights after epoch {epoch} were not kept; kept are {kept or 'none'}. Choose 'epochs' of [score] "
+            "among them, or raise 'checkpoints_per_decade' of the recipe."
+        )
+    return path
+
+
+def _outcomes(path: Path, y: str) -> pd.DataFrame:
+    """Return the table with what laws may ask for besides its columns."""
+    from vvscale.scores import load_scores
+
+    rows = load_scores(path)
+    if y == "accuracy_error":
+        # One row per network: the region plays no part in it.
+        rows = rows.drop_duplicates("model_id").drop(columns=["region", "benchmark_id", "score"], errors="ignore")
+        rows = rows.assign(accuracy_error=1.0 - rows["accuracy"])
+    return rows
+
+
+PIPELINE = {
+    "train": Kind(run_train, "training", estimate_train, can_spread=True, scratch=("checkpoint.pt",)),
+    "layers": Kind(run_layers, "selecting layers", estimate_score, scratch=("store/*",)),
+    "score": Kind(run_score, "scoring", estimate_score, scratch=("store/*",)),
+    "table": Kind(run_table, "collecting", lambda facts, rates: Estimate(seconds=2.0)),
+    "fit": Kind(run_fit, "fitting", lambda facts, rates: Estimate(seconds=2.0, n_bytes=1e6)),
+}

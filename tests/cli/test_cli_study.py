@@ -1,0 +1,269 @@
+"""``vvscale study`` and ``vvscale worker`` as a person meets them: output, exit codes, what is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SPEC = """
+name = "cli"
+[diagnostics]
+chains = {chains}
+seconds = {seconds}
+"""
+
+
+def vvscale(*words: object, check: int | None = 0, **more) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vvscale", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **more)
+    assert check is None or done.returncode == check, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    return write(tmp_path)
+
+
+def write(folder: Path, *, chains: int = 6, seconds: float = 0.0) -> Path:
+    path = folder / "cli.toml"
+    path.write_text(SPEC.format(chains=chains, seconds=seconds))
+    return path
+
+
+def values(out: Path) -> list[float]:
+    return json.loads((out / "results" / "values.json").read_text())
+
+
+def pids(out: Path) -> list[int]:
+    return [json.loads(path.read_text())["pid"] for path in (out / "workers").glob("*.json")]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def wait_for(what, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def begin(spec: Path, out: Path, *more: str, **options) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "vvscale", "study", "run", str(spec), "--out", str(out), "--workers", "2", *more]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+
+
+def n_done(out: Path) -> int:
+    return len(list(out.glob("tasks/*/*/done.json")))
+
+
+def test_plan_run_again_status_report(spec: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    planned = json.loads(vvscale("study", "plan", spec, "--out", out, "--workers", 3, "--json").stdout)
+    assert [(stage["stage"], stage["n"]) for stage in planned["stages"]] == [("noop", 12), ("collect", 1)]
+    assert planned["schedule"]["n_workers"] == 3
+    assert "What breaks first" in vvscale("study", "plan", spec, "--out", out).stdout
+    assert not out.exists()
+    dry = vvscale("study", "run", spec, "--out", out, "--dry-run")
+    assert "13 tasks" in dry.stdout
+    assert not out.exists()
+    first = vvscale("study", "run", spec, "--out", out, "--workers", 2)
+    assert "13 tasks done, 0 were finished before" in first.stdout
+    assert f"Next: `vvscale study report {out}`" in first.stderr
+    again = vvscale("study", "run", spec, "--out", out, "--workers", 2)
+    assert "0 tasks done, 13 were finished before" in again.stdout
+    assert "noop: 12 finished before, skipped (noop 0, noop after 0, noop 1, ...)" in again.stderr
+    assert json.loads(vvscale("study", "run", spec, "--out", out, "--json").stdout)["n_done"] == 0
+    assert "13 of 13 tasks done" in vvscale("study", "status", out).stdout
+    assert json.loads(vvscale("study", "status", spec, "--out", out, "--json").stdout)["n_done"] == 13
+    assert vvscale("study", "report", out).stdout.split() == [str(out / "results" / "values.json")]
+    assert values(out) == [number + 1 for number in range(6)]
+    assert (out / "spec.toml").read_text() == spec.read_text()
+
+
+def test_a_study_that_was_never_begun(spec: Path, tmp_path: Path):
+    for verb in ("status", "resume", "report"):
+        done = vvscale("study", verb, spec, "--out", tmp_path / "nowhere", check=3)
+        assert "There is no study in" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert "Did you mean 'demo'" in vvscale("study", "plan", "demoo", check=3).stderr
+    assert "There is no study in" in vvscale("worker", tmp_path / "nowhere", check=3).stderr
+
+
+def test_wrong_requests(spec: Path, tmp_path: Path):
+    assert "expected KEY=VALUE" in vvscale("study", "plan", spec, "--set", "workers", check=2).stderr
+    assert "Did you mean 'workers'" in vvscale("study", "plan", spec, "--set", "engine.worker=2", check=2).stderr
+    assert "Unknown device 'h1000'" in vvscale("study", "plan", spec, "--device", "h1000", check=2).stderr
+    vvscale("study", "run", spec, "--out", tmp_path / "out")
+    assert "expected i/n" in vvscale("worker", tmp_path / "out", "--shard", "2/2", check=2).stderr
+
+
+def test_plain_workers_share_a_study_that_somebody_planned(spec: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    begin(write(tmp_path, chains=30, seconds=0.05), out).communicate()
+    whole = values(out)
+    shutil.rmtree(out / "tasks")
+    shutil.rmtree(out / "events")
+    command = [sys.executable, "-m", "vvscale", "worker", str(out), "--json", "--shard"]
+    workers = [subprocess.Popen([*command, f"{i}/3"], stdout=subprocess.PIPE, text=True) for i in range(3)]
+    done = [json.loads(worker.communicate()[0]) for worker in workers]
+    assert sum(one["n_done"] for one in done) == 61
+    assert all(one["n_done"] > 5 and one["is_complete"] for one in done)
+    assert values(out) == whole
+
+
+def test_two_runs_at_once_share_the_work(tmp_path: Path):
+    spec, out = write(tmp_path, chains=40, seconds=0.05), tmp_path / "out"
+    runs = [begin(spec, out), begin(spec, out)]
+    said = [run.communicate()[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert values(out) == [number + 1 for number in range(40)]
+    claims = [len(list(path.glob("claim.*"))) for path in out.glob("tasks/*/*")]
+    assert claims == [1] * 81
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_stopped_run_asks_to_be_started_again(tmp_path: Path, number: signal.Signals):
+    spec, out = write(tmp_path, chains=20, seconds=0.3), tmp_path / "out"
+    run = begin(spec, out)
+    wait_for(lambda: n_done(out) > 2)
+    run.send_signal(number)
+    said = run.communicate(timeout=20)[0]
+    assert run.returncode == 75
+    assert "the same command goes on from here" in said
+    assert not any(map(is_alive, pids(out)))
+    assert len(list(out.glob("workers/*.ended"))) == len(pids(out))
+    kept = n_done(out)
+    assert 2 < kept < 41
+    again = vvscale("study", "resume", out)
+    assert f"{kept} were finished before" in again.stdout
+    assert values(out) == [number + 1 for number in range(20)]
+
+
+def test_ctrl_c_says_so_and_leaves_nobody_behind(tmp_path: Path):
+    spec, out = write(tmp_path, chains=20, seconds=0.3), tmp_path / "out"
+    run = begin(spec, out)
+    wait_for(lambda: n_done(out) > 1)
+    run.send_signal(signal.SIGINT)
+    assert "interrupted" in run.communicate(timeout=20)[0]
+    assert run.returncode == 130
+    assert not any(map(is_alive, pids(out)))
+
+
+def test_a_worker_that_is_stopped_exits_with_75(tmp_path: Path):
+    spec, out = write(tmp_path, chains=10, seconds=0.5), tmp_path / "out"
+    run = begin(spec, out)
+    wait_for(lambda: n_done(out) > 0)
+    worker = subprocess.Popen([sys.executable, "-m", "vvscale", "worker", str(out)], stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: worker.pid in pids(out))
+    worker.send_signal(signal.SIGUSR2)
+    assert "Stopped after" in worker.communicate(timeout=10)[1]
+    assert worker.returncode == 75
+    run.communicate()
+    assert run.returncode == 0
+
+
+def test_a_run_that_is_killed_leaves_no_orphan(tmp_path: Path):
+    spec, out = write(tmp_path, chains=20, seconds=0.3), tmp_path / "out"
+    run = begin(spec, out, start_new_session=True)
+    wait_for(lambda: n_done(out) > 1)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    assert len(pids(out)) == 2
+    wait_for(lambda: not any(map(is_alive, pids(out))), 5)
+    run.communicate()
+    assert "were finished before" in vvscale("study", "run", spec, "--out", out, "--workers", 2).stdout
+    assert values(out) == [number + 1 for number in range(20)]
+
+
+def test_a_worker_that_is_killed_is_replaced(tmp_path: Path):
+    spec, out = write(tmp_path, chains=20, seconds=0.2), tmp_path / "out"
+    run = begin(spec, out)
+    wait_for(lambda: n_done(out) > 1)
+    os.kill(pids(out)[0], signal.SIGKILL)
+    said = run.communicate()[0]
+    assert run.returncode == 0, said
+    assert len(pids(out)) == 3
+    assert values(out) == [number + 1 for number in range(20)]
+
+
+def test_status_while_it_runs(tmp_path: Path):
+    spec, out = write(tmp_path, chains=12, seconds=0.3), tmp_path / "out"
+    run = begin(spec, out)
+    wait_for(lambda: n_done(out) > 2)
+    now = json.loads(vvscale("study", "status", out, "--json").stdout)
+    assert now["n_workers"] == 2
+    assert 2 < now["n_done"] < 25
+    assert sum(stage["running"] for stage in now["stages"]) > 0
+    run.communicate()
+
+
+def test_a_damaged_plan_is_written_anew(spec: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    vvscale("study", "run", spec, "--out", out)
+    (out / "spec.json").write_text("{")
+    assert "is damaged" in vvscale("study", "status", out, check=3).stderr
+    assert "13 were finished before" in vvscale("study", "run", spec, "--out", out).stdout
+    graph = next((out / "graphs").iterdir())
+    graph.write_text(graph.read_text()[:-20])
+    assert "Remove it and run the same command again" in vvscale("study", "status", out, check=3).stderr
+    graph.unlink()
+    assert "13 were finished before" in vvscale("study", "run", spec, "--out", out).stdout
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of four megabytes, where this user may have one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], check=False)
+    if mounted.returncode:
+        pytest.skip("this user may not mount a small disk; the same errors are raised by hand in test_study_work")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_full_disk(small_disk: Path, tmp_path: Path):
+    spec, out = write(tmp_path, chains=40), small_disk / "out"
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * 3_950_000)
+    done = vvscale("study", "run", spec, "--out", out, "--workers", 2, check=3)
+    assert "the disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+    ballast.unlink()
+    vvscale("study", "run", spec, "--out", out, "--workers", 2)
+    assert values(out) == [number + 1 for number in range(40)]
+    assert not list(out.glob("tasks/*/*/error.json"))
+
+
+def test_a_read_only_folder(small_disk: Path, tmp_path: Path):
+    spec, out = write(tmp_path, chains=10), small_disk / "out"
+    vvscale("study", "run", spec, "--out", out, "--workers", 2)
+    victim = next(out.glob("tasks/*/*/out/value.json"))
+    victim.unlink()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert "21 of 21 tasks done" in vvscale("study", "status", out).stdout
+    done = vvscale("study", "run", spec, "--out", out, "--workers", 2, check=None)
+    assert done.returncode in (2, 3)
+    assert "Read-only file system" in done.stderr
+    assert "Traceback" not in done.stderr
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    assert "made again" in vvscale("study", "run", spec, "--out", out, "--workers", 2).stderr
+    assert victim.exists()

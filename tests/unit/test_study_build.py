@@ -1,0 +1,200 @@
+"""From a resolved study to tasks: who needs whom, what a change redoes, what it costs."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from vvscale.errors import ConfigError, MissingDataError
+from vvscale.study.build import build_graph, run_cost
+from vvscale.study.kinds import Rates
+from vvscale.study.prepare import prepare_study
+from vvscale.study.resolve import DatasetInfo, Parts, resolve
+from vvscale.study.simulate import plan_study, plan_tables, simulate
+from vvscale.study.spec import load_spec
+
+RATES = Rates("test", flop_per_second=1e9, images_per_second=1e6)
+SPEC = """
+name = "mine"
+[axes]
+arch = ["small", "large"]
+dataset = ["digits", "far"]
+samples_per_class = [0, 10]
+seed = [0, 1]
+recipe = "tiny"
+[datasets.far]
+n_classes = 100
+n_images = 5000
+[score]
+layers = "select"
+models = ["timm:resnet18"]
+[[laws]]
+name = "compute"
+[[laws]]
+name = "joint"
+law = "joint"
+"""
+
+
+def parts(*, far: bool = True, **changes) -> Parts:
+    recipes = {"tiny": {"name": "tiny", "batch_size": 10, "schedule": {"epochs": 5}, "checkpoints_per_decade": 0}}
+
+    def dataset(name: str) -> DatasetInfo:
+        if name == "far" and not far:
+            raise MissingDataError("No data set 'far'.")
+        return DatasetInfo(changes.get(name, f"digest of {name}"), 10 if name == "digits" else 100, 1000, 8)
+
+    return Parts(
+        recipe=lambda name, more: {**recipes[name], **more, **changes.get("recipe", {})},
+        dataset=dataset,
+        benchmarks=lambda names: [{"id": name, "digest": changes.get("benchmarks", "b")} for name in names],
+        cost=lambda arch, size: {"n_params": 100.0, "forward_flop": 1e3 if arch == "small" else 1e4},
+    )
+
+
+def spec(folder: Path, text: str = SPEC):
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return load_spec(path)
+
+
+def graph(folder: Path, text: str = SPEC, **changes):
+    return build_graph(resolve(spec(folder, text), parts=parts(**changes)), RATES)
+
+
+def ids(made, kind: str) -> set[str]:
+    return {task.id for task in made.tasks if task.kind == kind}
+
+
+def test_who_needs_whom(tmp_path: Path):
+    made = graph(tmp_path)
+    assert {kind: len(ids(made, kind)) for kind in made.kinds} == {
+        "train": 16, "layers": 4, "score": 17, "table": 1, "fit": 2
+    }  # fmt: skip
+    for task in made.tasks:
+        roles = {role: [made[one].kind for one in ([ids] if isinstance(ids, str) else ids)] for role, ids in
+                 task.inputs.items()}  # fmt: skip
+        if task.kind == "score" and "model" not in task.params:
+            assert roles == {"train": ["train"], "layers": ["layers"]}
+            train, layers = made[task.inputs["train"]], made[task.inputs["layers"]]
+            reference = made[layers.inputs["train"]]
+            assert (train.params["run"]["model"], train.params["dataset"]) == (
+                reference.params["run"]["model"], reference.params["dataset"]
+            )  # fmt: skip
+            assert (reference.params["run"]["samples_per_class"], reference.params["run"]["seed"]) == (0, 0)
+        elif task.kind == "table":
+            assert roles == {"scores": ["score"] * 17}
+        elif task.kind == "fit":
+            assert roles == {"table": ["table"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({"digits": "other images"}, {"train": 8, "layers": 2, "score": 9, "table": 0, "fit": 0}),
+        ({"benchmarks": "other recordings"}, {"train": 16, "layers": 0, "score": 0, "table": 0, "fit": 0}),
+        ({"recipe": {"batch_size": 11}}, {"train": 0, "layers": 0, "score": 1, "table": 0, "fit": 0}),
+    ],
+)
+def test_a_changed_input_redoes_exactly_what_depends_on_it(tmp_path: Path, change: dict, kept: dict):
+    before, after = graph(tmp_path), graph(tmp_path, **change)
+    assert {kind: len(ids(before, kind) & ids(after, kind)) for kind in before.kinds} == kept
+
+
+def test_a_changed_law_redoes_only_itself(tmp_path: Path):
+    before, after = graph(tmp_path), graph(tmp_path, SPEC + "bootstrap = 10\n")
+    changed = {task.label for task in after.tasks} - {task.label for task in after.tasks if task.id in before.index}
+    assert changed == {"law joint"}
+
+
+def test_another_machine_makes_no_difference(tmp_path: Path):
+    more = '\n[engine]\nkind = "slurm"\nworkers = 99\n'
+    before, after = graph(tmp_path), graph(tmp_path, SPEC + more)
+    assert before.digest == after.digest
+    one, two = (resolve(spec(tmp_path, text), parts=parts()).to_dict() for text in (SPEC, SPEC + more))
+    assert one["digest"] == two["digest"]
+    three = resolve(spec(tmp_path, SPEC), parts=parts(benchmarks="other")).to_dict()
+    assert three["digest"] != one["digest"]
+
+
+def test_a_reference_that_does_not_exist_is_named(tmp_path: Path):
+    text = SPEC.replace("[score]", "[score]\nreference = { samples_per_class = 77 }")
+    with pytest.raises(ConfigError, match="No run of small on digits is the reference"):
+        graph(tmp_path, text)
+
+
+def test_what_a_run_costs(tmp_path: Path):
+    resolved = resolve(spec(tmp_path), parts=parts())
+    full = next(run for run in resolved.runs if (run.arch, run.dataset, run.samples_per_class) == ("large", "far", 0))
+    assert run_cost(resolved, full) == {
+        "samples_seen": 5000.0, "n_epochs": 5.0, "n_params": 100.0, "train_flop": 3 * 1e4 * 5000, "n_kept": 1.0
+    }  # fmt: skip
+    few = dataclasses.replace(full, dataset="digits", samples_per_class=10)
+    assert run_cost(resolved, few)["samples_seen"] == 5 * 10 * 10
+
+
+def test_runs_of_a_fixed_number_of_steps_cost_their_steps(tmp_path: Path):
+    resolved = resolve(spec(tmp_path), parts=parts(recipe={"schedule": {"steps": 7}}))
+    cost = run_cost(resolved, resolved.runs[0])
+    assert (cost["samples_seen"], cost["n_epochs"]) == (70.0, 1.0)
+
+
+def test_a_study_can_be_planned_where_its_images_are_not(tmp_path: Path):
+    spec(tmp_path)
+    ready = prepare_study(tmp_path / "mine.toml", out=tmp_path / "out", parts=parts(far=False))
+    assert len(ready.graph) == 40
+    assert ready.absent == ["the data set 'far': No data set 'far'."]
+    with pytest.raises(MissingDataError, match="cannot run here: the data set 'far'"):
+        ready.write()
+    assert not (tmp_path / "out").exists()
+    without = SPEC.replace("n_images = 5000", "")
+    with pytest.raises(ConfigError, match=r"give n_classes and n_images in \[datasets.far\]"):
+        resolve(spec(tmp_path, without), parts=parts(far=False))
+
+
+def test_a_study_can_be_planned_where_its_benchmarks_are_not(tmp_path: Path):
+    def benchmarks(names: tuple[str, ...]) -> list[dict[str, str]]:
+        raise MissingDataError("Not downloaded.")
+
+    spec(tmp_path)
+    here = dataclasses.replace(parts(), benchmarks=benchmarks)
+    ready = prepare_study(tmp_path / "mine.toml", out=tmp_path / "out", parts=here)
+    assert len(ready.graph) == 40
+    assert ready.absent == ["the benchmarks simulated: Not downloaded."]
+    with pytest.raises(MissingDataError, match="cannot run here"):
+        ready.write()
+
+
+def test_the_plan_adds_up(tmp_path: Path):
+    made = graph(tmp_path)
+    plan = plan_study(made, 4, out=tmp_path / "nowhere", device="test")
+    train = next(stage for stage in plan.stages if stage["stage"] == "train")
+    far = 2 * 3 * (1e3 + 1e4) * (5 * 1000 + 5 * 1000)
+    digits = 2 * 3 * (1e3 + 1e4) * (5 * 1000 + 5 * 100)
+    assert train["flop"] == pytest.approx(far + digits)
+    total = sum(task.seconds for task in made.tasks)
+    assert plan.schedule.busy_seconds == pytest.approx(total)
+    assert plan.schedule.longest_chain <= plan.schedule.seconds <= total
+    assert plan.schedule.seconds >= total / 4
+    assert plan.pressures[0].load == max(one.load for one in plan.pressures)
+    assert [title for title, frame in plan_tables(plan) if len(frame)] == [
+        "What it costs", "What breaks first (load above 100 %)"
+    ]  # fmt: skip
+
+
+def test_what_is_finished_costs_nothing(tmp_path: Path):
+    made = graph(tmp_path)
+    done = [task.id for task in made.tasks if task.kind in {"train", "layers"}]
+    plan = plan_study(made, 4, out=tmp_path, device="test", done=done)
+    assert {stage["stage"]: stage["n"] for stage in plan.stages}["train"] == 0
+    assert simulate(made, 1, done=[task.id for task in made.tasks]).seconds == 0
+
+
+def test_more_workers_never_take_longer_and_one_takes_the_sum(tmp_path: Path):
+    made = graph(tmp_path)
+    times = [simulate(made, n).seconds for n in (1, 2, 3, 5, 100)]
+    assert times == sorted(times, reverse=True)
+    assert times[0] == pytest.approx(sum(task.seconds for task in made.tasks))
+    assert times[-1] == pytest.approx(simulate(made, 100).longest_chain)
