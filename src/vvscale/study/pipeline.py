@@ -8,6 +8,8 @@ that planning a study loads nothing heavy. The files each leaves are named here 
     score     rows.parquet                     rows of the score table
     table     scores.parquet                   all rows
     fit       fits.json, resamples-*.parquet, plan.json
+    figures   NAME.pdf, .svg, .png, .csv, .json for each figure that the table allows
+    report    report.html
 """
 
 from __future__ import annotations
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 ROWS = "rows.parquet"
 SCORES = "scores.parquet"
 LAYERS = "layers.json"
+REPORT = "report.html"
+
+# Bands of figures need fewer resamples than the intervals of a law that is quoted.
+_REPORT_RESAMPLES = 200
 LAYERS_FORMAT = "vvscale-layers-1"
 # Where the scorer puts rows on its own; the table is made from ours.
 _STORE = "store"
@@ -118,6 +124,30 @@ def run_fit(context: TaskContext) -> dict[str, Any]:
     return {"fits": [{"name": r.entry["name"], "status": str(r.fit.status)} for r in results]}
 
 
+def run_figures(context: TaskContext) -> dict[str, Any]:
+    """Draw figures of the table. ``params``: ``names``, as ``vvscale figure`` takes them."""
+    from vvscale.figures.gallery import draw_all
+
+    drawn = draw_all(context.params["names"], _fits(context), context.out, n_workers=1)
+    lacking = {one.name: one.lacking for one in drawn if one.lacking}
+    return {"drawn": [one.name for one in drawn if not one.lacking], "lacking": lacking}
+
+
+def run_report(context: TaskContext) -> dict[str, Any]:
+    """Write the page that shows and explores the table."""
+    from vvscale.figures.report import write_report
+
+    made = write_report(context.out / REPORT, _fits(context), n_workers=1)
+    return {"n_models": made.n_models, "figures": list(made.figures), "n_bytes": made.n_bytes}
+
+
+def _fits(context: TaskContext) -> Any:
+    from vvscale.figures.fits import Fits
+    from vvscale.figures.source import open_source
+
+    return Fits(open_source(str(context.input("table") / SCORES)), n_resamples=_REPORT_RESAMPLES)
+
+
 def estimate_train(facts: Mapping[str, Any], rates: Rates) -> Estimate:
     """Cost of one training run; ``facts`` as of :func:`vvscale.study.build.run_cost`."""
     seconds = max(facts["train_flop"] / rates.flop_per_second, facts["samples_seen"] / rates.images_per_second)
@@ -181,4 +211,6 @@ PIPELINE = {
     "score": Kind(run_score, "scoring", estimate_score, scratch=("store/*",)),
     "table": Kind(run_table, "collecting", lambda facts, rates: Estimate(seconds=2.0)),
     "fit": Kind(run_fit, "fitting", lambda facts, rates: Estimate(seconds=2.0, n_bytes=1e6)),
+    "figures": Kind(run_figures, "drawing", lambda facts, rates: Estimate(seconds=20.0, n_bytes=1e7)),
+    "report": Kind(run_report, "reporting", lambda facts, rates: Estimate(seconds=20.0, n_bytes=3e6)),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -22,6 +22,9 @@ from vvscale.train.objectives.supervised import Criterion, SupervisedObjective
 from vvscale.train.optimizer import build_optimizer
 from vvscale.train.recipe import REFERENCE_SIZE, Recipe
 from vvscale.train.run import RunSpec
+
+if TYPE_CHECKING:
+    from vvscale.models.families import ModelOptions
 
 _SMALL = 64
 """Images up to this width are trained on as they are, whatever the architecture was made for."""
@@ -167,7 +170,8 @@ def build_network(spec: RunSpec, dataset: Dataset, image_size: int) -> tuple[nn.
     )
     if spec.start is not None:
         load_state(network, load_model(spec.start).module.state_dict(), where=f"'{spec.start}'")
-    return network, options
+    _, built = cast("tuple[str, ModelOptions]", network.built_as)
+    return network, built.to_dict()
 
 
 def cost_of(spec: RunSpec, dataset: Dataset, image_size: int) -> Cost:
