@@ -12,7 +12,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Several small processes beat one process with many threads, and results do not depend on the core count.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup reproduce test check bench bench-reference lock clean
+.PHONY: help setup demo reproduce test check bench bench-reference lock clean
 
 help:            ## Show these verbs.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -26,6 +26,9 @@ $(READY): pyproject.toml requirements/bootstrap.lock requirements/dev.lock
 	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.lock
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
+
+demo: $(READY)   ## A whole small study: train, score, fit, draw, report; results in out/demo.
+	$(BIN)/vvscale study run demo --out $(OUT)/demo
 
 reproduce: $(READY)  ## Fit the 43 laws of the study with 1000 resamples each; results in out/reproduce.
 	$(BIN)/vvscale reproduce --bootstrap 1000 --out $(OUT)/reproduce

@@ -9,11 +9,8 @@ import pytest
 from vvscale.cli import main
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-COMMANDS = [
-    line
-    for block in re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
-    for line in block.strip().splitlines()
-]
+SESSIONS = [block.strip().splitlines() for block in re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)]
+COMMANDS = [line for session in SESSIONS for line in session]
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
@@ -23,13 +20,14 @@ def test_readme_shows_commands():
     assert BLOCKS
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_command_runs(command, mirror, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session[0])
+def test_commands_run_one_after_another(session, mirror, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    code = main(shlex.split(command)[1:])
-    printed = capsys.readouterr()
-    assert code == 0, printed.err
-    assert printed.out.strip()
+    for command in session:
+        code = main(shlex.split(command)[1:])
+        printed = capsys.readouterr()
+        assert code == 0, printed.err
+        assert printed.out.strip()
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -40,5 +38,5 @@ def test_python_runs(block, mirror, capsys):
 
 def test_make_verbs_of_readme_exist():
     makefile = (Path(__file__).resolve().parents[2] / "Makefile").read_text(encoding="utf-8")
-    for verb in re.findall(r"make (reproduce|test|setup|check|bench)\b", README):
+    for verb in re.findall(r"make (demo|reproduce|test|setup|check|bench)\b", README):
         assert re.search(rf"^{verb}:", makefile, flags=re.MULTILINE), verb
