@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize
+from scipy.special import logsumexp, softmax
 
 from vvscale.brain import Trials, behavioral_consistency, fit_readout, i2n, readout_probabilities
 from vvscale.brain.behavior import sensitivities
@@ -149,3 +151,23 @@ def test_readout_refuses_what_it_cannot_fit():
     readout = fit_readout(features, ["cat", "dog"] * 5)
     with pytest.raises(ShapeError, match="Got 3 features; the readout was fitted on 4"):
         readout.probabilities(features[:, :3], range(10))
+
+
+@pytest.mark.parametrize("n_objects", [2, 3])
+def test_each_object_has_weights_of_its_own_also_where_there_are_two(n_objects):
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((40, 3))
+    codes = np.arange(40) % n_objects
+    features[:, 0] += codes
+    Z = (features - features.mean(0)) / features.std(0)
+
+    def objective(flat):
+        weights, intercept = flat[: 3 * n_objects].reshape(3, n_objects), flat[3 * n_objects :]
+        logits = Z @ weights + intercept
+        losses = logsumexp(logits, axis=1) - logits[np.arange(40), codes]
+        return 1e-3 * losses.sum() + 0.5 * (weights**2).sum()
+
+    best = minimize(objective, np.zeros(4 * n_objects), options={"gtol": 1e-10}).x
+    expected = softmax(Z @ best[: 3 * n_objects].reshape(3, n_objects) + best[3 * n_objects :], axis=1)
+    found = fit_readout(features, np.array(["a", "b", "c"])[codes]).probabilities(features, range(40))
+    np.testing.assert_allclose(found, expected, atol=1e-5)

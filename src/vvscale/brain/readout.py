@@ -75,7 +75,7 @@ def fit_readout(features: Any, labels: Any) -> Readout:
     >>> readout = fit_readout(features, ["cat"] * 50 + ["dog"] * 50)
     >>> readout.probabilities([[2.0, 2.0, 2.0]], ["image"]).round(1)
            cat  dog
-    image  0.5  0.5
+    image  0.4  0.6
     """
     table = as_responses(features, what="features")
     objects, codes = _code(labels, len(table))

@@ -84,7 +84,7 @@ def score_model(
     Parameters
     ----------
     module
-        Any model that takes one (B, channels, height, width) tensor.
+        Any model that takes one (B, channels, height, width) tensor; it is moved to the device.
     benchmarks
         As :func:`vvscale.brain.resolve_benchmarks` gives, or own ones.
     layers
@@ -158,15 +158,16 @@ class Session:
         for stimuli in dict.fromkeys(self.work.stimuli_of[pair.benchmark.benchmark_id] for pair in missing):
             of_set = [pair for pair in missing if self.work.stimuli_of[pair.benchmark.benchmark_id] == stimuli]
             recordings.append(self._plan_recording(stimuli, of_set))
-        self._seconds["plan"] += time.perf_counter() - start
+        self._seconds["plan"] = self._seconds["total"] = time.perf_counter() - start
         return [one for one in recordings if one.pairs]
 
     def run(self, recordings: Sequence[Recording] | None = None, *, progress: Progress | None = None) -> ModelScores:
         """Make the scores; ``recordings`` is the plan, if it was made before."""
+        recordings = self.plan() if recordings is None else recordings
         start = time.perf_counter()
         self._advance = progress or self._advance
         with evaluating(self.work.module), _naming_memory():
-            for recording in self.plan() if recordings is None else recordings:
+            for recording in recordings:
                 for one in recording.passes:
                     self._run_pass(recording, one)
         if not self._scores:
@@ -174,7 +175,7 @@ class Session:
             raise DataError(
                 f"None of the {len(self.work.pairs)} layers and benchmarks gave a score. The first: {first.reason}"
             )
-        self._seconds["total"] = time.perf_counter() - start
+        self._seconds["total"] += time.perf_counter() - start
         return self._result()
 
     def _look_up(self, pairs: Sequence[Pair]) -> list[Pair]:
