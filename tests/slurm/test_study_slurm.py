@@ -36,7 +36,7 @@ grace_seconds = 10
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if not is_installed():
-        reason = "slurm-wlm and munge are not installed; .ci/slurm installs them"
+        reason = "slurm-wlm and munge are not installed; .ci/run installs them"
         if CI:
             pytest.fail(reason)
         pytest.skip(reason)

@@ -49,7 +49,7 @@ HEADLINES = {
     "model_convnext_avg": "ConvNeXt against compute",
     "model_vit_avg": "ViT against compute",
 }
-PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "altair", "vl-convert-python")
+PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "vl-convert-python")
 
 
 @dataclass(frozen=True)
