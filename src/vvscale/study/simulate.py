@@ -22,8 +22,6 @@ _FILES_PER_TASK = 6
 _OPERATIONS_PER_TASK = 50
 _STATUS_SECONDS_PER_TASK = 4e-5
 _FIT_SECONDS, _FIT_POINTS, _FIT_EXPONENT = 3.3, 1240, 0.76
-_TABLE_BYTES_PER_ROW = 60.0
-_ROWS_PER_MODEL = 5
 # What a folder on a shared disk bears before listing it takes seconds, and what people wait for.
 _MOST_ENTRIES = 10_000
 _PATIENCE_SECONDS = {"status": 1.0, "fit": 600.0}
@@ -247,11 +245,6 @@ def plan_tables(plan: StudyPlan) -> list[tuple[str, pd.DataFrame]]:
         for one in plan.pressures
     ]  # fmt: skip
     return [("What it costs", pd.DataFrame(stages)), ("What breaks first (load above 100 %)", pd.DataFrame(parts))]
-
-
-def table_bytes(n_models: int) -> float:
-    """Return the size of the score table of so many models, five benchmarks each, as Parquet."""
-    return n_models * _ROWS_PER_MODEL * _TABLE_BYTES_PER_ROW
 
 
 def probe_operations(folder: Path, *, n: int = 200) -> float:
