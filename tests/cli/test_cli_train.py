@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from vvscale.cli import main
+from vvscale.scores import load_scores
 
 QUICK = ["resnetflex-w2-d1-1-1", "--samples-per-class", "2", "--device", "cpu", "--set", "schedule.steps=4"]
 
@@ -130,3 +131,27 @@ def test_trackers_get_the_numbers_of_every_look(name: str, tmp_path: Path):
         assert (found[-1].step, found[-1].value) == (4, pytest.approx(line["accuracy"]))
     else:
         assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+
+
+def test_alignment_during_training(capsys, tmp_path: Path):
+    """The log has the best score of each region, the store every layer, at the looks that were asked for."""
+    looks = ["--set", "evaluations_per_decade=3", "--score-on", "simulated.V1-pls", "--score-every", "2"]
+    code, _, err = run(capsys, *QUICK, *looks, "--out", str(tmp_path))
+    assert code == 0, err
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    scored = [line["epoch"] for line in lines if "score_V1" in line]
+    assert [line["epoch"] for line in lines] == [1, 2, 4]
+    assert scored == [2, 4]
+    rows = load_scores(str(tmp_path / "scores"))
+    assert set(rows["epoch"]) == {2, 4}
+    assert rows["layer"].nunique() > 5
+    best = rows[rows["epoch"] == 4]["score"].max()
+    assert lines[-1]["score_V1"] == pytest.approx(best, rel=1e-12)
+    assert rows["is_simulated"].all()
+
+
+def test_a_benchmark_that_is_not_there_is_found_out_before_training(capsys, tmp_path: Path):
+    code, _, err = run(capsys, *QUICK, "--score-on", "simulatd", "--out", str(tmp_path / "run"))
+    assert code == 2
+    assert "simulatd" in err
+    assert not (tmp_path / "run").exists()
