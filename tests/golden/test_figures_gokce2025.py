@@ -351,6 +351,18 @@ def test_residuals_are_scores_minus_the_published_law(wide, tables):
     assert groups.loc[f"ResNet ({len(resnets)})", "x"] == pytest.approx(resnets["y"].mean(), rel=1e-10)
 
 
+def test_accuracy_is_that_of_the_data_set_with_most_networks(wide, tables):
+    drawn = points(tables("accuracy")).set_index("model_id")
+    told = wide[~wide[["is_pretrained", "is_random", "is_ssl"]].any(axis=1) & (wide["acc"] > 0)]
+    told = told.dropna(subset=["n_params", "n_samples"])
+    dataset = told["dataset"].value_counts().index[0]
+    chosen = told[told["dataset"] == dataset]
+    chosen = chosen[chosen["n_samples"].isin(chosen["n_samples"].value_counts().index[:8])]
+    assert set(drawn.index) == set(chosen.index)
+    np.testing.assert_allclose(drawn["y"], 1 - chosen.loc[drawn.index, "acc"], rtol=1e-12)
+    np.testing.assert_allclose(drawn["x"], chosen.loc[drawn.index, "n_params"], rtol=1e-12)
+
+
 def test_horizon_of_the_naive_forecast(core, tables):
     table = tables("horizon")
     for panel, target in (("a", "neural"), ("b", "behavior")):

@@ -72,7 +72,7 @@ def test_every_name_is_as_in_the_paper():
         "ccn-1", "ccn-2a", "ccn-2b", "ccn-2c", "ccn-2d", "icml-1b", "icml-2a", "icml-2b", "icml-2c",
         "icml-3a", "icml-3b", "icml-4a", "icml-4b", "icml-5a", "icml-5b", "icml-6a", "icml-6b",
         "icml-6c", "icml-7a", "icml-7b", "icml-7c", "icml-7d", "icml-S1", "icml-S2", "icml-S3",
-        "icml-S4", "icml-S5", "icml-S6", "contours", "horizon", "plateau", "residuals",
+        "icml-S4", "icml-S5", "icml-S6", "accuracy", "contours", "horizon", "plateau", "residuals",
     ]  # fmt: skip
     assert matching(["icml-7*"]) == ["icml-7a", "icml-7b", "icml-7c", "icml-7d"]
     with pytest.raises(UnknownNameError, match=r"Unknown figure 'icml-7e'. Did you mean 'icml-7\w'"):
@@ -209,7 +209,7 @@ def test_what_is_lacking_is_named(lab, fits_of, name, column):
 # One for each way in which a figure is made.
 KINDS = (
     "ccn-2a", "icml-1b", "icml-3a", "icml-4a", "icml-4b", "icml-6a", "icml-6c", "icml-7b", "icml-7d", "icml-S4",
-    "icml-S5", "contours", "residuals",
+    "icml-S5", "accuracy", "contours", "residuals",
 )  # fmt: skip
 
 

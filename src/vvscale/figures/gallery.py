@@ -13,6 +13,7 @@ from vvscale.errors import DataError, FitError, MissingDataError, RunError, Unkn
 
 # Importing a module registers its figures.
 from vvscale.figures import (  # noqa: F401
+    learning,
     ours,
     paper_ccn,
     paper_laws,
