@@ -65,7 +65,12 @@ def wait_for(what, seconds: float = 20) -> None:
 
 def begin(spec: Path, out: Path, *more: str, **options) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "vvscale", "study", "run", str(spec), "--out", str(out), "--workers", "2", *more]
-    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    # A process in the background of a shell ignores SIGINT, and so would the run.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def n_done(out: Path) -> int:

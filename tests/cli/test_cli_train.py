@@ -105,7 +105,8 @@ def test_a_signal_gives_the_code_that_means_again(tmp_path: Path):
         str(tmp_path),
     ]
     child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while child.poll() is None and not (tmp_path / "checkpoint.pt").exists():
+    # From here on a signal is kept until the step at hand is over.
+    while child.poll() is None and not (tmp_path / "spec.json").exists():
         time.sleep(0.05)
     child.terminate()
     _, err = child.communicate(timeout=60)

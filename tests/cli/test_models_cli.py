@@ -85,7 +85,7 @@ def test_fetch_weights_json(run, bucket: Path):
         (
             ["scores", "resnet18"],
             2,
-            "'fetch scores' takes no names, got resnet18. Next: vvscale fetch weights resnet18",
+            "'scores' is fetched whole; leave out resnet18, or: vvscale fetch weights resnet18",
         ),
         (["weights", "resnet18_imagnet_full"], 2, "Unknown published model 'resnet18_imagnet_full'. Did you mean"),
         (["weights", f"{MODEL_ID}@12"], 3, "has no checkpoint of epoch 12. Published:"),

@@ -20,9 +20,15 @@ def test_readme_shows_commands():
     assert BLOCKS
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all, as a reader has: later blocks use what earlier ones wrote."""
+    return tmp_path_factory.mktemp("readme")
+
+
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session[0])
-def test_commands_run_one_after_another(session, mirror, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_commands_run_one_after_another(session, mirror, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
     for command in session:
         code = main(shlex.split(command)[1:])
         printed = capsys.readouterr()

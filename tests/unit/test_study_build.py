@@ -71,7 +71,7 @@ def ids(made, kind: str) -> set[str]:
 def test_who_needs_whom(tmp_path: Path):
     made = graph(tmp_path)
     assert {kind: len(ids(made, kind)) for kind in made.kinds} == {
-        "train": 16, "layers": 4, "score": 17, "table": 1, "fit": 2
+        "train": 16, "layers": 4, "score": 17, "table": 1, "fit": 2, "report": 1
     }  # fmt: skip
     for task in made.tasks:
         roles = {role: [made[one].kind for one in ([ids] if isinstance(ids, str) else ids)] for role, ids in
@@ -88,14 +88,16 @@ def test_who_needs_whom(tmp_path: Path):
             assert roles == {"scores": ["score"] * 17}
         elif task.kind == "fit":
             assert roles == {"table": ["table"]}
+        elif task.kind == "report":
+            assert roles == {"table": ["table"], "fits": ["fit", "fit"]}
 
 
 @pytest.mark.parametrize(
     ("change", "kept"),
     [
-        ({"digits": "other images"}, {"train": 8, "layers": 2, "score": 9, "table": 0, "fit": 0}),
-        ({"benchmarks": "other recordings"}, {"train": 16, "layers": 0, "score": 0, "table": 0, "fit": 0}),
-        ({"recipe": {"batch_size": 11}}, {"train": 0, "layers": 0, "score": 1, "table": 0, "fit": 0}),
+        ({"digits": "other images"}, {"train": 8, "layers": 2, "score": 9, "table": 0, "fit": 0, "report": 0}),
+        ({"benchmarks": "other recordings"}, {"train": 16, "layers": 0, "score": 0, "table": 0, "fit": 0, "report": 0}),
+        ({"recipe": {"batch_size": 11}}, {"train": 0, "layers": 0, "score": 1, "table": 0, "fit": 0, "report": 0}),
     ],
 )
 def test_a_changed_input_redoes_exactly_what_depends_on_it(tmp_path: Path, change: dict, kept: dict):
@@ -106,7 +108,15 @@ def test_a_changed_input_redoes_exactly_what_depends_on_it(tmp_path: Path, chang
 def test_a_changed_law_redoes_only_itself(tmp_path: Path):
     before, after = graph(tmp_path), graph(tmp_path, SPEC + "bootstrap = 10\n")
     changed = {task.label for task in after.tasks} - {task.label for task in after.tasks if task.id in before.index}
-    assert changed == {"law joint"}
+    assert changed == {"law joint", "report"}
+
+
+def test_figures_come_before_the_report(tmp_path: Path):
+    made = graph(tmp_path, SPEC + '[report]\nfigures = ["accuracy"]\n')
+    (figures,) = (task for task in made.tasks if task.kind == "figures")
+    (report,) = (task for task in made.tasks if task.kind == "report")
+    assert set(figures.inputs) == {"table", "fits"}
+    assert report.inputs["figures"] == figures.id
 
 
 def test_another_machine_makes_no_difference(tmp_path: Path):
@@ -144,7 +154,7 @@ def test_runs_of_a_fixed_number_of_steps_cost_their_steps(tmp_path: Path):
 def test_a_study_can_be_planned_where_its_images_are_not(tmp_path: Path):
     spec(tmp_path)
     ready = prepare_study(tmp_path / "mine.toml", out=tmp_path / "out", parts=parts(far=False))
-    assert len(ready.graph) == 40
+    assert len(ready.graph) == 41
     assert ready.absent == ["the data set 'far': No data set 'far'."]
     with pytest.raises(MissingDataError, match="cannot run here: the data set 'far'"):
         ready.write()
@@ -161,7 +171,7 @@ def test_a_study_can_be_planned_where_its_benchmarks_are_not(tmp_path: Path):
     spec(tmp_path)
     here = dataclasses.replace(parts(), benchmarks=benchmarks)
     ready = prepare_study(tmp_path / "mine.toml", out=tmp_path / "out", parts=here)
-    assert len(ready.graph) == 40
+    assert len(ready.graph) == 41
     assert ready.absent == ["the benchmarks simulated: Not downloaded."]
     with pytest.raises(MissingDataError, match="cannot run here"):
         ready.write()

@@ -68,6 +68,22 @@ def test_who_ended_in_order_frees_its_tasks_at_once(folder: StudyFolder, task: T
     assert (attempt.outcome, attempt.generation, attempt.deaths) == (Outcome.CLAIMED, 1, 0)
 
 
+def test_who_finishes_and_ends_while_another_looks_is_not_repeated(folder: StudyFolder, task: TaskFolder):
+    one = stranger(folder)
+    task.path.mkdir(parents=True)
+    assert task.add_claim(0, one)
+
+    class EndsWhenAsked(Liveness):
+        def state(self, worker_id: str, now: float) -> str:
+            finish(task, 0)
+            mark_ended(folder.workers, worker_id)
+            return super().state(worker_id, now)
+
+    with Worker(folder.workers) as two:
+        attempt = try_claim(task, two, EndsWhenAsked(folder.workers, remember=0.0))
+    assert (attempt.outcome, attempt.generation) == (Outcome.DONE, 0)
+
+
 def test_a_dead_process_of_this_machine_frees_its_tasks_at_once(folder: StudyFolder, task: TaskFolder):
     pid, started = gone_process()
     dead = stranger(folder, pid=pid, started=started)

@@ -185,7 +185,8 @@ class _Study:
         inputs: dict[str, Any] = {"table": table, "fits": tuple(fits)}
         if "figures" in TASKS and self._spec.report.figures:
             names = {"names": list(self._spec.report.figures)}
-            inputs["figures"] = self._add("figures", names, inputs, "figures", publish={".": "figures"})
+            drawn = self._add("figures", names, inputs, "figures", publish={".": "figures"})
+            inputs = {**inputs, "figures": drawn}
         if "report" in TASKS:
             title = {"title": self._spec.report.title or self._spec.summary or self._spec.name}
             self._add("report", title, inputs, "report", publish={"report.html": "report.html"})

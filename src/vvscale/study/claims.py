@@ -90,6 +90,9 @@ def try_claim(
     highest = folder.claims()
     deaths, damage = 0, ""
     if highest >= 0:
+        # The owner first, then the result: an owner that is over when asked has written whatever it will write.
+        owner = folder.owner(highest)
+        is_over = owner == worker.id or liveness.state(owner, worker.now()) != "alive"
         done, damage = finished(folder, highest)
         if done is not None:
             return Attempt(Outcome.DONE, highest, record=done)
@@ -97,8 +100,7 @@ def try_claim(
         has_failed = error is not None and error["claim"] == highest
         if has_failed and may_retry != highest:
             return Attempt(Outcome.FAILED, highest, record=error)
-        owner = folder.owner(highest)
-        if not has_failed and not damage and owner != worker.id and liveness.state(owner, worker.now()) == "alive":
+        if not (has_failed or damage or is_over):
             return Attempt(Outcome.BUSY, highest, owner=owner)
         deaths = _deaths(folder, highest, worker, liveness)
     else:
