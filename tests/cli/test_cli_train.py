@@ -14,7 +14,8 @@ import pytest
 from vvscale.cli import main
 from vvscale.scores import load_scores
 
-QUICK = ["resnetflex-w2-d1-1-1", "--samples-per-class", "2", "--device", "cpu", "--set", "schedule.steps=4"]
+STEPS = ["--set", "schedule.steps=4", "--set", "batch_size=64"]
+QUICK = ["resnetflex-w2-d1-1-1", "--samples-per-class", "2", "--device", "cpu", *STEPS]
 
 
 def run(capsys: pytest.CaptureFixture[str], *tokens: str) -> tuple[int, str, str]:

@@ -75,7 +75,8 @@ def test_changes_by_hand_are_part_of_the_name():
         ({"optimizer.name": "adam"}, "expected one of 'sgd', 'adamw', 'lars'"),
         ({"batch_size": 2.5}, "expected a whole number"),
         ({"batch_size": True}, "expected a whole number"),
-        ({"schedule.steps": 10}, "expected exactly one of them"),
+        ({"schedule.steps": 10, "schedule.epochs": 10}, "expected exactly one of them"),
+        ({"batches_per_epoch": 0}, "Got batches_per_epoch=0; expected at least 1"),
         ({"schedule.warmup_epochs": 100}, "warm-up of 100 epochs fills the run of 100"),
         ({"objective": "simclr"}, "compares views"),
         ({"dino.dim": 5}, r"has a section \[dino\]"),
@@ -122,3 +123,13 @@ def test_parse_changes():
 def test_every_family_has_the_studys_recipe(family: str, name: str):
     assert default_recipe(family, is_small=False) == name
     assert default_recipe(family, is_small=True) == "tiny"
+
+
+def test_two_ways_to_say_one_thing_replace_each_other():
+    assert load_recipe("resnet", {"schedule.steps": 10}).schedule.epochs is None
+    few = load_recipe("tiny", {"batch_size": 64})
+    assert few.batches_per_epoch is None
+    assert [few.batch_for(n) for n in (10, 1000)] == [10, 64]
+    both = load_recipe("tiny", {"batch_size": 64, "batches_per_epoch": 2})
+    assert [both.batch_for(n) for n in (9, 1000)] == [5, 64]
+    assert load_recipe("resnet").batch_for(10) > 10

@@ -63,10 +63,12 @@ def run_cost(resolved: Resolved, run: Run) -> dict[str, float]:
     recipe = resolved.recipes[run.recipe, run.changes]
     of = resolved.costs[run.arch, size_of(run, info)]
     n_images = min(run.samples_per_class * info.n_classes, info.n_images) if run.samples_per_class else info.n_images
-    batch, schedule = min(recipe["batch_size"], n_images), recipe["schedule"]
+    schedule = recipe["schedule"]
     if schedule.get("epochs") is not None:
         n_epochs, samples_seen = schedule["epochs"], schedule["epochs"] * n_images
     else:
+        per_epoch = recipe.get("batches_per_epoch")
+        batch = min(recipe["batch_size"], n_images if per_epoch is None else math.ceil(n_images / per_epoch))
         samples_seen = schedule["steps"] * batch
         n_epochs = math.ceil(samples_seen / n_images)
     per_decade = recipe.get("checkpoints_per_decade", 0)

@@ -119,15 +119,13 @@ def _loader(
 ) -> Loader:
     recipe = spec.recipe
     n_images = len(subset.index)
-    batch_size = recipe.batch_size
+    batch_size = recipe.batch_for(n_images)
     if batch_size > n_images:
-        if not recipe.fits_batch:
-            raise ConfigError(
-                f"The batch of {batch_size} images is larger than the subset of {n_images} "
-                f"({spec.samples_per_class} per class of '{spec.dataset_name}'). Lower it with "
-                f"--set batch_size={n_images}, or train on the whole subset at once with --set fits_batch=true."
-            )
-        batch_size = n_images
+        raise ConfigError(
+            f"The batch of {batch_size} images is larger than the subset of {n_images} "
+            f"({spec.samples_per_class} per class of '{spec.dataset_name}'). Lower it with "
+            f"--set batch_size={n_images}, or train on the whole subset at once with --set fits_batch=true."
+        )
     needs_equal_shares = recipe.simclr is not None and here.world_size > 1
     if needs_equal_shares and (batch_size % here.world_size or (n_images % batch_size and not recipe.drop_last)):
         raise ConfigError(

@@ -107,7 +107,7 @@ def estimate(spec: RunSpec, *, device: str = "auto", micro_batch: int | None = N
     dataset = load_dataset(spec.dataset)
     n_images = len(choose_subset(spec, dataset).index)
     evaluation = evaluation_of(spec, dataset)
-    batch = min(recipe.batch_size, n_images)
+    batch = min(recipe.batch_for(n_images), n_images)
     steps_per_epoch = n_images // batch if recipe.drop_last else -(-n_images // batch)
     n_steps = recipe.schedule.n_steps(steps_per_epoch)
     n_epochs = -(-n_steps // steps_per_epoch)

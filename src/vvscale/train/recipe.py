@@ -29,6 +29,13 @@ ObjectiveName = Literal["supervised", "simclr", "dino", "adversarial"]
 REFERENCE_SIZE = 224
 """Sizes of views in a recipe are meant for networks that see so many pixels, and follow the network's own."""
 
+_INSTEAD_OF = {
+    "schedule.steps": "schedule.epochs",
+    "schedule.epochs": "schedule.steps",
+    "batch_size": "batches_per_epoch",
+}
+"""Two ways to say one thing: a change of one takes the other back."""
+
 _N_VIEWS = {"simclr": 2, "dino": 2}
 _SECTION_OF = {"simclr": "simclr", "dino": "dino", "adversarial": "attack"}
 
@@ -47,6 +54,9 @@ class Recipe:
         What is learned.
     batch_size
         Images per optimiser step, over all processes and accumulations.
+    batches_per_epoch
+        Into how many batches the subset is cut, so that an epoch has as many steps whatever its size;
+        ``batch_size`` is then the most. None for batches of ``batch_size``.
     fits_batch
         Whether a subset smaller than the batch is trained on as one batch; otherwise that is an error.
     drop_last
@@ -74,6 +84,7 @@ class Recipe:
     summary: str
     batch_size: int
     schedule: Schedule
+    batches_per_epoch: int | None = None
     objective: ObjectiveName = "supervised"
     fits_batch: bool = False
     drop_last: bool = False
@@ -93,6 +104,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.repeats < 1:
             raise ConfigError(f"Got batch_size={self.batch_size}, repeats={self.repeats}; expected at least 1.")
+        if self.batches_per_epoch is not None and self.batches_per_epoch < 1:
+            raise ConfigError(f"Got batches_per_epoch={self.batches_per_epoch}; expected at least 1, or none.")
         if self.drop_path != "published" and not 0 <= self.drop_path < 1:
             raise ConfigError(f"drop_path is {self.drop_path}; expected a number in [0, 1), or 'published'.")
         if self.objective in _N_VIEWS and len(self.views) < _N_VIEWS[self.objective]:
@@ -113,6 +126,16 @@ class Recipe:
                     f"{objective} and only there."
                 )
 
+    def batch_for(self, n_images: int) -> int:
+        """Return the images per step for a subset; more than there are where ``fits_batch`` is not set.
+
+        Examples
+        --------
+        >>> [load_recipe("tiny").batch_for(n) for n in (10, 300, 1438)]
+        [3, 75, 256]
+        """
+        return batch_for(n_images, self.batch_size, self.batches_per_epoch, fits_batch=self.fits_batch)
+
     def to_dict(self) -> dict[str, Any]:
         """Return all settings as plain values."""
         return dataclasses.asdict(self)
@@ -120,6 +143,13 @@ class Recipe:
     def digest(self) -> str:
         """Return a digest of all that changes the training, so not of the name."""
         return digest({key: value for key, value in self.to_dict().items() if key not in {"name", "summary"}})
+
+
+def batch_for(n_images: int, batch_size: int, batches_per_epoch: int | None, *, fits_batch: bool) -> int:
+    """Return the images per step; see :class:`Recipe`."""
+    if batches_per_epoch is not None:
+        return min(batch_size, -(-n_images // batches_per_epoch))
+    return min(batch_size, n_images) if fits_batch else batch_size
 
 
 def recipe_names() -> list[str]:
@@ -193,6 +223,8 @@ def load_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     changes = dict(changes or {})
     for key, value in changes.items():
         _set(table, key, value)
+        if (other := _INSTEAD_OF.get(key)) is not None and other not in changes:
+            _set(table, other, None)
     where = f"the recipe '{name}'"
     recipe = from_table(Recipe, _expanded(table, where), where)
     if changes:
