@@ -50,7 +50,7 @@ def parts(*, far: bool = True, **changes) -> Parts:
         recipe=lambda name, more: {**recipes[name], **more, **changes.get("recipe", {})},
         dataset=dataset,
         benchmarks=lambda names: [{"id": name, "digest": changes.get("benchmarks", "b")} for name in names],
-        cost=lambda arch, size: {"n_params": 100.0, "forward_flop": 1e3 if arch == "small" else 1e4},
+        cost=lambda arch, size, classes: {"n_params": 100.0, "forward_flop": 1e3 if arch == "small" else 1e4},
     )
 
 
@@ -89,7 +89,7 @@ def test_who_needs_whom(tmp_path: Path):
         elif task.kind == "fit":
             assert roles == {"table": ["table"]}
         elif task.kind == "report":
-            assert roles == {"table": ["table"], "fits": ["fit", "fit"]}
+            assert roles == {"table": ["table"], "fits": ["fit", "fit"], "forecasts": []}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_figures_come_before_the_report(tmp_path: Path):
     made = graph(tmp_path, SPEC + '[report]\nfigures = ["accuracy"]\n')
     (figures,) = (task for task in made.tasks if task.kind == "figures")
     (report,) = (task for task in made.tasks if task.kind == "report")
-    assert set(figures.inputs) == {"table", "fits"}
+    assert set(figures.inputs) == {"table", "fits", "forecasts"}
     assert report.inputs["figures"] == figures.id
 
 

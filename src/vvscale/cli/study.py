@@ -192,6 +192,7 @@ def report(spec: str, /, *, out: Path | None = None, output: Output | None = Non
 def _go(ready: Prepared, output: Output, *, verify: bool, dry_run: bool) -> None:
     """Run a prepared study to its end and say how it went."""
     from vvscale.cli.stages import duration, stages
+    from vvscale.study.findings import published_findings
     from vvscale.study.prepare import make_engine, stop_on_signals
     from vvscale.study.run import finished_tasks, run_study
 
@@ -206,6 +207,8 @@ def _go(ready: Prepared, output: Output, *, verify: bool, dry_run: bool) -> None
             ready.folder, ready.graph, make_engine(ready.engine), stop=stop, rehash=verify, on_look=look,
             on_survey=lambda found: [output.note(words) for words in found.words()],
         )  # fmt: skip
+    for title, table in published_findings(ready.folder.results).items():
+        output.table(table, title=title)
     output.say(f"{result.words()} in {duration(result.seconds)}")
     for path in result.results[:20]:
         output.say(f"  {path}")

@@ -35,8 +35,11 @@ from vvscale.scores import published_notes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import pandas as pd
+
     from vvscale.figures.fits import Fits
     from vvscale.figures.law_curve import LawCurve
+    from vvscale.figures.source import Source
 
 HEADLINES = {
     "compute_neuro": "Neural alignment against compute",
@@ -82,6 +85,8 @@ def write_report(
     fits: Fits,
     *,
     names: Sequence[str] = (),
+    title: str = "",
+    findings: Mapping[str, pd.DataFrame] | None = None,
     n_workers: int | None = None,
     on_done: Callable[[str], None] = lambda name: None,
 ) -> Report:
@@ -95,6 +100,10 @@ def write_report(
         The tables and the resampling.
     names
         Figures, or patterns, to show; by default all.
+    title
+        Of the page; by default the table's name.
+    findings
+        Title -> table of text, shown first; what the study of this table found.
     n_workers
         Processes; by default one per available core.
     on_done
@@ -130,8 +139,9 @@ def write_report(
     page = _fill(
         _asset("page.html"),
         {
-            "TITLE": f"Scaling laws of brain alignment: {escape(fits.source.name)}",
+            "TITLE": escape(title or f"Scaling laws of brain alignment: {fits.source.name}"),
             "LEAD": _lead(fits, len(frame)),
+            "FINDINGS": _findings(findings or {}),
             "LAWS": _laws(fits),
             "PLAN": _plan(law, reason),
             "FIGURES": _figures(drawn, drawings),
@@ -179,8 +189,36 @@ def _lead(fits: Fits, n_models: int) -> str:
     said = [f"{n_models:,} models", f"{len(source.scores):,} scores"]
     if source.added:
         said.append(f"with {', '.join(escape(label) for label in source.added)} laid over")
-    notes = "".join(f' <span class="warning">{escape(note)}</span>' for note in source.notes)
+    told = [*_simulated(source), *source.notes]
+    notes = "".join(f' <span class="warning">{escape(note)}</span>' for note in told)
     return f"{', '.join(said)}. Made by vvscale {version('vvscale')}; everything is in this file.{notes}"
+
+
+def _simulated(source: Source) -> list[str]:
+    """Say which benchmarks were made up; nobody may take their scores for the brain's."""
+    scores = source.scores
+    if "is_simulated" not in scores.columns:
+        return []
+    made_up = scores.loc[scores["is_simulated"].fillna(False).astype(bool), "benchmark_id"].unique()
+    return [f"SIMULATED, not recorded: {', '.join(sorted(made_up))}."] if len(made_up) else []
+
+
+def _findings(tables: Mapping[str, pd.DataFrame]) -> str:
+    if not tables:
+        return ""
+    parts = []
+    for title, table in tables.items():
+        head = "".join(f"<th>{escape(str(name))}</th>" for name in table.columns)
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>"
+            for row in table.itertuples(index=False)
+        )
+        parts.append(f"<h3>{escape(title)}</h3>" + _scrolling(title, f"<table><tr>{head}</tr>{rows}</table>"))
+    content = "".join(parts)
+    return (
+        '<section id="findings" aria-labelledby="findings-title">'
+        f'<h2 id="findings-title">What this study found</h2>{content}</section>'
+    )
 
 
 def _laws(fits: Fits) -> str:

@@ -1,4 +1,4 @@
-"""From a resolved study to its graph: train -> (layers) -> score -> table -> fit -> figures -> report."""
+"""From a resolved study to its graph: train -> (layers) -> score -> table -> fit -> (forecast) -> figures -> report."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from vvscale.errors import ConfigError
 from vvscale.study.axes import Run, matches
 from vvscale.study.graph import Graph, GraphBuilder
 from vvscale.study.kinds import Rates
-from vvscale.study.resolve import Resolved, size_of
-from vvscale.study.spec import DiagnosticsSpec
+from vvscale.study.resolve import Resolved, forecast_run
+from vvscale.study.rows import ACCURACY_ERROR
+from vvscale.study.spec import DiagnosticsSpec, ForecastSpec
 from vvscale.study.tasks import TASKS
 
 _NOOP_SECONDS = 0.002
@@ -61,7 +62,7 @@ def run_cost(resolved: Resolved, run: Run) -> dict[str, float]:
     """Return what one training run costs: samples_seen, n_epochs, n_params, train_flop, n_kept weights."""
     info = resolved.datasets[run.dataset]
     recipe = resolved.recipes[run.recipe, run.changes]
-    of = resolved.costs[run.arch, size_of(run, info)]
+    of = resolved.cost(run)
     n_images = min(run.samples_per_class * info.n_classes, info.n_images) if run.samples_per_class else info.n_images
     schedule = recipe["schedule"]
     if schedule.get("epochs") is not None:
@@ -116,7 +117,8 @@ class _Study:
             publish={"scores.parquet": "scores.parquet"},
         )
         fits = [self._fit(dataclasses.asdict(law), table) for law in self._spec.laws]
-        self._show(table, fits)
+        forecasts = [self._forecast(self._spec.forecast, table)] if self._spec.forecast else []
+        self._show(table, fits, forecasts)
         return self._builder.build()
 
     def _add(
@@ -159,7 +161,7 @@ class _Study:
             # As in the study: all images, the first seed; without such a run the most images.
             reference = min(fitting, key=lambda run: (-(run.samples_per_class or math.inf), run.seed))
             params = {"benchmarks": self._resolved.select_on, "options": dict(self._spec.score.options), "model": arch}
-            of = self._resolved.costs[arch, size_of(reference, self._resolved.datasets[dataset])]
+            of = self._resolved.cost(reference)
             inputs = {"train": trained[reference]}
             chosen[arch, dataset] = self._add("layers", params, inputs, f"layers of {arch} on {dataset}", facts=of)
         return chosen
@@ -169,7 +171,7 @@ class _Study:
         return [None] if epochs == "last" else [*epochs, None]
 
     def _score(self, run: Run, train: str, chosen: str | None, epoch: int | None) -> str:
-        of = self._resolved.costs[run.arch, size_of(run, self._resolved.datasets[run.dataset])]
+        of = self._resolved.cost(run)
         params = {**self._score_params, "epoch": epoch}
         inputs = {"train": train} if chosen is None else {"train": train, "layers": chosen}
         label = run.label if epoch is None else f"{run.label} epoch {epoch}"
@@ -182,16 +184,48 @@ class _Study:
         name = law["name"]
         return self._add("fit", {"law": law}, {"table": table}, f"law {name}", publish={".": f"fits/{name}"})
 
-    def _show(self, table: str, fits: list[str]) -> None:
+    def _forecast(self, wanted: ForecastSpec, table: str) -> str:
+        like = forecast_run(self._spec, self._resolved.runs)
+        candidates = [{"arch": arch, **self._resolved.cost(like, arch)} for arch in wanted.arch]
+        seeds = [seed + 1000 * self._spec.seed for seed in wanted.seed]
+        law = next(law for law in self._spec.laws if law.name == wanted.law)
+        params = {
+            "forecast": {**dataclasses.asdict(wanted), "seed": seeds},
+            "law": dataclasses.asdict(law),
+            "candidates": candidates,
+            "run": {k: v for k, v in dataclasses.asdict(like).items() if k not in _NOT_OF_FORECAST},
+            "dataset": self._datasets[like.dataset],
+            "recipe": self._resolved.recipes[like.recipe, like.changes],
+        }
+        if law.y != ACCURACY_ERROR:
+            if self._spec.score.layers == "select":
+                raise ConfigError(
+                    "[forecast] of alignment scores networks that the study does not select layers for. Give 'layers' "
+                    "of [score] as a table or as \"committed\"."
+                )
+            params |= self._score_params
+        facts = {
+            "train_flop": wanted.budget * len(seeds),
+            "samples_seen": wanted.budget * len(seeds) / (3 * candidates[0]["forward_flop"]),
+            "n_epochs": float(len(seeds)),
+            "n_params": max(one["n_params"] for one in candidates),
+            "n_kept": float(len(seeds)),
+        }
+        publish = {"forecast.json": "forecast.json"}
+        return self._add("forecast", params, {"table": table}, "forecast", facts=facts, publish=publish)
+
+    def _show(self, table: str, fits: list[str], forecasts: list[str]) -> None:
         """Add figures and the report, where this installation has them."""
-        inputs: dict[str, Any] = {"table": table, "fits": tuple(fits)}
+        inputs: dict[str, Any] = {"table": table, "fits": tuple(fits), "forecasts": tuple(forecasts)}
         if "figures" in TASKS and self._spec.report.figures:
             names = {"names": list(self._spec.report.figures)}
             drawn = self._add("figures", names, inputs, "figures", publish={".": "figures"})
             inputs = {**inputs, "figures": drawn}
         if "report" in TASKS:
-            title = {"title": self._spec.report.title or self._spec.summary or self._spec.name}
-            self._add("report", title, inputs, "report", publish={"report.html": "report.html"})
+            title = self._spec.report.title or self._spec.summary or self._spec.name
+            params = {"title": title, "laws": [law.name for law in self._spec.laws]}
+            self._add("report", params, inputs, "report", publish={"report.html": "report.html"})
 
 
 _NOT_OF_RUN = {"dataset", "recipe", "changes"}
+_NOT_OF_FORECAST = {*_NOT_OF_RUN, "arch", "samples_per_class", "seed"}

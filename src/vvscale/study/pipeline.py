@@ -1,4 +1,4 @@
-"""The tasks of a study: train, select layers, score, table, fit, figures, report.
+"""The tasks of a study: train, select layers, score, table, fit, forecast, figures, report.
 
 Each reads parameters and the folders of its inputs, and writes files. What they call is imported when they run, so
 that planning a study loads nothing heavy. The files each leaves are named here and nowhere else:
@@ -8,6 +8,7 @@ that planning a study loads nothing heavy. The files each leaves are named here 
     score     rows.parquet                     rows of the score table
     table     scores.parquet                   all rows
     fit       fits.json, resamples-*.parquet, plan.json
+    forecast  forecast.json, and a run folder per seed
     figures   NAME.pdf, .svg, .png, .csv, .json for each figure that the table allows
     report    report.html
 """
@@ -17,27 +18,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vvscale._files import write_json, write_with
 from vvscale.errors import MissingDataError
+from vvscale.study.forecast import run_forecast
 from vvscale.study.kinds import Estimate, Kind, Rates, TaskContext
+from vvscale.study.rows import LAYERS, fit_request, outcomes, score_rows
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from vvscale.figures.fits import Fits
 
 ROWS = "rows.parquet"
 SCORES = "scores.parquet"
-LAYERS = "layers.json"
 REPORT = "report.html"
 
 # Bands of figures need fewer resamples than the intervals of a law that is quoted.
 _REPORT_RESAMPLES = 200
-LAYERS_FORMAT = "vvscale-layers-1"
-# Where the scorer puts rows on its own; the table is made from ours.
-_STORE = "store"
 
 # Images of the five benchmarks that pass through a network to be scored.
 _SCORED_IMAGES = 5000
@@ -64,7 +62,7 @@ def run_train(context: TaskContext) -> dict[str, Any]:
 def run_layers(context: TaskContext) -> dict[str, Any]:
     """Select the best layer for each region on the reference run. ``params``: ``benchmarks`` and ``options``."""
     best = context.out / LAYERS
-    _score(context, context.input("train"), layers="all", commit=best)
+    score_rows(context, context.input("train"), layers="all", commit=best)
     return {"layers": json.loads(best.read_text())["layers"]}
 
 
@@ -76,14 +74,8 @@ def run_score(context: TaskContext) -> dict[str, Any]:
     """
     params = context.params
     reference = params.get("model") or _weights(context.input("train"), params["epoch"])
-    if "layers" in context.inputs:
-        layers = str(context.input("layers") / LAYERS)
-    elif isinstance(params["layers"], Mapping):
-        write_json(context.out / LAYERS, {"format": LAYERS_FORMAT, "layers": dict(params["layers"])})
-        layers = str(context.out / LAYERS)
-    else:
-        layers = params["layers"]
-    rows = _score(context, reference, layers=layers).assign(run_id=context.task_id)
+    layers = str(context.input("layers") / LAYERS) if "layers" in context.inputs else params["layers"]
+    rows = score_rows(context, reference, layers=layers).assign(run_id=context.task_id)
     write_with(context.out / ROWS, lambda part: rows.to_parquet(part, index=False))
     return {"n_rows": len(rows), "mean_score": float(rows["score"].mean())}
 
@@ -104,17 +96,13 @@ def run_table(context: TaskContext) -> dict[str, Any]:
 
 def run_fit(context: TaskContext) -> dict[str, Any]:
     """Fit one law. ``params``: ``law``, the fields of :class:`vvscale.study.spec.LawSpec`."""
-    from vvscale.laws.batch import FitRequest, run_fits
+    from vvscale.laws.batch import run_fits
     from vvscale.laws.planner import PlanRequest, run_plan
     from vvscale.laws.results import save_fits
 
     law = context.params["law"]
-    request = FitRequest(
-        law=law["law"], x=tuple(law["x"]), y=law["y"], regions=tuple(law["region"]), where=tuple(law["where"]),
-        by=law["by"], offsets=tuple(law["offsets"]), delta=law["delta"] if law["loss"] == "huber" else None,
-        n_resamples=law["bootstrap"], units=tuple(law["unit"]), seed=law["seed"], drop_missing=law["drop_missing"],
-    )  # fmt: skip
-    results = run_fits(_outcomes(context.input("table") / SCORES, law["y"]), request)
+    rows = outcomes(context.input("table") / SCORES, law)
+    results = run_fits(rows, fit_request(law, n_resamples=law["bootstrap"]))
     units = {unit for result in results for unit in result.resamples}
     by_unit = {u: {r.entry["name"]: r.resamples[u] for r in results if u in r.resamples} for u in sorted(units)}
     save_fits(context.out, [result.entry for result in results], by_unit)
@@ -134,14 +122,22 @@ def run_figures(context: TaskContext) -> dict[str, Any]:
 
 
 def run_report(context: TaskContext) -> dict[str, Any]:
-    """Write the page that shows and explores the table."""
+    """Write the page that shows and explores the table. ``params``: ``title``; ``laws``, names in order of the fits."""
     from vvscale.figures.report import write_report
+    from vvscale.study.findings import findings
 
-    made = write_report(context.out / REPORT, _fits(context), n_workers=1)
+    fits = dict(zip(context.params["laws"], context.input_list("fits"), strict=True))
+    made = write_report(
+        context.out / REPORT,
+        _fits(context),
+        title=context.params["title"],
+        findings=findings(fits, context.input_list("forecasts")),
+        n_workers=1,
+    )
     return {"n_models": made.n_models, "figures": list(made.figures), "n_bytes": made.n_bytes}
 
 
-def _fits(context: TaskContext) -> Any:
+def _fits(context: TaskContext) -> Fits:
     from vvscale.figures.fits import Fits
     from vvscale.figures.source import open_source
 
@@ -162,24 +158,6 @@ def estimate_score(facts: Mapping[str, Any], rates: Rates) -> Estimate:
     return Estimate(seconds, flop, 20_000.0)
 
 
-def _score(context: TaskContext, reference: str | Path, *, layers: str, commit: Path | None = None) -> pd.DataFrame:
-    """Score a network with the library that ``vvscale score`` uses, and return its rows."""
-    from vvscale.brain.request import ScoreRequest, run_scores
-
-    benchmarks = tuple(one["id"] for one in context.params["benchmarks"])
-    request = ScoreRequest(
-        models=(str(reference),),
-        on=benchmarks,
-        layers=(layers,),
-        device=context.device,
-        out=context.out / _STORE,
-        commit=commit,
-        **{"cache": "none", "n_threads": 1, **context.params["options"]},
-    )
-    (scored,) = run_scores(request, watch=lambda what, total: nullcontext(lambda name: context.check_stop()))
-    return scored.rows
-
-
 def _weights(folder: Path, epoch: int | None) -> Path:
     if epoch is None:
         return folder
@@ -193,24 +171,13 @@ def _weights(folder: Path, epoch: int | None) -> Path:
     return path
 
 
-def _outcomes(path: Path, y: str) -> pd.DataFrame:
-    """Return the table with what laws may ask for besides its columns."""
-    from vvscale.scores import load_scores
-
-    rows = load_scores(path)
-    if y == "accuracy_error":
-        # One row per network: the region plays no part in it.
-        rows = rows.drop_duplicates("model_id").drop(columns=["region", "benchmark_id", "score"], errors="ignore")
-        rows = rows.assign(accuracy_error=1.0 - rows["accuracy"])
-    return rows
-
-
 PIPELINE = {
     "train": Kind(run_train, "training", estimate_train, can_spread=True, scratch=("checkpoint.pt",)),
     "layers": Kind(run_layers, "selecting layers", estimate_score, scratch=("store/*",)),
     "score": Kind(run_score, "scoring", estimate_score, scratch=("store/*",)),
     "table": Kind(run_table, "collecting", lambda facts, rates: Estimate(seconds=2.0)),
     "fit": Kind(run_fit, "fitting", lambda facts, rates: Estimate(seconds=2.0, n_bytes=1e6)),
+    "forecast": Kind(run_forecast, "forecasting", estimate_train, scratch=("store/*", "seed-*/checkpoint.pt")),
     "figures": Kind(run_figures, "drawing", lambda facts, rates: Estimate(seconds=20.0, n_bytes=1e7)),
     "report": Kind(run_report, "reporting", lambda facts, rates: Estimate(seconds=20.0, n_bytes=3e6)),
 }

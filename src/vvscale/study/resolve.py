@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vvscale.errors import ConfigError, MissingDataError
-from vvscale.study.axes import Run
+from vvscale.study.axes import Run, matches
 from vvscale.study.graph import canonical, sha256
 from vvscale.study.spec import StudySpec
 
@@ -40,6 +40,10 @@ class DatasetInfo:
     side: int | None = None
 
 
+Setting = tuple[str, int | None, int | None]
+"""Architecture, image size, classes of its head; None for what the architecture and the published tables have."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """The parts of vvscale that a study is resolved with; a test gives its own.
@@ -53,13 +57,13 @@ class Parts:
     benchmarks
         Names -> id and digest of each.
     cost
-        Architecture, image size or None -> n_params, forward_flop.
+        Architecture, image size or None, classes of its head or None for the published 1000 -> n_params, forward_flop.
     """
 
     recipe: Callable[[str, Mapping[str, Any]], dict[str, Any]]
     dataset: Callable[[str], DatasetInfo]
     benchmarks: Callable[[tuple[str, ...]], list[dict[str, str]]]
-    cost: Callable[[str, int | None], dict[str, float]]
+    cost: Callable[[str, int | None, int | None], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Resolved:
     benchmarks, select_on
         Id and digest of those to score, and of those that layers are selected on.
     costs
-        (arch, image size) -> n_params, forward_flop.
+        As :func:`setting` names them -> n_params, forward_flop.
     absent
         What a run would lack here, in words.
     """
@@ -91,8 +95,12 @@ class Resolved:
     places: dict[str, str]
     benchmarks: list[dict[str, str]]
     select_on: list[dict[str, str]]
-    costs: dict[tuple[str, int | None], dict[str, float]]
+    costs: dict[Setting, dict[str, float]]
     absent: list[str] = field(default_factory=list)
+
+    def cost(self, run: Run, arch: str | None = None) -> dict[str, float]:
+        """Return n_params and forward_flop of a run's network, or of another architecture in its place."""
+        return self.costs[setting(arch or run.arch, run, self.datasets[run.dataset])]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything that changes a result, and a digest of it."""
@@ -146,9 +154,13 @@ def resolve(spec: StudySpec, *, parts: Parts | None = None) -> Resolved:
             recipes[run.recipe, run.changes] = _recipe(spec, run, parts)
     costs = {}
     for run in runs:
-        key = (run.arch, size_of(run, datasets[run.dataset]))
+        key = setting(run.arch, run, datasets[run.dataset])
         if key not in costs:
             costs[key] = parts.cost(*key)
+    if spec.forecast is not None:
+        like = forecast_run(spec, runs)
+        keys = [setting(arch, like, datasets[like.dataset]) for arch in spec.forecast.arch]
+        costs |= {key: parts.cost(*key) for key in keys if key not in costs}
     wanted = bool(runs or spec.score.models)
     return Resolved(
         spec=spec,
@@ -163,9 +175,22 @@ def resolve(spec: StudySpec, *, parts: Parts | None = None) -> Resolved:
     )
 
 
-def size_of(run: Run, dataset: DatasetInfo) -> int | None:
-    """Return the side of the images that a run's network sees; None for the architecture's own."""
-    return run.image_size or dataset.side
+def forecast_run(spec: StudySpec, runs: list[Run]) -> Run:
+    """Return the run that those of the forecast are like in all but network, images and seed."""
+    assert spec.forecast is not None
+    like = next((run for run in runs if matches(run, spec.forecast.like)), None)
+    if like is None:
+        raise ConfigError(f"No run of the study is like {dict(spec.forecast.like)}. Correct 'like' of [forecast].")
+    return like
+
+
+def setting(arch: str, run: Run, dataset: DatasetInfo) -> Setting:
+    """Return how a network is built in runs like this one, as far as its cost depends on it.
+
+    As in the published tables, all heads count as 1000 classes; networks for small images can be smaller than such a
+    head and count with their own.
+    """
+    return arch, run.image_size or dataset.side, dataset.n_classes if dataset.side is not None else None
 
 
 def installed_parts() -> Parts:
@@ -191,10 +216,11 @@ def installed_parts() -> Parts:
         return [{"id": one.benchmark_id, "digest": one.data_digest()} for one in resolve_benchmarks(names)]
 
     @cache
-    def cost(arch: str, image_size: int | None) -> dict[str, float]:
+    def cost(arch: str, image_size: int | None, n_classes: int | None) -> dict[str, float]:
         from vvscale.models import cost as measure
 
-        of = measure(arch, image_size=image_size)
+        own = {} if n_classes is None else {"n_classes": n_classes, "head_classes": None}
+        of = measure(arch, image_size=image_size, **own)
         return {"n_params": float(of.n_params), "forward_flop": float(of.forward_flop)}
 
     return Parts(recipe, dataset, benchmarks, cost)

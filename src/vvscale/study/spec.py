@@ -94,6 +94,8 @@ class LawSpec:
     ----------
     y
         Outcome; besides the columns of the table, ``accuracy_error`` = 1 - accuracy.
+    average_seeds
+        Whether runs that differ in the seed alone are averaged first.
     budgets
         FLOP for which the best parameters and samples are planned; only for a joint law.
     """
@@ -112,7 +114,50 @@ class LawSpec:
     unit: tuple[str, ...] = ()
     seed: int = 42
     drop_missing: bool = False
+    average_seeds: bool = False
     budgets: tuple[float, ...] = ()
+
+
+_PLANNED = ("n_params", "samples_seen")
+"""Inputs that a plan is about."""
+
+
+@dataclass(frozen=True)
+class ForecastSpec:
+    """A budget to plan by a law of the study, to train, and to compare with the law's prediction.
+
+    Attributes
+    ----------
+    law
+        Name of a joint law in n_params and samples_seen.
+    budget
+        FLOP, > 0; best one that no run of the study had.
+    arch
+        Networks to choose from; best ones that the study does not train.
+    seed
+        Runs to average, as the law's rows are.
+    like
+        Which runs of the study the new ones are like in data set and recipe, as values of axes.
+    level
+        Coverage of the prediction interval, in (0, 1); at most K / (K + 1) for K values of ``unit``.
+    unit
+        What the new network is new in; see ``vvscale.laws.prediction_interval``.
+    """
+
+    law: str
+    budget: float
+    arch: tuple[str, ...]
+    seed: tuple[int, ...] = (0,)
+    like: Mapping[str, AxisValue] = field(default_factory=dict)
+    level: float = 0.8
+    unit: str = "arch"
+
+    def __post_init__(self) -> None:
+        if not self.budget > 0 or not self.arch or not self.seed or not 0 < self.level < 1:
+            raise ConfigError(
+                f"[forecast] has budget={self.budget:g}, {len(self.arch)} networks, {len(self.seed)} seeds, "
+                f"level={self.level:g}; expected a budget above 0, at least one 'arch' and 'seed', a level in (0, 1)."
+            )
 
 
 @dataclass(frozen=True)
@@ -227,7 +272,7 @@ class StudySpec:
         What is varied, and how it becomes runs; see :func:`vvscale.study.axes.expand_runs`.
     datasets, recipes
         By the names that axes use; a name that is not here is taken as an embedded or built-in one.
-    score, laws, report, engine
+    score, laws, forecast, report, engine
         What follows training.
     diagnostics
         Instead of all that, tasks that do nothing.
@@ -246,6 +291,7 @@ class StudySpec:
     recipes: Mapping[str, RecipeSpec] = field(default_factory=dict)
     score: ScoreSpec = field(default_factory=ScoreSpec)
     laws: tuple[LawSpec, ...] = ()
+    forecast: ForecastSpec | None = None
     report: ReportSpec = field(default_factory=ReportSpec)
     engine: EngineSpec = field(default_factory=EngineSpec)
     diagnostics: DiagnosticsSpec | None = None
@@ -258,6 +304,13 @@ class StudySpec:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
             raise ConfigError(f"Two laws are named '{twice}'; give one of them another name.")
+        if self.forecast is not None:
+            law = next((law for law in self.laws if law.name == self.forecast.law), None)
+            if law is None or law.law != "joint" or law.x not in ((), _PLANNED) or law.by or law.offsets:
+                raise ConfigError(
+                    f"[forecast] goes by the law '{self.forecast.law}', which is {'absent' if law is None else law}; "
+                    f"expected one of [[laws]] with law = \"joint\", x = {list(_PLANNED)}, without 'by' and 'offsets'."
+                )
         if (self.diagnostics is None) == (not self.axes):
             raise ConfigError("A study has [axes], or [diagnostics], and not both. Add one of them.")
 

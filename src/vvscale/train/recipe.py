@@ -132,7 +132,7 @@ class Recipe:
         Examples
         --------
         >>> [load_recipe("tiny").batch_for(n) for n in (10, 300, 1438)]
-        [3, 75, 256]
+        [3, 75, 360]
         """
         return batch_for(n_images, self.batch_size, self.batches_per_epoch, fits_batch=self.fits_batch)
 

@@ -1,0 +1,94 @@
+"""What a study found, in a few tables: its laws with intervals, its plans, and how its forecast fared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vvscale.study.forecast import FORECAST
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FITS = "fits.json"
+PLAN = "plan.json"
+
+
+def published_findings(results: Path) -> dict[str, pd.DataFrame]:
+    """Return the tables of a study's ``results`` folder; those that are finished."""
+    fits = sorted(path.parent for path in results.glob(f"fits/*/{FITS}"))
+    forecasts = [results] if (results / FORECAST).exists() else []
+    return findings({path.name: path for path in fits}, forecasts)
+
+
+def findings(fits: Mapping[str, Path], forecasts: Iterable[Path]) -> dict[str, pd.DataFrame]:
+    """Return title -> table, text only, for a terminal or a page.
+
+    Parameters
+    ----------
+    fits
+        Name of a law of the study -> the folder of its ``fits.json``.
+    forecasts
+        Folders of ``forecast.json``.
+    """
+    import pandas as pd
+
+    laws = [_law(name, entry) for name, folder in fits.items() for entry in _read(folder / FITS)]
+    plans = [
+        _plan(name, planned)
+        for name, folder in fits.items()
+        if (folder / PLAN).exists()
+        for planned in _read(folder / PLAN)["plans"]
+    ]
+    tested = [_forecast(_read(folder / FORECAST)) for folder in forecasts]
+    tables = {"Laws of this study": laws, "Plan": plans, "Forecast, trained and compared": tested}
+    return {title: pd.DataFrame(rows) for title, rows in tables.items() if rows}
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _law(name: str, entry: Mapping[str, Any]) -> dict[str, str]:
+    interval = next(iter(entry["intervals"].values()), None)
+    ci = interval["ci"] if interval else {}
+    params = [
+        f"{key} {_number(value)}" + (f" [{_number(ci[key][0])}, {_number(ci[key][1])}]" if key in ci else "")
+        for key, value in entry["params"].items()
+    ]
+    how = "" if interval is None else "each left out" if interval["leaves_one_out"] else "95 %"
+    drawn = f"{interval['unit']}, {how}" if interval else ""
+    label = name if entry["name"] == entry["form"] else f"{name} {entry['name']}"
+    return {
+        "law": label, "of": f"{entry['y']} = {entry['formula']}", "n": str(entry["n"]),
+        "R2": "" if entry["r2"] is None else f"{entry['r2']:.3f}", "parameters": ", ".join(params),
+        "intervals": drawn, "status": entry["status"],
+    }  # fmt: skip
+
+
+def _plan(name: str, planned: Mapping[str, Any]) -> dict[str, str]:
+    ends = planned["score_interval"]
+    return {
+        "law": name, "budget": f"{planned['budget']:.3g} FLOP", "N": f"{planned['n_params']:.3g}",
+        "D": f"{planned['samples_seen']:.3g}", "1 - y": f"{planned['score']:.4f}",
+        "interval": "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}", "bound": planned["bound"],
+    }  # fmt: skip
+
+
+def _forecast(told: Mapping[str, Any]) -> dict[str, str]:
+    trained = told["trained"]
+    times = told["budget"] / told["largest_trained"]
+    return {
+        "law": told["law"], "budget": f"{told['budget']:.3g} FLOP, {times:.2f} x the largest trained",
+        "network": trained["arch"], "images per class": str(trained["samples_per_class"] or "all"),
+        f"predicted {told['y']}": f"{told['predicted']:.4f}",
+        f"{told['level']:.0%} interval": f"{told['lower']:.4f} to {told['upper']:.4f}",
+        f"measured, {len(told['observed'])} seeds": f"{told['mean']:.4f}",
+        "verdict": "inside" if told["is_inside"] else "OUTSIDE",
+    }  # fmt: skip
+
+
+def _number(value: float | None) -> str:
+    return "inf" if value is None else f"{value:.3g}"
