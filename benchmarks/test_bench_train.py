@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,6 +25,9 @@ from vvscale.train.build import build_job
 from vvscale.train.distributed import Ranks
 from vvscale.train.folder import RunFolder
 from vvscale.train.job import Options
+
+SECONDS = 4.0
+"""How long a rate is measured."""
 
 WIDTHS = (1, 2, 3, 4, 5, 6, 8, 12)
 SAMPLES = (1, 3, 10, 30, 100)
@@ -55,46 +60,87 @@ class Plain(Dataset):
         return (image[:, y : y + 8, x : x + 8] - 0.3) / 0.37, self.labels[number]
 
 
-def plain_rate(width: int, n_epochs: int) -> float:
+def plain_rate(width: int, *, n_threads: int, n_loaders: int) -> float:
+    """Images per second of the loop that a user writes first."""
+    torch.set_num_threads(n_threads)
     store = load_dataset("digits").train
     index = balanced_subset(store, samples_per_class=100, seed=0).index
-    loader = DataLoader(Plain(store, index), batch_size=64, shuffle=True, num_workers=0)
+    loader = DataLoader(
+        Plain(store, index), batch_size=64, shuffle=True, num_workers=n_loaders, persistent_workers=n_loaders > 0
+    )
     network = build_model(f"resnetflex-w{width}-d1-1-1", n_classes=10, image_size=8, seed=0)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_epochs * len(loader))
-    started = time.process_time()
-    for _ in range(n_epochs):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1000)
+
+    def epoch() -> int:
         for images, labels in loader:
             optimizer.zero_grad()
             F.cross_entropy(network(images), labels).backward()
             optimizer.step()
             schedule.step()
-    return n_epochs * 1000 / (time.process_time() - started)
+        return 1000
+
+    return _rate(epoch)
 
 
-def our_rate(width: int, n_epochs: int, folder: Path) -> float:
-    recipe = load_recipe("tiny", {"schedule.steps": 16 * n_epochs})
+def our_rate(width: int, folder: Path) -> float:
+    """Images per second of our loop: one thread."""
+    recipe = load_recipe("tiny", {"schedule.epochs": 1000, "batch_size": 64})
     spec = RunSpec(model=f"resnetflex-w{width}-d1-1-1", dataset="digits", recipe=recipe, samples_per_class=100)
     job = build_job(spec, Ranks(0, 1, torch.device("cpu")), Options(), RunFolder(folder))
-    started = time.process_time()
-    step = 0
-    for epoch in range(n_epochs):
-        for batch in job.loader.epoch(epoch):
-            job.step(batch, step).item()
-            step += 1
-    return n_epochs * 1000 / (time.process_time() - started)
+    step = itertools.count()
+
+    def epoch() -> int:
+        for batch in job.loader.epoch(0):
+            job.step(batch, next(step)).item()
+        return 1000
+
+    return _rate(epoch)
 
 
-@pytest.mark.parametrize("width", [1, 2, 4, 8])
-def test_steps_beside_a_plain_loop(benchmark, width: int, tmp_path: Path):
-    """Images per CPU-second of one thread, in pairs, in one process."""
-    torch.set_num_threads(1)
-    pairs = []
-    for repetition in range(5):
-        pairs.append((our_rate(width, 4, tmp_path / str(repetition)), plain_rate(width, 4)))
-    ours, plain = (statistics.median(side) for side in zip(*pairs, strict=True))
-    ratio = statistics.median(one / other for one, other in pairs)
-    print(f"\nwidth {width}: ours {ours:,.0f} images per CPU-second, plain loop {plain:,.0f}, ratio {ratio:.2f}")
+def _rate(epoch) -> float:
+    epoch()  # the first one allocates, and starts loading processes
+    n_images, started = 0, time.perf_counter()
+    while time.perf_counter() - started < SECONDS:
+        n_images += epoch()
+    return n_images / (time.perf_counter() - started)
+
+
+def measure(*ways: tuple) -> float:
+    """Sum of the rates of processes that run at the same time, each in its own way."""
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import test_bench_train as b; print(b.one(*sys.argv[2:]))"
+    command = [sys.executable, "-c", program, str(Path(__file__).parent)]
+    children = [subprocess.Popen([*command, *map(str, way)], stdout=subprocess.PIPE, text=True) for way in ways]
+    return sum(float(child.communicate()[0]) for child in children)
+
+
+def one(way: str, width: str, *more: str) -> float:
+    """What a process of :func:`measure` does."""
+    if way == "plain":
+        return plain_rate(int(width), n_threads=int(more[0]), n_loaders=int(more[1]))
+    with tempfile.TemporaryDirectory() as folder:
+        return our_rate(int(width), Path(folder))
+
+
+@pytest.mark.parametrize("width", [2, 4, 8, 12])
+def test_two_cores_beside_a_plain_loop(benchmark, width: int):
+    """Images per second of a machine of two cores: two runs of ours, and plain loops in the ways one starts them."""
+    ways = {
+        "ours, two runs": [("ours", width)] * 2,
+        "plain, one run, two threads": [("plain", width, 2, 0)],
+        "plain, one run, two threads, two loaders": [("plain", width, 2, 2)],
+        "plain, two runs, one thread": [("plain", width, 1, 0)] * 2,
+    }
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(3):
+        for name, processes in ways.items():
+            rates[name].append(measure(*processes))
+    told = {name: statistics.median(values) for name, values in rates.items()}
+    ours = told.pop("ours, two runs")
+    print(f"\nwidth {width}: ours {ours:,.0f} images/s")
+    for name, rate in told.items():
+        ratio = statistics.median(a / b for a, b in zip(rates["ours, two runs"], rates[name], strict=True))
+        print(f"    {name}: {rate:,.0f} images/s, ratio {ratio:.2f}")
     benchmark.pedantic(lambda: None, rounds=1)
 
 

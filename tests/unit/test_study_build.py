@@ -115,7 +115,7 @@ def test_figures_come_before_the_report(tmp_path: Path):
     made = graph(tmp_path, SPEC + '[report]\nfigures = ["accuracy"]\n')
     (figures,) = (task for task in made.tasks if task.kind == "figures")
     (report,) = (task for task in made.tasks if task.kind == "report")
-    assert set(figures.inputs) == {"table", "fits", "forecasts"}
+    assert set(figures.inputs) == {"table"}
     assert report.inputs["figures"] == figures.id
 
 

@@ -201,7 +201,7 @@ class _Study:
             if self._spec.score.layers == "select":
                 raise ConfigError(
                     "[forecast] of alignment scores networks that the study does not select layers for. Give 'layers' "
-                    "of [score] as a table or as \"committed\"."
+                    'of [score] as a table or as "committed".'
                 )
             params |= self._score_params
         facts = {
@@ -219,7 +219,7 @@ class _Study:
         inputs: dict[str, Any] = {"table": table, "fits": tuple(fits), "forecasts": tuple(forecasts)}
         if "figures" in TASKS and self._spec.report.figures:
             names = {"names": list(self._spec.report.figures)}
-            drawn = self._add("figures", names, inputs, "figures", publish={".": "figures"})
+            drawn = self._add("figures", names, {"table": table}, "figures", publish={".": "figures"})
             inputs = {**inputs, "figures": drawn}
         if "report" in TASKS:
             title = self._spec.report.title or self._spec.summary or self._spec.name
