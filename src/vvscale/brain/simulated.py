@@ -33,6 +33,9 @@ NOISE = {"V1": 2.0, "V2": 2.5, "V4": 1.5, "IT": 2.0}
 _ADVANTAGE = 1.5
 """Evidence for the object shown over others, in log-odds, where the spread over images is 1."""
 
+_ROUNDING = 1e-9
+"""Spread of the evidence, in log-odds, below which images do not differ."""
+
 IMAGES_PER_OBJECT = 40
 N_NEUROIDS = 60
 """Size of the stream unless asked for otherwise."""
@@ -187,7 +190,9 @@ def _observe(stimuli: StimulusSet, features: np.ndarray) -> pd.DataFrame:
     evidence = pd.DataFrame(np.log(readout.to_numpy()), index=readout.index, columns=readout.columns)
     evidence -= evidence.groupby(names.to_numpy()).transform("mean")
     is_shown = names.to_numpy()[:, None] == readout.columns.to_numpy()
-    evidence = evidence / evidence.to_numpy().std() + _ADVANTAGE * is_shown
+    # As few images as features are all equally apart: what differs between them is rounding.
+    spread = evidence.to_numpy().std()
+    evidence = (evidence / spread if spread > _ROUNDING else 0 * evidence) + _ADVANTAGE * is_shown
     return pd.DataFrame(softmax(evidence.to_numpy(), axis=1), index=readout.index, columns=readout.columns)
 
 

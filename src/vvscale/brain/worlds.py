@@ -106,7 +106,7 @@ def draw_digits(rng: np.random.Generator, n_objects: int, images_per_object: int
 
     Known are the evidence for each of the ten digits, and the pose. The evidence is that of a classifier for the very
     images, seen in 8 x 8 pixels; it learned from the training part of :func:`vvscale.data.load_dataset`, drawn in the
-    same manner. It is right in 19 of 20 images, and no network learned from one of them.
+    same manner. It is right in about 19 of 20 images. No network learns from what is shown.
 
     Raises
     ------
