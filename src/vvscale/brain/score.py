@@ -265,8 +265,8 @@ def _weighted_pearson(predicted: np.ndarray, measured: np.ndarray, weights: np.n
     a, b = predicted - predicted.mean(0), measured - measured.mean(0)
     sums = np.stack(
         [np.broadcast_to(weights.sum(1)[:, None], (len(weights), a.shape[1]))]
-        + [weights @ table for table in (a, b, a * a, b * b, a * b)],
-        axis=-1,
+        + [weights @ table for table in (a, b, a * a, b * b, a * b)]
     )
     with np.errstate(invalid="ignore", divide="ignore"):
-        return correlate_sums(sums)
+        # Each sum lies in one piece, which is several times faster to go through than six side by side.
+        return correlate_sums(np.moveaxis(sums, 0, -1))
