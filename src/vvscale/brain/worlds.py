@@ -41,7 +41,8 @@ class Scenes:
         (N, k) what IT responds to mixtures of, and the observer judges by. Numbers of about 1 leave the linear
         range of a neuroid.
     labels
-        (N,) values of each label of the stimuli; ``object_name`` is one, in the order of ``object_of`` when sorted.
+        Name -> (N,) values for the stimuli. There is ``object_name``; names in alphabetical order are those of objects
+        0..O-1.
     """
 
     luminance: np.ndarray = field(repr=False)
@@ -104,9 +105,10 @@ def _shape(rng: np.random.Generator, outline: np.ndarray, pose: np.ndarray) -> n
 def draw_digits(rng: np.random.Generator, n_objects: int, images_per_object: int) -> Scenes:
     """Draw handwritten digits of the held-out part, at varied place, size and contrast, on faint clouds.
 
-    Known are the evidence for each of the ten digits, and the pose. The evidence is that of a classifier for the very
-    images, seen in 8 x 8 pixels; it learned from the training part of :func:`vvscale.data.load_dataset`, drawn in the
-    same manner. It is right in about 19 of 20 images. No network learns from what is shown.
+    Known are the evidence for each of the ten digits, and the pose. The evidence is what a kernel classifier finds in
+    the image itself, clouds and all, at 8 x 8 pixels. It learned all digits of the training part of
+    :func:`vvscale.data.load_dataset`, drawn in the same manner, and is right in about 19 of 20 images. No network
+    learns from the digits shown.
 
     Raises
     ------
