@@ -62,6 +62,14 @@ def test_check_says_what_was_found_and_what_next(run):
     assert "Next: vvscale score MODEL --on simulated.IT-pls" in done.out
 
 
+def test_check_of_the_stream_of_digits(run):
+    done = run("check", "simulated-digits", "--json")
+    report = done.json["benchmarks"]
+    assert (done.code, len(report)) == (0, 5)
+    assert all(one["is_met"] for one in report)
+    assert report[0]["benchmark_id"] == "simulated-digits.V1-pls"
+
+
 def test_check_of_the_documents_example(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(EXAMPLE)
@@ -95,6 +103,7 @@ def test_check_names_every_requirement_that_fails(run, tmp_path):
         (["check", "simulatd"], 2, "Did you mean 'simulated'"),
         (["check", "none.py:X"], 3, "Cannot read the benchmark file 'none.py'"),
         (["fetch", "benchmarks", "V3"], 2, "Unknown benchmark 'V3'"),
+        (["check", "simulated-digit"], 2, "Did you mean 'simulated-digits'"),
         (["fetch", "benchmarks", "simulated"], 2, "'simulated.V1-pls' has no files to fetch"),
         (["fetch", "scores", "V1"], 2, "'scores' is fetched whole"),
         (["ls", "benchmarks", "--where", "region=V1"], 2, "--where selects rows of scores or models"),
@@ -150,7 +159,8 @@ def test_ls_benchmarks(run, tmp_path, monkeypatch):
     line = next(line for line in done.out.splitlines() if "MajajHong2015public.IT-pls" in line)
     assert line.split() == ["MajajHong2015public.IT-pls", "IT", "3200", "168", "pls", "r^2/c", "False", "absent"]
     simulated = run("ls", "benchmarks", "simulated*", "--json").json["rows"]
-    assert len(simulated) == 5
+    assert [row["benchmark"].split(".")[0] for row in simulated] == ["simulated"] * 5 + ["simulated-digits"] * 5
+    assert [row["images"] for row in simulated] == [320] * 5 + [400] * 5
     assert all(row["simulated"] and row["state"] == "made" for row in simulated)
 
 

@@ -93,6 +93,16 @@ def test_regions_models_and_names_are_chosen(run):
     assert all(row["score"] == pytest.approx((row["raw_score"] / row["ceiling"]) ** 2) for row in rows)
 
 
+def test_the_stream_of_digits_has_a_name(run):
+    done = run("score", "mine.py:net", "--on", "simulated-digits", "--layers", "0", *FAST, "--json")
+    [document] = done.json["models"]
+    assert document["usage"]["n_forward"] == 400
+    assert [row["region"] for row in document["rows"]] == ["V1", "V2", "V4", "IT", "behavior"]
+    assert all(row["benchmark_id"].startswith("simulated-digits.") for row in document["rows"])
+    assert all(row["is_simulated"] for row in document["rows"])
+    assert "Simulated benchmarks" in done.err
+
+
 def test_drift_is_exit_code_4_and_stores_nothing(run):
     options = ["--on", "simulated.V1-pls", "--layers", "0", "--name", "m", *FAST]
     assert run("score", "mine.py:net", *options).code == 0

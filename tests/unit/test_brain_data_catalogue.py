@@ -56,7 +56,12 @@ def test_names_regions_and_words_resolve_in_order_each_once():
     assert benchmark_ids("simulated") == [
         f"simulated.{name}" for name in ("V1-pls", "V2-pls", "V4-pls", "IT-pls", "behavior-i2n")
     ]
-    assert [one.benchmark_id for one in list_benchmarks()][:10] == [*PUBLIC, *SETS["simulated"]]
+    assert benchmark_ids("simulated-digits") == [
+        name.replace("simulated", "simulated-digits") for name in SETS["simulated"]
+    ]
+    assert [one.benchmark_id for one in list_benchmarks()][:15] == [
+        *PUBLIC, *SETS["simulated"], *SETS["simulated-digits"]
+    ]  # fmt: skip
 
 
 def test_names_of_the_reference_and_of_the_published_tables_are_known():
@@ -78,19 +83,22 @@ def test_an_unknown_name_offers_the_nearest(name):
 
 def test_one_is_loaded_by_any_word_for_it_and_never_one_of_several():
     assert load_benchmark("simulated-i2n").benchmark_id == "simulated.behavior-i2n"
+    assert load_benchmark("simulated-digits-i2n").benchmark_id == "simulated-digits.behavior-i2n"
     with pytest.raises(UsageError, match="'simulated' stands for 5 benchmarks; name one"):
         load_benchmark("simulated")
 
 
-def test_simulated_benchmarks_are_what_their_listing_says():
+@pytest.mark.parametrize("name", ["simulated", "simulated-digits"])
+def test_simulated_benchmarks_are_what_their_listing_says(name):
     listed = {one.benchmark_id: one for one in list_benchmarks()}
-    for benchmark in resolve_benchmarks("simulated"):
+    for benchmark in resolve_benchmarks(name):
         info = listed[benchmark.benchmark_id]
         is_neural = benchmark.region != "behavior"
         n_targets = len(benchmark.assembly.neuroid_id) if is_neural else len(benchmark.trials.objects)
         assert (info.region, info.n_images, info.n_targets) == (benchmark.region, len(benchmark.stimuli), n_targets)
         assert (info.formula, info.is_simulated, info.state) == (benchmark.formula, True, "made")
         assert info.metric == ("pls" if is_neural else benchmark.metric)
+        assert load_benchmark(benchmark.benchmark_id) is benchmark, "made once per process"
 
 
 def test_listing_says_what_is_cached_and_loads_nothing(tmp_path, monkeypatch):

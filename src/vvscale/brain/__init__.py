@@ -43,8 +43,11 @@ if TYPE_CHECKING:
     from vvscale.brain.simulated import SimulatedStream, simulate
     from vvscale.brain.splits import stratified_splits
     from vvscale.brain.trials import Trials
+    from vvscale.brain.worlds import DIGITS, SHAPES, Scenes, World
 
 _HOME_OF = {
+    "DIGITS": "worlds",
+    "SHAPES": "worlds",
     "Assembly": "assembly",
     "BehavioralBenchmark": "benchmark",
     "BehavioralConsistency": "behavior",
@@ -60,12 +63,14 @@ _HOME_OF = {
     "Predictivity": "pls",
     "Preprocessing": "preprocess",
     "Readout": "readout",
+    "Scenes": "worlds",
     "Score": "score",
     "ScoreCache": "score_cache",
     "ScoringOptions": "options",
     "SimulatedStream": "simulated",
     "StimulusSet": "assembly",
     "Trials": "trials",
+    "World": "worlds",
     "behavioral_consistency": "behavior",
     "behavioral_score": "score",
     "benchmark_ids": "catalogue",
@@ -94,6 +99,8 @@ _HOME_OF = {
 }
 
 __all__ = [
+    "DIGITS",
+    "SHAPES",
     "Assembly",
     "BehavioralBenchmark",
     "BehavioralConsistency",
@@ -109,12 +116,14 @@ __all__ = [
     "Predictivity",
     "Preprocessing",
     "Readout",
+    "Scenes",
     "Score",
     "ScoreCache",
     "ScoringOptions",
     "SimulatedStream",
     "StimulusSet",
     "Trials",
+    "World",
     "behavioral_consistency",
     "behavioral_score",
     "benchmark_ids",

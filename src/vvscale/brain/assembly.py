@@ -77,7 +77,17 @@ class StimulusSet:
         return self.table[column]
 
     def digest(self) -> str:
-        """Return the SHA-256 of the images and their labels, for keys of caches."""
+        """Return the SHA-256 of the images and their labels, for keys of caches.
+
+        That of pixels in memory is computed once; files are read each time, since they may have changed.
+        """
+        return self._digest if self.pixels is not None else self._compute_digest()
+
+    @cached_property
+    def _digest(self) -> str:
+        return self._compute_digest()
+
+    def _compute_digest(self) -> str:
         total = hashlib.sha256(repr((self.identifier, float(self.degrees))).encode())
         total.update(self.table.to_csv().encode())
         if self.pixels is not None:
@@ -143,7 +153,11 @@ class Assembly:
         return internal_consistency(self.responses, stimulus_id=self.stimulus_id, repetition=self.repetition)
 
     def digest(self) -> str:
-        """Return the SHA-256 of the responses and their labels, in their order."""
+        """Return the SHA-256 of the responses and their labels, in their order; it is computed once."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         return digest_of(
             f"{self.assembly_id} {self.region}",
             responses=self.responses,

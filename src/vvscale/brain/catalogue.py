@@ -1,7 +1,7 @@
-"""Every benchmark by name: the public five, the simulated five, those of installed packages, and own files.
+"""Every benchmark by name: the public five, the simulated ones, those of installed packages, and own files.
 
-A name stands for one benchmark, a region for the public one of that region, and ``simulated`` or ``public`` for
-five. Asking what there is loads no data.
+A name stands for one benchmark, a region for the public one of that region, and ``public``, ``simulated`` or
+``simulated-digits`` for five. Asking what there is loads no data.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 from vvscale.brain.benchmark import Benchmark, NeuralBenchmark
 from vvscale.brain.public import PUBLIC, PublicBenchmark
-from vvscale.brain.simulated import IMAGES_PER_OBJECT, N_NEUROIDS, N_OBJECTS, SimulatedStream, simulate
+from vvscale.brain.simulated import IMAGES_PER_OBJECT, N_NEUROIDS, SimulatedStream, simulate
+from vvscale.brain.worlds import WORLDS, World
 from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError, unknown_name
 from vvscale.registry import Registry
 
@@ -33,7 +34,7 @@ SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         **{one.region: (benchmark_id,) for benchmark_id, one in PUBLIC.items()},
         "public": tuple(PUBLIC),
-        "simulated": tuple(f"simulated.{one.region}-{one.metric}" for one in PUBLIC.values()),
+        **{name: tuple(f"{name}.{one.region}-{one.metric}" for one in PUBLIC.values()) for name in WORLDS},
     }
 )
 """A word for one or several benchmarks -> their names."""
@@ -41,7 +42,7 @@ SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 ALIASES: Mapping[str, str] = MappingProxyType(
     {
         **{alias: benchmark_id for benchmark_id, one in PUBLIC.items() for alias in one.aliases},
-        "simulated-i2n": "simulated.behavior-i2n",
+        **{f"{name}-i2n": f"{name}.behavior-i2n" for name in WORLDS},
     }
 )
 """Other names in use -> our name."""
@@ -85,8 +86,8 @@ def benchmark_ids(names: str | Iterable[str]) -> list[str]:
     Parameters
     ----------
     names
-        One or several of: a name as listed; a region, for the public benchmark of it; ``public`` or
-        ``simulated``; ``file.py`` or ``file.py:NAME``.
+        One or several of: a name as listed; a region, for the public benchmark of it; ``public``,
+        ``simulated`` or ``simulated-digits``; ``file.py`` or ``file.py:NAME``.
 
     Raises
     ------
@@ -154,20 +155,28 @@ def resolve_benchmarks(names: str | Iterable[str], *, formula: str | None = None
     return [load_benchmark(benchmark_id, formula=formula) for benchmark_id in benchmark_ids(names)]
 
 
-@lru_cache(maxsize=1)
-def simulated_stream() -> SimulatedStream:
-    """Return the simulated stream of the named benchmarks, made once per process."""
-    return simulate()
+@lru_cache(maxsize=len(WORLDS))
+def simulated_stream(world: World) -> SimulatedStream:
+    """Return the simulated stream of a world's named benchmarks, made once per process."""
+    return simulate(world)
 
 
-def _simulated(benchmark_id: str) -> Benchmark:
-    return simulated_stream().benchmarks[benchmark_id]
+@dataclass(frozen=True)
+class _Simulated:
+    """What makes a named benchmark of a world."""
+
+    world: World
+    benchmark_id: str
+
+    def __call__(self) -> Benchmark:
+        return simulated_stream(self.world).benchmarks[self.benchmark_id]
 
 
 for _id, _one in PUBLIC.items():
     BENCHMARKS.add(_id, _one)
-for _id in SETS["simulated"]:
-    BENCHMARKS.add(_id, partial(_simulated, _id))
+for _world in WORLDS.values():
+    for _id in SETS[_world.name]:
+        BENCHMARKS.add(_id, _Simulated(_world, _id))
 
 
 def _known(name: str) -> str:
@@ -189,11 +198,11 @@ def _info(benchmark_id: str, entry: Any) -> BenchmarkInfo:
             False,
             entry.state(),
         )
-    if benchmark_id in SETS["simulated"]:
-        region, _, metric = benchmark_id.removeprefix("simulated.").rpartition("-")
+    if isinstance(entry, _Simulated):
+        region, _, metric = benchmark_id.removeprefix(f"{entry.world.name}.").rpartition("-")
         public = PUBLIC[SETS[region][0]]
-        n_targets = N_OBJECTS if region == "behavior" else N_NEUROIDS
-        n_images = N_OBJECTS * IMAGES_PER_OBJECT
+        n_targets = entry.world.n_objects if region == "behavior" else N_NEUROIDS
+        n_images = entry.world.n_objects * IMAGES_PER_OBJECT
         return BenchmarkInfo(benchmark_id, region, n_images, n_targets, metric, public.formula, True, "made")
     if isinstance(entry, Benchmark):
         is_neural = isinstance(entry, NeuralBenchmark)

@@ -45,7 +45,7 @@ class ScoreRequest:
     models
         As :func:`vvscale.models.load_model` takes them, or ``file.py:NAME``.
     on
-        Benchmarks, regions, ``simulated``, or own ones as ``file.py``.
+        Benchmarks, regions, ``simulated``, ``simulated-digits``, or own ones as ``file.py``.
     layers
         ``committed``; a .toml or .json file of layers; ``all``; names and patterns.
     preprocessing, image_size, visual_degrees

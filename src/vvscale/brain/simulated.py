@@ -1,10 +1,10 @@
 """A simulated ventral stream: benchmarks without downloads whose right answers are known.
 
-Nothing here was recorded. The package draws images of made-up objects, computes features of growing
-abstraction from them or from the parameters of the scene, mixes those into responses of simulated neuroids,
-and adds noise to every presentation; a simulated observer chooses between objects. So the features that made
-the responses must score at the ceiling, shuffled images at zero, and the ceiling must be what the noise
-implies. Every value is labelled as simulated.
+Nothing here was recorded. A world draws images; of these, and of what is known of the scenes, the package computes
+features of growing abstraction, mixes those into responses of simulated neuroids, and adds noise to every
+presentation; a simulated observer chooses between objects. So the features that made the responses must score at
+the ceiling, shuffled images at zero, and the ceiling must be what the noise implies. Every value is labelled as
+simulated.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, softmax
+from scipy.special import softmax
 
 from vvscale.brain.assembly import Assembly, StimulusSet
 from vvscale.brain.benchmark import BehavioralBenchmark, Benchmark, NeuralBenchmark
 from vvscale.brain.gram import Gram
+from vvscale.brain.populations import population_features
 from vvscale.brain.readout import readout_probabilities
 from vvscale.brain.trials import Trials
+from vvscale.brain.worlds import SHAPES, Scenes, World
 from vvscale.errors import UsageError, unknown_name
 
-# Shape legend: N images, O objects, H x H pixels, d features, q neuroids, P presentations, T trials.
+# Shape legend: N images, O objects, d features.
 
 NOISE = {"V1": 2.0, "V2": 2.5, "V4": 1.5, "IT": 2.0}
 """Standard deviation of the noise of one presentation, where the signal over images has 1."""
@@ -31,17 +33,12 @@ NOISE = {"V1": 2.0, "V2": 2.5, "V4": 1.5, "IT": 2.0}
 _ADVANTAGE = 1.5
 """Evidence for the object shown over others, in log-odds, where the spread over images is 1."""
 
-SIZE = 64
-"""Width and height of an image in pixels."""
+_ROUNDING = 1e-9
+"""Spread of the evidence, in log-odds, below which images do not differ."""
 
-N_OBJECTS = 8
 IMAGES_PER_OBJECT = 40
 N_NEUROIDS = 60
 """Size of the stream unless asked for otherwise."""
-
-_N_FEATURES = 25
-"""Dimensions of a population, no more than the components of the metric, which can then find all of the "
-"signal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +48,7 @@ class SimulatedStream:
     Attributes
     ----------
     stimuli
-        The images, with the label object_name.
+        The images, with the label object_name and those of the world.
     features
         For V1, V2, V4 and IT the (N, d) features that the responses were made from, one row per image.
     probabilities
@@ -77,9 +74,10 @@ class SimulatedStream:
 
 
 def simulate(
+    world: World = SHAPES,
     *,
     seed: int = 0,
-    n_objects: int = N_OBJECTS,
+    n_objects: int | None = None,
     images_per_object: int = IMAGES_PER_OBJECT,
     n_neuroids: int = N_NEUROIDS,
     n_repetitions: int = 20,
@@ -88,18 +86,34 @@ def simulate(
 ) -> SimulatedStream:
     """Make a simulated ventral stream.
 
+    V1, V2 and V4 respond to the image alone, whatever it shows: local energies, and random mixtures of those. IT
+    responds to what is known of the scene, and the observer judges by a readout of IT. So it is the world that decides
+    what a network must know to score on IT and behaviour:
+
+    - :data:`SHAPES`: which blob is shown, and its pose. No training on photographs or digits teaches that.
+    - :data:`DIGITS`: the evidence for each digit in the image, by a classifier of all training digits, and a little of
+      the pose. It was built so that a network scores the higher there, the better it knows digits; that alignment
+      rises with training on digits is put in, and no finding. V1 does not depend on it.
+
     Parameters
     ----------
+    world
+        What is shown: :data:`SHAPES`, :data:`DIGITS`, or one of your own.
     seed
         State of the generator; the same arguments give the same stream, bit for bit on one machine.
     n_objects, images_per_object
-        At least 2 objects and 2 images of each.
+        At least 2 objects, by default as many as the world has, and 2 images of each.
     n_neuroids, n_repetitions
         Neuroids per region, and how often each image is shown to them, at least 2.
     noise
         Multiplies the noise of :data:`NOISE`.
     trials_per_pair
         Trials of the observer for each image and distractor, at least 2.
+
+    Raises
+    ------
+    UsageError
+        A number is too small, or the world has not so many objects or images.
 
     Examples
     --------
@@ -109,6 +123,7 @@ def simulate(
     >>> sorted(stream.benchmarks)[:2]
     ['simulated.IT-pls', 'simulated.V1-pls']
     """
+    n_objects = world.n_objects if n_objects is None else n_objects
     if min(n_objects, images_per_object, n_repetitions, trials_per_pair) < 2 or n_neuroids < 1:
         raise UsageError(
             "A simulated stream needs at least 2 objects, images per object, repetitions and trials per "
@@ -118,120 +133,27 @@ def simulate(
     drawing, mixing, recording, observing = (
         np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)
     )
-    scenes = _scenes(drawing, n_objects, images_per_object)
-    luminance = _draw(drawing, scenes)
-    stimuli = _stimulus_set(scenes, luminance)
-    features = _features(mixing, scenes, luminance)
+    scenes = world.draw(drawing, n_objects, images_per_object)
+    stimuli = _stimulus_set(world.name, scenes)
+    features = population_features(mixing, scenes)
     benchmarks: dict[str, Benchmark] = {}
     for region, table in features.items():
         assembly = _record(recording, stimuli, region, table, n_neuroids, n_repetitions, noise * NOISE[region])
-        identifier = f"simulated.{region}-pls"
+        identifier = f"{world.name}.{region}-pls"
         benchmarks[identifier] = NeuralBenchmark(identifier, 1, stimuli, assembly, "object_name")
     probabilities = _observe(stimuli, features["IT"])
     trials = _choose(observing, probabilities, scenes.object_of, trials_per_pair)
-    identifier = "simulated.behavior-i2n"
+    identifier = f"{world.name}.behavior-i2n"
     benchmarks[identifier] = BehavioralBenchmark(identifier, 1, stimuli, trials, "object_name")
     expected = {region: 1 / (1 + (noise * scale) ** 2 / n_repetitions) for region, scale in NOISE.items()}
     return SimulatedStream(stimuli, features, probabilities, benchmarks, expected)
 
 
-@dataclass(frozen=True)
-class _Scenes:
-    object_of: np.ndarray  # (N,) number of the object
-    outlines: np.ndarray  # (O, 2, 6) cosine and sine amplitudes of the outline over angle
-    pose: np.ndarray  # (N, 5) x, y, log size, cosine and sine of the rotation
-
-
-def _scenes(rng: np.random.Generator, n_objects: int, images_per_object: int) -> _Scenes:
-    object_of = np.tile(np.arange(n_objects), images_per_object)
-    outlines = rng.standard_normal((n_objects, 2, 6)) * 0.35 / np.arange(1, 7) ** 0.5
-    turn = rng.uniform(-np.pi, np.pi, len(object_of))
-    place = rng.uniform(-0.35, 0.35, (len(object_of), 2))
-    size = rng.uniform(np.log(0.25), np.log(0.5), len(object_of))
-    return _Scenes(object_of, outlines, np.column_stack((place, size, np.cos(turn), np.sin(turn))))
-
-
-def _draw(rng: np.random.Generator, scenes: _Scenes) -> np.ndarray:
-    """Draw each object, brighter at its middle, before a cloudy background: (N, H, H) luminance in [0, 1]."""
-    axis = np.linspace(-1, 1, SIZE)
-    y, x = np.meshgrid(axis, axis, indexing="ij")
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(SIZE), np.fft.rfftfreq(SIZE), indexing="ij"))
-    frequency[0, 0] = np.inf
-    order = np.arange(1, 7)
-    images = np.empty((len(scenes.object_of), SIZE, SIZE))
-    for image, (shape, pose) in enumerate(zip(scenes.object_of, scenes.pose, strict=True)):
-        dx, dy = x - pose[0], y - pose[1]
-        angle = np.arctan2(dy, dx) - np.arctan2(pose[4], pose[3])
-        waves = np.tensordot(angle, order, axes=0)
-        outline = 1 + np.cos(waves) @ scenes.outlines[shape, 0] + np.sin(waves) @ scenes.outlines[shape, 1]
-        distance = np.hypot(dx, dy) / (np.exp(pose[2]) * np.maximum(outline, 0.2))
-        noise = np.fft.rfft2(rng.standard_normal((SIZE, SIZE))) / frequency
-        clouds = np.fft.irfft2(noise, s=(SIZE, SIZE))
-        inside = expit(12 * (1 - distance))
-        images[image] = inside * (0.95 - 0.3 * np.minimum(distance, 1)) + (1 - inside) * (
-            0.4 + 0.12 * clouds / clouds.std()
-        )
-    return np.clip(images, 0, 1)
-
-
-def _stimulus_set(scenes: _Scenes, luminance: np.ndarray) -> StimulusSet:
-    names = [f"object{number:02d}" for number in scenes.object_of]
-    identifiers = [f"simulated{number:05d}" for number in range(len(names))]
-    table = pd.DataFrame({"object_name": names}, index=pd.Index(identifiers, name="stimulus_id"))
-    pixels = np.repeat(np.round(255 * luminance).astype(np.uint8)[..., None], 3, axis=3)
-    return StimulusSet("simulated", table, degrees=8.0, pixels=pixels, is_simulated=True)
-
-
-def _features(rng: np.random.Generator, scenes: _Scenes, luminance: np.ndarray) -> dict[str, np.ndarray]:
-    """Compute what populations respond to: energies, mixtures, their mixtures, and the scene itself."""
-    energy = _oriented_energy(luminance)  # (N, 12, H, H)
-    energy /= energy.mean((0, 2, 3), keepdims=True)
-    texture = _mix(rng, _pool(energy, 4), 24)
-    shape = _mix(rng, _pool(texture, 2), 32)
-    n_objects = len(scenes.outlines)
-    scene = np.column_stack((2.0 * np.eye(n_objects)[scenes.object_of], scenes.pose))
-    tuned = np.tanh(scene @ rng.standard_normal((scene.shape[1], 200)) + rng.standard_normal(200))
-    maps = {"V1": _pool(energy, 8), "V2": _pool(texture, 4), "V4": _pool(shape, 4), "IT": tuned}
-    return {region: _compress(table.reshape(len(table), -1)) for region, table in maps.items()}
-
-
-def _oriented_energy(luminance: np.ndarray) -> np.ndarray:
-    """Return local energy at 3 scales and 4 orientations, (N, 12, H, H).
-
-    A filter on half of the frequency plane is a quadrature pair, and its absolute value the energy.
-    """
-    fy, fx = np.meshgrid(np.fft.fftfreq(SIZE), np.fft.fftfreq(SIZE), indexing="ij")
-    radius, angle = np.hypot(fx, fy), np.arctan2(fy, fx)
-    radius[0, 0] = 1e-9
-    spectrum = np.fft.fft2(luminance)
-    energy = []
-    for centre in (0.06, 0.12, 0.24):
-        for direction in np.arange(4) * np.pi / 4:
-            turn = np.angle(np.exp(1j * (angle - direction)))
-            gain = np.exp(-0.5 * (np.log(radius / centre) / 0.55) ** 2 - 0.5 * (turn / 0.4) ** 2)
-            energy.append(np.abs(np.fft.ifft2(spectrum * gain)))
-    return np.stack(energy, axis=1)
-
-
-def _pool(maps: np.ndarray, width: int) -> np.ndarray:
-    """Average (N, channels, H, H) maps over squares."""
-    n, channels, size, _ = maps.shape
-    return maps.reshape(n, channels, size // width, width, size // width, width).mean((3, 5))
-
-
-def _mix(rng: np.random.Generator, maps: np.ndarray, n_channels: int) -> np.ndarray:
-    """Mix channels of neighbouring places at random and keep what exceeds the mean over images."""
-    near = np.concatenate((maps, np.roll(maps, 1, axis=2), np.roll(maps, 1, axis=3)), axis=1)
-    weights = rng.standard_normal((n_channels, near.shape[1]))
-    mixed = np.einsum("oc,nchw->nohw", weights, near, optimize=True)
-    return np.maximum(mixed - mixed.mean(0), 0)
-
-
-def _compress(table: np.ndarray) -> np.ndarray:
-    """Return the leading principal components, (N, d), with a spectrum like that of cortical responses."""
-    u, values, _ = np.linalg.svd(table - table.mean(0), full_matrices=False)
-    n_kept = min(_N_FEATURES, int((values > 1e-9 * values[0]).sum()))
-    return u[:, :n_kept] * np.sqrt(len(u)) * np.arange(1, n_kept + 1) ** -0.5
+def _stimulus_set(name: str, scenes: Scenes) -> StimulusSet:
+    identifiers = [f"{name}{number:05d}" for number in range(len(scenes.object_of))]
+    table = pd.DataFrame(dict(scenes.labels), index=pd.Index(identifiers, name="stimulus_id"))
+    pixels = np.repeat(np.round(255 * scenes.luminance).astype(np.uint8)[..., None], 3, axis=3)
+    return StimulusSet(name, table, degrees=8.0, pixels=pixels, is_simulated=True)
 
 
 def _record(
@@ -248,7 +170,7 @@ def _record(
     responses = np.tile(signal, (n_repetitions, 1))
     responses += noise * rng.standard_normal(responses.shape)
     return Assembly(
-        assembly_id=f"simulated.{region}",
+        assembly_id=f"{stimuli.identifier}.{region}",
         region=region,
         responses=responses,
         stimulus_id=np.tile(stimuli.stimulus_id, n_repetitions),
@@ -268,7 +190,9 @@ def _observe(stimuli: StimulusSet, features: np.ndarray) -> pd.DataFrame:
     evidence = pd.DataFrame(np.log(readout.to_numpy()), index=readout.index, columns=readout.columns)
     evidence -= evidence.groupby(names.to_numpy()).transform("mean")
     is_shown = names.to_numpy()[:, None] == readout.columns.to_numpy()
-    evidence = evidence / evidence.to_numpy().std() + _ADVANTAGE * is_shown
+    # As few images as features are all equally apart: what differs between them is rounding.
+    spread = evidence.to_numpy().std()
+    evidence = (evidence / spread if spread > _ROUNDING else 0 * evidence) + _ADVANTAGE * is_shown
     return pd.DataFrame(softmax(evidence.to_numpy(), axis=1), index=readout.index, columns=readout.columns)
 
 

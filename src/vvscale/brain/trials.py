@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -116,7 +117,11 @@ class Trials:
         return halves
 
     def digest(self) -> str:
-        """Return the SHA-256 of the choices and their labels, in their order."""
+        """Return the SHA-256 of the choices and their labels, in their order; it is computed once."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         return digest_of(
             "trials",
             stimulus_id=self.stimulus_id,

@@ -14,7 +14,8 @@ def check(*benchmarks: str, output: Output | None = None) -> None:
     Parameters
     ----------
     benchmarks
-        Names as in 'vvscale ls benchmarks', regions, 'simulated', or own ones as file.py or file.py:NAME.
+        Names as in 'vvscale ls benchmarks', regions, 'simulated', 'simulated-digits', or own ones as file.py or
+        file.py:NAME.
     """
     from vvscale.brain import benchmark_ids, check_benchmark, load_benchmark
     from vvscale.cli.progress import progress

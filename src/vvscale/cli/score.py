@@ -54,7 +54,7 @@ def score(
         or own ones as file.py:NAME.
     on
         Benchmarks as in 'vvscale ls benchmarks', regions (V1 V2 V4 IT behavior: the public five), 'simulated'
-        (default, needs no download), or own ones as file.py.
+        (default) or 'simulated-digits', which need no download, or own ones as file.py.
     layers
         committed (default): the published layer of each region; a .toml or .json file; all; or names and patterns
         such as 'layer4.*', each on every benchmark.

@@ -77,7 +77,8 @@ def train(
     save_seconds
         Time between states to go on from.
     score_on
-        Score the network on these benchmarks during training: regions, benchmark ids, or 'simulated'. Repeatable.
+        Score the network on these benchmarks during training: regions, benchmark ids, 'simulated' or
+        'simulated-digits'. Repeatable.
     score_every
         With --score-on: at every so many-th look at the run; the last one always.
     scores

@@ -61,7 +61,7 @@ class ScoreSpec:
     Attributes
     ----------
     benchmarks
-        Benchmark ids, regions, files, or ``simulated``.
+        Benchmark ids, regions, files, ``simulated`` or ``simulated-digits``.
     layers
         ``committed``: the published layers of an architecture. ``select``: the best layers of the reference run of each
         architecture and data set, used for all its runs. Or a table region -> layer.
