@@ -12,7 +12,7 @@ import pytest
 from vvscale.errors import ConfigError, DataError, UsageError
 from vvscale.laws import fit_law
 from vvscale.laws.results import save_fits
-from vvscale.study.findings import findings
+from vvscale.study.findings import findings, trend_rows
 from vvscale.study.forecast import choose, run_forecast
 from vvscale.study.kinds import TaskContext
 from vvscale.study.resolve import installed_parts
@@ -173,3 +173,19 @@ def test_findings_are_those_of_the_files(tmp_path: Path):
     assert "alpha 0.9 [" in table.loc[0, "parameters"]
     assert table.loc[0, "R2"] == "1.000"
     assert findings({}, []) == {}
+
+
+def test_trends_are_told_with_their_size():
+    log_c = np.log10(scores()["train_flop"])
+    rows = pd.concat(
+        scores().assign(region=region, benchmark_id=f"made-up.{region}", score=0.4 + slope * log_c)
+        for region, slope in (("V1", 0.001), ("IT", 0.1), ("behavior", -0.1))
+    )
+    told = {row["region"]: row for row in trend_rows(rows)}
+    assert {region: row["trend"] for region, row in told.items()} == {"V1": "flat", "IT": "rises", "behavior": "falls"}
+    assert told["IT"]["n"] == "25"
+    assert told["IT"]["rank correlation"].startswith("1.00 [")
+    noise = rows[rows["region"] == "IT"].assign(score=np.random.default_rng(0).normal(size=len(rows) // 3))
+    assert trend_rows(noise)[0]["trend"] == "unclear"
+    assert trend_rows(rows.head(6)) == []
+    assert trend_rows(rows.drop(columns="arch")) == []

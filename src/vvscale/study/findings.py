@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,24 @@ if TYPE_CHECKING:
 
 FITS = "fits.json"
 PLAN = "plan.json"
+SCORES = "scores.parquet"
+_FEWEST = 8
+"""Fewer cells say nothing of a trend."""
+_FLAT = 0.03
+"""A smaller change of a score (ceiling 1) is of no interest, however regular."""
 
 
 def published_findings(results: Path) -> dict[str, pd.DataFrame]:
     """Return the tables of a study's ``results`` folder; those that are finished."""
     fits = sorted(path.parent for path in results.glob(f"fits/*/{FITS}"))
     forecasts = [results] if (results / FORECAST).exists() else []
-    return findings({path.name: path for path in fits}, forecasts)
+    scores = results / SCORES
+    return findings({path.name: path for path in fits}, forecasts, scores if scores.exists() else None)
 
 
-def findings(fits: Mapping[str, Path], forecasts: Iterable[Path]) -> dict[str, pd.DataFrame]:
+def findings(
+    fits: Mapping[str, Path], forecasts: Iterable[Path], scores: Path | None = None
+) -> dict[str, pd.DataFrame]:
     """Return title -> table, text only, for a terminal or a page.
 
     Parameters
@@ -32,6 +41,8 @@ def findings(fits: Mapping[str, Path], forecasts: Iterable[Path]) -> dict[str, p
         Name of a law of the study -> the folder of its ``fits.json``.
     forecasts
         Folders of ``forecast.json``.
+    scores
+        File of the score table.
     """
     import pandas as pd
 
@@ -43,8 +54,52 @@ def findings(fits: Mapping[str, Path], forecasts: Iterable[Path]) -> dict[str, p
         for planned in _read(folder / PLAN)["plans"]
     ]
     tested = [_forecast(_read(folder / FORECAST)) for folder in forecasts]
-    tables = {"Laws of this study": laws, "Plan": plans, "Forecast, trained and compared": tested}
+    trends = [] if scores is None else trend_rows(pd.read_parquet(scores))
+    tables = {
+        "Scores and scale": trends,
+        "Laws of this study": laws,
+        "Plan": plans,
+        "Forecast, trained and compared": tested,
+    }
     return {title: pd.DataFrame(rows) for title, rows in tables.items() if rows}
+
+
+def trend_rows(scores: pd.DataFrame) -> list[dict[str, str]]:
+    """Return for each benchmark how its scores go with training compute.
+
+    The rank correlation needs no law; its interval is Bonett and Wright's (2000) for Spearman's coefficient, taking
+    each architecture and set of images for one observation.
+    """
+    import numpy as np
+    from scipy.stats import spearmanr
+
+    needed = {"train_flop", "score", "region", "benchmark_id", "arch", "samples_per_class"}
+    if not needed <= set(scores.columns):
+        return []
+    told = []
+    keys = ["benchmark_id", "region", "arch", "dataset", "samples_per_class"]
+    last = scores.dropna(subset=["train_flop", "score"]).sort_values("train_flop", kind="stable")
+    cells = last.groupby(keys, as_index=False, sort=False)[["train_flop", "score"]].mean()
+    for (benchmark, region), rows in cells.groupby(["benchmark_id", "region"], sort=False):
+        rows = rows.sort_values("train_flop", kind="stable")
+        if len(rows) < _FEWEST or rows["train_flop"].nunique() < _FEWEST:
+            continue
+        rho = float(spearmanr(rows["train_flop"], rows["score"]).statistic)  # pyright: ignore[reportAttributeAccessIssue]
+        half = 1.96 * math.sqrt((1 + rho**2 / 2) / (len(rows) - 3))
+        low, high = np.tanh(np.arctanh(np.clip(rho, -0.999999, 0.999999)) + np.array([-half, half]))
+        quarter = max(len(rows) // 4, 1)
+        little, much = rows["score"].iloc[:quarter].mean(), rows["score"].iloc[-quarter:].mean()
+        told.append({
+            "region": str(region), "benchmark": str(benchmark), "n": str(len(rows)),
+            "least quarter of compute": f"{little:.3f}", "most": f"{much:.3f}",
+            "rank correlation": f"{rho:.2f} [{low:.2f}, {high:.2f}]",
+            "trend": "flat" if abs(much - little) < _FLAT else _direction(low, high),
+        })  # fmt: skip
+    return told
+
+
+def _direction(low: float, high: float) -> str:
+    return "rises" if low > 0 else "falls" if high < 0 else "unclear"
 
 
 def _read(path: Path) -> Any:

@@ -131,7 +131,7 @@ def run_report(context: TaskContext) -> dict[str, Any]:
         context.out / REPORT,
         _fits(context),
         title=context.params["title"],
-        findings=findings(fits, context.input_list("forecasts")),
+        findings=findings(fits, context.input_list("forecasts"), context.input("table") / SCORES),
         n_workers=1,
     )
     return {"n_models": made.n_models, "figures": list(made.figures), "n_bytes": made.n_bytes}
