@@ -175,7 +175,7 @@ def test_the_cache_lists_verifies_and_clears_them(run, hosted, tmp_path):
     (tmp_path / "cache" / "brainscore" / "stimulus_FreemanZiemba2013_aperture-public.csv").write_text("edited")
     damaged = run("cache", "verify")
     assert damaged.code == 3
-    assert "1 of 3 files" in damaged.err
+    assert "1 of 4 files" in damaged.err
     assert "Next: vvscale fetch benchmarks" in damaged.err
     mine = tmp_path / "cache" / "brainscore" / "mine.txt"
     mine.write_text("mine")

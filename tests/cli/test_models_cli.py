@@ -64,6 +64,26 @@ def test_fetch_weights_says_where_and_what_next(run, bucket: Path, tmp_path: Pat
     assert load_model(path).record["row"]["model_id"] == MODEL_ID
 
 
+def test_the_cache_knows_weights_and_broken_off_downloads(run, bucket: Path, tmp_path: Path):
+    run("fetch", "weights", MODEL_ID)
+    folder = tmp_path / "cache" / "gokce2025"
+    path = folder / "weights" / MODEL_ID / "ep100.safetensors"
+    partial = folder / "checkpoints" / MODEL_ID / "ep10.pt.part"
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    partial.write_bytes(b"some")
+    rows = {row["file"]: row for row in run("cache", "ls", "--json").json["files"]}
+    assert rows[f"{MODEL_ID}@100"] == {
+        "file": f"{MODEL_ID}@100", "state": "cached", "bytes": path.stat().st_size, "path": str(path)
+    }  # fmt: skip
+    assert rows[f"{MODEL_ID}/ep10.pt.part"]["state"] == "partial"
+    path.write_bytes(path.read_bytes()[:-1])
+    damaged = run("cache", "verify")
+    assert (damaged.code, f"Next: vvscale fetch weights {MODEL_ID}." in damaged.err) == (3, True)
+    assert run("cache", "clear").code == 0
+    assert not (folder / "weights" / MODEL_ID).exists()
+    assert not partial.parent.exists()
+
+
 def test_fetch_weights_json(run, bucket: Path):
     planned = run("fetch", "weights", MODEL_ID, f"{MODEL_ID}@10", "--dry-run", "--json").json
     assert [(file["epoch"], file["did"]) for file in planned["files"]] == [

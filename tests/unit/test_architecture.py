@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "train": SCORES | {"models", "data", "brain"},
     "brain": BASE | {"models", "data", "scores"},
     "study": SCORES | {"train", "brain", "models", "data", "laws", "figures", "__init__"},
-    "cli": SCORES | {"laws", "figures", "models", "data", "train", "brain", "study", "__init__"},
+    "cached": BASE | {"scores", "models", "brain"},
+    "cli": SCORES | {"cached"} | {"laws", "figures", "models", "data", "train", "brain", "study", "__init__"},
     "__init__": {"scores", "laws"},
     "__main__": {"cli"},
 }

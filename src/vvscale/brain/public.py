@@ -16,7 +16,7 @@ from vvscale._download import RemoteFile
 from vvscale.brain.assembly import StimulusSet
 from vvscale.brain.benchmark import BehavioralBenchmark, Benchmark, NeuralBenchmark
 from vvscale.brain.netcdf import read_neural, read_trials
-from vvscale.brain.stimulus_files import read_stimulus_set, remove_unpacked
+from vvscale.brain.stimulus_files import read_stimulus_set
 
 COLLECTION = "brainscore"
 """The folder of these files in the cache and in a mirror."""
@@ -230,9 +230,3 @@ PUBLIC: Mapping[str, PublicBenchmark] = MappingProxyType(
 def unpacked_folders() -> list[Path]:
     """Return where the archives of images are unpacked to."""
     return [file.path.with_suffix("") for file in FILES.values() if file.name.endswith(".zip")]
-
-
-def clear_unpacked() -> None:
-    """Remove the unpacked images from the cache."""
-    for folder in unpacked_folders():
-        remove_unpacked(folder)

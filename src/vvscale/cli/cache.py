@@ -30,44 +30,34 @@ def cache(
         With clear: say what would be removed and do nothing.
     """
     from vvscale._download import cache_folder
-    from vvscale.brain import public
+    from vvscale.cached import held
     from vvscale.errors import DigestError
-    from vvscale.scores import published
 
     output = output or Output()
     if scores:
         _clear_scores(action, dry_run, output)
         return
-    rows = []
-    for key, file in {**{key: one.remote for key, one in published.FILES.items()}, **public.FILES}.items():
-        state: str = file.state()
-        if action == "clear" and state != "absent":
-            state = "would be removed" if dry_run else "removed"
+    rows, damaged, n_present = [], {}, 0
+    for one in held():
+        n_present += one.is_there
+        if one.state == "damaged":
+            damaged[one.name] = one.remedy
+        row = {"file": one.name, "state": one.state, "bytes": one.n_bytes, "path": str(one.path)}
+        if action == "clear" and one.is_there:
+            row["state"] = "would be removed" if dry_run else "removed"
             if not dry_run:
-                file.clear()
-        size = file.path.stat().st_size if file.path.is_file() else None
-        rows.append({"file": key, "state": state, "bytes": size, "path": str(file.path)})
-    for folder in public.unpacked_folders():
-        state = "unpacked" if folder.is_dir() else "absent"
-        if action == "clear" and state != "absent":
-            state = "would be removed" if dry_run else "removed"
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else None
-        rows.append({"file": f"{folder.name}/", "state": state, "bytes": size, "path": str(folder)})
-    if action == "clear" and not dry_run:
-        public.clear_unpacked()
+                one.remove()
+        rows.append(row)
     for row in rows:
         size = f"{row['bytes']:,} bytes" if row["bytes"] else ""
         output.say(f"{row['file']:46}  {row['state']:16}  {size:>19}  {row['path']}")
     kept = _kept_scores(output)
     output.document({"command": f"cache {action}", "folder": str(cache_folder()), "files": rows, "scores": kept})
-    n_present = sum(row["state"] in {"cached", "damaged"} for row in rows)
-    damaged = [row["file"] for row in rows if row["state"] == "damaged"]
     if damaged and action == "verify":
-        following = damaged[0] if damaged[0] in published.FILES else "benchmarks"
         raise DigestError(
-            f"{len(damaged)} of {n_present} files in '{cache_folder()}' do not have their published hash: "
+            f"{len(damaged)} of {n_present} files in '{cache_folder()}' do not have the hash that they should have: "
             f"{', '.join(damaged)}. Likely cause: they were edited, or the disk is failing. "
-            f"Next: vvscale fetch {following}."
+            f"Next: {next(iter(damaged.values()))}."
         )
     if action == "verify":
         _score_cache().verify()

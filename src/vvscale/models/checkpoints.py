@@ -20,19 +20,18 @@ from typing import Any, Literal
 import pandas as pd
 from torch import Tensor, nn
 
-from vvscale._download import MIRROR_VARIABLE, cache_folder
+from vvscale._download import MIRROR_VARIABLE
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, unknown_name
 from vvscale.models.architectures import architecture
 from vvscale.models.build import build_to_load
 from vvscale.models.designs import LibraryDesign
 from vvscale.models.download import Progress, alone, download
+from vvscale.models.kept import COLLECTION, downloads_folder, weights_folder
 from vvscale.models.layers import named_child, unwrapped
 from vvscale.models.unpickle import check_content, read_checkpoint
 from vvscale.models.weights import State, load_state, model_record, save_weights, sha256_of
 from vvscale.scores import COLUMNS, load_checkpoints, load_scores
 from vvscale.scores.gokce2025 import SCORES_NOTES
-
-COLLECTION = "gokce2025"
 
 Kind = Literal["plain", "ema"]
 
@@ -72,12 +71,12 @@ class Checkpoint:
     @property
     def download_path(self) -> Path:
         """Where the checkpoint is downloaded to, until it has been converted."""
-        return cache_folder() / COLLECTION / "checkpoints" / self.model_id / f"ep{self.epoch}.pt"
+        return downloads_folder() / self.model_id / f"ep{self.epoch}.pt"
 
     def weights_path(self, kind: Kind) -> Path:
         """Where its converted weights are kept."""
         suffix = "-ema" if kind == "ema" else ""
-        return cache_folder() / COLLECTION / "weights" / self.model_id / f"ep{self.epoch}{suffix}.safetensors"
+        return weights_folder() / self.model_id / f"ep{self.epoch}{suffix}.safetensors"
 
     @property
     def cached(self) -> tuple[Kind, ...]:
