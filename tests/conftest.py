@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -46,3 +49,38 @@ def _scores(mirror: Path) -> pd.DataFrame:
 def gokce2025(_scores: pd.DataFrame) -> pd.DataFrame:
     """The published score table in our schema; a copy, so a test may change it."""
     return _scores.copy()
+
+
+SMALL = (
+    'axes.arch=["resnetflex-w3-d1-1-1","resnetflex-w4-d1-1-1","resnetflex-w6-d1-1-1"]',
+    "axes.samples_per_class=[1,3,10]", "axes.seed=[0]",
+    "forecast.level=0.7", "forecast.seed=[0]", "forecast.budget=6e9",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SmallDemo:
+    """The demo's study with nine runs, once to its end without interruption: ``out`` and what it ``said``."""
+
+    out: Path
+    said: str
+
+    @staticmethod
+    def command(out: Path, *changes: str) -> list[str]:
+        """Return what runs it."""
+        more = [token for change in (*SMALL, *changes) for token in ("--set", change)]
+        return [sys.executable, "-m", "vvscale", "study", "run", "demo", "--out", str(out), *more]
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Its table."""
+        return pd.read_parquet(self.out / "results" / "scores.parquet")
+
+
+@pytest.fixture(scope="session")
+def small_demo(tmp_path_factory: pytest.TempPathFactory) -> SmallDemo:
+    """Run the small demo."""
+    out = tmp_path_factory.mktemp("demo") / "whole"
+    done = subprocess.run(SmallDemo.command(out), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return SmallDemo(out, done.stdout)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 CI = bool(os.environ.get("CI"))
@@ -145,6 +146,42 @@ def test_a_node_that_dies_costs_only_what_it_was_at(cluster: Cluster, tmp_path: 
     finally:
         cluster.start_node("n2")
         wait_for(lambda: not any("down" in state for state in cluster.node_states()), 60)
+
+
+@pytest.mark.slow
+def test_the_demo_through_preemption_and_a_lost_node(cluster: Cluster, tmp_path: Path, small_demo):
+    """Real training and scoring as an array: the same table as on one machine, to the bit."""
+    out = tmp_path / "out"
+    engine = (
+        'engine.kind="slurm"', "engine.workers=2", "engine.time_minutes=20", "engine.mem_gb=1.5",
+        'engine.partition="low"', "engine.grace_seconds=10",
+    )  # fmt: skip
+    process = subprocess.Popen(
+        small_demo.command(out, *engine), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+    def n_done() -> int:
+        return len(list(out.glob("tasks/*/*/done.json")))
+
+    def reached(n: int):
+        cluster.nudge()
+        return n_done() >= n or process.poll() is not None
+
+    try:
+        wait_for(lambda: reached(2), 120)
+        cluster.command("sbatch", "-p", "high", "-n", "1", "-c", "2", "-o", "/dev/null", "--wrap", "sleep 2")
+        wait_for(lambda: reached(8), 180)
+        cluster.kill_node("n2")
+        end(process, cluster, 400)
+    finally:
+        process.kill()
+        cluster.start_node("n2")
+        wait_for(lambda: not any("down" in state for state in cluster.node_states()), 60)
+    assert max(claims(out).values()) >= 2, "nothing was interrupted"
+    table = pd.read_parquet(out / "results" / "scores.parquet")
+    pd.testing.assert_frame_equal(table, small_demo.scores, check_exact=True)
+    forecast = (path / "results" / "forecast.json" for path in (out, small_demo.out))
+    assert len({path.read_text() for path in forecast}) == 1
 
 
 @pytest.mark.slow
