@@ -153,19 +153,18 @@ def test_the_demo_through_preemption_and_a_lost_node(cluster: Cluster, tmp_path:
     """Real training and scoring as an array: the same table as on one machine, to the bit."""
     out = tmp_path / "out"
     engine = (
-        'engine.kind="slurm"', "engine.workers=2", "engine.time_minutes=20", "engine.mem_gb=1.5",
+        'engine.kind="slurm"', "engine.workers=4", "engine.time_minutes=20", "engine.mem_gb=1.5",
         'engine.partition="low"', "engine.grace_seconds=10",
     )  # fmt: skip
     process = subprocess.Popen(
         small_demo.command(out, *engine), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
-    def n_done() -> int:
-        return len(list(out.glob("tasks/*/*/done.json")))
-
     def reached(n: int):
         cluster.nudge()
-        return n_done() >= n or process.poll() is not None
+        n_done = len(list(out.glob("tasks/*/*/done.json")))
+        # Four workers fill both nodes, so that there is no room for another job.
+        return (n_done >= n and len(list(out.glob("workers/*.json"))) >= 4) or process.poll() is not None
 
     try:
         wait_for(lambda: reached(2), 120)
