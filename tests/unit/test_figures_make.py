@@ -9,6 +9,7 @@ import pytest
 
 from vvscale.errors import ConfigError, DataError, MissingDataError, UnknownNameError, UsageError
 from vvscale.figures import citations, style
+from vvscale.figures import fits as fits_module
 from vvscale.figures.draw import draw
 from vvscale.figures.files import render, save
 from vvscale.figures.fits import Fits
@@ -296,3 +297,31 @@ def test_entries_are_whole_and_every_key_has_one():
     keys |= {*citations.STUDY, *citations.BRAIN_SCORE, *(key for one in FIGURES.values() for key in one.cites)}
     assert keys <= set(entries)
     assert keys == set(entries), "nothing that is never cited"
+
+
+def test_a_table_of_little_compute_draws_what_it_can(lab, fits_of, tmp_path):
+    """One figure that a table does not allow takes no other with it."""
+    middle = lab["train_flop"].median()
+    narrow = lab[lab["train_flop"].between(middle / 3, middle * 3)]
+    drawn = draw_all(in_order(), fits_of(narrow), tmp_path, formats=("csv",), n_workers=1)
+    lacking = {one.name: one.lacking for one in drawn if one.lacking}
+    assert "decades of compute, expected more than" in lacking["horizon"]
+    assert len(drawn) - len(lacking) > 5
+
+
+def test_an_interval_without_an_end_is_no_plateau():
+    class Done:
+        verdict = "plateau identified, exponent identified"
+        fit = None
+
+        @staticmethod
+        def to_dict():
+            interval = {"ci": {"E": [0.1, None]}, "n_units": 2, "leaves_one_out": True, "share_at_zero": 0.0}
+            return {"S_inf": 0.5, "intervals": {"arch": interval}}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fits_module, "_with_interval", lambda *_: None)
+        patch.setattr(Done, "fit", type("F", (), {"law": type("L", (), {"formula": ""})}), raising=False)
+        facts = fits_module._facts(Done(), "arch")
+    assert facts["s_inf_interval"] is None
+    assert not facts["is_identified"]

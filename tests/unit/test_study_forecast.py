@@ -16,7 +16,7 @@ from vvscale.study.findings import findings, trend_rows
 from vvscale.study.forecast import choose, run_forecast
 from vvscale.study.kinds import TaskContext
 from vvscale.study.resolve import installed_parts
-from vvscale.study.rows import average_seeds, outcomes
+from vvscale.study.rows import average_seeds, last_epochs, outcomes
 from vvscale.study.spec import LawSpec, load_spec
 from vvscale.train import load_recipe
 
@@ -85,6 +85,18 @@ def test_seeds_are_averaged_and_nothing_else():
         average_seeds(scores().drop(columns="samples_per_class"))
 
 
+def test_laws_are_about_runs_that_ended():
+    early = scores().assign(epoch=1, accuracy=0.1, samples_seen=10)
+    both = pd.concat([early, scores().assign(epoch=25)], ignore_index=True)
+    assert outcomes(both, law())["accuracy_error"].to_list() == outcomes(scores(), law())["accuracy_error"].to_list()
+    assert set(outcomes(both, law(where=("epoch=1",)))["epoch"]) == {1}
+    untrained = scores().head(1).assign(model_id="none", epoch=None)
+    assert "none" in set(last_epochs(pd.concat([both, untrained]))["model_id"])
+    both["score"] = np.arange(len(both), dtype=float)
+    (told,), (alone,) = trend_rows(both), trend_rows(both[both["epoch"] == 25])
+    assert told == alone
+
+
 def test_the_plan_is_the_law_s_and_the_network_the_nearest():
     fit = fit_law(outcomes(scores(), law()), law="joint", x=["n_params", "samples_seen"], y="accuracy_error")
     planned, arch, per_class = choose(fit, 4e9, CANDIDATES, samples_of_one=250, per_class=104)
@@ -94,6 +106,12 @@ def test_the_plan_is_the_law_s_and_the_network_the_nearest():
     assert arch["arch"] == "resnetflex-w7-d1-1-1"
     spent = 3 * arch["forward_flop"] * 250 * per_class
     assert abs(np.log(spent / 4e9)) < np.log((per_class + 0.5) / per_class) + 1e-9
+    far = [
+        {"arch": "far", "n_params": 1e6, "forward_flop": 1e9},
+        {"arch": "farther", "n_params": 500, "forward_flop": 1},
+    ]
+    with pytest.raises(ConfigError, match="the nearest network, far, can spend"):
+        choose(fit, 4e10, far, samples_of_one=250, per_class=104)
     # More than the largest network and all images can take is no plan.
     with pytest.raises(UsageError, match="No allocation of"):
         choose(fit, 1e14, CANDIDATES, samples_of_one=250, per_class=104)
@@ -182,10 +200,14 @@ def test_trends_are_told_with_their_size():
         for region, slope in (("V1", 0.001), ("IT", 0.1), ("behavior", -0.1))
     )
     told = {row["region"]: row for row in trend_rows(rows)}
-    assert {region: row["trend"] for region, row in told.items()} == {"V1": "flat", "IT": "rises", "behavior": "falls"}
+    assert {region: row["trend (flat: below 0.03)"] for region, row in told.items()} == {
+        "V1": "flat",
+        "IT": "rises",
+        "behavior": "falls",
+    }
     assert told["IT"]["n"] == "25"
     assert told["IT"]["rank correlation"].startswith("1.00 [")
     noise = rows[rows["region"] == "IT"].assign(score=np.random.default_rng(0).normal(size=len(rows) // 3))
-    assert trend_rows(noise)[0]["trend"] == "unclear"
+    assert trend_rows(noise)[0]["trend (flat: below 0.03)"] == "unclear"
     assert trend_rows(rows.head(6)) == []
     assert trend_rows(rows.drop(columns="arch")) == []

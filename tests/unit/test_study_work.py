@@ -313,3 +313,23 @@ def test_shards_and_devices(monkeypatch: pytest.MonkeyPatch):
     assert resolve_device("auto") == "cpu"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     assert resolve_device("auto") == "cuda"
+
+
+def test_results_are_those_of_the_plan_at_hand(tmp_path: Path):
+    folder, old = begin(tmp_path, graph(2)), graph(2)
+    work(folder, old)
+    (folder.results / "mine.txt").write_text("a file of the user's")
+    assert (folder.results / "t" / "values.json").exists()
+    builder = GraphBuilder(VERSIONS)
+    first = builder.add("noop", {"value": 7}, label="another")
+    builder.add("collect", {}, inputs={"values": (first,)}, label="table", publish={"values.json": "new.json"})
+    new = builder.build()
+    folder.write_plan({"name": "test", "digest": "e" * 64, "datasets": {}}, new)
+    folder.retract(new, done=())
+    assert not (folder.results / "t" / "values.json").exists()
+    work(folder, new)
+    # What is still to be done must not be shown as done; what is done stays.
+    folder.retract(new, done=[task.id for task in new.tasks])
+    assert (folder.results / "new.json").exists()
+    folder.retract(new, done=[first])
+    assert sorted(path.name for path in folder.results.rglob("*") if path.is_file()) == ["mine.txt"]

@@ -181,7 +181,7 @@ def committed_layers(module: nn.Module, record: Mapping[str, Any]) -> LayerCommi
     return LayerCommitment(layers, found.arch, f"published commitment of {found.arch} on {found.dataset}{note}")
 
 
-def select_layers(scores: pd.DataFrame, *, model: str = "") -> LayerCommitment:
+def select_layers(scores: pd.DataFrame, *, model: str = "", needs_all: bool = True) -> LayerCommitment:
     """Commit the best layer to each region.
 
     Parameters
@@ -191,6 +191,8 @@ def select_layers(scores: pd.DataFrame, *, model: str = "") -> LayerCommitment:
         region with several benchmarks is decided by their mean.
     model
         Name of the model.
+    needs_all
+        Whether a region without a score is an error; otherwise it is left out.
 
     Returns
     -------
@@ -202,15 +204,21 @@ def select_layers(scores: pd.DataFrame, *, model: str = "") -> LayerCommitment:
     Raises
     ------
     DataError
-        A region has no score.
+        A region has no score, and ``needs_all`` is set.
     """
     layers: dict[str, str] = {}
     best: dict[str, float] = {}
     for region in [one for one in REGIONS if (scores["region"] == one).any()]:
         of_region = scores[scores["region"] == region]
         mean = of_region.groupby("layer", sort=False)[["score", "raw_score"]].mean().dropna()
+        if mean.empty and not needs_all:
+            continue
         if mean.empty:
-            raise DataError(f"No layer has a score in {region}, so none can be committed to it.")
+            raise DataError(
+                f"No layer has a score in {region}, so none can be committed to it. Likely cause: the layers asked for "
+                "have fewer independent features than the metric takes components, as where units are dead. Score "
+                "other layers with --layers."
+            )
         agreeing = mean[mean["raw_score"] > 0]
         chosen = (agreeing if len(agreeing) else mean)["score"]
         layers[region], best[region] = str(chosen.idxmax()), float(chosen.max())

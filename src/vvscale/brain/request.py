@@ -154,7 +154,7 @@ def run_scores(request: ScoreRequest, *, watch: Watch) -> Iterator[Scored]:
             lost = [one.layer for one in scores.failures]
             n_compared = refuse_drift(rows, expected, lost=lost, tolerance=request.tolerance)
         path = ScoreStore(request.out).append(rows)
-        best = scores.best(model=model_id)
+        best = scores.best(model=model_id, needs_all=request.commit is not None)
         if request.commit is not None:
             best.save(request.commit)
         yield Scored(model_id, scores, rows, path, best, n_compared)

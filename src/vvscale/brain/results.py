@@ -187,9 +187,9 @@ class ModelScores:
             rows[name] = self.provenance[name]
         return rows
 
-    def best(self, *, model: str = "") -> LayerCommitment:
+    def best(self, *, model: str = "", needs_all: bool = True) -> LayerCommitment:
         """Commit the best layer to each region, by :func:`vvscale.brain.select_layers`."""
-        return select_layers(self.table(), model=model)
+        return select_layers(self.table(), model=model, needs_all=needs_all)
 
     def neuroids(self, layer: str, benchmark_id: str) -> np.ndarray:
         """Return the (n_splits, n_neuroids) correlations of a layer on a benchmark."""

@@ -130,8 +130,13 @@ class Fits:
 def _facts(done: Reproduction, unit: str) -> dict[str, Any]:
     entry = done.to_dict()
     made = entry["intervals"].get(unit)
-    interval = [1.0 - end for end in reversed(made["ci"]["E"])] if made else None
+    ends = made["ci"]["E"] if made else []
+    # JSON has no infinity; an interval without an end says nothing of a plateau.
+    is_bounded = bool(ends) and None not in ends
+    interval = [1.0 - end for end in reversed(ends)] if is_bounded else None
     verdict = done.verdict
+    if ends and not is_bounded and verdict.startswith(IDENTIFIED):
+        verdict = "plateau not identified" + verdict.removeprefix(IDENTIFIED)
     if made and interval and verdict.startswith(IDENTIFIED):
         # A plateau counts as known only if its interval says where it is.
         known = limit_verdict(entry["S_inf"], interval[0], interval[1], made["share_at_zero"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vvscale._files import make_folder
-from vvscale.errors import DataError, FitError, MissingDataError, RunError, UnknownNameError, UsageError
+from vvscale.errors import DataError, FitError, MissingDataError, RunError, UnknownNameError, UsageError, VvscaleError
 
 # Importing a module registers its figures.
 from vvscale.figures import (  # noqa: F401
@@ -141,7 +141,8 @@ def draw_all(
 def _draw_one(name: str, fits: Fits, folder: Path, formats: Sequence[str]) -> Drawn:
     try:
         data = make(name, fits)
-    except MissingDataError as error:
+    except VvscaleError as error:
+        # One figure that a table does not allow must not take the others with it.
         return Drawn(name, lacking=str(error))
     provenance = {
         "tables": dict(fits.source.digests), "n_resamples": fits.n_resamples, "seed": fits.seed,

@@ -32,15 +32,18 @@ def accuracy(fits: Fits) -> FigureData:
     models = fits.source.models
     require(models, ("accuracy", "n_params", "n_samples", "dataset"), f"'{fits.source.name}'")
     # Networks without a classifier have an accuracy of 0 in the published table, which stands for none.
-    is_told = ~models["is_pretrained"] & ~models["is_random"] & ~models["is_ssl"] & (models["accuracy"] > 0)
-    told = models[is_told].dropna(subset=["accuracy", "n_params", "n_samples", "dataset"])
+    is_plain = ~models[["is_pretrained", "is_random", "is_ssl", "is_adv", "is_ablation"]].any(axis=1)
+    told = models[is_plain & (models["accuracy"] > 0)].dropna(subset=["accuracy", "n_params", "n_samples", "dataset"])
     if told.empty:
         raise MissingDataError(f"'{fits.source.name}' has no trained classifier with accuracy, n_params and n_samples.")
     dataset = told["dataset"].value_counts().index[0]
     frame = told[told["dataset"] == dataset].assign(error=lambda rows: 1.0 - rows["accuracy"])
+    n_perfect = int((frame["error"] <= 0).sum())
     frame = frame[frame["error"] > 0]
     sizes = frame["n_samples"].value_counts().index[:_MOST_SIZES].sort_values()
+    n_before = len(frame)
     frame = frame[frame["n_samples"].isin(sizes)]
+    left_out = {"without an error": n_perfect, "of rarer sizes of the training set": n_before - len(frame)}
     names = {size: f"{size:,.0f} images" for size in sizes}
     rows = [points(frame, "n_params", y="error", series=frame["n_samples"].map(names))]
     note = ""
@@ -59,4 +62,5 @@ def accuracy(fits: Fits) -> FigureData:
         "a", f"Networks on {dataset}", AXES["n_params"], Axis("Error (1 - top-1 accuracy)", "error", "log"),
         pd.concat(rows, ignore_index=True), tuple(looks), len(frame),
     )  # fmt: skip
-    return FigureData("accuracy", "Error over parameters and images", (panel,), (note,), 1)
+    notes = [note, *(f"Left out: {n} networks {which}." for which, n in left_out.items() if n)]
+    return FigureData("accuracy", "Error over parameters and images", (panel,), tuple(notes), 1)

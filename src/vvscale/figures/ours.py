@@ -295,6 +295,12 @@ def _forecasts(fits: Fits, experiment: Experiment, absent: list[str]) -> tuple[p
         frame = fits.source.rows(experiment)
         span = np.log10(frame["train_flop"].max() / frame["train_flop"].min())
         splits = [f"top {h:g} decades" for h in HORIZONS if h < span - 1]
+        if not splits:
+            absent.append(
+                f"{experiment.name}: the models span {span:.1f} decades of compute, expected more than "
+                f"{min(HORIZONS) + 1:g}."
+            )
+            return None, 0, ""
         request = {"name": experiment.name, "splits": splits, "rows": fits.digest(experiment)}
         made = fits.kept(
             "horizon",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vvscale.study.forecast import FORECAST
+from vvscale.study.rows import last_epochs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,16 +74,18 @@ def trend_rows(scores: pd.DataFrame) -> list[dict[str, str]]:
     import numpy as np
     from scipy.stats import spearmanr
 
-    needed = {"train_flop", "score", "region", "benchmark_id", "arch", "samples_per_class"}
-    if not needed <= set(scores.columns):
+    keys = ["benchmark_id", "region", "arch", "dataset", "recipe", "samples_per_class"]
+    if not {*keys, "train_flop", "score"} <= set(scores.columns):
         return []
     told = []
-    keys = ["benchmark_id", "region", "arch", "dataset", "samples_per_class"]
-    last = scores.dropna(subset=["train_flop", "score"]).sort_values("train_flop", kind="stable")
+    last = last_epochs(scores).dropna(subset=["train_flop", "score"]).sort_values("train_flop", kind="stable")
     cells = last.groupby(keys, as_index=False, sort=False)[["train_flop", "score"]].mean()
     for (benchmark, region), rows in cells.groupby(["benchmark_id", "region"], sort=False):
         rows = rows.sort_values("train_flop", kind="stable")
         if len(rows) < _FEWEST or rows["train_flop"].nunique() < _FEWEST:
+            continue
+        if rows["score"].nunique() < 2:
+            # Nothing to rank; a network that always answers alike, for one.
             continue
         rho = float(spearmanr(rows["train_flop"], rows["score"]).statistic)  # pyright: ignore[reportAttributeAccessIssue]
         half = 1.96 * math.sqrt((1 + rho**2 / 2) / (len(rows) - 3))
@@ -93,7 +96,7 @@ def trend_rows(scores: pd.DataFrame) -> list[dict[str, str]]:
             "region": str(region), "benchmark": str(benchmark), "n": str(len(rows)),
             "least quarter of compute": f"{little:.3f}", "most": f"{much:.3f}",
             "rank correlation": f"{rho:.2f} [{low:.2f}, {high:.2f}]",
-            "trend": "flat" if abs(much - little) < _FLAT else _direction(low, high),
+            f"trend (flat: below {_FLAT:g})": "flat" if abs(much - little) < _FLAT else _direction(low, high),
         })  # fmt: skip
     return told
 
@@ -134,9 +137,10 @@ def _plan(name: str, planned: Mapping[str, Any]) -> dict[str, str]:
 
 def _forecast(told: Mapping[str, Any]) -> dict[str, str]:
     trained = told["trained"]
-    times = told["budget"] / told["largest_trained"]
+    times = trained["train_flop"] / told["largest_trained"]
     return {
-        "law": told["law"], "budget": f"{told['budget']:.3g} FLOP, {times:.2f} x the largest trained",
+        "law": told["law"], "budget": f"{told['budget']:.3g} FLOP",
+        "spent": f"{trained['train_flop']:.3g} FLOP, {times:.2f} x the largest run before",
         "network": trained["arch"], "images per class": str(trained["samples_per_class"] or "all"),
         f"predicted {told['y']}": f"{told['predicted']:.4f}",
         f"{told['level']:.0%} interval": f"{told['lower']:.4f} to {told['upper']:.4f}",

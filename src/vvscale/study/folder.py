@@ -22,7 +22,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,9 @@ class StudyFolder:
             ) from None
         except (OSError, ValueError) as error:
             raise DataError(
-                f"'{path}' is damaged: {error}. Expected the file that `vvscale study run` wrote whole. Run the same "
-                "command again: it is written anew, and finished tasks are kept."
+                f"'{path}' is damaged: {error}. Expected the file that `vvscale study run` wrote whole. "
+                f"`vvscale study run '{self.path / 'spec.toml'}' --out '{self.path}'` writes it anew; what is "
+                "finished is kept."
             ) from error
 
     def graph(self) -> Graph:
@@ -116,6 +117,32 @@ class StudyFolder:
         for source, target in task.publish.items():
             written += _copy_new(self.task(task.id).out / source, self.results / target)
         return written
+
+    def retract(self, graph: Graph, done: Collection[str]) -> list[Path]:
+        """Remove results that are not those of this plan: of other plans, and of tasks that are to be done again.
+
+        Only what tasks of this folder may have published is touched.
+
+        Parameters
+        ----------
+        graph
+            The current plan.
+        done
+            Its finished tasks.
+        """
+        targets = {target: task.id for task in graph.tasks for target in task.publish.values()}
+        stale = {target for target, task in targets.items() if task not in done}
+        current = self._graph_path(self.spec()["graph"])
+        for path in sorted((self.path / "graphs").glob("*.jsonl")):
+            older = graph if path == current else Graph.read(path)
+            stale |= {target for task in older.tasks for target in task.publish.values() if target not in targets}
+        removed = [self.results / target for target in sorted(stale) if (self.results / target).exists()]
+        for path in removed:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        return removed
 
     def _graph_path(self, digest: str) -> Path:
         return self.path / "graphs" / f"{digest[:20]}.jsonl"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from vvscale.train import RunResult
 
 FORECAST = "forecast.json"
+_OFF = 1.5
+"""A network that cannot spend the budget within this factor does not test its plan."""
 
 
 def run_forecast(context: TaskContext) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def run_forecast(context: TaskContext) -> dict[str, Any]:
         "law": law["name"],
         "y": law["y"],
         "budget": wanted["budget"],
-        "largest_trained": float(rows["train_flop"].max()),
+        "largest_trained": float(fitted.fit.problem.frame["train_flop"].max()),
         "plan": planned.to_dict(),
         "trained": {
             "arch": arch["arch"],
@@ -127,7 +129,15 @@ def choose(
     arch = min(candidates, key=lambda one: abs(math.log(one["n_params"] / planned.n_params)))
     # The network at hand is not quite the planned one; its images make up for it.
     samples_seen = budget / (FORWARD_AND_BACKWARD * arch["forward_flop"])
-    return planned, arch, min(max(round(samples_seen / samples_of_one), 1), per_class)
+    samples_per_class = min(max(round(samples_seen / samples_of_one), 1), per_class)
+    off = samples_per_class * samples_of_one / samples_seen
+    if not 1 / _OFF < off < _OFF:
+        raise ConfigError(
+            f"The forecast's budget is {budget:.3g} FLOP and its plan {planned.n_params:.3g} parameters; the nearest "
+            f"network, {arch['arch']}, can spend {off:.2f} times that. Give 'arch' of [forecast] networks closer to "
+            "the plan, or another budget."
+        )
+    return planned, arch, samples_per_class
 
 
 def _fewest(labels: np.ndarray, n_classes: int) -> int:

@@ -64,11 +64,21 @@ def outcomes(scores: Path | pd.DataFrame, law: Mapping[str, Any]) -> pd.DataFram
     from vvscale.scores import load_scores
 
     rows = load_scores(scores) if isinstance(scores, Path) else scores
+    if not any(condition.startswith("epoch") for condition in law["where"]):
+        rows = last_epochs(rows)
     if law["y"] == ACCURACY_ERROR:
         # One row per network: the region plays no part in it.
         rows = rows.drop_duplicates("model_id").drop(columns=["region", "benchmark_id", "score"], errors="ignore")
         rows = rows.assign(accuracy_error=1.0 - rows["accuracy"])
     return average_seeds(rows) if law["average_seeds"] else rows
+
+
+def last_epochs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what was measured before a run had ended."""
+    if "epoch" not in rows.columns:
+        return rows
+    latest = rows.groupby("model_id")["epoch"].transform("max")
+    return rows[rows["epoch"].isna() | rows["epoch"].eq(latest)]
 
 
 def average_seeds(rows: pd.DataFrame) -> pd.DataFrame:

@@ -221,6 +221,7 @@ def run_study(
     try:
         make_folder(folder.results)
         found = survey(folder, graph, rehash=rehash)
+        folder.retract(graph, finished_tasks(folder, graph))
     except OSError as error:
         raise storage_error(folder.path, error) from error
     on_survey(found)
