@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import torchvision
@@ -146,3 +147,18 @@ def test_without_a_published_commitment_the_way_out_is_named(resnet, mirror):
         committed_layers(resnet, {"model": "mine"})
     with pytest.raises(MissingDataError, match="has no architecture name"):
         committed_layers(resnet, {})
+
+
+def test_a_region_without_a_score_is_an_error_only_where_all_are_needed():
+    table = pd.DataFrame(
+        {
+            "region": ["V1", "V1", "IT"],
+            "layer": ["conv1", "layer1", "layer3"],
+            "benchmark_id": ["a", "a", "b"],
+            "score": [0.2, 0.3, np.nan],
+            "raw_score": [0.4, 0.5, np.nan],
+        }
+    )
+    with pytest.raises(DataError, match="No layer has a score in IT.*fewer independent features"):
+        select_layers(table)
+    assert dict(select_layers(table, needs_all=False).layers) == {"V1": "layer1"}
