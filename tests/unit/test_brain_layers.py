@@ -159,6 +159,6 @@ def test_a_region_without_a_score_is_an_error_only_where_all_are_needed():
             "raw_score": [0.4, 0.5, np.nan],
         }
     )
-    with pytest.raises(DataError, match="No layer has a score in IT.*fewer independent features"):
+    with pytest.raises(DataError, match=r"No layer has a score in IT.*fewer independent features"):
         select_layers(table)
     assert dict(select_layers(table, needs_all=False).layers) == {"V1": "layer1"}
