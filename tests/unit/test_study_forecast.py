@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from vvscale.errors import ConfigError, DataError, UsageError
+from vvscale.errors import ConfigError, DataError, UnknownNameError, UsageError
 from vvscale.laws import fit_law
 from vvscale.laws.results import save_fits
 from vvscale.study.findings import findings, trend_rows
 from vvscale.study.forecast import choose, run_forecast
 from vvscale.study.kinds import TaskContext
+from vvscale.study.prepare import prepare_study
 from vvscale.study.resolve import installed_parts
 from vvscale.study.rows import average_seeds, last_epochs, outcomes
 from vvscale.study.spec import LawSpec, load_spec
@@ -177,6 +179,23 @@ def test_a_fixed_number_of_steps_leaves_nothing_to_plan(context: TaskContext):
 def test_wrong_forecasts_are_refused(change: dict, message: str):
     with pytest.raises(ConfigError, match=message):
         load_spec("demo", changes=change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"forecast.level": 0.99}, "7 architectures back at most 0.875"),
+        ({"report.figures": ["acuracy"]}, "Unknown figure 'acuracy'. Did you mean 'accuracy'"),
+        ({"score.options": {"batchsize": 8}}, "Unknown option of scoring 'batchsize'. Did you mean 'batch_size'"),
+        ({"score.layers": {"V1": "conv1"}}, "names none for IT, V2, V4, behavior"),
+        ({"laws.1.y": "misalignmnt"}, "Unknown outcome of the law 'IT' 'misalignmnt'. Did you mean 'misalignment'"),
+        ({"laws.1.x": ["train_flops"]}, "Did you mean 'train_flop'"),
+        ({"laws.1.unit": ["archs"]}, "Did you mean 'arch'"),
+    ],
+)
+def test_what_would_fail_after_training_is_refused_before(change: dict, message: str, tmp_path: Path):
+    with pytest.raises((ConfigError, UnknownNameError), match=re.escape(message)):
+        prepare_study("demo", out=tmp_path, changes=change)
 
 
 def test_findings_are_those_of_the_files(tmp_path: Path):

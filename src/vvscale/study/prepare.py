@@ -18,6 +18,7 @@ from vvscale._config import from_table
 from vvscale._files import write_with
 from vvscale.errors import MissingDataError, UsageError, unknown_name
 from vvscale.study.build import build_graph
+from vvscale.study.check import check_spec
 from vvscale.study.engines.base import Engine
 from vvscale.study.engines.local import LocalEngine
 from vvscale.study.folder import StudyFolder
@@ -175,6 +176,8 @@ def prepare_study(
     """
     spec = load_spec(name, changes=changes)
     resolved = resolve(spec, parts=parts)
+    if parts is None:
+        check_spec(spec, resolved.runs)
     graph = build_graph(resolved, rates_of(spec.engine))
     return Prepared(folder_of(spec, out), graph, spec.engine, resolved)
 
