@@ -46,11 +46,27 @@ def spec(kind: str = "sgd", **changes) -> RunSpec:
 def outcome(folder: Path) -> tuple[dict[str, bytes], dict, list]:
     """Return all that must not depend on interruptions."""
     weights = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.safetensors"))}
+    weights |= {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("epochs/*.json"))}
+    weights["weights.json"] = (folder / "weights.json").read_bytes()
     result = json.loads((folder / "result.json").read_text())
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     for record in (result, *lines):
         record.pop("seconds")
     return weights, result, lines
+
+
+class Stop:
+    """A watcher that tells its own process to stop."""
+
+    def __init__(self, step: int, number: signal.Signals = signal.SIGTERM) -> None:
+        self.step, self.number = step, number
+
+    def on_step(self, progress) -> None:
+        if progress.step == self.step:
+            os.kill(os.getpid(), self.number)
+
+    def on_look(self, line, network, record):
+        return {}
 
 
 class Kill:
@@ -116,19 +132,61 @@ def test_killed_at_any_moment_even_while_writing(tmp_path: Path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_the_state_and_stops(number: signal.Signals, tmp_path: Path):
-    class Signal(Kill):
-        def on_step(self, progress) -> None:
-            if progress.step == self.step:
-                os.kill(os.getpid(), number)
-
     run = spec()
     with pytest.raises(StoppedError, match=r"after step 7 of 24\..*Run the same command again"):
-        train(run, out=tmp_path / "stopped", device="cpu", watchers=(Signal(7),))
+        train(run, out=tmp_path / "stopped", device="cpu", watchers=(Stop(7, number),))
     assert StoppedError.exit_code == 75
     assert signal.getsignal(number) is signal.SIG_DFL
     train(run, out=tmp_path / "stopped", device="cpu")
     train(run, out=tmp_path / "whole", device="cpu")
     assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw-ema", "simclr"])
+@pytest.mark.parametrize("step", [4, 12, 24], ids=["with a look", "without", "of the run"])
+def test_stopped_at_the_last_step_of_an_epoch_or_of_the_run(kind: str, step: int, tmp_path: Path):
+    """What an epoch of 4 steps ends with (look, log, weights) is made up for when the run goes on."""
+    run = spec(kind, **{"checkpoints_per_decade": -1})
+    train(run, out=tmp_path / "whole", device="cpu")
+    with pytest.raises(StoppedError, match=f"after step {step} of 24"):
+        train(run, out=tmp_path / "stopped", device="cpu", watchers=(Stop(step),))
+    train(run, out=tmp_path / "stopped", device="cpu")
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+    result = json.loads((tmp_path / "stopped" / "result.json").read_text())
+    assert result["row"]["n_epochs"] == 6
+    assert result["accuracy"] is not None
+
+
+def test_stopped_at_the_last_step_of_a_run_that_ends_within_an_epoch(tmp_path: Path):
+    run = spec(**{"schedule.steps": 6})
+    train(run, out=tmp_path / "whole", device="cpu")
+    with pytest.raises(StoppedError, match="after step 6 of 6"):
+        train(run, out=tmp_path / "stopped", device="cpu", watchers=(Stop(6),))
+    train(run, out=tmp_path / "stopped", device="cpu")
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+
+
+def test_killed_while_the_last_step_is_looked_at(tmp_path: Path):
+    class KillInLook(Kill):
+        def on_step(self, progress) -> None:
+            pass
+
+        def on_look(self, line, network, record):
+            if line["step"] == self.step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return {}
+
+    run = spec()
+    train(run, out=tmp_path / "whole", device="cpu")
+    for step in (8, 24):
+        status = in_a_child(
+            lambda step=step: train(
+                run, out=tmp_path / "killed", device="cpu", save_seconds=0, watchers=(KillInLook(step),)
+            )
+        )
+        assert os.WIFSIGNALED(status)
+    train(run, out=tmp_path / "killed", device="cpu", save_seconds=0)
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path):
@@ -156,11 +214,6 @@ def test_a_divergence_is_a_recorded_result(tmp_path: Path):
 
 
 def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path):
-    class Stop(Kill):
-        def on_step(self, progress) -> None:
-            if progress.step == self.step:
-                os.kill(os.getpid(), signal.SIGTERM)
-
     with pytest.raises(StoppedError):
         train(spec(), out=tmp_path, device="cpu", watchers=(Stop(5),))
     path = tmp_path / "checkpoint.pt"

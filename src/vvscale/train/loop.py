@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -94,16 +95,18 @@ def _run(
     losses = torch.tensor(progress.loss_sum, dtype=torch.float64, device=here.device)
     line: dict[str, Any] = {}
     last_save = tick = time.monotonic()
-    while progress.step < job.n_steps:
-        for batch in job.loader.epoch(progress.epoch, start=progress.batch):
+    # A state is saved after a step and before what its epoch ends with, so a run that goes on may have no step left
+    # in its epoch, or in all, and still has to end it.
+    for epoch in range(progress.epoch, job.n_epochs):
+        n_left = min(job.steps_per_epoch - progress.batch, job.n_steps - progress.step)
+        for batch in islice(job.loader.epoch(epoch, start=progress.batch), n_left):
             losses += job.step(batch, progress.step)
             progress.step, progress.batch = progress.step + 1, progress.batch + 1
             progress.samples_seen += batch.n_global
             progress.n_losses += 1
             for watcher in watchers:
                 watcher.on_step(progress)
-            is_last = progress.step == job.n_steps
-            if progress.step % check_every == 0 or is_last:
+            if progress.step % check_every == 0 or progress.step == job.n_steps:
                 now = time.monotonic()
                 progress.seconds, tick = progress.seconds + now - tick, now
                 progress.loss_sum = losses.item()
@@ -114,9 +117,7 @@ def _run(
                 if here.any(now - last_save >= save_seconds):
                     _save(job, folder, progress)
                     last_save = now
-            if is_last:
-                break
-        progress.epoch, progress.batch = progress.epoch + 1, 0
+        progress.epoch, progress.batch, line = epoch + 1, 0, {}
         if progress.epoch in evaluations:
             line = look(job, progress, float(here.mean(losses)) / max(progress.n_losses, 1))
             for watcher in watchers:
