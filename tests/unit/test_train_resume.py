@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -194,6 +196,47 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert train(spec(), out=tmp_path, device="cpu") == first
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "text"),
+    [
+        ("weights.safetensors", Path.unlink, r"There is no file '.*weights.safetensors'"),
+        ("weights.json", Path.unlink, r"There is no file '.*weights.json'"),
+        ("weights.safetensors", lambda path: path.write_bytes(path.read_bytes()[:-1]), r"expected [0-9a-f]{64}"),
+    ],
+    ids=["no weights", "no record", "cut off"],
+)
+def test_a_finished_run_without_its_weights_is_no_success(name: str, damage, text: str, tmp_path: Path):
+    train(spec(), out=tmp_path, device="cpu")
+    damage(tmp_path / name)
+    with pytest.raises(DataError, match=rf"has finished, but its weights cannot be used any more.*{text}.*remove the"):
+        train(spec(), out=tmp_path, device="cpu")
+
+
+def test_the_name_of_the_data_set_is_no_part_of_what_is_trained(tmp_path: Path):
+    plain = spec()
+    named = dataclasses.replace(plain, dataset_label="mine")
+    assert named.digest() == plain.digest()
+    assert (plain.dataset_name, named.dataset_name) == ("digits", "mine")
+    with pytest.raises(StoppedError):
+        train(plain, out=tmp_path, device="cpu", watchers=(Stop(5),))
+    result = train(named, out=tmp_path, device="cpu")
+    assert result.row["dataset"] == "mine"
+    assert result.model_id.startswith(f"{MODEL}_mine_5_seed-3_tiny+")
+
+
+def test_runs_that_differ_have_names_that_differ():
+    plain = dataclasses.replace(spec(), recipe=load_recipe("tiny"))
+    assert plain.model_id == f"{MODEL}_digits_5_seed-3_tiny"
+    changes = [
+        {"subset_seed": 4}, {"subset_rule": "nested"}, {"subset_rule": "published"}, {"image_size": 16},
+        {"start": "runs/a"}, {"start": "runs/b"},
+    ]  # fmt: skip
+    names = [dataclasses.replace(plain, **change).model_id for change in changes]
+    assert len({plain.model_id, *names}) == len(changes) + 1
+    assert [name.removeprefix(plain.model_id) for name in names[:4]] == ["_subset-4", "_nested", "_published", "_px16"]
+    assert re.fullmatch(r"_from-[0-9a-f]{8}", names[4].removeprefix(plain.model_id))
 
 
 def test_a_folder_belongs_to_one_run(tmp_path: Path):

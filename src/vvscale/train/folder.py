@@ -23,8 +23,11 @@ import torch
 
 from vvscale._files import make_folder, write_bytes, write_json, write_with
 from vvscale.errors import ConfigError, DataError
+from vvscale.models import load_weights
 
 _FORMAT = "vvscale-run-1"
+_PLACES = {"run.dataset", "run.dataset_label"}
+"""Images are known by their digests; a folder of them may have moved or got another name."""
 
 
 class RunFolder:
@@ -55,8 +58,7 @@ class RunFolder:
             write_json(path, {"format": _FORMAT, **spec})
             return
         before, now = _flat(_read_json(path)), _flat(json.loads(json.dumps(spec)))
-        # Images are known by their digests; a folder of them may have moved.
-        differing = [key for key in now if now[key] != before.get(key) and key != "run.dataset"]
+        differing = [key for key in now if now[key] != before.get(key) and key not in _PLACES]
         if differing:
             key = differing[0]
             raise ConfigError(
@@ -69,6 +71,24 @@ class RunFolder:
         """Return how the run ended, or None while it has not."""
         path = self.path / "result.json"
         return _read_json(path) if path.exists() else None
+
+    def check_weights(self, ended: Mapping[str, Any]) -> None:
+        """Check that a finished run still has what it was for.
+
+        Raises
+        ------
+        DataError
+            The final weights or their record are gone or damaged.
+        """
+        if ended["status"] != "finished":
+            return
+        try:
+            load_weights(self.weights_path)
+        except DataError as error:
+            raise DataError(
+                f"The run '{self.path}' has finished, but its weights cannot be used any more. {error} To train it "
+                f"again, remove the folder '{self.path}' and run the same command."
+            ) from error
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write how the run ended; what was needed to go on is removed."""

@@ -60,6 +60,8 @@ def train(
     ------
     ConfigError
         The spec, the folder or the device does not allow it.
+    DataError
+        The state to go on from is damaged, or the weights of a finished run are, or are gone.
     DivergedError
         The loss became NaN or infinite; the result says when, and a second call says it again.
     StoppedError
@@ -69,6 +71,7 @@ def train(
     with ranks(device) as here, _stopping() as is_stopped:
         job = build_job(spec, here, options or Options(), folder)
         if (ended := folder.result()) is not None:
+            folder.check_weights(ended)
             return _ended(folder, ended)
         progress = Progress(n_steps=job.n_steps)
         if (state := folder.load(here.device)) is not None:
