@@ -92,7 +92,7 @@ def _run(
 ) -> RunResult:
     here = job.here
     watchers = watchers if here.is_first else ()
-    evaluations = set(log_epochs(job.n_epochs, job.recipe.evaluations_per_decade))
+    evaluations = log_epochs(job.n_epochs, job.recipe.evaluations_per_decade)
     exports = set(log_epochs(job.n_epochs, job.recipe.checkpoints_per_decade))
     check_every = _CUDA_CHECK if here.device.type == "cuda" else 1
     losses = torch.tensor(progress.loss_sum, dtype=torch.float64, device=here.device)
@@ -122,7 +122,8 @@ def _run(
                     last_save = now
         progress.epoch, progress.batch, line = epoch + 1, 0, {}
         if progress.epoch in evaluations:
-            line = look(job, progress, float(here.mean(losses)) / max(progress.n_losses, 1))
+            position = {"look": evaluations.index(progress.epoch) + 1, "n_looks": len(evaluations)}
+            line = position | look(job, progress, float(here.mean(losses)) / max(progress.n_losses, 1))
             for watcher in watchers:
                 line |= watcher.on_look(line, job.evaluated, record_of(job, progress, line, weights="evaluated"))
             if here.is_first:
