@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vvscale.errors import ConfigError, DataError, DivergedError, StoppedError
+from vvscale.errors import ConfigError, DataError, DivergedError, StoppedError, UsageError
 from vvscale.train import RunSpec, load_recipe, train
 
 MODEL = "resnetflex-w2-d1-1-1"
@@ -212,6 +212,23 @@ def test_a_finished_run_without_its_weights_is_no_success(name: str, damage, tex
     damage(tmp_path / name)
     with pytest.raises(DataError, match=rf"has finished, but its weights cannot be used any more.*{text}.*remove the"):
         train(spec(), out=tmp_path, device="cpu")
+
+
+def test_two_runs_at_once_in_one_folder_are_kept_apart(tmp_path: Path):
+    class Second(Stop):
+        """Starts the same run within its steps."""
+
+        def on_step(self, progress) -> None:
+            if progress.step == self.step:
+                with pytest.raises(UsageError, match="Another process is training the run"):
+                    train(spec(), out=tmp_path, device="cpu", exclusive=True)
+
+    # One that is killed leaves the folder free.
+    status = in_a_child(lambda: train(spec(), out=tmp_path, device="cpu", watchers=(Kill(3),), exclusive=True))
+    assert os.WIFSIGNALED(status)
+    first = train(spec(), out=tmp_path, device="cpu", watchers=(Second(5),), exclusive=True)
+    assert not (tmp_path / "lock").exists()
+    assert train(spec(), out=tmp_path, device="cpu", exclusive=True) == first
 
 
 def test_the_name_of_the_data_set_is_no_part_of_what_is_trained(tmp_path: Path):

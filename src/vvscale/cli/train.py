@@ -129,7 +129,7 @@ def train(
 
             watchers += [stack.enter_context(tracker(name, spec, folder)) for name in track]
         result = train(
-            spec, out=folder, device=device, save_seconds=save_seconds, watchers=tuple(watchers),
+            spec, out=folder, device=device, save_seconds=save_seconds, watchers=tuple(watchers), exclusive=True,
             options=Options(micro_batch=micro_batch, compile=compiled, residency=residency),
         )  # fmt: skip
     how_good = "" if result.accuracy is None else f", accuracy {result.accuracy:.4f}"

@@ -6,24 +6,28 @@
     epochs/          weights at epochs evenly spaced in log samples seen
     weights.*        the final weights and their record
     result.json      how it ended
+    lock             held while a run that wants the folder for itself is training
 
 Only the first of several processes writes.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vvscale._files import make_folder, write_bytes, write_json, write_with
-from vvscale.errors import ConfigError, DataError
+from vvscale.errors import ConfigError, DataError, UsageError
 from vvscale.models import load_weights
+from vvscale.train.distributed import Ranks
 
 _FORMAT = "vvscale-run-1"
 _PLACES = {"run.dataset", "run.dataset_label"}
@@ -66,6 +70,37 @@ class RunFolder:
                 f"asked for ({len(differing)} differences). Give another --out, or the same settings to go on with "
                 "that run."
             )
+
+    @contextmanager
+    def alone(self, here: Ranks) -> Iterator[None]:
+        """Keep other runs out of the folder meanwhile; the system frees it however the first process ends.
+
+        Raises
+        ------
+        UsageError
+            Another run holds it.
+        """
+        path = make_folder(self.path) / "lock"
+        with path.open("w") if here.is_first else nullcontext() as lock:
+            is_held = False
+            if lock is not None:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    is_held = True
+                except OSError:
+                    pass  # a file system without locks: nothing can be told
+            if here.any(is_held):
+                raise UsageError(
+                    f"Another process is training the run '{self.path}' at this moment. Wait for it or end it, then "
+                    "run the same command again; or give another --out."
+                )
+            try:
+                yield
+            finally:
+                # Once the run has ended nobody needs it; before, it is kept, for another may have opened it.
+                if here.is_first and self.result() is not None:
+                    path.unlink(missing_ok=True)
 
     def result(self) -> dict[str, Any] | None:
         """Return how the run ended, or None while it has not."""

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ def train(
     options: Options | None = None,
     save_seconds: float = 300.0,
     watchers: tuple[Watcher, ...] = (),
+    exclusive: bool = False,
 ) -> RunResult:
     """Train one network, or go on with it, or say how it ended.
 
@@ -55,9 +56,14 @@ def train(
         Time between states to go on from; 0 saves after every step.
     watchers
         Who follows the run; called in the first process only.
+    exclusive
+        Whether to refuse a folder that another exclusive run is training in. For callers that have nothing of
+        their own to keep runs apart, as studies have.
 
     Raises
     ------
+    UsageError
+        ``exclusive``, and another run is at it.
     ConfigError
         The spec, the folder or the device does not allow it.
     DataError
@@ -70,16 +76,18 @@ def train(
     folder = RunFolder(out)
     with ranks(device) as here, _stopping() as is_stopped:
         job = build_job(spec, here, options or Options(), folder)
-        if (ended := folder.result()) is not None:
-            folder.check_weights(ended)
-            return _ended(folder, ended)
-        progress = Progress(n_steps=job.n_steps)
-        if (state := folder.load(here.device)) is not None:
-            job.restore(state)
-            progress = Progress(**state["progress"])
-        if here.is_first:
-            folder.forget_after(progress.epoch)
-        return _run(job, folder, progress, watchers, save_seconds, is_stopped)
+        # A run that has ended is only read, and may lie where one cannot write.
+        with folder.alone(here) if exclusive and folder.result() is None else nullcontext():
+            if (ended := folder.result()) is not None:
+                folder.check_weights(ended)
+                return _ended(folder, ended)
+            progress = Progress(n_steps=job.n_steps)
+            if (state := folder.load(here.device)) is not None:
+                job.restore(state)
+                progress = Progress(**state["progress"])
+            if here.is_first:
+                folder.forget_after(progress.epoch)
+            return _run(job, folder, progress, watchers, save_seconds, is_stopped)
 
 
 def _run(
