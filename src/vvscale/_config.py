@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import tomllib
 import types
 from collections.abc import Mapping
@@ -58,7 +59,7 @@ def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
     Raises
     ------
     ConfigError
-        A key is unknown, a value has the wrong type, or the dataclass itself refuses it.
+        A key is unknown, a value has the wrong type or is not finite, or the dataclass itself refuses it.
 
     Examples
     --------
@@ -126,12 +127,23 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         of = get_args(hint)[1]
         return {str(key): _value(of, one, f"'{key}' of {where}") for key, one in value.items()}
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        return _finite(value, where)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
     if (hint is bool and isinstance(value, bool)) or (hint is str and isinstance(value, str)):
         return value
     raise ConfigError(f"Got {value!r} for {where}; expected {_described(hint)}.")
+
+
+def _finite(value: float, where: str) -> float:
+    """Return a number that can be computed with and written as JSON; TOML also has nan and inf."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ConfigError(f"Got {number} for {where}; expected a finite number.")
+    return number
 
 
 def _tuple(hint: Any, values: Any, where: str) -> tuple[Any, ...]:

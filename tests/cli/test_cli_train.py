@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,10 +13,31 @@ from pathlib import Path
 import pytest
 
 from vvscale.cli import main
+from vvscale.errors import StoppedError
 from vvscale.scores import load_scores
+from vvscale.train import RunSpec, load_recipe, train
+from vvscale.train.alignment import Scorer
 
 STEPS = ["--set", "schedule.steps=4", "--set", "batch_size=64"]
-QUICK = ["resnetflex-w2-d1-1-1", "--samples-per-class", "2", "--device", "cpu", *STEPS]
+MODEL = "resnetflex-w2-d1-1-1"
+QUICK = [MODEL, "--samples-per-class", "2", "--device", "cpu", *STEPS]
+
+
+FIVE_EPOCHS = {"schedule.steps": 5, "batch_size": 64, "evaluations_per_decade": -1}
+
+
+class StopAt:
+    """A watcher that tells its own process to stop."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, progress) -> None:
+        if progress.step == self.step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_look(self, line, network, record):
+        return {}
 
 
 def run(capsys: pytest.CaptureFixture[str], *tokens: str) -> tuple[int, str, str]:
@@ -64,11 +86,15 @@ def test_a_dry_run_prints_the_cost_and_writes_nothing(capsys, tmp_path: Path):
         ([*QUICK, "--recipe", "resnt"], 2, "Unknown recipe 'resnt'. Did you mean 'resnet'?"),
         ([*QUICK, "--set", "optimizer.lrr=1"], 2, "Unknown key 'lrr' in 'optimizer'"),
         ([*QUICK, "--set", "optimizer.lr=0"], 2, "The learning rate is 0.0; expected a number above 0."),
+        ([*QUICK, "--set", "optimizer.lr=nan"], 2, "Got nan for 'lr' in 'optimizer' in the recipe 'tiny'"),
+        ([*QUICK, "--set", "batch_size.x=1"], 2, "'batch_size' is a value and no table"),
         ([*QUICK, "--set", "fits_batch=false"], 2, "The batch of 64 images is larger than the subset of 20"),
         (["resnetflex-w2-d1-1-1", "--samples-per-class", "1000"], 3, "Cannot draw 1000 images of each class"),
         (["resnetflex-w2-d1-1-1", "--samples-per-class=-1"], 2, "samples_per_class is -1"),
         (["resnetflex-w2-d1-1-1", "--device", "cuda:7"], 2, "asks for GPU 7"),
         ([*QUICK, "--start", "nowhere/run"], 3, "nowhere/run"),
+        ([*QUICK, "--score-every", "2"], 2, "Add --score-on"),
+        ([*QUICK, "--score-every", "0", "--score-on", "simulated.V1-pls"], 2, "--score-every is 0; expected 1"),
         ([*QUICK, "--track", "mlflow"], 2, "Unknown tracker 'mlflow'"),
         ([*QUICK, "--set", "optimizer.lr=1e30"], 4, "diverged: the sum of losses was"),
     ],
@@ -150,6 +176,29 @@ def test_alignment_during_training(capsys, tmp_path: Path):
     best = rows[rows["epoch"] == 4]["score"].max()
     assert lines[-1]["score_V1"] == pytest.approx(best, rel=1e-12)
     assert rows["is_simulated"].all()
+
+
+def test_a_run_that_goes_on_scores_the_same_looks(tmp_path: Path):
+    """Which looks are scored is decided by their position in the run, not by where it was stopped."""
+    scored = Scorer(["simulated.V1-pls"], every=2, store=tmp_path / "scores", n_resamples=10)
+    spec = RunSpec(MODEL, "digits", load_recipe("tiny", FIVE_EPOCHS), samples_per_class=2)
+    with pytest.raises(StoppedError):
+        train(spec, out=tmp_path, device="cpu", watchers=(StopAt(3), scored))
+    afresh = Scorer(["simulated.V1-pls"], every=2, store=tmp_path / "scores", n_resamples=10)
+    train(spec, out=tmp_path, device="cpu", watchers=(afresh,))
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [(line["look"], line["n_looks"]) for line in lines] == [(look, 5) for look in range(1, 6)]
+    assert [line["epoch"] for line in lines if "score_V1" in line] == [2, 4, 5]
+
+
+def test_scoring_a_finished_run_is_another_command(capsys, tmp_path: Path):
+    folder = tmp_path / "my run"
+    assert run(capsys, *QUICK, "--out", str(folder))[0] == 0
+    code, _, err = run(capsys, *QUICK, "--out", str(folder), "--score-on", "simulated.V1-pls")
+    assert code == 0, err
+    assert "Nothing was scored" in err
+    assert f"Next: vvscale score '{folder}' --on simulated.V1-pls --out '{folder}/scores'" in err
+    assert not (folder / "scores").exists()
 
 
 def test_a_benchmark_that_is_not_there_is_found_out_before_training(capsys, tmp_path: Path):

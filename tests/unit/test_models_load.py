@@ -106,6 +106,16 @@ def test_references_that_name_nothing(ref: str | Path, error: type[Exception], t
     assert text in str(raised.value)
 
 
+def test_a_folder_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("myrun", TINY):
+        Path(name).mkdir()
+    with pytest.raises(MissingDataError, match=r"There is no file 'myrun/weights.safetensors'"):
+        load_model("myrun")
+    # An empty folder does not hide an architecture.
+    assert load_model(TINY).record["row"]["is_random"]
+
+
 def test_averaged_weights_of_what_has_none():
     with pytest.raises(ConfigError, match="has one kind of weights only"):
         load_model(TINY, ema=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,21 @@ def test_changes_by_hand_are_part_of_the_name():
         ({"optimizer.lr": 0}, "The learning rate is 0.0; expected a number above 0."),
         ({"optimizer.lr": -0.1}, "The learning rate is -0.1; expected a number above 0."),
         ({"optimizer.lr": "fast"}, "Got 'fast' for 'lr' in 'optimizer' in the recipe 'resnet'; expected a number."),
+        ({"optimizer.lr": float("nan")}, "Got nan for 'lr' in 'optimizer' in the recipe 'resnet'; expected a finite"),
+        (
+            {"schedule.min_lr": float("-inf")},
+            "Got -inf for 'min_lr' in 'schedule' in the recipe 'resnet'; expected a fin",
+        ),
+        (
+            {"optimizer.lr": 10**400},
+            "Got inf for 'lr' in 'optimizer' in the recipe 'resnet'; expected a finite number.",
+        ),
+        ({"optimizer.clip_norm": float("inf")}, "Got inf for 'clip_norm'"),
+        ({"batch_size.x": 1}, "'batch_size' is a value and no table, so that 'batch_size.x' cannot be set"),
+        ({"optimizer.lr.x": 1}, "'optimizer.lr' is a value and no table"),
+        ({"optimizer": 3}, "Got 3 for 'optimizer' in the recipe 'resnet'; expected a table"),
+        ({"augmentation": 3}, "Got 3 for 'augmentation' in the recipe 'resnet'; expected a table"),
+        ({"views": 3}, "Got 3 for 'views' in the recipe 'resnet'; expected a list of tables"),
         ({"optimizer.name": "adam"}, "expected one of 'sgd', 'adamw', 'lars'"),
         ({"batch_size": 2.5}, "expected a whole number"),
         ({"batch_size": True}, "expected a whole number"),
@@ -90,6 +106,12 @@ def test_changes_by_hand_are_part_of_the_name():
 def test_what_is_wrong_is_refused_by_name(changes: dict, text: str):
     with pytest.raises(ConfigError, match=text):
         load_recipe("resnet", changes)
+
+
+def test_a_table_that_is_left_out_can_be_set_again():
+    ema = load_recipe("convnext", {"ema": "none", "ema.decay": 0.5}).ema
+    assert ema is not None
+    assert ema.decay == 0.5
 
 
 def test_unknown_names_and_circles(tmp_path: Path):
@@ -133,3 +155,10 @@ def test_two_ways_to_say_one_thing_replace_each_other():
     both = load_recipe("tiny", {"batch_size": 64, "batches_per_epoch": 2})
     assert [both.batch_for(n) for n in (9, 1000)] == [5, 64]
     assert load_recipe("resnet").batch_for(10) > 10
+
+
+@pytest.mark.parametrize("n_images", [1, 3, 4, 5, 9, 10, 50, 1438])
+def test_batches_per_epoch_is_the_most_batches_of_an_epoch(n_images: int):
+    batch = load_recipe("tiny", {"batch_size": 1000, "batches_per_epoch": 4}).batch_for(n_images)
+    assert batch == math.ceil(n_images / 4)
+    assert math.ceil(n_images / batch) <= 4

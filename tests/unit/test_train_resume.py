@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vvscale.errors import ConfigError, DataError, DivergedError, StoppedError
+from vvscale.errors import ConfigError, DataError, DivergedError, StoppedError, UsageError
 from vvscale.train import RunSpec, load_recipe, train
 
 MODEL = "resnetflex-w2-d1-1-1"
@@ -46,11 +48,27 @@ def spec(kind: str = "sgd", **changes) -> RunSpec:
 def outcome(folder: Path) -> tuple[dict[str, bytes], dict, list]:
     """Return all that must not depend on interruptions."""
     weights = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.safetensors"))}
+    weights |= {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("epochs/*.json"))}
+    weights["weights.json"] = (folder / "weights.json").read_bytes()
     result = json.loads((folder / "result.json").read_text())
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     for record in (result, *lines):
         record.pop("seconds")
     return weights, result, lines
+
+
+class Stop:
+    """A watcher that tells its own process to stop."""
+
+    def __init__(self, step: int, number: signal.Signals = signal.SIGTERM) -> None:
+        self.step, self.number = step, number
+
+    def on_step(self, progress) -> None:
+        if progress.step == self.step:
+            os.kill(os.getpid(), self.number)
+
+    def on_look(self, line, network, record):
+        return {}
 
 
 class Kill:
@@ -116,14 +134,9 @@ def test_killed_at_any_moment_even_while_writing(tmp_path: Path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_the_state_and_stops(number: signal.Signals, tmp_path: Path):
-    class Signal(Kill):
-        def on_step(self, progress) -> None:
-            if progress.step == self.step:
-                os.kill(os.getpid(), number)
-
     run = spec()
     with pytest.raises(StoppedError, match=r"after step 7 of 24\..*Run the same command again"):
-        train(run, out=tmp_path / "stopped", device="cpu", watchers=(Signal(7),))
+        train(run, out=tmp_path / "stopped", device="cpu", watchers=(Stop(7, number),))
     assert StoppedError.exit_code == 75
     assert signal.getsignal(number) is signal.SIG_DFL
     train(run, out=tmp_path / "stopped", device="cpu")
@@ -131,11 +144,116 @@ def test_a_signal_saves_the_state_and_stops(number: signal.Signals, tmp_path: Pa
     assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("kind", ["sgd", "adamw-ema", "simclr"])
+def test_stopped_at_the_last_step_of_an_epoch_or_of_the_run(kind: str, tmp_path: Path):
+    """What an epoch ends with (look, log, weights) is made up for when the run goes on."""
+    run = spec(kind, checkpoints_per_decade=-1)
+    train(run, out=tmp_path / "whole", device="cpu")
+    for step in (4, 12, 24):  # of an epoch with a look, of one without, of the run
+        with pytest.raises(StoppedError, match=f"after step {step} of 24"):
+            train(run, out=tmp_path / "stopped", device="cpu", watchers=(Stop(step),))
+    train(run, out=tmp_path / "stopped", device="cpu")
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+    result = json.loads((tmp_path / "stopped" / "result.json").read_text())
+    assert result["row"]["n_epochs"] == 6
+    assert result["accuracy"] is not None
+
+
+def test_stopped_at_the_last_step_of_a_run_that_ends_within_an_epoch(tmp_path: Path):
+    run = spec(**{"schedule.steps": 6})
+    train(run, out=tmp_path / "whole", device="cpu")
+    with pytest.raises(StoppedError, match="after step 6 of 6"):
+        train(run, out=tmp_path / "stopped", device="cpu", watchers=(Stop(6),))
+    train(run, out=tmp_path / "stopped", device="cpu")
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+
+
+def test_killed_while_the_last_step_is_looked_at(tmp_path: Path):
+    class KillInLook(Kill):
+        def on_step(self, progress) -> None:
+            pass
+
+        def on_look(self, line, network, record):
+            if line["step"] == self.step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return {}
+
+    run = spec()
+    train(run, out=tmp_path / "whole", device="cpu")
+    for step in (8, 24):
+        status = in_a_child(
+            lambda step=step: train(
+                run, out=tmp_path / "killed", device="cpu", save_seconds=0, watchers=(KillInLook(step),)
+            )
+        )
+        assert os.WIFSIGNALED(status)
+    train(run, out=tmp_path / "killed", device="cpu", save_seconds=0)
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path: Path):
     first = train(spec(), out=tmp_path, device="cpu")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert train(spec(), out=tmp_path, device="cpu") == first
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "text"),
+    [
+        ("weights.safetensors", Path.unlink, r"There is no file '.*weights.safetensors'"),
+        ("weights.json", Path.unlink, r"There is no file '.*weights.json'"),
+        ("weights.safetensors", lambda path: path.write_bytes(path.read_bytes()[:-1]), r"expected [0-9a-f]{64}"),
+    ],
+    ids=["no weights", "no record", "cut off"],
+)
+def test_a_finished_run_without_its_weights_is_no_success(name: str, damage, text: str, tmp_path: Path):
+    train(spec(), out=tmp_path, device="cpu")
+    damage(tmp_path / name)
+    with pytest.raises(DataError, match=rf"has finished, but its weights cannot be used any more.*{text}.*remove the"):
+        train(spec(), out=tmp_path, device="cpu")
+
+
+def test_two_runs_at_once_in_one_folder_are_kept_apart(tmp_path: Path):
+    class Second(Stop):
+        """Starts the same run within its steps."""
+
+        def on_step(self, progress) -> None:
+            if progress.step == self.step:
+                with pytest.raises(UsageError, match="Another process is training the run"):
+                    train(spec(), out=tmp_path, device="cpu", exclusive=True)
+
+    # One that is killed leaves the folder free.
+    status = in_a_child(lambda: train(spec(), out=tmp_path, device="cpu", watchers=(Kill(3),), exclusive=True))
+    assert os.WIFSIGNALED(status)
+    first = train(spec(), out=tmp_path, device="cpu", watchers=(Second(5),), exclusive=True)
+    assert not (tmp_path / "lock").exists()
+    assert train(spec(), out=tmp_path, device="cpu", exclusive=True) == first
+
+
+def test_the_name_of_the_data_set_is_no_part_of_what_is_trained(tmp_path: Path):
+    plain = spec()
+    named = dataclasses.replace(plain, dataset_label="mine")
+    assert named.digest() == plain.digest()
+    assert (plain.dataset_name, named.dataset_name) == ("digits", "mine")
+    with pytest.raises(StoppedError):
+        train(plain, out=tmp_path, device="cpu", watchers=(Stop(5),))
+    result = train(named, out=tmp_path, device="cpu")
+    assert result.row["dataset"] == "mine"
+    assert result.model_id.startswith(f"{MODEL}_mine_5_seed-3_tiny+")
+
+
+def test_runs_that_differ_have_names_that_differ():
+    plain = dataclasses.replace(spec(), recipe=load_recipe("tiny"))
+    assert plain.model_id == f"{MODEL}_digits_5_seed-3_tiny"
+    changes = [
+        {"subset_seed": 4}, {"subset_rule": "nested"}, {"subset_rule": "published"}, {"image_size": 16},
+        {"start": "runs/a"}, {"start": "runs/b"},
+    ]  # fmt: skip
+    names = [dataclasses.replace(plain, **change).model_id for change in changes]
+    assert len({plain.model_id, *names}) == len(changes) + 1
+    assert [name.removeprefix(plain.model_id) for name in names[:4]] == ["_subset-4", "_nested", "_published", "_px16"]
+    assert re.fullmatch(r"_from-[0-9a-f]{8}", names[4].removeprefix(plain.model_id))
 
 
 def test_a_folder_belongs_to_one_run(tmp_path: Path):
@@ -156,11 +274,6 @@ def test_a_divergence_is_a_recorded_result(tmp_path: Path):
 
 
 def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path):
-    class Stop(Kill):
-        def on_step(self, progress) -> None:
-            if progress.step == self.step:
-                os.kill(os.getpid(), signal.SIGTERM)
-
     with pytest.raises(StoppedError):
         train(spec(), out=tmp_path, device="cpu", watchers=(Stop(5),))
     path = tmp_path / "checkpoint.pt"

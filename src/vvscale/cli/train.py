@@ -31,7 +31,7 @@ def train(
     residency: Literal["auto", "device", "host", "map"] = "auto",
     save_seconds: float = 300.0,
     score_on: Annotated[tuple[str, ...], Repeated] = (),
-    score_every: int = 1,
+    score_every: int | None = None,
     scores: Path | None = None,
     track: Annotated[tuple[str, ...], Repeated] = (),
     out: Path | None = None,
@@ -80,7 +80,7 @@ def train(
         Score the network on these benchmarks during training: regions, benchmark ids, 'simulated' or
         'simulated-digits'. Repeatable.
     score_every
-        With --score-on: at every so many-th look at the run; the last one always.
+        With --score-on: at every so many-th look at the run, by default at each; the last one always.
     scores
         With --score-on: the score store that rows are added to; by default scores/ in the run's folder.
     track
@@ -90,35 +90,46 @@ def train(
     dry_run
         Print parameters, FLOP, memory, hours and bytes on the disk, measured for two seconds; train nothing.
     """
+    import shlex
     from contextlib import ExitStack
 
     from vvscale.cli.training_progress import watch_training
+    from vvscale.errors import UsageError
     from vvscale.train import Options, plan_run, train
+    from vvscale.train.folder import RunFolder
     from vvscale.train.progress import Watcher
     from vvscale.train.recipe import parse_changes
 
     output = output or Output()
+    if score_every is not None and not score_on:
+        raise UsageError(
+            f"--score-every {score_every} says how often to score, and nothing says on what. Add --score-on, such as "
+            "--score-on simulated-digits, or leave out --score-every."
+        )
     spec = plan_run(
         model, data, recipe=recipe, changes=parse_changes(changes), samples_per_class=samples_per_class, seed=seed,
         subset_seed=subset_seed, subset_rule=subset_rule, image_size=image_size, start=start,
     )  # fmt: skip
     folder = out or Path("out/runs") / spec.model_id
+    store = scores or folder / "scores"
     if dry_run:
         _estimate(spec, device, micro_batch, output)
         output.note(f"Nothing was trained. It would be written to {folder}.")
         return
+    had_ended = RunFolder(folder).result() is not None
     with ExitStack() as stack:
         watchers: list[Watcher] = [stack.enter_context(watch_training(spec.model_id, quiet=output.quiet))]
         if score_on:
             from vvscale.train.alignment import Scorer
 
-            watchers.append(Scorer(score_on, every=score_every, store=scores or folder / "scores", device=device))
+            every = 1 if score_every is None else score_every
+            watchers.append(Scorer(score_on, every=every, store=store, device=device))
         if track:
             from vvscale.train.trackers import tracker
 
             watchers += [stack.enter_context(tracker(name, spec, folder)) for name in track]
         result = train(
-            spec, out=folder, device=device, save_seconds=save_seconds, watchers=tuple(watchers),
+            spec, out=folder, device=device, save_seconds=save_seconds, watchers=tuple(watchers), exclusive=True,
             options=Options(micro_batch=micro_batch, compile=compiled, residency=residency),
         )  # fmt: skip
     how_good = "" if result.accuracy is None else f", accuracy {result.accuracy:.4f}"
@@ -126,7 +137,11 @@ def train(
         f"{result.model_id}: {result.status} after {result.steps:,} steps and {result.samples_seen:,} images"
         f"{how_good}, {result.seconds:.1f} s\n  {result.path / 'weights.safetensors'}"
     )
-    output.note(f"Next: vvscale score {result.path} --on simulated")
+    scoring = "--on simulated"
+    if had_ended and score_on:
+        output.note("Nothing was scored: looks are scored while a run trains, and this one had finished before.")
+        scoring = shlex.join([*(token for name in score_on for token in ("--on", name)), "--out", str(store)])
+    output.note(f"Next: vvscale score {shlex.quote(str(result.path))} {scoring}")
     output.document({"command": "train", **result.to_dict()})
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import nn
 
-from vvscale.errors import ConfigError, DataError, MissingDataError
+from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError
 from vvscale.models.architectures import LIBRARIES, architecture
 from vvscale.models.build import build_model, build_to_load
 from vvscale.models.checkpoints import COLLECTION, Kind, fetch_weights, find_checkpoint, published_row, read_ref
@@ -90,7 +90,18 @@ def load_model(ref: str | Path, *, ema: bool | None = None, progress: Progress |
 
 
 def _is_path(text: str) -> bool:
-    return text.endswith(".safetensors") or "/" in text or "\\" in text or (Path(text) / WEIGHTS_NAME).is_file()
+    if text.endswith(".safetensors") or "/" in text or "\\" in text or (Path(text) / WEIGHTS_NAME).is_file():
+        return True
+    # Any other folder is meant only where no architecture is called so.
+    return Path(text).is_dir() and not _is_architecture(text)
+
+
+def _is_architecture(text: str) -> bool:
+    try:
+        architecture(text)
+    except UsageError:
+        return False
+    return True
 
 
 def _from_file(path: Path, ema: bool | None) -> LoadedModel:

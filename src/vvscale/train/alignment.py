@@ -60,17 +60,14 @@ class Scorer:
         self._every, self._store, self._layers = every, ScoreStore(store), layers
         self._device = "cuda" if device.startswith("cuda") else "cpu"
         self._n_resamples = n_resamples
-        self._n_looks = 0
-        self._is_last = False
 
     def on_step(self, progress: Progress) -> None:
-        """Notice the end of the run."""
-        self._is_last = progress.step == progress.n_steps
+        """Do nothing: looks are enough."""
 
     def on_look(self, line: dict[str, Any], network: nn.Module, record: dict[str, Any]) -> dict[str, Any]:
         """Score the network and return the best score of each region."""
-        self._n_looks += 1
-        if self._n_looks % self._every and not self._is_last:
+        # By the position in the whole run, which does not depend on where it was stopped.
+        if line["look"] % self._every and line["look"] < line["n_looks"]:
             return {}
         scores = score_model(
             network,

@@ -6,25 +6,32 @@
     epochs/          weights at epochs evenly spaced in log samples seen
     weights.*        the final weights and their record
     result.json      how it ended
+    lock             held while a run that wants the folder for itself is training
 
 Only the first of several processes writes.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vvscale._files import make_folder, write_bytes, write_json, write_with
-from vvscale.errors import ConfigError, DataError
+from vvscale.errors import ConfigError, DataError, UsageError
+from vvscale.models import load_weights
+from vvscale.train.distributed import Ranks
 
 _FORMAT = "vvscale-run-1"
+_PLACES = {"run.dataset", "run.dataset_label"}
+"""Images are known by their digests; a folder of them may have moved or got another name."""
 
 
 class RunFolder:
@@ -55,8 +62,7 @@ class RunFolder:
             write_json(path, {"format": _FORMAT, **spec})
             return
         before, now = _flat(_read_json(path)), _flat(json.loads(json.dumps(spec)))
-        # Images are known by their digests; a folder of them may have moved.
-        differing = [key for key in now if now[key] != before.get(key) and key != "run.dataset"]
+        differing = [key for key in now if now[key] != before.get(key) and key not in _PLACES]
         if differing:
             key = differing[0]
             raise ConfigError(
@@ -65,10 +71,59 @@ class RunFolder:
                 "that run."
             )
 
+    @contextmanager
+    def alone(self, here: Ranks) -> Iterator[None]:
+        """Keep other runs out of the folder meanwhile; the system frees it however the first process ends.
+
+        Raises
+        ------
+        UsageError
+            Another run holds it.
+        """
+        path = make_folder(self.path) / "lock"
+        with path.open("w") if here.is_first else nullcontext() as lock:
+            is_held = False
+            if lock is not None:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    is_held = True
+                except OSError:
+                    pass  # a file system without locks: nothing can be told
+            if here.any(is_held):
+                raise UsageError(
+                    f"Another process is training the run '{self.path}' at this moment. Wait for it or end it, then "
+                    "run the same command again; or give another --out."
+                )
+            try:
+                yield
+            finally:
+                # Once the run has ended nobody needs it; before, it is kept, for another may have opened it.
+                if here.is_first and self.result() is not None:
+                    path.unlink(missing_ok=True)
+
     def result(self) -> dict[str, Any] | None:
         """Return how the run ended, or None while it has not."""
         path = self.path / "result.json"
         return _read_json(path) if path.exists() else None
+
+    def check_weights(self, ended: Mapping[str, Any]) -> None:
+        """Check that a finished run still has what it was for.
+
+        Raises
+        ------
+        DataError
+            The final weights or their record are gone or damaged.
+        """
+        if ended["status"] != "finished":
+            return
+        try:
+            load_weights(self.weights_path)
+        except DataError as error:
+            raise DataError(
+                f"The run '{self.path}' has finished, but its weights cannot be used any more. {error} To train it "
+                f"again, remove the folder '{self.path}' and run the same command."
+            ) from error
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write how the run ended; what was needed to go on is removed."""

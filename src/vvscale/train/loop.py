@@ -8,7 +8,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def train(
     options: Options | None = None,
     save_seconds: float = 300.0,
     watchers: tuple[Watcher, ...] = (),
+    exclusive: bool = False,
 ) -> RunResult:
     """Train one network, or go on with it, or say how it ended.
 
@@ -54,11 +56,18 @@ def train(
         Time between states to go on from; 0 saves after every step.
     watchers
         Who follows the run; called in the first process only.
+    exclusive
+        Whether to refuse a folder that another exclusive run is training in. For callers that have nothing of
+        their own to keep runs apart, as studies have.
 
     Raises
     ------
+    UsageError
+        ``exclusive``, and another run is at it.
     ConfigError
         The spec, the folder or the device does not allow it.
+    DataError
+        The state to go on from is damaged, or the weights of a finished run are, or are gone.
     DivergedError
         The loss became NaN or infinite; the result says when, and a second call says it again.
     StoppedError
@@ -67,15 +76,18 @@ def train(
     folder = RunFolder(out)
     with ranks(device) as here, _stopping() as is_stopped:
         job = build_job(spec, here, options or Options(), folder)
-        if (ended := folder.result()) is not None:
-            return _ended(folder, ended)
-        progress = Progress(n_steps=job.n_steps)
-        if (state := folder.load(here.device)) is not None:
-            job.restore(state)
-            progress = Progress(**state["progress"])
-        if here.is_first:
-            folder.forget_after(progress.epoch)
-        return _run(job, folder, progress, watchers, save_seconds, is_stopped)
+        # A run that has ended is only read, and may lie where one cannot write.
+        with folder.alone(here) if exclusive and folder.result() is None else nullcontext():
+            if (ended := folder.result()) is not None:
+                folder.check_weights(ended)
+                return _ended(folder, ended)
+            progress = Progress(n_steps=job.n_steps)
+            if (state := folder.load(here.device)) is not None:
+                job.restore(state)
+                progress = Progress(**state["progress"])
+            if here.is_first:
+                folder.forget_after(progress.epoch)
+            return _run(job, folder, progress, watchers, save_seconds, is_stopped)
 
 
 def _run(
@@ -88,22 +100,24 @@ def _run(
 ) -> RunResult:
     here = job.here
     watchers = watchers if here.is_first else ()
-    evaluations = set(log_epochs(job.n_epochs, job.recipe.evaluations_per_decade))
+    evaluations = log_epochs(job.n_epochs, job.recipe.evaluations_per_decade)
     exports = set(log_epochs(job.n_epochs, job.recipe.checkpoints_per_decade))
     check_every = _CUDA_CHECK if here.device.type == "cuda" else 1
     losses = torch.tensor(progress.loss_sum, dtype=torch.float64, device=here.device)
     line: dict[str, Any] = {}
     last_save = tick = time.monotonic()
-    while progress.step < job.n_steps:
-        for batch in job.loader.epoch(progress.epoch, start=progress.batch):
+    # A state is saved after a step and before what its epoch ends with, so a run that goes on may have no step left
+    # in its epoch, or in all, and still has to end it.
+    for epoch in range(progress.epoch, job.n_epochs):
+        n_left = min(job.steps_per_epoch - progress.batch, job.n_steps - progress.step)
+        for batch in islice(job.loader.epoch(epoch, start=progress.batch), n_left):
             losses += job.step(batch, progress.step)
             progress.step, progress.batch = progress.step + 1, progress.batch + 1
             progress.samples_seen += batch.n_global
             progress.n_losses += 1
             for watcher in watchers:
                 watcher.on_step(progress)
-            is_last = progress.step == job.n_steps
-            if progress.step % check_every == 0 or is_last:
+            if progress.step % check_every == 0 or progress.step == job.n_steps:
                 now = time.monotonic()
                 progress.seconds, tick = progress.seconds + now - tick, now
                 progress.loss_sum = losses.item()
@@ -114,11 +128,10 @@ def _run(
                 if here.any(now - last_save >= save_seconds):
                     _save(job, folder, progress)
                     last_save = now
-            if is_last:
-                break
-        progress.epoch, progress.batch = progress.epoch + 1, 0
+        progress.epoch, progress.batch, line = epoch + 1, 0, {}
         if progress.epoch in evaluations:
-            line = look(job, progress, float(here.mean(losses)) / max(progress.n_losses, 1))
+            position = {"look": evaluations.index(progress.epoch) + 1, "n_looks": len(evaluations)}
+            line = position | look(job, progress, float(here.mean(losses)) / max(progress.n_losses, 1))
             for watcher in watchers:
                 line |= watcher.on_look(line, job.evaluated, record_of(job, progress, line, weights="evaluated"))
             if here.is_first:

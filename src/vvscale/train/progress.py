@@ -48,7 +48,7 @@ class Watcher(Protocol):
         Parameters
         ----------
         line
-            What will be written to the log.
+            What will be written to the log; ``look`` is its position, from 1, among ``n_looks`` of the whole run.
         network, record
             The network that was looked at, and its record as it would be written beside weights.
 

@@ -55,8 +55,10 @@ class Recipe:
     batch_size
         Images per optimiser step, over all processes and accumulations.
     batches_per_epoch
-        Into how many batches the subset is cut, so that an epoch has as many steps whatever its size;
-        ``batch_size`` is then the most. None for batches of ``batch_size``.
+        Into how many batches a subset of n images is cut, so that an epoch has about as many steps whatever its
+        size: batches have ceil(n / batches_per_epoch) images and never more than ``batch_size``. Unless
+        ``batch_size`` is the lower, there are at most so many, fewer where n is small, and the last one may be
+        smaller. None for batches of ``batch_size``.
     fits_batch
         Whether a subset smaller than the batch is trained on as one batch; otherwise that is an error.
     drop_last
@@ -234,13 +236,17 @@ def load_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
 
 def _expanded(table: dict[str, Any], where: str) -> dict[str, Any]:
     """Fill in the size that a run will replace, and let each view start from the recipe's augmentation."""
-    common = dict(table.get("augmentation", {}))
+    common, views = table.get("augmentation", {}), table.get("views", [])
+    if not isinstance(common, Mapping):
+        raise ConfigError(f"Got {common!r} for 'augmentation' in {where}; expected a table.")
+    if not isinstance(views, list) or not all(isinstance(view, Mapping) for view in views):
+        raise ConfigError(f"Got {views!r} for 'views' in {where}; expected a list of tables, [[views]].")
+    common, views = dict(common), [dict(view) for view in views]
     if "image_size" in common:
         raise ConfigError(
             f"The key 'image_size' in 'augmentation' of {where} belongs to the run, not to the recipe; leave it out."
         )
     common["image_size"] = REFERENCE_SIZE
-    views = [dict(view) for view in table.get("views", [])]
     counts = [view.pop("count", 1) for view in views]
     repeated = [{**common, **view} for view, count in zip(views, counts, strict=True) for _ in range(count)]
     return {**table, "augmentation": common, "views": repeated}
@@ -277,8 +283,16 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 def _set(table: dict[str, Any], dotted: str, value: Any) -> None:
     *parents, key = dotted.split(".")
-    for parent in parents:
-        table[parent] = dict(table.get(parent) or {})
+    for number, parent in enumerate(parents, 1):
+        inner = table.get(parent)
+        if inner is None or inner == "none":
+            inner = {}
+        if not isinstance(inner, Mapping):
+            outer = ".".join(parents[:number])
+            raise ConfigError(
+                f"'{outer}' is a value and no table, so that '{dotted}' cannot be set. Next: set '{outer}'."
+            )
+        table[parent] = dict(inner)
         table = table[parent]
     table[key] = value
 

@@ -37,6 +37,9 @@ class RunSpec:
         images where these are smaller.
     start
         Weights to start from, as :func:`vvscale.models.load_model` takes them; by default random ones.
+    dataset_label
+        Name of the data set in rows and in ``model_id``; by default the embedded name, or the last part of the
+        folder's path. What is trained does not depend on it.
     """
 
     model: str
@@ -48,6 +51,7 @@ class RunSpec:
     subset_rule: Rule = "uniform"
     image_size: int | None = None
     start: str | None = None
+    dataset_label: str | None = None
 
     def __post_init__(self) -> None:
         if self.samples_per_class < 0:
@@ -62,16 +66,31 @@ class RunSpec:
 
     @property
     def dataset_name(self) -> str:
-        """The last part of a folder's path, or the embedded name."""
-        return Path(self.dataset).name
+        """What rows and ``model_id`` call the data set."""
+        return self.dataset_label or Path(self.dataset).name
 
     @property
     def model_id(self) -> str:
-        """A name in the form of the published ones; recipes of one's own are told apart by theirs."""
+        """A name in the form of the published ones; what differs from the defaults is appended.
+
+        Recipes of one's own are told apart by their names.
+
+        Examples
+        --------
+        >>> from vvscale.train import load_recipe
+        >>> RunSpec("resnet18", "digits", load_recipe("tiny"), subset_rule="nested", image_size=16).model_id
+        'resnet18_digits_full_seed-0_tiny_nested_px16'
+        """
         how_many = "full" if self.samples_per_class == 0 else str(self.samples_per_class)
         parts = [self.model, self.dataset_name, how_many, f"seed-{self.seed}", self.recipe.name]
         if self.subset_seed is not None and self.subset_seed != self.seed:
             parts.append(f"subset-{self.subset_seed}")
+        if self.subset_rule != "uniform":
+            parts.append(self.subset_rule)
+        if self.image_size is not None:
+            parts.append(f"px{self.image_size}")
+        if self.start is not None:
+            parts.append(f"from-{digest(self.start)[:8]}")
         return "_".join(parts).replace("/", "-")
 
     def to_dict(self) -> dict[str, Any]:
@@ -80,7 +99,9 @@ class RunSpec:
 
     def digest(self) -> str:
         """Return the SHA-256 of all that changes the outcome, the data themselves aside."""
-        return digest({**self.to_dict(), "dataset": self.dataset_name, "recipe": self.recipe.digest()})
+        settings = self.to_dict()
+        del settings["dataset_label"]
+        return digest({**settings, "dataset": Path(self.dataset).name, "recipe": self.recipe.digest()})
 
 
 @dataclass(frozen=True)
