@@ -152,7 +152,10 @@ def _train(
 ) -> RunResult:
     from vvscale.train import RunSpec, train
 
-    spec = RunSpec(**{**run, "recipe": recipe, "dataset": dataset, "samples_per_class": samples_per_class})
+    label = context.params["dataset"]["name"]
+    spec = RunSpec(
+        **{**run, "recipe": recipe, "dataset": dataset, "dataset_label": label, "samples_per_class": samples_per_class}
+    )
     return train(spec, out=context.out / f"seed-{spec.seed}", device=context.device)
 
 

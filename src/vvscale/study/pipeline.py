@@ -54,7 +54,7 @@ def run_train(context: TaskContext) -> dict[str, Any]:
     params = context.params
     recipe = from_table(Recipe, params["recipe"], f"the recipe of task {context.task_id}")
     dataset = context.datasets.get(params["dataset"]["name"], params["dataset"]["name"])
-    spec = RunSpec(recipe=recipe, dataset=dataset, **params["run"])
+    spec = RunSpec(recipe=recipe, dataset=dataset, dataset_label=params["dataset"]["name"], **params["run"])
     result = train(spec, out=context.out, device=context.device)
     return {"model_id": result.model_id, "accuracy": result.accuracy, "samples_seen": result.samples_seen}
 
