@@ -26,7 +26,7 @@ from vvscale.train.distributed import Ranks
 from vvscale.train.folder import RunFolder
 from vvscale.train.job import Options
 
-SECONDS = 4.0
+SECONDS = 2.5
 """How long a rate is measured."""
 
 WIDTHS = (1, 2, 3, 4, 5, 6, 8, 12)
