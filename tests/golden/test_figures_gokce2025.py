@@ -353,7 +353,8 @@ def test_residuals_are_scores_minus_the_published_law(wide, tables):
 
 def test_accuracy_is_that_of_the_data_set_with_most_networks(wide, tables):
     drawn = points(tables("accuracy")).set_index("model_id")
-    told = wide[~wide[["is_pretrained", "is_random", "is_ssl"]].any(axis=1) & (wide["acc"] > 0)]
+    other = ["is_pretrained", "is_random", "is_ssl", "is_adv", "is_ablation"]
+    told = wide[~wide[other].any(axis=1) & (wide["acc"] > 0)]
     told = told.dropna(subset=["n_params", "n_samples"])
     dataset = told["dataset"].value_counts().index[0]
     chosen = told[told["dataset"] == dataset]

@@ -76,7 +76,7 @@ def test_who_finishes_and_ends_while_another_looks_is_not_repeated(folder: Study
     class EndsWhenAsked(Liveness):
         def state(self, worker_id: str, now: float) -> str:
             finish(task, 0)
-            mark_ended(folder.workers, worker_id)
+            mark_ended(folder.workers / f"{worker_id}.json")
             return super().state(worker_id, now)
 
     with Worker(folder.workers) as two:
