@@ -16,11 +16,11 @@ from unittest import mock
 
 import numpy as np
 
-from vvscale.laws import solver
-from vvscale.laws.experiments import EXPERIMENTS
 from vvscale.laws.fit import Fit
-from vvscale.laws.optimise import optimise
-from vvscale.laws.resample import resamples
+from vvscale.laws.gokce2025.experiments import EXPERIMENTS
+from vvscale.laws.solve_law import optimise
+from vvscale.laws.solver import search as solver
+from vvscale.laws.uncertainty.resample import resamples
 from vvscale.scores import load_scores
 
 NAMES = ("compute_neuro", "compute_behavior", "compute_chinchilla", "region_v1_group1", "model_vit_neuro")

@@ -16,12 +16,12 @@ import pandas as pd
 import torch
 import torchvision
 
-from vvscale.brain.assembly import Assembly, StimulusSet
-from vvscale.brain.benchmark import BehavioralBenchmark, Benchmark, NeuralBenchmark
-from vvscale.brain.layers import default_layers
-from vvscale.brain.preprocess import Preprocessing
-from vvscale.brain.session import score_model
-from vvscale.brain.trials import Trials
+from vvscale.brain.benchmarks.assembly import Assembly, StimulusSet
+from vvscale.brain.benchmarks.benchmark import BehavioralBenchmark, Benchmark, NeuralBenchmark
+from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.metrics.trials import Trials
+from vvscale.brain.scoring.layers import default_layers
+from vvscale.brain.scoring.session import score_model
 
 SIDE = 128
 """Pixels of a made-up image before it is resized; decoding files is measured elsewhere."""

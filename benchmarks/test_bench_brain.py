@@ -8,7 +8,7 @@ import pytest
 from sklearn.cross_decomposition import PLSRegression
 
 from vvscale.brain import linear_predictivity, stratified_splits
-from vvscale.brain._check import pearson
+from vvscale.brain.metrics.checks import pearson
 
 SHAPES = {"135 x 1000 -> 102": (135, 1000, 102), "640 x 2000 -> 88": (640, 2000, 88)}
 

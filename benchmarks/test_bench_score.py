@@ -8,12 +8,12 @@ import pytest
 import torch
 import torchvision
 
-from vvscale.brain.activations import Recorder, probe
-from vvscale.brain.derived import derive
-from vvscale.brain.gram import GramAccumulator
-from vvscale.brain.held import HeldActivations, plan_holding
-from vvscale.brain.hooks import evaluating, find_module
-from vvscale.brain.layers import default_layers
+from vvscale.brain.activations.derived import derive
+from vvscale.brain.activations.hooks import evaluating, find_module
+from vvscale.brain.activations.record import Recorder, probe
+from vvscale.brain.activations.storage import HeldActivations, plan_holding
+from vvscale.brain.metrics.gram import GramAccumulator
+from vvscale.brain.scoring.layers import default_layers
 
 IMAGES = np.random.default_rng(0).standard_normal((16, 3, 224, 224)).astype(np.float32)
 

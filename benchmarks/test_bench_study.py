@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from vvscale.study.build import diagnostic_graph
-from vvscale.study.folder import StudyFolder
-from vvscale.study.journal import Journal, What
-from vvscale.study.simulate import simulate
-from vvscale.study.spec import DiagnosticsSpec
+from vvscale.study.estimate import simulate
+from vvscale.study.spec.schema import DiagnosticsSpec
 from vvscale.study.status import study_status
+from vvscale.study.workers.folder import StudyFolder
+from vvscale.study.workers.journal import Journal, What
 
 N_TASKS = 10_001
 

@@ -22,9 +22,9 @@ from vvscale.data.subsets import balanced_subset
 from vvscale.models import build_model
 from vvscale.train import RunSpec, load_recipe
 from vvscale.train.build import build_job
-from vvscale.train.distributed import Ranks
-from vvscale.train.folder import RunFolder
-from vvscale.train.job import Options
+from vvscale.train.compute.ranks import Ranks
+from vvscale.train.run_folder import RunFolder
+from vvscale.train.step import Options
 
 SECONDS = 2.5
 """How long a rate is measured."""

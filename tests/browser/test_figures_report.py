@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vvscale.figures.fits import Fits
-from vvscale.figures.report import write_report
-from vvscale.figures.source import open_source
+from vvscale.figures.base.fits import Fits
+from vvscale.figures.base.tables import open_source
+from vvscale.figures.report.report import write_report
 
 NAMES = ("icml-1b", "icml-4a", "icml-S1")
 
@@ -153,8 +153,8 @@ def test_regression_toggles_a_line_per_colour(open_page):
 
 
 def test_calculator_agrees_with_the_planner(open_page, fits):
-    from vvscale.figures.page_data import JOINT
-    from vvscale.laws.plan import plan
+    from vvscale.figures.report.page_data import JOINT
+    from vvscale.laws.planning.plan import plan
 
     law = fits.curve(JOINT)
     page = open_page()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from vvscale.brain import public
+from vvscale.brain.benchmarks import public
 from vvscale.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]

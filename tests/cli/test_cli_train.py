@@ -16,7 +16,7 @@ from vvscale.cli import main
 from vvscale.errors import StoppedError
 from vvscale.scores import load_scores
 from vvscale.train import RunSpec, load_recipe, train
-from vvscale.train.alignment import Scorer
+from vvscale.train.watchers.alignment import Scorer
 
 STEPS = ["--set", "schedule.steps=4", "--set", "batch_size=64"]
 MODEL = "resnetflex-w2-d1-1-1"

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vvscale.laws.experiments import EXPERIMENTS, ModelTables, matching, reproduce
-from vvscale.laws.sweep import run
+from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables, matching, reproduce
+from vvscale.laws.gokce2025.reproduce import run
 
 # Rows of each experiment in the study.
 ROWS = {

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vvscale.figures.files import save
-from vvscale.figures.fits import Fits
+from vvscale.figures.base.fits import Fits
+from vvscale.figures.base.tables import open_source
+from vvscale.figures.drawing.files import save
 from vvscale.figures.gallery import in_order, make
-from vvscale.figures.source import open_source
 from vvscale.scores.published import fetch
 
 REGIONS = {"V1": "V1", "V2": "V2", "V4": "V4", "IT": "IT", "behavior": "Behavioral"}
@@ -163,7 +163,7 @@ def test_optimal_path_beats_its_neighbours_and_does_not_invert_g(fits, tables):
     """At 1e18 FLOP the study's inverted G gives N 5.12e6; the optimum is 4.47e6."""
     table = tables("contours")
     path = table[table["series"] == "optimal path"]
-    from vvscale.figures.ours import JOINT
+    from vvscale.figures.extra.extra import JOINT
 
     law = fits.curve(JOINT)
     budget = np.asarray(law.cost.flop(path["x"].to_numpy(), path["y"].to_numpy()))
@@ -197,7 +197,7 @@ def test_regions_by_group(core, tables):
 
 
 def test_gain_follows_from_the_laws(fits, tables):
-    from vvscale.laws.experiments import EXPERIMENTS
+    from vvscale.laws.gokce2025.experiments import EXPERIMENTS
 
     bars = tables("icml-5b").set_index("series")
     for region in ("V1", "IT", "behavior"):
@@ -400,7 +400,7 @@ def test_notes_say_where_the_published_figure_was_wrong(fits):
 
 @pytest.mark.slow
 def test_the_whole_report_is_one_small_file_without_addresses(fits, tmp_path):
-    from vvscale.figures.report import write_report
+    from vvscale.figures.report.report import write_report
 
     made = write_report(tmp_path / "report.html", fits, n_workers=1)
     assert (made.n_models, len(made.figures), dict(made.lacking)) == (993, 33, {})

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from vvscale.laws import Fit, Status, bootstrap, design_effect, fit_law, profile
-from vvscale.laws.optimise import optimise
+from vvscale.laws.solve_law import optimise
 from vvscale.scores import model_table, select
 
 CORE: dict[str, Any] = {

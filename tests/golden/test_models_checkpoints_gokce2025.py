@@ -22,13 +22,13 @@ from vvscale.models import (
     Checkpoint,
     architecture,
     build_model,
-    checkpoints,
-    cost,
     fetch_weights,
     find_checkpoint,
     load_model,
+    model_cost,
 )
-from vvscale.models.checkpoints import bare_state
+from vvscale.models.published import checkpoints
+from vvscale.models.published.checkpoints import bare_state
 
 RESNET = "resnetflexfilters-f-1-16-20-19_ecoset_full_seed-0"
 CONVNEXT = "convnextflex-l-3_ecoset_full_seed-0"
@@ -117,7 +117,7 @@ def test_supervised_networks(model_id: str, epoch: int, n_classes: int, bucket: 
         first = published.iloc[0]
         columns = ["family", "parent_family", "dataset", "seed", "n_samples", "samples_seen", "train_flop", "accuracy"]
         assert {column: record["row"][column] for column in columns} == {column: first[column] for column in columns}
-    size = cost(checkpoint.model)
+    size = model_cost(checkpoint.model)
     assert (record["row"]["n_params"], record["row"]["forward_mac"]) == (size.n_params, size.forward_mac)
 
 
@@ -184,7 +184,7 @@ def test_dino_gives_its_teacher_at_the_epoch_that_was_scored(bucket: Path):
     assert same(loaded.module.state_dict(), teacher)
     row = loaded.record["row"]
     assert (loaded.record["epoch"], row["n_epochs"], row["samples_seen"]) == (300, 300, 300 * 1281167)
-    assert row["n_params"] == cost("vit_small").n_params
+    assert row["n_params"] == model_cost("vit_small").n_params
 
 
 def test_epochs_count_what_was_seen_up_to_them(gokce2025: pd.DataFrame, mirror: Path):
@@ -213,7 +213,7 @@ def test_addresses_are_the_published_ones(mirror: Path, monkeypatch: pytest.Monk
 
 
 def test_every_published_checkpoint_has_a_network_that_can_be_built(mirror: Path, gokce2025: pd.DataFrame):
-    from vvscale.models.checkpoints import _network
+    from vvscale.models.published.checkpoints import _network
     from vvscale.scores import load_checkpoints
 
     own = gokce2025[~gokce2025["is_pretrained"]]

@@ -7,8 +7,8 @@ import time
 import pandas as pd
 import pytest
 
-from vvscale.models import architecture, cost
-from vvscale.models.architectures import PUBLISHED
+from vvscale.models import architecture, model_cost
+from vvscale.models.architectures.names import PUBLISHED
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def sizes(gokce2025: pd.DataFrame) -> pd.DataFrame:
 def test_all_62_published_sizes(sizes: pd.DataFrame):
     assert len(sizes) == sizes.index.nunique() == 62
     for arch, published in sizes.iterrows():
-        ours = cost(str(arch))
+        ours = model_cost(str(arch))
         assert (ours.n_params, ours.forward_mac, ours.forward_flop) == (
             published["n_params"],
             published["forward_mac"],
@@ -38,14 +38,14 @@ def test_families_are_the_published_ones(sizes: pd.DataFrame):
 
 
 def test_the_largest_is_measured_in_well_under_a_second():
-    cost("resnet18")  # imports and torch's meta kernels
-    from vvscale.models.measure import _of_name
+    model_cost("resnet18")  # imports and torch's meta kernels
+    from vvscale.models.cost import _of_name
 
     took = []
     for _ in range(3):
         _of_name.cache_clear()
         # Of this process alone: other work on the machine does not count.
         start = time.process_time()
-        cost("deit_large")
+        model_cost("deit_large")
         took.append(time.process_time() - start)
     assert min(took) < 0.8

@@ -10,8 +10,8 @@ import pytest
 from torch import nn
 
 from vvscale.models import architecture, layer_names, resolve_layer
-from vvscale.models.architectures import PUBLISHED
-from vvscale.models.build import build_skeleton
+from vvscale.models.architectures.build import build_skeleton
+from vvscale.models.architectures.names import PUBLISHED
 from vvscale.scores import commitment, load_commitments
 from vvscale.scores.published import fetch
 

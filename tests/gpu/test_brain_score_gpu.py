@@ -5,9 +5,9 @@ import pytest
 import torch
 import torchvision
 
-from vvscale.brain.preprocess import Preprocessing
-from vvscale.brain.session import score_model
-from vvscale.brain.simulated import simulate
+from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.scoring.session import score_model
+from vvscale.brain.simulated.stream import simulate
 
 pytestmark = [
     pytest.mark.gpu,

@@ -15,7 +15,7 @@ from PIL import Image
 from torchvision import transforms
 
 from vvscale.brain import Preprocessing, StimulusSet
-from vvscale.brain.preprocess import IMAGENET_MEAN, IMAGENET_STD, resize_without_antialias
+from vvscale.brain.inputs.preprocess import IMAGENET_MEAN, IMAGENET_STD, resize_without_antialias
 from vvscale.errors import ConfigError, UnknownNameError
 
 rng = np.random.default_rng(0)

@@ -16,8 +16,8 @@ from vvscale.brain import (
     ridge_predictivity,
     stratified_splits,
 )
-from vvscale.brain._nipals import cross_validate
-from vvscale.brain.ridge import ALPHAS
+from vvscale.brain.metrics.nipals import cross_validate
+from vvscale.brain.metrics.ridge import ALPHAS
 
 
 def layer(n, p, q, seed=0):

@@ -17,12 +17,13 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from timm.data import auto_augment, mixup, random_erasing
 from torchvision import transforms
 
-from vvscale.data import Augmentation, Evaluation, color
-from vvscale.data import rand_augment as ra
-from vvscale.data.boxes import Boxes, evaluation_boxes, random_boxes
-from vvscale.data.erase import erasing_boxes
-from vvscale.data.mix import Mix, apply_mix, cut_box, draw_mix, mix_targets
-from vvscale.data.resample import cut, gather
+from vvscale.data import Augmentation, Evaluation
+from vvscale.data.augment import color
+from vvscale.data.augment import rand_augment as ra
+from vvscale.data.augment.crops import Boxes, evaluation_boxes, random_boxes
+from vvscale.data.augment.erase import erasing_boxes
+from vvscale.data.augment.mixup import Mix, apply_mix, cut_box, draw_mix, mix_targets
+from vvscale.data.augment.resize import cut, gather
 
 N = 6
 

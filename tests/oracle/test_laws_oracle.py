@@ -10,8 +10,8 @@ import pytest
 from scipy.optimize import linprog, minimize
 
 from vvscale.laws import LAWS, fit_law
-from vvscale.laws.optimise import optimise
 from vvscale.laws.problem import make_problem
+from vvscale.laws.solve_law import optimise
 
 N = 36
 DELTA = 1e-3

@@ -11,7 +11,7 @@ import torch
 import torchvision
 from torch import nn
 
-from vvscale.models import build_model, cost
+from vvscale.models import build_model, model_cost
 
 FROZEN = json.loads((Path(__file__).parent / "data" / "models_fvcore.json").read_text())
 
@@ -65,5 +65,5 @@ def test_drop_path_of_transformers_is_one_rate():
 
 @pytest.mark.parametrize("case", FROZEN["cases"], ids=lambda case: f"{case['name']}@{case['image_size']}")
 def test_macs_are_those_of_fvcore(case: dict):
-    ours = cost(case["name"], image_size=case["image_size"], stem=case["stem"], in_channels=case["in_channels"])
+    ours = model_cost(case["name"], image_size=case["image_size"], stem=case["stem"], in_channels=case["in_channels"])
     assert (ours.n_params, ours.forward_mac) == (case["n_params"], case["forward_mac"])

@@ -11,7 +11,7 @@ import torch
 from timm.loss import BinaryCrossEntropy, LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
 from torch import nn
 
-from vvscale.train.distributed import Ranks
+from vvscale.train.compute.ranks import Ranks
 from vvscale.train.objectives.adversarial import AdversarialObjective, Attack, perturb
 from vvscale.train.objectives.dino import DINO, DINOObjective, dino_loss
 from vvscale.train.objectives.simclr import nt_xent

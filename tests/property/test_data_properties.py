@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2, kstest
 
-from vvscale.data import Augmentation, Evaluation, ImageStore, Loader, balanced_subset, counter, uniforms
-from vvscale.data.boxes import evaluation_boxes, random_boxes
-from vvscale.data.mix import neighbours
+from vvscale.data import Augmentation, Evaluation, ImageStore, Loader, balanced_subset, uniforms
+from vvscale.data.augment import counter
+from vvscale.data.augment.crops import evaluation_boxes, random_boxes
+from vvscale.data.augment.mixup import neighbours
 
 INTEGERS = st.integers(-(2**63), 2**64 - 1)
 

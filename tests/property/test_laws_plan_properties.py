@@ -1,10 +1,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vvscale.laws.cost import Cost
-from vvscale.laws.joint import JointLaw
-from vvscale.laws.plan import plan
-from vvscale.laws.target import budget_for
+from vvscale.laws.planning.cost import Cost
+from vvscale.laws.planning.joint import JointLaw
+from vvscale.laws.planning.plan import plan
+from vvscale.laws.planning.target import budget_for
 
 exponents = st.floats(0.02, 2.0)
 laws = st.builds(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vvscale.laws import LAWS, bootstrap, fit_law
-from vvscale.laws.newton import Sample
+from vvscale.laws.solver.newton import Sample
 
 SEEDS = st.integers(0, 10_000)
 SIMPLE = st.sampled_from(["power", "joint", "log", "constant"])

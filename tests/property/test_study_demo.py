@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from vvscale.study.workers import process_start
+from vvscale.study.workers.liveness import process_start
 
 N_KILLS = 20
 

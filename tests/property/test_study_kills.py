@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vvscale.study.board import Board, Status
-from vvscale.study.folder import StudyFolder
-from vvscale.study.graph import Graph, GraphBuilder
-from vvscale.study.journal import Event, What
-from vvscale.study.tasks import TASKS
+from vvscale.study.graph.graph import Graph, GraphBuilder
+from vvscale.study.tasks.registry import TASKS
+from vvscale.study.workers.board import Board, Status
+from vvscale.study.workers.folder import StudyFolder
+from vvscale.study.workers.journal import Event, What
 
 N_KILLS = 20
 VERSIONS = {kind: TASKS[kind].version for kind in ("noop", "sleep", "collect")}

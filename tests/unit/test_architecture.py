@@ -13,25 +13,22 @@ import pytest
 import vvscale
 
 PACKAGE = Path(vvscale.__file__).parent
-BASE = {"errors", "registry", "_config", "_files", "_download"}
-SCORES = BASE | {"scores"}
+CORE = {"errors", "core"}
+SCORES = CORE | {"scores"}
 # part -> the other parts it may import
 MAY_IMPORT = {
     "errors": set(),
-    "registry": {"errors"},
-    "_config": {"errors"},
-    "_files": {"errors"},
-    "_download": {"errors", "_files"},
-    "scores": BASE,
+    "core": {"errors"},
+    "scores": CORE,
     "laws": SCORES,
     "figures": SCORES | {"laws"},
     "models": SCORES,
-    "data": BASE,
+    "data": CORE,
     "train": SCORES | {"models", "data", "brain"},
-    "brain": BASE | {"models", "data", "scores"},
+    "brain": SCORES | {"models", "data"},
     "study": SCORES | {"train", "brain", "models", "data", "laws", "figures", "__init__"},
-    "cached": BASE | {"scores", "models", "brain"},
-    "cli": SCORES | {"cached"} | {"laws", "figures", "models", "data", "train", "brain", "study", "__init__"},
+    "cache": SCORES | {"models", "brain"},
+    "cli": SCORES | {"cache", "laws", "figures", "models", "data", "train", "brain", "study", "__init__"},
     "__init__": {"scores", "laws"},
     "__main__": {"cli"},
 }

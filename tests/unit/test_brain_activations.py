@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from vvscale.brain.activations import Recorder, probe, record
-from vvscale.brain.derived import can_derive, derive
-from vvscale.brain.hooks import evaluating, find_module, hooks
-from vvscale.brain.layers import default_layers
+from vvscale.brain.activations.derived import can_derive, derive
+from vvscale.brain.activations.hooks import evaluating, find_module, hooks
+from vvscale.brain.activations.record import Recorder, probe, record
+from vvscale.brain.scoring.layers import default_layers
 from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UnknownNameError
 
 

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from vvscale.brain.brainscore import brainscore_model
-from vvscale.brain.preprocess import Preprocessing
+from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.scoring.brainscore_adapter import brainscore_model
 from vvscale.errors import ConfigError, MissingDataError
 
 LAYERS = {"V1": "0", "IT": "1", "behavior": "1"}

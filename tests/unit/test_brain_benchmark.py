@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from vvscale.brain import Gram
-from vvscale.brain.assembly import Assembly, StimulusSet
-from vvscale.brain.simulated import NOISE, simulate
+from vvscale.brain.benchmarks.assembly import Assembly, StimulusSet
+from vvscale.brain.simulated.stream import NOISE, simulate
 from vvscale.errors import DataError, MissingDataError, ShapeError, UnknownNameError, UsageError
 
 NEURAL = ["V1", "V2", "V4", "IT"]

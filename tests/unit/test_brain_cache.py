@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from vvscale.brain import Gram
-from vvscale.brain.assembly import StimulusSet
-from vvscale.brain.digests import model_digest, weights_digest
-from vvscale.brain.options import ScoringOptions
-from vvscale.brain.pairs import plan_work
-from vvscale.brain.preprocess import Preprocessing
-from vvscale.brain.results import LayerScore
-from vvscale.brain.score import Score
-from vvscale.brain.score_cache import ScoreCache
-from vvscale.brain.simulated import simulate
+from vvscale.brain.benchmarks.assembly import StimulusSet
+from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.metrics.ceiled import Score
+from vvscale.brain.scoring.cache import ScoreCache
+from vvscale.brain.scoring.digests import model_digest, weights_digest
+from vvscale.brain.scoring.options import ScoringOptions
+from vvscale.brain.scoring.results import LayerScore
+from vvscale.brain.scoring.work import plan_work
+from vvscale.brain.simulated.stream import simulate
 from vvscale.errors import DigestError, VvscaleWarning
 
 SCORE = Score(0.1 + 0.2, 0.1, 0.5, 1 / 3, float("nan"), 0.4, 0.01, 0.9, "r^2/c", 0.95, 10)
@@ -206,7 +206,7 @@ def test_the_run_id_names_model_and_settings_but_not_the_code():
 
 
 def test_a_change_of_the_code_changes_the_key(tmp_path, monkeypatch):
-    from vvscale.brain import digests
+    from vvscale.brain.scoring import digests
 
     (tmp_path / "metric.py").write_text("x = 1")
     monkeypatch.setattr(digests, "_CODE", (tmp_path,))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from vvscale.brain import benchmark_ids, list_benchmarks, load_benchmark, resolve_benchmarks
+from vvscale.brain.benchmarks.public import PUBLIC
 from vvscale.brain.catalogue import ALIASES, SETS
-from vvscale.brain.public import PUBLIC
 from vvscale.errors import DataError, MissingDataError, UnknownNameError, UsageError
 
 spec = importlib.util.spec_from_file_location("brain_files", Path(__file__).parent / "brain_files.py")

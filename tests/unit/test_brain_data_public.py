@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from vvscale.brain import Preprocessing, Trials
-from vvscale.brain.public import FILES, PUBLIC
+from vvscale.brain.benchmarks.public import FILES, PUBLIC
 from vvscale.errors import DigestError, MissingDataError
 
 spec = importlib.util.spec_from_file_location("brain_files", Path(__file__).parent / "brain_files.py")

@@ -8,7 +8,7 @@ import pytest
 import torchvision
 from torch import nn
 
-from vvscale.brain.layers import (
+from vvscale.brain.scoring.layers import (
     LayerCommitment,
     choose_layers,
     committed_layers,

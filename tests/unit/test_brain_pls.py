@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vvscale.brain import Gram, GramAccumulator, Predictivity, linear_predictivity, stratified_splits
-from vvscale.brain.gram import _exact_float32
+from vvscale.brain.metrics.gram import _exact_float32
 from vvscale.errors import ConfigError, DataError, ShapeError
 
 

@@ -12,9 +12,9 @@ from vvscale.brain import (
     representational_similarity,
     ridge_predictivity,
 )
-from vvscale.brain._check import pearson
-from vvscale.brain.ceiling import Ceiling
-from vvscale.brain.score import _weighted_pearson
+from vvscale.brain.metrics.ceiled import _weighted_pearson
+from vvscale.brain.metrics.ceiling import Ceiling
+from vvscale.brain.metrics.checks import pearson
 from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UnknownNameError, UsageError
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vvscale.brain import Preprocessing, StimulusSet
-from vvscale.brain.screen import GRAY, as_rgb, open_stimulus, place_on_screen
+from vvscale.brain.inputs.screen import GRAY, as_rgb, open_stimulus, place_on_screen
 from vvscale.errors import DataError, MissingDataError
 
 

@@ -14,22 +14,22 @@ import pytest
 import torch
 from torch import nn
 
-from vvscale.brain.activations import probe, record
-from vvscale.brain.assembly import StimulusSet
-from vvscale.brain.benchmark import NeuralBenchmark
-from vvscale.brain.budget import Sizes, check_memory, least_memory, parse_memory, peak_memory, plan_passes
-from vvscale.brain.drift import drift, refuse_drift
-from vvscale.brain.gram import BLOCK_FEATURES
-from vvscale.brain.held import HeldActivations, plan_holding
-from vvscale.brain.images import image_batches
-from vvscale.brain.layers import default_layers
-from vvscale.brain.options import ScoringOptions
-from vvscale.brain.pairs import plan_work
-from vvscale.brain.preprocess import Preprocessing
-from vvscale.brain.projection import Projection
-from vvscale.brain.score_cache import ScoreCache
-from vvscale.brain.session import Session, score_model
-from vvscale.brain.simulated import simulate
+from vvscale.brain.activations.memory import Sizes, check_memory, least_memory, parse_memory, peak_memory, plan_passes
+from vvscale.brain.activations.projection import Projection
+from vvscale.brain.activations.record import probe, record
+from vvscale.brain.activations.storage import HeldActivations, plan_holding
+from vvscale.brain.benchmarks.assembly import StimulusSet
+from vvscale.brain.benchmarks.benchmark import NeuralBenchmark
+from vvscale.brain.inputs.batches import image_batches
+from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.metrics.gram import BLOCK_FEATURES
+from vvscale.brain.scoring.cache import ScoreCache
+from vvscale.brain.scoring.compare_rows import drift, refuse_drift
+from vvscale.brain.scoring.layers import default_layers
+from vvscale.brain.scoring.options import ScoringOptions
+from vvscale.brain.scoring.session import Session, score_model
+from vvscale.brain.scoring.work import plan_work
+from vvscale.brain.simulated.stream import simulate
 from vvscale.errors import (
     ConfigError,
     DataError,
@@ -113,20 +113,20 @@ def test_batches_do_not_matter_beyond_rounding(scores, benchmarks):
 
 
 def test_disk_memory_and_several_passes_give_the_same_bits(scores, benchmarks, monkeypatch, tmp_path):
-    monkeypatch.setattr("vvscale.brain.budget.plan_holding", lambda n, p, memory: plan_holding(n, p, 0))
+    monkeypatch.setattr("vvscale.brain.activations.memory.plan_holding", lambda n, p, memory: plan_holding(n, p, 0))
     on_disk = score_model(net(), benchmarks=benchmarks, scratch=tmp_path, **FAST)
     assert on_disk.usage.scratch > 80 * 6 * 32 * 32 * 4
     assert on_disk.table().equals(scores.table())
     assert not list(tmp_path.iterdir()), "scratch files have no name"
-    monkeypatch.setattr("vvscale.brain.budget.free_disk", lambda folder: 80 * 6 * 32 * 32 * 4)
+    monkeypatch.setattr("vvscale.brain.activations.memory.free_disk", lambda folder: 80 * 6 * 32 * 32 * 4)
     passes = score_model(net(), benchmarks=benchmarks, scratch=tmp_path, max_passes=2, **FAST)
     assert passes.usage.n_forward == 160
     assert passes.table().equals(scores.table())
 
 
 def test_too_little_disk_is_said_with_the_ways_out(benchmarks, monkeypatch, tmp_path):
-    monkeypatch.setattr("vvscale.brain.budget.plan_holding", lambda n, p, memory: plan_holding(n, p, 0))
-    monkeypatch.setattr("vvscale.brain.budget.free_disk", lambda folder: 80 * 6 * 32 * 32 * 4)
+    monkeypatch.setattr("vvscale.brain.activations.memory.plan_holding", lambda n, p, memory: plan_holding(n, p, 0))
+    monkeypatch.setattr("vvscale.brain.activations.memory.free_disk", lambda folder: 80 * 6 * 32 * 32 * 4)
     with pytest.raises(OutOfMemoryError, match=r"widest layer is 'conv1'.*--max-passes 2.*--projection sparse-1000"):
         score_model(net(), benchmarks=benchmarks, scratch=tmp_path, **FAST)
 
@@ -151,7 +151,7 @@ def test_the_least_memory_is_enough_and_a_byte_less_is_not():
 
 def test_passes_hold_whole_families_and_every_layer_once(tmp_path, monkeypatch):
     seen = probe(net(), default_layers(net()), np.zeros((2, 3, 32, 32), np.float32))
-    monkeypatch.setattr("vvscale.brain.budget.free_disk", lambda folder: 10 * 6200 * 4)
+    monkeypatch.setattr("vvscale.brain.activations.memory.free_disk", lambda folder: 10 * 6200 * 4)
     sizes = Sizes(10**9, 0, 10, 0, 3 * 32 * 32, 4)
     sizes = replace(sizes, memory=least_memory(sizes, seen, Projection())[0])
     passes = plan_passes(sizes, seen, Projection(), tmp_path, max_passes=9)
@@ -168,8 +168,8 @@ def test_peak_memory_obeys_the_budget(tmp_path):
         "import sys, torch\n"
         "from torch import nn\n"
         "from vvscale.brain import simulate\n"
-        "from vvscale.brain.preprocess import Preprocessing\n"
-        "from vvscale.brain.session import score_model\n"
+        "from vvscale.brain.inputs.preprocess import Preprocessing\n"
+        "from vvscale.brain.scoring.session import score_model\n"
         "model = nn.Sequential(*[nn.Conv2d(3 if i == 0 else 16, 16, 3, padding=1) for i in range(9)])\n"
         "bench = simulate(n_objects=4, images_per_object=60, n_neuroids=5, n_repetitions=2).benchmark('V1')\n"
         "done = score_model(model, benchmarks=[bench], preprocessing=Preprocessing(image_size=100), batch_size=16,\n"
@@ -227,10 +227,10 @@ import sys
 import torch
 sys.path.insert(0, sys.argv[2])
 from test_brain_session_net import net
-from vvscale.brain.preprocess import Preprocessing
-from vvscale.brain.score_cache import ScoreCache
-from vvscale.brain.session import score_model
-from vvscale.brain.simulated import simulate
+from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.scoring.cache import ScoreCache
+from vvscale.brain.scoring.session import score_model
+from vvscale.brain.simulated.stream import simulate
 stream = simulate(n_objects=4, images_per_object=20, n_neuroids=12, n_repetitions=6)
 bench = [stream.benchmark(region) for region in ("V1", "IT", "behavior")]
 print("ready", flush=True)

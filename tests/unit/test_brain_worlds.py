@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from vvscale.brain import DIGITS, SHAPES, Preprocessing, Scenes, World, score_model, simulate
-from vvscale.brain.simulated import NOISE
-from vvscale.brain.worlds import SIZE, WORLDS
+from vvscale.brain.simulated.stream import NOISE
+from vvscale.brain.simulated.worlds import SIZE, WORLDS
 from vvscale.data import load_dataset
 from vvscale.errors import UsageError
 

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from vvscale.data import load_dataset, prepare
-from vvscale.data.layouts import LAYOUTS, read_layout, read_lists
+from vvscale.data.prepare.layouts import LAYOUTS, read_layout, read_lists
 from vvscale.errors import DataError, MissingDataError, UnknownNameError
 
 SYNSETS = ["n01440764", "n01443537", "n01484850"]

@@ -11,9 +11,9 @@ import torch
 from torchvision.transforms import functional as TF
 
 from vvscale.data import Augmentation, Evaluation, ImageStore, Loader, balanced_subset, load_dataset
-from vvscale.data import source as source_module
-from vvscale.data.augment import Draws, apply_transform
-from vvscale.data.source import ahead
+from vvscale.data import residency as source_module
+from vvscale.data.augment.apply import Draws, apply_transform
+from vvscale.data.residency import ahead
 from vvscale.errors import ConfigError, DataError, OutOfMemoryError, UnknownNameError
 
 FULL = {

@@ -16,7 +16,10 @@ import pytest
 from PIL import Image
 from torchvision import datasets, transforms
 
-from vvscale.data import ImageStore, ingest, load_dataset, open_store, parts, passes, prepare, verify
+from vvscale.data import ImageStore, load_dataset, open_store, prepare, verify
+from vvscale.data.prepare import parallel as parts
+from vvscale.data.prepare import passes
+from vvscale.data.prepare import prepare as ingest
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, RunError
 
 
@@ -205,7 +208,7 @@ def test_every_interruption_ends_in_the_same_store(source, tmp_path, monkeypatch
     """Stop before each write of a whole file in turn; the next run must finish with the same digests."""
     monkeypatch.setattr(ingest, "IMAGES_PER_PART", 2)
     expected = prepare(source, out=tmp_path / "whole", size=24, n_workers=1).digests
-    from vvscale import _files
+    from vvscale.core import files as _files
 
     real = Path.replace
     n_stops = 0
@@ -235,7 +238,9 @@ def test_every_interruption_ends_in_the_same_store(source, tmp_path, monkeypatch
 
 SCRIPT = """
 import sys
-from vvscale.data import prepare, ingest, parts
+from vvscale.data import prepare
+from vvscale.data.prepare import prepare as ingest
+from vvscale.data.prepare import parallel as parts
 ingest.IMAGES_PER_PART = 4
 parts.IMAGES_FOR_A_POOL = 0
 if __name__ == "__main__":

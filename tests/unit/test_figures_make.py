@@ -8,15 +8,16 @@ import pandas as pd
 import pytest
 
 from vvscale.errors import ConfigError, DataError, MissingDataError, UnknownNameError, UsageError
-from vvscale.figures import citations, style
-from vvscale.figures import fits as fits_module
-from vvscale.figures.draw import draw
-from vvscale.figures.files import render, save
-from vvscale.figures.fits import Fits
+from vvscale.figures import citations
+from vvscale.figures.base import fits as fits_module
+from vvscale.figures.base.fits import Fits
+from vvscale.figures.base.tables import open_source
+from vvscale.figures.drawing import style
+from vvscale.figures.drawing.draw import draw
+from vvscale.figures.drawing.files import render, save
+from vvscale.figures.drawing.values import ADDED, COLUMNS
 from vvscale.figures.gallery import FIGURES, draw_all, in_order, make, matching
-from vvscale.figures.page_data import models_frame, pack_models
-from vvscale.figures.source import open_source
-from vvscale.figures.values import ADDED, COLUMNS
+from vvscale.figures.report.page_data import models_frame, pack_models
 
 REGIONS = {"V1": 0.1, "V2": 0.2, "V4": 0.35, "IT": 0.3, "behavior": 0.2}
 ARCHS = {
@@ -152,7 +153,7 @@ def test_few_points_have_no_band(lab, fits_of):
 
 
 def test_a_fit_is_made_once_and_again_when_its_rows_change(lab, fits_of, tmp_path):
-    from vvscale.laws.experiments import EXPERIMENTS
+    from vvscale.laws.gokce2025.experiments import EXPERIMENTS
 
     folder = tmp_path / "fits"
     one = EXPERIMENTS["compute_neuro"]

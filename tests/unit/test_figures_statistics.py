@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from vvscale.figures import statistics
+from vvscale.figures.base import statistics
 
 
 @pytest.fixture

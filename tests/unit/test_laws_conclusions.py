@@ -10,7 +10,7 @@ import pytest
 
 from vvscale.errors import UsageError
 from vvscale.laws import conclusions, fit_law
-from vvscale.laws.conclusions import limits, verdict
+from vvscale.laws.comparison.sensitivity import limits, verdict
 
 
 def table(plateau: float, bend: float = 0.0, n: int = 120) -> pd.DataFrame:

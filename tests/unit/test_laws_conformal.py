@@ -11,7 +11,7 @@ import pytest
 
 from vvscale.errors import ShapeError, UnknownNameError, UsageError
 from vvscale.laws import calibrate, coverage, fit_law, prediction_interval
-from vvscale.laws.conformal import weighted_quantile
+from vvscale.laws.uncertainty.conformal import weighted_quantile
 
 
 def simulated(rng: np.random.Generator, n_groups: int, per_group: int = 3, spread: float = 0.1) -> pd.DataFrame:

@@ -109,7 +109,7 @@ def test_too_few_points():
 
 
 def test_not_converged(monkeypatch: pytest.MonkeyPatch):
-    from vvscale.laws import newton
+    from vvscale.laws.solver import newton
 
     # A search cut off after its first evaluation is where a search that got stuck is.
     monkeypatch.setattr(newton.minimise, "__kwdefaults__", {"known": None, "flat": 1e-14, "max_steps": 1})

@@ -10,7 +10,7 @@ import pytest
 
 from vvscale.errors import ShapeError, UsageError
 from vvscale.laws import fit_law, hold_out
-from vvscale.laws.forecast import training_rows
+from vvscale.laws.comparison.holdout import training_rows
 
 
 def table(n: int = 60, seed: int = 0) -> pd.DataFrame:

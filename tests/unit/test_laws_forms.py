@@ -9,10 +9,10 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from vvscale.laws.competitors import Constant, Kaplan, Lifted, Logistic, LogLaw
-from vvscale.laws.forms import Plateau, Vanishing
+from vvscale.laws.forms.others import Constant, Kaplan, Lifted, Logistic, LogLaw
+from vvscale.laws.forms.plateau import Plateau, Vanishing
+from vvscale.laws.forms.terms import Derivatives, Points, Term, decay, warp
 from vvscale.laws.law import LAWS
-from vvscale.laws.terms import Derivatives, Points, Term, decay, warp
 
 U = np.array([-3.0, -0.4, 0.0, 0.002, 1.1, 4.0])
 V = np.array([0.7, -2.0, 0.3, 0.0, 1.5, -0.9])

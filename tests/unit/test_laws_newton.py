@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime, least_squares, linprog
 
-from vvscale.laws.forms import Plateau, Vanishing
-from vvscale.laws.newton import SAME, Minima, Sample, _solve_definite, minimise
-from vvscale.laws.terms import Points, Term
+from vvscale.laws.forms.plateau import Plateau, Vanishing
+from vvscale.laws.forms.terms import Points, Term
+from vvscale.laws.solver.newton import SAME, Minima, Sample, _solve_definite, minimise
 
 LINE, POWER, SHIFTED = Vanishing((Term(),)), Plateau((Term(),)), Plateau((Term("shifted"),))
 PRODUCT, JOINT = Plateau((Term("blend"),)), Plateau((Term(), Term(column=1)))
@@ -97,7 +97,7 @@ def test_curves_reach_scipy_least_squares(seed: int, delta: float, loss: str, lo
 )
 @pytest.mark.parametrize("log", [True, False])
 def test_gradient_and_curvature_of_the_loss(form, theta: list[float], log: bool):
-    from vvscale.laws.newton import _expand
+    from vvscale.laws.solver.newton import _expand
 
     u, target = noisy(40, 3)
     sample = flat_sample(u, target if log else np.exp(target), 0.05, log=log, v=np.sin(u) * 2)

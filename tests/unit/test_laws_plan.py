@@ -6,11 +6,11 @@ import pytest
 
 from vvscale.errors import DataError, FitError, MissingDataError, UsageError
 from vvscale.laws import bootstrap, fit_law
-from vvscale.laws.cost import Cost, family_cost, fit_cost
-from vvscale.laws.joint import JointLaw
-from vvscale.laws.plan import optimum, plan, worst_allocations
-from vvscale.laws.results import load_joint, save_fits
-from vvscale.laws.target import budget_for
+from vvscale.laws.planning.cost import Cost, family_cost, fit_cost
+from vvscale.laws.planning.joint import JointLaw
+from vvscale.laws.planning.plan import optimum, plan, worst_allocations
+from vvscale.laws.planning.target import budget_for
+from vvscale.laws.workflow.save import load_joint, save_fits
 
 LAW = JointLaw(E=0.5, A=150.0, alpha=0.58, B=8.0, beta=0.22)
 COST = Cost(m=6.0, p=1.0, q=1.0, source="6 N D")

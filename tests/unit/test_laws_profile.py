@@ -9,8 +9,8 @@ from scipy.optimize import minimize_scalar
 
 from vvscale.errors import UsageError
 from vvscale.laws import fit_law, profile
-from vvscale.laws.deviance import density_at_zero
-from vvscale.laws.profile import CHI_SQUARE_95
+from vvscale.laws.solver.deviance import density_at_zero
+from vvscale.laws.uncertainty.profile import CHI_SQUARE_95
 
 N = 60
 RNG = np.random.default_rng(2)

@@ -8,7 +8,7 @@ import pytest
 
 from vvscale.errors import DataError, ShapeError, UnknownNameError, UsageError
 from vvscale.laws import design_effect, resamples
-from vvscale.laws.resample import clusters, default_unit
+from vvscale.laws.uncertainty.resample import clusters, default_unit
 
 N = 60
 FRAME = pd.DataFrame(

@@ -11,10 +11,10 @@ from scipy import integrate, optimize, stats
 
 from vvscale.errors import ConfigError, DataError, ShapeError, UnknownNameError, UsageError
 from vvscale.laws import compare, fit_law
-from vvscale.laws.contenders import CONTENDERS, contest
-from vvscale.laws.folds import clustered_error, grouped_folds
-from vvscale.laws.optimise import natural
-from vvscale.laws.select import aicc, log_likelihood
+from vvscale.laws.comparison.candidates import CONTENDERS, contest
+from vvscale.laws.comparison.compare import aicc, log_likelihood
+from vvscale.laws.solve_law import natural
+from vvscale.laws.uncertainty.folds import clustered_error, grouped_folds
 
 FAMILIES = {"AlexNet": 1.0, "ResNet": 0.8, "ViT": 1.6}
 

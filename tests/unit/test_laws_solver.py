@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from vvscale.laws import LAWS, bootstrap, fit_law
-from vvscale.laws.optimise import optimise
 from vvscale.laws.problem import make_problem
-from vvscale.laws.solver import SCOUTS
+from vvscale.laws.solve_law import optimise
+from vvscale.laws.solver.search import SCOUTS
 
 RNG = np.random.default_rng(11)
 N = 80

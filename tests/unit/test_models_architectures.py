@@ -9,8 +9,8 @@ import pytest
 
 from vvscale.errors import ConfigError, UnknownNameError
 from vvscale.models import architecture, list_models
-from vvscale.models.architectures import PUBLISHED
-from vvscale.models.designs import ConvNeXtDesign, ResNetDesign, ViTDesign
+from vvscale.models.architectures.designs import ConvNeXtDesign, ResNetDesign, ViTDesign
+from vvscale.models.architectures.names import PUBLISHED
 
 
 def test_names_are_read_without_torch():

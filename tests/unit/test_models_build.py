@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from vvscale.errors import ConfigError, ShapeError
-from vvscale.models import architecture, build_model, cost
-from vvscale.models.build import build_skeleton
-from vvscale.models.measure import count_operations
+from vvscale.models import architecture, build_model, model_cost
+from vvscale.models.architectures.build import build_skeleton
+from vvscale.models.cost import count_operations
 
 TINY = "resnetflex-w4-d1-1-1"
 ONE_OF_EACH = [
@@ -122,9 +122,9 @@ def test_options_that_do_not_fit(name: str, options: dict, text: str):
 
 
 def test_cost_of_other_classes_and_channels():
-    ours = cost(TINY, n_classes=10, image_size=8)
+    ours = model_cost(TINY, n_classes=10, image_size=8)
     assert ours.n_params - ours.n_params_actual == 17 * 990  # 16 features and a bias for each class
-    actual = cost(TINY, n_classes=10, image_size=8, head_classes=None)
+    actual = model_cost(TINY, n_classes=10, image_size=8, head_classes=None)
     assert actual.n_params == actual.n_params_actual == ours.n_params_actual
     assert ours.forward_mac - actual.forward_mac == 16 * 990
     assert ours.forward_flop == 2 * ours.forward_mac == ours.forward_flop_full
@@ -133,23 +133,23 @@ def test_cost_of_other_classes_and_channels():
 def test_cost_of_a_network_is_that_of_its_name_and_leaves_it_alone():
     module = build_model(TINY, n_classes=10, image_size=8, seed=0).eval()
     state = {key: value.clone() for key, value in module.state_dict().items()}
-    assert cost(module) == cost(TINY, n_classes=10, image_size=8)
+    assert model_cost(module) == model_cost(TINY, n_classes=10, image_size=8)
     assert not module.training
     assert all(torch.equal(value, state[key]) for key, value in module.state_dict().items())
 
 
 def test_cost_of_an_own_network():
     own = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 2))
-    measured = cost(own, image_size=8, in_channels=1)
+    measured = model_cost(own, image_size=8, in_channels=1)
     assert measured.n_params == 4 * 9 + 4 + 4 * 36 * 2 + 2
     assert measured.forward_mac == 4 * 9 * 36 + 4 * 36 * 2
     with pytest.raises(ShapeError, match=r"Cannot count the operations of Sequential on images of 3 x 8 x 8"):
-        cost(own, image_size=8)
+        model_cost(own, image_size=8)
 
 
 def test_attention_is_counted_apart():
     tokens, width, blocks = 197, 384, 12
-    ours = cost("deit_small")
+    ours = model_cost("deit_small")
     assert ours.forward_flop_full - ours.forward_flop == 2 * 2 * blocks * tokens**2 * width
     assert count_operations(build_model("resnet18*0.1"), image_size=64)["scaled_dot_product_attention"] == 0
 

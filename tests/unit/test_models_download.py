@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from vvscale.core import download_weights as downloading
+from vvscale.core.download_weights import alone, download, size_of
 from vvscale.errors import DataError, MissingDataError
-from vvscale.models import download as downloading
-from vvscale.models.download import alone, download, size_of
 
 CONTENT = os.urandom(3_000_000)
 

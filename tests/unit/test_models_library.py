@@ -16,15 +16,15 @@ from vvscale.errors import ConfigError, MissingDataError, UnknownNameError
 from vvscale.models import (
     architecture,
     build_model,
-    cost,
-    library,
     load_model,
     load_weights,
+    model_cost,
     model_record,
     save_weights,
 )
-from vvscale.models.designs import LibraryDesign
-from vvscale.models.families import ModelOptions
+from vvscale.models.architectures import library
+from vvscale.models.architectures.designs import LibraryDesign
+from vvscale.models.architectures.families import ModelOptions
 
 
 def test_sizes_are_the_libraries_own():
@@ -54,7 +54,7 @@ def test_networks_without_weights():
 
 
 def test_cost_and_family_of_a_library_network():
-    assert cost("timm:resnet18").n_params == cost("resnet18").n_params
+    assert model_cost("timm:resnet18").n_params == model_cost("resnet18").n_params
     record = model_record(build_model("timm:test_vit", seed=0))
     assert record["row"]["family"] == record["row"]["parent_family"] == "ViT"
 

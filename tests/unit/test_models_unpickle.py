@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from vvscale.errors import DataError, DigestError, MissingDataError
-from vvscale.models.unpickle import check_content, read_checkpoint
+from vvscale.models.published.unpickle import check_content, read_checkpoint
 
 
 class Runs:

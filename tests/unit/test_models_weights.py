@@ -15,10 +15,10 @@ from torch import nn
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, ShapeError, UsageError
 from vvscale.models import (
     build_model,
-    cost,
     load_model,
     load_state,
     load_weights,
+    model_cost,
     model_record,
     save_weights,
 )
@@ -49,9 +49,9 @@ def test_weights_and_record_come_back_as_they_went(module: nn.Module, saved: Pat
         "arch": TINY,
         "family": "ResNetFlex",
         "parent_family": "ResNet",
-        "n_params": cost(module).n_params,
-        "forward_mac": cost(module).forward_mac,
-        "forward_flop": cost(module).forward_flop,
+        "n_params": model_cost(module).n_params,
+        "forward_mac": model_cost(module).forward_mac,
+        "forward_flop": model_cost(module).forward_flop,
     }
     assert record["preprocessing"] == {
         "image_size": 8,
@@ -81,7 +81,7 @@ def test_layouts_of_memory_do_not_matter(module: nn.Module, tmp_path: Path):
 def test_numbers_of_tables_become_plain_values(module: nn.Module):
     row = {"n_params": np.float64("nan"), "seed": np.int64(3), "accuracy": float("nan"), "is_adv": np.bool_(False)}
     record = model_record(module, row=row)
-    assert record["row"]["n_params"] == cost(module).n_params
+    assert record["row"]["n_params"] == model_cost(module).n_params
     assert record["row"]["accuracy"] is None
     assert json.loads(json.dumps(record["row"]))["seed"] == 3
 

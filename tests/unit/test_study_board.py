@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-from vvscale.study.board import Board, Status
-from vvscale.study.graph import GraphBuilder
-from vvscale.study.journal import Event, What
+from vvscale.study.graph.graph import GraphBuilder
+from vvscale.study.workers.board import Board, Status
+from vvscale.study.workers.journal import Event, What
 
 VERSIONS = dict.fromkeys(("train", "score", "table"), "1")
 

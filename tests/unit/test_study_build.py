@@ -9,11 +9,11 @@ import pytest
 
 from vvscale.errors import ConfigError, MissingDataError
 from vvscale.study.build import build_graph, run_cost
-from vvscale.study.kinds import Rates
+from vvscale.study.estimate import plan_study, plan_tables, simulate
+from vvscale.study.graph.kinds import Rates
 from vvscale.study.prepare import prepare_study
-from vvscale.study.resolve import DatasetInfo, Parts, resolve
-from vvscale.study.simulate import plan_study, plan_tables, simulate
-from vvscale.study.spec import load_spec
+from vvscale.study.spec.resolve import DatasetInfo, Parts, resolve
+from vvscale.study.spec.schema import load_spec
 
 RATES = Rates("test", flop_per_second=1e9, images_per_second=1e6)
 SPEC = """

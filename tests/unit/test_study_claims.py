@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from vvscale._files import write_json
-from vvscale.study.claims import Outcome, finished, try_claim
-from vvscale.study.folder import StudyFolder, TaskFolder
-from vvscale.study.workers import Liveness, Worker, mark_ended, process_start, this_machine
+from vvscale.core.files import write_json
+from vvscale.study.workers.claims import Outcome, finished, try_claim
+from vvscale.study.workers.folder import StudyFolder, TaskFolder
+from vvscale.study.workers.liveness import Liveness, Worker, mark_ended, process_start, this_machine
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_a_killed_process_that_nobody_waited_for_is_dead():
 
 
 def test_this_machine_is_one_name():
-    code = "from vvscale.study.workers import this_machine; print(this_machine())"
+    code = "from vvscale.study.workers.liveness import this_machine; print(this_machine())"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == this_machine()
 

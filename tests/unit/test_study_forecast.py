@@ -12,14 +12,14 @@ import pytest
 
 from vvscale.errors import ConfigError, DataError, UnknownNameError, UsageError
 from vvscale.laws import fit_law
-from vvscale.laws.results import save_fits
-from vvscale.study.findings import findings, trend_rows
-from vvscale.study.forecast import choose, run_forecast
-from vvscale.study.kinds import TaskContext
+from vvscale.laws.workflow.save import save_fits
+from vvscale.study.graph.kinds import TaskContext
 from vvscale.study.prepare import prepare_study
-from vvscale.study.resolve import installed_parts
-from vvscale.study.rows import average_seeds, last_epochs, outcomes
-from vvscale.study.spec import LawSpec, load_spec
+from vvscale.study.spec.resolve import installed_parts
+from vvscale.study.spec.schema import LawSpec, load_spec
+from vvscale.study.tasks.findings import findings, trend_rows
+from vvscale.study.tasks.forecast import choose, run_forecast
+from vvscale.study.tasks.rows import average_seeds, last_epochs, outcomes
 from vvscale.train import load_recipe
 
 SIZES = (3019, 5214, 8005, 11392, 19954)
@@ -199,8 +199,8 @@ def test_what_would_fail_after_training_is_refused_before(change: dict, message:
 
 
 def test_findings_are_those_of_the_files(tmp_path: Path):
-    from vvscale.laws.batch import run_fits
-    from vvscale.study.rows import fit_request
+    from vvscale.laws.workflow.fit_tables import run_fits
+    from vvscale.study.tasks.rows import fit_request
 
     (done,) = run_fits(outcomes(scores(), law()), fit_request(law(), n_resamples=50))
     unit = next(iter(done.resamples))

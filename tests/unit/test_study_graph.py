@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vvscale.errors import DataError, MissingDataError
-from vvscale.study.graph import Graph, GraphBuilder
+from vvscale.study.graph.graph import Graph, GraphBuilder
 
 VERSIONS = {"a": "1", "b": "1"}
 RECIPE = {"name": "long", "settings": list(range(100))}

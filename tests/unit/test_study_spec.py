@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from vvscale.errors import ConfigError, MissingDataError, VvscaleError
-from vvscale.laws.experiments import CORE
+from vvscale.laws.gokce2025.experiments import CORE
 from vvscale.scores import select
-from vvscale.study.axes import expand_runs
-from vvscale.study.spec import load_spec
+from vvscale.study.spec.axes import expand_runs
+from vvscale.study.spec.schema import load_spec
 
 GOOD = """
 name = "mine"
@@ -67,7 +67,7 @@ def test_rules_set_values_by_pattern_and_recipe_keys_are_axes():
 
 
 def load_rules(tables):
-    from vvscale.study.axes import SetRule
+    from vvscale.study.spec.axes import SetRule
 
     return [SetRule(**table) for table in tables]
 

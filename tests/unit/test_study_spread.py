@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from vvscale.study.folder import StudyFolder
-from vvscale.study.graph import GraphBuilder
-from vvscale.study.worker import WorkerOptions, work
+from vvscale.study.graph.graph import GraphBuilder
+from vvscale.study.workers.folder import StudyFolder
+from vvscale.study.workers.worker import WorkerOptions, work
 
 pytest.importorskip("torch")
 
@@ -35,7 +35,7 @@ def ranks_of(folder: StudyFolder) -> list[int]:
             words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
         except OSError:
             continue
-        if b"vvscale.study.spread" in words and any(str(folder.path).encode() in word for word in words):
+        if b"vvscale.study.workers.torchrun" in words and any(str(folder.path).encode() in word for word in words):
             found.append(int(entry.name))
     return found
 

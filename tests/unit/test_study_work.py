@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from vvscale.errors import DataError, DivergedError, OutOfMemoryError, StoppedError
-from vvscale.study.folder import StudyFolder
-from vvscale.study.graph import Graph, GraphBuilder
-from vvscale.study.kinds import Kind, TaskContext
+from vvscale.study.graph.graph import Graph, GraphBuilder
+from vvscale.study.graph.kinds import Kind, TaskContext
 from vvscale.study.run import hand_over, survey
 from vvscale.study.status import study_status
-from vvscale.study.tasks import TASKS
-from vvscale.study.worker import parse_shard, resolve_device, work
+from vvscale.study.tasks.registry import TASKS
+from vvscale.study.workers.folder import StudyFolder
+from vvscale.study.workers.worker import parse_shard, resolve_device, work
 
 VERSIONS = {kind: TASKS[kind].version for kind in ("noop", "sleep", "fail", "collect")}
 
@@ -216,7 +216,7 @@ def test_an_input_that_is_damaged_while_work_goes_on_is_made_again(tmp_path: Pat
 
 
 def survey_of_the_table_only(folder: StudyFolder, made: Graph, task_id: str) -> None:
-    from vvscale.study.journal import Journal, What
+    from vvscale.study.workers.journal import Journal, What
 
     journal = Journal(folder.events, "test")
     journal.add(What.BROKEN, task_id, 0)

@@ -37,7 +37,7 @@ PROGRAM = """
 import json, os, sys
 from pathlib import Path
 from vvscale.train import RunSpec, load_recipe, train
-from vvscale.train.job import Job
+from vvscale.train.step import Job
 seen = []
 step = Job.step
 def noted(self, batch, number):

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from timm.scheduler import CosineLRScheduler
 
-from vvscale.train.ema import Ema, WeightAverage
-from vvscale.train.optimizer import Optimizer, build_optimizer, set_rates
-from vvscale.train.schedule import Schedule, log_epochs
+from vvscale.train.compute.ema import Ema, WeightAverage
+from vvscale.train.compute.optimizer import Optimizer, build_optimizer, set_rates
+from vvscale.train.compute.schedule import Schedule, log_epochs
 
 
 def test_cosine_equals_pytorchs():

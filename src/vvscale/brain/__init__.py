@@ -14,11 +14,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vvscale.brain.activations import record
-    from vvscale.brain.assembly import Assembly, StimulusSet
-    from vvscale.brain.behavior import BehavioralConsistency, behavioral_consistency, i2n
-    from vvscale.brain.benchmark import BehavioralBenchmark, BenchmarkResult, NeuralBenchmark
-    from vvscale.brain.brainscore import brainscore_model
+    from vvscale.brain.activations.record import record
+    from vvscale.brain.benchmarks.assembly import Assembly, StimulusSet
+    from vvscale.brain.benchmarks.benchmark import BehavioralBenchmark, BenchmarkResult, NeuralBenchmark
+    from vvscale.brain.benchmarks.check import ContractReport, check_benchmark
     from vvscale.brain.catalogue import (
         BenchmarkInfo,
         benchmark_ids,
@@ -26,76 +25,83 @@ if TYPE_CHECKING:
         load_benchmark,
         resolve_benchmarks,
     )
-    from vvscale.brain.ceiling import Ceiling, internal_consistency
-    from vvscale.brain.contract import ContractReport, check_benchmark
-    from vvscale.brain.gram import Gram, GramAccumulator
-    from vvscale.brain.layers import LayerCommitment, committed_layers, default_layers, read_commitment, select_layers
-    from vvscale.brain.options import ScoringOptions
-    from vvscale.brain.pls import Predictivity, linear_predictivity
-    from vvscale.brain.preprocess import Preprocessing
-    from vvscale.brain.readout import Readout, fit_readout, readout_probabilities
-    from vvscale.brain.results import ModelScores
-    from vvscale.brain.ridge import ridge_predictivity
-    from vvscale.brain.rsa import representational_similarity
-    from vvscale.brain.score import Score, behavioral_score, ceiled_score, neural_score
-    from vvscale.brain.score_cache import ScoreCache
-    from vvscale.brain.session import score_model
-    from vvscale.brain.simulated import SimulatedStream, simulate
-    from vvscale.brain.splits import stratified_splits
-    from vvscale.brain.trials import Trials
-    from vvscale.brain.worlds import DIGITS, SHAPES, Scenes, World
+    from vvscale.brain.inputs.preprocess import Preprocessing
+    from vvscale.brain.metrics.ceiled import Score, behavioral_score, ceiled_score, neural_score
+    from vvscale.brain.metrics.ceiling import Ceiling, internal_consistency
+    from vvscale.brain.metrics.gram import Gram, GramAccumulator
+    from vvscale.brain.metrics.i2n import BehavioralConsistency, behavioral_consistency, i2n
+    from vvscale.brain.metrics.pls import Predictivity, linear_predictivity
+    from vvscale.brain.metrics.readout import Readout, fit_readout, readout_probabilities
+    from vvscale.brain.metrics.ridge import ridge_predictivity
+    from vvscale.brain.metrics.rsa import representational_similarity
+    from vvscale.brain.metrics.splits import stratified_splits
+    from vvscale.brain.metrics.trials import Trials
+    from vvscale.brain.scoring.brainscore_adapter import brainscore_model
+    from vvscale.brain.scoring.cache import ScoreCache
+    from vvscale.brain.scoring.layers import (
+        LayerCommitment,
+        committed_layers,
+        default_layers,
+        read_commitment,
+        select_layers,
+    )
+    from vvscale.brain.scoring.options import ScoringOptions
+    from vvscale.brain.scoring.results import ModelScores
+    from vvscale.brain.scoring.session import score_model
+    from vvscale.brain.simulated.stream import SimulatedStream, simulate
+    from vvscale.brain.simulated.worlds import DIGITS, SHAPES, Scenes, World
 
 _HOME_OF = {
-    "DIGITS": "worlds",
-    "SHAPES": "worlds",
-    "Assembly": "assembly",
-    "BehavioralBenchmark": "benchmark",
-    "BehavioralConsistency": "behavior",
+    "DIGITS": "simulated.worlds",
+    "SHAPES": "simulated.worlds",
+    "Assembly": "benchmarks.assembly",
+    "BehavioralBenchmark": "benchmarks.benchmark",
+    "BehavioralConsistency": "metrics.i2n",
     "BenchmarkInfo": "catalogue",
-    "BenchmarkResult": "benchmark",
-    "Ceiling": "ceiling",
-    "ContractReport": "contract",
-    "Gram": "gram",
-    "GramAccumulator": "gram",
-    "LayerCommitment": "layers",
-    "ModelScores": "results",
-    "NeuralBenchmark": "benchmark",
-    "Predictivity": "pls",
-    "Preprocessing": "preprocess",
-    "Readout": "readout",
-    "Scenes": "worlds",
-    "Score": "score",
-    "ScoreCache": "score_cache",
-    "ScoringOptions": "options",
-    "SimulatedStream": "simulated",
-    "StimulusSet": "assembly",
-    "Trials": "trials",
-    "World": "worlds",
-    "behavioral_consistency": "behavior",
-    "behavioral_score": "score",
+    "BenchmarkResult": "benchmarks.benchmark",
+    "Ceiling": "metrics.ceiling",
+    "ContractReport": "benchmarks.check",
+    "Gram": "metrics.gram",
+    "GramAccumulator": "metrics.gram",
+    "LayerCommitment": "scoring.layers",
+    "ModelScores": "scoring.results",
+    "NeuralBenchmark": "benchmarks.benchmark",
+    "Predictivity": "metrics.pls",
+    "Preprocessing": "inputs.preprocess",
+    "Readout": "metrics.readout",
+    "Scenes": "simulated.worlds",
+    "Score": "metrics.ceiled",
+    "ScoreCache": "scoring.cache",
+    "ScoringOptions": "scoring.options",
+    "SimulatedStream": "simulated.stream",
+    "StimulusSet": "benchmarks.assembly",
+    "Trials": "metrics.trials",
+    "World": "simulated.worlds",
+    "behavioral_consistency": "metrics.i2n",
+    "behavioral_score": "metrics.ceiled",
     "benchmark_ids": "catalogue",
-    "brainscore_model": "brainscore",
-    "ceiled_score": "score",
-    "check_benchmark": "contract",
-    "committed_layers": "layers",
-    "default_layers": "layers",
-    "fit_readout": "readout",
-    "i2n": "behavior",
-    "internal_consistency": "ceiling",
-    "linear_predictivity": "pls",
+    "brainscore_model": "scoring.brainscore_adapter",
+    "ceiled_score": "metrics.ceiled",
+    "check_benchmark": "benchmarks.check",
+    "committed_layers": "scoring.layers",
+    "default_layers": "scoring.layers",
+    "fit_readout": "metrics.readout",
+    "i2n": "metrics.i2n",
+    "internal_consistency": "metrics.ceiling",
+    "linear_predictivity": "metrics.pls",
     "list_benchmarks": "catalogue",
     "load_benchmark": "catalogue",
-    "neural_score": "score",
-    "read_commitment": "layers",
-    "readout_probabilities": "readout",
-    "record": "activations",
-    "representational_similarity": "rsa",
+    "neural_score": "metrics.ceiled",
+    "read_commitment": "scoring.layers",
+    "readout_probabilities": "metrics.readout",
+    "record": "activations.record",
+    "representational_similarity": "metrics.rsa",
     "resolve_benchmarks": "catalogue",
-    "ridge_predictivity": "ridge",
-    "score_model": "session",
-    "select_layers": "layers",
-    "simulate": "simulated",
-    "stratified_splits": "splits",
+    "ridge_predictivity": "metrics.ridge",
+    "score_model": "scoring.session",
+    "select_layers": "scoring.layers",
+    "simulate": "simulated.stream",
+    "stratified_splits": "metrics.splits",
 }
 
 __all__ = [

@@ -16,12 +16,12 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from vvscale.brain.benchmark import Benchmark, NeuralBenchmark
-from vvscale.brain.public import PUBLIC, PublicBenchmark
-from vvscale.brain.simulated import IMAGES_PER_OBJECT, N_NEUROIDS, SimulatedStream, simulate
-from vvscale.brain.worlds import WORLDS, World
+from vvscale.brain.benchmarks.benchmark import Benchmark, NeuralBenchmark
+from vvscale.brain.benchmarks.public import PUBLIC, PublicBenchmark
+from vvscale.brain.simulated.stream import IMAGES_PER_OBJECT, N_NEUROIDS, SimulatedStream, simulate
+from vvscale.brain.simulated.worlds import WORLDS, World
+from vvscale.core.registry import Registry
 from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError, unknown_name
-from vvscale.registry import Registry
 
 BENCHMARKS: Registry[Any] = Registry("benchmark", "'vvscale ls benchmarks' lists all; own ones are named file.py:NAME.")
 """Name -> what makes the benchmark.

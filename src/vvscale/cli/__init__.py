@@ -19,40 +19,40 @@ INTERRUPTED = 130
 
 # verb -> (where it lives, its line in `vvscale --help`)
 VERBS = {
-    "ls": ("vvscale.cli.ls:ls", "List what is known: scores, models, experiments, laws."),
+    "ls": ("vvscale.cli.commands.ls:ls", "List what is known: scores, models, experiments, laws."),
     "show": (
-        "vvscale.cli.show:show",
+        "vvscale.cli.commands.show:show",
         "Show one model: where it comes from and every score it has.",
     ),
     "fetch": (
-        "vvscale.cli.fetch:fetch",
+        "vvscale.cli.commands.fetch:fetch",
         "Download published tables, benchmarks and weights, checked by hash.",
     ),
-    "prepare": ("vvscale.cli.prepare:prepare", "Decode a data set once, for training."),
+    "prepare": ("vvscale.cli.commands.prepare:prepare", "Decode a data set once, for training."),
     "train": (
-        "vvscale.cli.train:train",
+        "vvscale.cli.commands.train:train",
         "Train a network on a subset of images; the same command again goes on.",
     ),
-    "score": ("vvscale.cli.score:score", "Score models on brain and behavioural benchmarks."),
-    "fit": ("vvscale.cli.fit:fit", "Fit a scaling law to any table."),
+    "score": ("vvscale.cli.commands.score:score", "Score models on brain and behavioural benchmarks."),
+    "fit": ("vvscale.cli.commands.fit:fit", "Fit a scaling law to any table."),
     "plan": (
-        "vvscale.cli.plan:plan",
+        "vvscale.cli.commands.plan:plan",
         "Spend a compute budget: the optimal parameters and samples.",
     ),
     "reproduce": (
-        "vvscale.cli.reproduce:reproduce",
+        "vvscale.cli.commands.reproduce:reproduce",
         "Fit the study's 43 laws, paper against ours.",
     ),
-    "check": ("vvscale.cli.check:check", "Check a benchmark against its contract."),
-    "figure": ("vvscale.cli.figure:figure", "Draw every figure of the study, and more, from a table."),
-    "report": ("vvscale.cli.report:report", "Write one page that explores a table, offline and anywhere."),
-    "cite": ("vvscale.cli.cite:cite", "Print the BibTeX of what a table, fit or figure used."),
+    "check": ("vvscale.cli.commands.check:check", "Check a benchmark against its contract."),
+    "figure": ("vvscale.cli.commands.figures:figure", "Draw every figure of the study, and more, from a table."),
+    "report": ("vvscale.cli.commands.report:report", "Write one page that explores a table, offline and anywhere."),
+    "cite": ("vvscale.cli.commands.cite:cite", "Print the BibTeX of what a table, fit or figure used."),
     "study": (
-        "vvscale.cli.study:study",
+        "vvscale.cli.commands.study:study",
         "Run a whole scaling study: train, score, fit, draw, report.",
     ),
-    "worker": ("vvscale.cli.worker:worker", "Work on a study; what a scheduler starts."),
-    "cache": ("vvscale.cli.cache:cache", "List, verify or clear downloaded files."),
+    "worker": ("vvscale.cli.commands.worker:worker", "Work on a study; what a scheduler starts."),
+    "cache": ("vvscale.cli.commands.cache:cache", "List, verify or clear downloaded files."),
 }
 
 

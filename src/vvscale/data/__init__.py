@@ -10,31 +10,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vvscale.data.counter import uniforms
+    from vvscale.data.augment.counter import uniforms
+    from vvscale.data.augment.settings import Augmentation, Evaluation
     from vvscale.data.dataset import Dataset, load_dataset
-    from vvscale.data.ingest import prepare
     from vvscale.data.loader import Batch, Loader
-    from vvscale.data.outcome import Prepared
-    from vvscale.data.prepared import open_store, verify
+    from vvscale.data.manifest import open_store, verify
+    from vvscale.data.prepare.prepare import prepare
+    from vvscale.data.prepare.result import Prepared
     from vvscale.data.store import ImageStore
     from vvscale.data.subsets import Subset, balanced_subset
-    from vvscale.data.transform import Augmentation, Evaluation
 
 _HOME_OF = {
-    "Augmentation": "transform",
+    "Augmentation": "augment.settings",
     "Batch": "loader",
     "Dataset": "dataset",
-    "Evaluation": "transform",
+    "Evaluation": "augment.settings",
     "ImageStore": "store",
     "Loader": "loader",
-    "Prepared": "outcome",
+    "Prepared": "prepare.result",
     "Subset": "subsets",
     "balanced_subset": "subsets",
     "load_dataset": "dataset",
-    "open_store": "prepared",
-    "prepare": "ingest",
-    "uniforms": "counter",
-    "verify": "prepared",
+    "open_store": "manifest",
+    "prepare": "prepare.prepare",
+    "uniforms": "augment.counter",
+    "verify": "manifest",
 }
 
 __all__ = [

@@ -49,6 +49,6 @@ def load_dataset(name: str | Path) -> Dataset:
             f"No data set '{name}': it is neither a folder nor an embedded name.{did_you_mean(str(name), [EMBEDDED])} "
             "Expected 'digits', 'digits:16', 'digits:32' or the folder that `vvscale prepare` wrote."
         )
-    from vvscale.data.prepared import open_store
+    from vvscale.data.manifest import open_store
 
     return Dataset(folder.absolute().name, open_store(folder / "train"), open_store(folder / "val"))

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vvscale.data.augment import Draws, apply_transform, flips, normalised, shifts, windows
-from vvscale.data.counter import permutation
-from vvscale.data.mix import apply_mix, draw_mix, mix_targets
-from vvscale.data.source import Residency, Source, torch_device
+from vvscale.data.augment.apply import Draws, apply_transform, flips, normalised, shifts, windows
+from vvscale.data.augment.counter import permutation
+from vvscale.data.augment.mixup import apply_mix, draw_mix, mix_targets
+from vvscale.data.augment.settings import Augmentation, Evaluation, Transform
+from vvscale.data.residency import Residency, Source, torch_device
 from vvscale.data.store import ImageStore
 from vvscale.data.subsets import Subset
-from vvscale.data.transform import Augmentation, Evaluation, Transform
 from vvscale.errors import ConfigError, DataError
 
 # Small images are normalised once and kept, mirrored too, where that takes no more than this.
@@ -71,7 +71,7 @@ class Loader:
     device
         Where batches are made, ``cpu`` or ``cuda``.
     residency
-        Where the images are meanwhile; see :class:`vvscale.data.source.Source`. Batches do not depend on it.
+        Where the images are meanwhile; see :class:`vvscale.data.residency.Source`. Batches do not depend on it.
     rank, world_size
         Which share of each batch this process takes.
     shuffle
@@ -91,7 +91,7 @@ class Loader:
     DataError
         There is no image, or none is left by ``drop_last``.
     OutOfMemoryError
-        As in :class:`vvscale.data.source.Source`.
+        As in :class:`vvscale.data.residency.Source`.
 
     Examples
     --------

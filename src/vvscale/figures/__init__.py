@@ -10,25 +10,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vvscale.figures.draw import draw
-    from vvscale.figures.files import save
-    from vvscale.figures.fits import Fits
+    from vvscale.figures.base.fits import Fits
+    from vvscale.figures.base.law_curve import LawCurve
+    from vvscale.figures.base.tables import Source, open_source
+    from vvscale.figures.drawing.draw import draw
+    from vvscale.figures.drawing.files import save
+    from vvscale.figures.drawing.values import FigureData
     from vvscale.figures.gallery import FIGURES, draw_all, make
-    from vvscale.figures.law_curve import LawCurve
-    from vvscale.figures.source import Source, open_source
-    from vvscale.figures.values import FigureData
 
 _HOME_OF = {
     "FIGURES": "gallery",
-    "FigureData": "values",
-    "Fits": "fits",
-    "LawCurve": "law_curve",
-    "Source": "source",
-    "draw": "draw",
+    "FigureData": "drawing.values",
+    "Fits": "base.fits",
+    "LawCurve": "base.law_curve",
+    "Source": "base.tables",
+    "draw": "drawing.draw",
     "draw_all": "gallery",
     "make": "gallery",
-    "open_source": "source",
-    "save": "files",
+    "open_source": "base.tables",
+    "save": "drawing.files",
 }
 
 __all__ = ["FIGURES", "FigureData", "Fits", "LawCurve", "Source", "draw", "draw_all", "make", "open_source", "save"]

@@ -8,26 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vvscale._files import make_folder
+from vvscale.core.files import make_folder
 from vvscale.errors import DataError, FitError, MissingDataError, RunError, UnknownNameError, UsageError, VvscaleError
+from vvscale.figures.base.fits import Fits
+from vvscale.figures.base.registry import FIGURES, in_order, matching
+from vvscale.figures.drawing.files import FORMATS, check_formats, save
 
 # Importing a module registers its figures.
-from vvscale.figures import (  # noqa: F401
-    learning,
-    ours,
-    paper_ccn,
-    paper_laws,
-    paper_models,
-)
-from vvscale.figures.files import FORMATS, check_formats, save
-from vvscale.figures.fits import Fits
-from vvscale.figures.registry import FIGURES, in_order, matching
-from vvscale.laws.sweep import available_cores, worker_pool
+from vvscale.figures.extra import accuracy, extra  # noqa: F401
+from vvscale.figures.paper import allocation, ccn2024, icml2025_laws, icml2025_models  # noqa: F401
+from vvscale.laws.gokce2025.reproduce import available_cores, worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from vvscale.figures.values import FigureData
+    from vvscale.figures.drawing.values import FigureData
 
 __all__ = ["FIGURES", "Drawn", "draw_all", "in_order", "make", "matching"]
 

@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-from vvscale.laws.bootstrap import Bootstrap, bootstrap
-from vvscale.laws.conclusions import Conclusions, conclusions
-from vvscale.laws.conformal import Conformal, PredictionInterval, calibrate, prediction_interval
-from vvscale.laws.coverage import Coverage, coverage
+from vvscale.laws.comparison.compare import Comparison, compare
+from vvscale.laws.comparison.coverage import Coverage, coverage
+from vvscale.laws.comparison.holdout import HoldOut, hold_out
+from vvscale.laws.comparison.sensitivity import Conclusions, conclusions
 from vvscale.laws.fit import Fit, Status, fit_law
-from vvscale.laws.forecast import HoldOut, hold_out
 from vvscale.laws.law import LAWS, Law
-from vvscale.laws.optimise import derive
-from vvscale.laws.profile import Profile, profile
-from vvscale.laws.resample import DesignEffect, Resamples, design_effect, resamples
-from vvscale.laws.select import Comparison, compare
+from vvscale.laws.solve_law import derive
+from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
+from vvscale.laws.uncertainty.conformal import Conformal, PredictionInterval, calibrate, prediction_interval
+from vvscale.laws.uncertainty.profile import Profile, profile
+from vvscale.laws.uncertainty.resample import DesignEffect, Resamples, design_effect, resamples
 
 __all__ = [
     "LAWS",

@@ -13,20 +13,20 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import UsageError, unknown_name
-from vvscale.laws.competitors import Logistic
-from vvscale.laws.deviance import Around
-from vvscale.laws.forms import Plateau
+from vvscale.laws.forms.others import Logistic
+from vvscale.laws.forms.plateau import Plateau
 from vvscale.laws.law import LAWS, Law
-from vvscale.laws.optimise import curves, derive, half_points, natural, optimise
 from vvscale.laws.problem import Problem, make_problem
-from vvscale.laws.solver import Optima
+from vvscale.laws.solve_law import curves, derive, half_points, natural, optimise
+from vvscale.laws.solver.deviance import Around
+from vvscale.laws.solver.search import Optima
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from vvscale.laws.newton import Form
+    from vvscale.laws.solver.newton import Form
 
     Array = NDArray[np.float64]
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vvscale.core.registry import Registry
 from vvscale.errors import ConfigError
-from vvscale.laws.competitors import Constant, Kaplan, Logistic, LogLaw, PurePower
-from vvscale.laws.forms import Plateau, Vanishing
-from vvscale.laws.terms import Term
-from vvscale.registry import Registry
+from vvscale.laws.forms.others import Constant, Kaplan, Logistic, LogLaw, PurePower
+from vvscale.laws.forms.plateau import Plateau, Vanishing
+from vvscale.laws.forms.terms import Term
 
 if TYPE_CHECKING:
-    from vvscale.laws.newton import Form
+    from vvscale.laws.solver.newton import Form
 
 
 @dataclass(frozen=True)

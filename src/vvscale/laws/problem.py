@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import DataError, MissingDataError, ShapeError, UsageError, unknown_name
-from vvscale.laws.newton import Sample
-from vvscale.laws.terms import Points
+from vvscale.laws.forms.terms import Points
+from vvscale.laws.solver.newton import Sample
 from vvscale.scores import drop_missing
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Networks of the study: built by name, measured, and loaded from files, published checkpoints or libraries.
 
-``build_model`` makes a network, ``cost`` its size on the published axes, ``load_model`` one with weights.
+``build_model`` makes a network, ``model_cost`` its size on the published axes, ``load_model`` one with weights.
 
 Importing this package loads no submodule; the public names below are resolved on first use. It must not
 import data, training or the brain.
@@ -12,26 +12,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vvscale.models.architectures import Architecture, architecture, list_models
-    from vvscale.models.build import build_model
-    from vvscale.models.checkpoints import Checkpoint, fetch_weights, find_checkpoint
+    from vvscale.models.architectures.build import build_model
+    from vvscale.models.architectures.names import Architecture, architecture, list_models
+    from vvscale.models.cost import Cost, model_cost
     from vvscale.models.layers import layer_names, resolve_layer
     from vvscale.models.load import LoadedModel, load_model
-    from vvscale.models.measure import Cost, cost
+    from vvscale.models.published.checkpoints import Checkpoint, fetch_weights, find_checkpoint
     from vvscale.models.weights import load_state, load_weights, model_record, save_weights
 
 _HOME_OF = {
-    "Architecture": "architectures",
-    "Checkpoint": "checkpoints",
-    "Cost": "measure",
+    "Architecture": "architectures.names",
+    "Checkpoint": "published.checkpoints",
+    "Cost": "cost",
     "LoadedModel": "load",
-    "architecture": "architectures",
-    "build_model": "build",
-    "cost": "measure",
-    "fetch_weights": "checkpoints",
-    "find_checkpoint": "checkpoints",
+    "architecture": "architectures.names",
+    "build_model": "architectures.build",
+    "model_cost": "cost",
+    "fetch_weights": "published.checkpoints",
+    "find_checkpoint": "published.checkpoints",
     "layer_names": "layers",
-    "list_models": "architectures",
+    "list_models": "architectures.names",
     "load_model": "load",
     "load_state": "weights",
     "load_weights": "weights",
@@ -47,7 +47,6 @@ __all__ = [
     "LoadedModel",
     "architecture",
     "build_model",
-    "cost",
     "fetch_weights",
     "find_checkpoint",
     "layer_names",
@@ -55,6 +54,7 @@ __all__ = [
     "load_model",
     "load_state",
     "load_weights",
+    "model_cost",
     "model_record",
     "resolve_layer",
     "save_weights",

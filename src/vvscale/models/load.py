@@ -16,12 +16,19 @@ from typing import Any
 
 from torch import nn
 
+from vvscale.core.download_weights import Progress
 from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError
-from vvscale.models.architectures import LIBRARIES, architecture
-from vvscale.models.build import build_model, build_to_load
-from vvscale.models.checkpoints import COLLECTION, Kind, fetch_weights, find_checkpoint, published_row, read_ref
-from vvscale.models.download import Progress
-from vvscale.models.families import ModelOptions
+from vvscale.models.architectures.build import build_model, build_to_load
+from vvscale.models.architectures.families import ModelOptions
+from vvscale.models.architectures.names import LIBRARIES, architecture
+from vvscale.models.published.checkpoints import (
+    COLLECTION,
+    Kind,
+    fetch_weights,
+    find_checkpoint,
+    published_row,
+    read_ref,
+)
 from vvscale.models.weights import WEIGHTS_NAME, load_state, load_weights, model_record
 from vvscale.scores import load_scores
 

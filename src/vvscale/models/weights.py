@@ -18,14 +18,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vvscale._files import write_json, write_whole
+from vvscale.core.files import write_json, write_whole
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, ShapeError
-from vvscale.models.architectures import PUBLISHED, architecture
-from vvscale.models.build import build_skeleton
-from vvscale.models.designs import LibraryDesign
-from vvscale.models.families import ModelOptions
-from vvscale.models.library import IMAGENET_MEAN, IMAGENET_STD, library_family, library_preprocessing
-from vvscale.models.measure import cost
+from vvscale.models.architectures.build import build_skeleton
+from vvscale.models.architectures.designs import LibraryDesign
+from vvscale.models.architectures.families import ModelOptions
+from vvscale.models.architectures.library import IMAGENET_MEAN, IMAGENET_STD, library_family, library_preprocessing
+from vvscale.models.architectures.names import PUBLISHED, architecture
+from vvscale.models.cost import model_cost
 
 FORMAT = "vvscale-weights-1"
 WEIGHTS_NAME = "weights.safetensors"
@@ -73,7 +73,7 @@ def model_record(
     """
     name, options = _built_as(module)
     known = architecture(name)
-    size = cost(module)
+    size = model_cost(module)
     is_library = isinstance(known.design, LibraryDesign)
     measured = {
         "model_id": name,

@@ -6,9 +6,9 @@ alike; ``model_table`` averages over regions; ``select`` queries; ``ScoreStore``
 
 from __future__ import annotations
 
-from vvscale.scores.catalogue import Commitment, commitment, load_checkpoints, load_commitments
 from vvscale.scores.gokce2025 import AppliedNote
 from vvscale.scores.load import SETS, ScoreSet, load_scores, published_notes
+from vvscale.scores.published_models import Commitment, commitment, load_checkpoints, load_commitments
 from vvscale.scores.read import load_table
 from vvscale.scores.schema import COLUMNS, NEURAL, REGIONS, Column, schema_markdown
 from vvscale.scores.select import Not, parse_where, select

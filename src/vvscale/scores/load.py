@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from vvscale.core.registry import Registry
 from vvscale.errors import ShapeError, UnknownNameError, unknown_name
-from vvscale.registry import Registry
 from vvscale.scores import gokce2025
 from vvscale.scores.gokce2025 import AppliedNote, Note
 from vvscale.scores.published import fetch, identify

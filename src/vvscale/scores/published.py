@@ -1,6 +1,6 @@
 """The files that the study published: where they lie, their hashes, and what they are called here.
 
-Downloads and the cache are those of ``vvscale._download``. This module must not look inside the files.
+Downloads and the cache are those of ``vvscale.core.download``. This module must not look inside the files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from vvscale._download import RemoteFile, State, cache_folder, hash_of
+from vvscale.core.download import RemoteFile, State, cache_folder, hash_of
 from vvscale.errors import unknown_name
 
 _COLLECTION = "gokce2025"

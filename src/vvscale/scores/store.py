@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vvscale._files import write_with
+from vvscale.core.files import write_with
 from vvscale.errors import DataError, MissingDataError
 from vvscale.scores.read import load_table
 from vvscale.scores.schema import KEY

@@ -15,41 +15,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vvscale.study.folder import StudyFolder
-    from vvscale.study.graph import Graph, GraphBuilder, Task
-    from vvscale.study.kinds import Estimate, Kind, Rates, TaskContext
+    from vvscale.study.estimate import StudyPlan, plan_study
+    from vvscale.study.graph.graph import Graph, GraphBuilder, Task
+    from vvscale.study.graph.kinds import Estimate, Kind, Rates, TaskContext
     from vvscale.study.prepare import Prepared, locate_study, make_engine, prepare_study
     from vvscale.study.run import StudyResult, run_study
-    from vvscale.study.simulate import StudyPlan, plan_study
-    from vvscale.study.spec import StudySpec, load_spec
+    from vvscale.study.spec.schema import StudySpec, load_spec
     from vvscale.study.status import StudyStatus, study_status
-    from vvscale.study.tasks import TASKS
-    from vvscale.study.worker import WorkerOptions, work
+    from vvscale.study.tasks.registry import TASKS
+    from vvscale.study.workers.folder import StudyFolder
+    from vvscale.study.workers.worker import WorkerOptions, work
 
 _HOME_OF = {
-    "TASKS": "tasks",
-    "Estimate": "kinds",
-    "Graph": "graph",
-    "GraphBuilder": "graph",
-    "Kind": "kinds",
+    "TASKS": "tasks.registry",
+    "Estimate": "graph.kinds",
+    "Graph": "graph.graph",
+    "GraphBuilder": "graph.graph",
+    "Kind": "graph.kinds",
     "Prepared": "prepare",
-    "Rates": "kinds",
-    "StudyFolder": "folder",
-    "StudyPlan": "simulate",
+    "Rates": "graph.kinds",
+    "StudyFolder": "workers.folder",
+    "StudyPlan": "estimate",
     "StudyResult": "run",
-    "StudySpec": "spec",
+    "StudySpec": "spec.schema",
     "StudyStatus": "status",
-    "Task": "graph",
-    "TaskContext": "kinds",
-    "WorkerOptions": "worker",
-    "load_spec": "spec",
+    "Task": "graph.graph",
+    "TaskContext": "graph.kinds",
+    "WorkerOptions": "workers.worker",
+    "load_spec": "spec.schema",
     "locate_study": "prepare",
     "make_engine": "prepare",
-    "plan_study": "simulate",
+    "plan_study": "estimate",
     "prepare_study": "prepare",
     "run_study": "run",
     "study_status": "status",
-    "work": "worker",
+    "work": "workers.worker",
 }
 
 __all__ = [

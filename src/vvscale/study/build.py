@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from vvscale.errors import ConfigError
-from vvscale.study.axes import Run, matches
-from vvscale.study.graph import Graph, GraphBuilder
-from vvscale.study.kinds import Rates
-from vvscale.study.resolve import Resolved, forecast_run
-from vvscale.study.rows import ACCURACY_ERROR
-from vvscale.study.spec import DiagnosticsSpec, ForecastSpec
-from vvscale.study.tasks import TASKS
+from vvscale.study.graph.graph import Graph, GraphBuilder
+from vvscale.study.graph.kinds import Rates
+from vvscale.study.spec.axes import Run, matches
+from vvscale.study.spec.resolve import Resolved, forecast_run
+from vvscale.study.spec.schema import DiagnosticsSpec, ForecastSpec
+from vvscale.study.tasks.registry import TASKS
+from vvscale.study.tasks.rows import ACCURACY_ERROR
 
 _NOOP_SECONDS = 0.002
 

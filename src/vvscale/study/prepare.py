@@ -14,19 +14,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from vvscale._config import from_table
-from vvscale._files import write_with
+from vvscale.core.config import from_table
+from vvscale.core.files import write_with
 from vvscale.errors import MissingDataError, UsageError, unknown_name
 from vvscale.study.build import build_graph
-from vvscale.study.check import check_spec
 from vvscale.study.engines.base import Engine
 from vvscale.study.engines.local import LocalEngine
-from vvscale.study.folder import StudyFolder
-from vvscale.study.graph import Graph
-from vvscale.study.kinds import Rates
-from vvscale.study.rates import RATES
-from vvscale.study.resolve import Parts, Resolved, resolve
-from vvscale.study.spec import EngineSpec, StudySpec, load_spec
+from vvscale.study.graph.graph import Graph
+from vvscale.study.graph.kinds import Rates
+from vvscale.study.graph.rates import RATES
+from vvscale.study.spec.check import check_spec
+from vvscale.study.spec.resolve import Parts, Resolved, resolve
+from vvscale.study.spec.schema import EngineSpec, StudySpec, load_spec
+from vvscale.study.workers.folder import StudyFolder
 
 OUT = Path("out")
 _SLURM_WORKERS = 16

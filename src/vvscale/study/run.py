@@ -11,16 +11,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vvscale._files import make_folder
+from vvscale.core.files import make_folder
 from vvscale.errors import MissingDataError, RunError, StoppedError
-from vvscale.study.board import Status
-from vvscale.study.claims import finished
 from vvscale.study.engines.base import Engine
-from vvscale.study.folder import StudyFolder
-from vvscale.study.graph import Graph, Task
-from vvscale.study.journal import Journal, What
+from vvscale.study.graph.graph import Graph, Task
 from vvscale.study.status import Failure, StudyStatus, Watch
-from vvscale.study.worker import storage_error
+from vvscale.study.workers.board import Status
+from vvscale.study.workers.claims import finished
+from vvscale.study.workers.folder import StudyFolder
+from vvscale.study.workers.journal import Journal, What
+from vvscale.study.workers.worker import storage_error
 
 _LOOK_SECONDS = 0.2
 

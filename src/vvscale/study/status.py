@@ -7,16 +7,16 @@ from collections import deque
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vvscale.study.board import Board, Status
-from vvscale.study.journal import Event, JournalReader, What
-from vvscale.study.tasks import TASKS
-from vvscale.study.workers import Liveness
+from vvscale.study.tasks.registry import TASKS
+from vvscale.study.workers.board import Board, Status
+from vvscale.study.workers.journal import Event, JournalReader, What
+from vvscale.study.workers.liveness import Liveness
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vvscale.study.folder import StudyFolder
-    from vvscale.study.graph import Graph
+    from vvscale.study.graph.graph import Graph
+    from vvscale.study.workers.folder import StudyFolder
 
 # Rates are those of the last minutes; the mean of all would lag behind a machine that was added.
 _WINDOW_SECONDS = 300.0

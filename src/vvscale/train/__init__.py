@@ -10,19 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vvscale.train.job import Options
+    from vvscale.train.defaults import plan_run
     from vvscale.train.loop import train
     from vvscale.train.recipe import Recipe, load_recipe, recipe_names
-    from vvscale.train.request import plan_run
-    from vvscale.train.run import RunResult, RunSpec
+    from vvscale.train.spec import RunResult, RunSpec
+    from vvscale.train.step import Options
 
 _HOME_OF = {
-    "Options": "job",
+    "Options": "step",
     "Recipe": "recipe",
-    "RunResult": "run",
-    "RunSpec": "run",
+    "RunResult": "spec",
+    "RunSpec": "spec",
     "load_recipe": "recipe",
-    "plan_run": "request",
+    "plan_run": "defaults",
     "recipe_names": "recipe",
     "train": "loop",
 }

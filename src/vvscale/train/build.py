@@ -10,21 +10,21 @@ from torch import nn
 
 from vvscale.data import Augmentation, Dataset, Evaluation, Loader, Subset, balanced_subset, load_dataset
 from vvscale.errors import ConfigError
-from vvscale.models import Cost, architecture, build_model, cost, load_model, load_state
-from vvscale.train.distributed import Ranks
-from vvscale.train.ema import WeightAverage
-from vvscale.train.folder import RunFolder
-from vvscale.train.job import Job, Options
+from vvscale.models import Cost, architecture, build_model, load_model, load_state, model_cost
+from vvscale.train.compute.ema import WeightAverage
+from vvscale.train.compute.optimizer import build_optimizer
+from vvscale.train.compute.ranks import Ranks
 from vvscale.train.objectives.adversarial import AdversarialObjective
 from vvscale.train.objectives.dino import DINOObjective
 from vvscale.train.objectives.simclr import SimCLRObjective
 from vvscale.train.objectives.supervised import Criterion, SupervisedObjective
-from vvscale.train.optimizer import build_optimizer
 from vvscale.train.recipe import REFERENCE_SIZE, Recipe
-from vvscale.train.run import RunSpec
+from vvscale.train.run_folder import RunFolder
+from vvscale.train.spec import RunSpec
+from vvscale.train.step import Job, Options
 
 if TYPE_CHECKING:
-    from vvscale.models.families import ModelOptions
+    from vvscale.models.architectures.families import ModelOptions
 
 _SMALL = 64
 """Images up to this width are trained on as they are, whatever the architecture was made for."""
@@ -179,7 +179,7 @@ def cost_of(spec: RunSpec, dataset: Dataset, image_size: int) -> Cost:
     a head, so it is counted as it is.
     """
     head = None if native_size(dataset) is not None else 1000
-    return cost(spec.model, n_classes=dataset.train.n_classes, image_size=image_size, head_classes=head)
+    return model_cost(spec.model, n_classes=dataset.train.n_classes, image_size=image_size, head_classes=head)
 
 
 def build_objective(recipe: Recipe, network: nn.Module, evaluation: Evaluation) -> nn.Module:

@@ -12,11 +12,11 @@ import torch
 from vvscale.data import load_dataset
 from vvscale.models import build_model
 from vvscale.train.build import build_network, build_objective, choose_subset, cost_of, evaluation_of
-from vvscale.train.distributed import ranks
-from vvscale.train.looks import passes_per_image
+from vvscale.train.compute.ranks import ranks
+from vvscale.train.compute.schedule import log_epochs
 from vvscale.train.recipe import REFERENCE_SIZE
-from vvscale.train.run import RunSpec
-from vvscale.train.schedule import log_epochs
+from vvscale.train.records import passes_per_image
+from vvscale.train.spec import RunSpec
 
 _PROBE_BATCH = {"cpu": 8, "cuda": 64}
 _PROBE_SECONDS = 2.0

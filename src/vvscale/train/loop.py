@@ -17,13 +17,13 @@ import torch
 
 from vvscale.errors import DivergedError, StoppedError
 from vvscale.train.build import build_job
-from vvscale.train.distributed import ranks
-from vvscale.train.folder import RunFolder
-from vvscale.train.job import Job, Options
-from vvscale.train.looks import export, look, record_of
+from vvscale.train.compute.ranks import ranks
+from vvscale.train.compute.schedule import log_epochs
 from vvscale.train.progress import Progress, Watcher
-from vvscale.train.run import RunResult, RunSpec
-from vvscale.train.schedule import log_epochs
+from vvscale.train.records import export, look, record_of
+from vvscale.train.run_folder import RunFolder
+from vvscale.train.spec import RunResult, RunSpec
+from vvscale.train.step import Job, Options
 
 _CUDA_CHECK = 50
 """Steps between looks at the loss and at signals on a GPU; each of them waits for it."""

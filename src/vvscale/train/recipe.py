@@ -14,16 +14,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from vvscale._config import digest, from_table, read_toml
+from vvscale.core.config import digest, from_table, read_toml
 from vvscale.data import Augmentation
 from vvscale.errors import ConfigError, unknown_name
-from vvscale.train.ema import Ema
+from vvscale.train.compute.ema import Ema
+from vvscale.train.compute.optimizer import Optimizer
+from vvscale.train.compute.schedule import Schedule
 from vvscale.train.objectives.adversarial import Attack
 from vvscale.train.objectives.dino import DINO
 from vvscale.train.objectives.simclr import SimCLR
 from vvscale.train.objectives.supervised import Loss
-from vvscale.train.optimizer import Optimizer
-from vvscale.train.schedule import Schedule
 
 ObjectiveName = Literal["supervised", "simclr", "dino", "adversarial"]
 REFERENCE_SIZE = 224

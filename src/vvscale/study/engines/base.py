@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from vvscale.study.folder import StudyFolder
+from vvscale.study.workers.folder import StudyFolder
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from vvscale._files import make_folder
+from vvscale.core.files import make_folder
 from vvscale.errors import DataError, RunError, UsageError, VvscaleError
 from vvscale.study.engines.base import EngineState
-from vvscale.study.folder import StudyFolder
-from vvscale.study.kinds import RUN_AGAIN
-from vvscale.study.process import GRACE_SECONDS
-from vvscale.study.worker import WorkerOptions
+from vvscale.study.graph.kinds import RUN_AGAIN
+from vvscale.study.workers.folder import StudyFolder
+from vvscale.study.workers.process import GRACE_SECONDS
+from vvscale.study.workers.worker import WorkerOptions
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _KEPT_LINES = 30

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vvscale._files import make_folder
+from vvscale.core.files import make_folder
 from vvscale.errors import MissingDataError, RunError
 from vvscale.study.engines.base import EngineState
 from vvscale.study.engines.slurm_job import SlurmWorker
-from vvscale.study.folder import StudyFolder
-from vvscale.study.spec import EngineSpec
-from vvscale.study.worker import WorkerOptions
+from vvscale.study.spec.schema import EngineSpec
+from vvscale.study.workers.folder import StudyFolder
+from vvscale.study.workers.worker import WorkerOptions
 
 # The controller serves the whole cluster; it is asked rarely.
 _ASK_SECONDS = 5.0

@@ -9,8 +9,8 @@ import time
 from typing import Any
 
 from vvscale.errors import RunError
-from vvscale.study.kinds import RUN_AGAIN
-from vvscale.study.workers import process_start
+from vvscale.study.graph.kinds import RUN_AGAIN
+from vvscale.study.workers.liveness import process_start
 
 _LOOK_SECONDS = 0.2
 # After a job asked to be queued again, SLURM ends it; it must not end by itself and count as finished.

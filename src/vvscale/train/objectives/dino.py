@@ -15,9 +15,9 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from vvscale.errors import ConfigError
-from vvscale.train.distributed import Ranks
+from vvscale.train.compute.ranks import Ranks
+from vvscale.train.compute.schedule import cosine
 from vvscale.train.objectives.precision import widened
-from vvscale.train.schedule import cosine
 
 
 @dataclass(frozen=True)

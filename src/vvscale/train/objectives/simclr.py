@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vvscale.errors import ConfigError
-from vvscale.train.distributed import gather_with_gradient
+from vvscale.train.compute.ranks import gather_with_gradient
 from vvscale.train.objectives.precision import widened
 
 

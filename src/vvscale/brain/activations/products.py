@@ -1,0 +1,123 @@
+"""From kept activations to inner products of images, one layer at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from vvscale.brain.activations.derived import derive
+from vvscale.brain.activations.hooks import find_module
+from vvscale.brain.activations.projection import Projection
+from vvscale.brain.activations.record import Layer
+from vvscale.brain.activations.storage import HeldActivations
+from vvscale.brain.metrics.gram import Gram, GramAccumulator
+from vvscale.errors import DataError
+
+EXACT_IMAGES = 512
+"""Up to so many images products are float64: rounding moves a correlation the more the fewer there are, and the
+products of few images cost little."""
+
+# Shape legend: N images, w features of a block, F images that components are fitted on.
+
+
+def layer_blocks(
+    held: HeldActivations, module: nn.Module, layers: Mapping[str, Layer], name: str
+) -> Iterator[np.ndarray]:
+    """Yield the (N, w) float32 blocks of a layer's features, recorded or derived; do not change them."""
+    layer = layers[name]
+    if layer.derived_from is None:
+        yield from held.blocks(name)
+        return
+    target = find_module(module, name)[0]
+    first = 0
+    for block in layer_blocks(held, module, layers, layer.derived_from):
+        yield derive(target, block, first, layer.shape)
+        first += block.shape[1]
+
+
+def inner_products(
+    blocks: Callable[[], Iterable[np.ndarray]],
+    layer: Layer,
+    *,
+    standardized: Iterable[bool],
+    projection: Projection,
+    image_names: np.ndarray,
+    device: str | None = None,
+    n_fitted: int = 0,
+    n_threads: int | None = None,
+) -> dict[bool, Gram]:
+    """Compute the inner products of one layer, of its features as they are, standardised, or both.
+
+    Parameters
+    ----------
+    blocks
+        Returns the layer's (N + F, w) blocks.
+    layer
+        Which layer.
+    standardized
+        False for features in their own units, True for standardised ones.
+    projection
+        How features become fewer first.
+    image_names
+        (N,) labels for messages.
+    device
+        None for NumPy, else a PyTorch device.
+    n_fitted
+        The last F rows of the blocks are images that the projection is fitted on.
+    n_threads
+        Threads of the products; None leaves them as they are.
+
+    Raises
+    ------
+    DataError
+        An activation is NaN or infinite, or none differs between images.
+    """
+    wanted = sorted(set(standardized))
+    n_images = len(image_names)
+    with _threads(n_threads):
+        fewer = projection.of_blocks(_finite(blocks(), image_names), layer.n_features, n_fitted)
+        n_features = layer.n_features if fewer is None else fewer.shape[1]
+        n_features = min(n_features, projection.n_kept(layer.n_features))
+        if fewer is None and 2 * n_features <= n_images:
+            fewer = np.concatenate([block[:n_images] for block in blocks()], axis=1)
+        if fewer is not None:
+            return {
+                how: Gram.from_features(fewer, device=device, standardize=how, image_names=image_names)
+                for how in wanted
+            }
+        precision = "float64" if n_images <= EXACT_IMAGES else "float32"
+        totals = {
+            how: GramAccumulator(n_images, precision=precision, device=device, standardize=how, image_names=image_names)
+            for how in wanted
+        }
+        for block in blocks():
+            for total in totals.values():
+                total.add(block[:n_images])
+        return {how: total.gram() for how, total in totals.items()}
+
+
+def _finite(blocks: Iterable[np.ndarray], image_names: np.ndarray) -> Iterator[np.ndarray]:
+    """Pass blocks on that hold finite numbers only."""
+    first = 0
+    for block in blocks:
+        if not np.isfinite(block.sum(0, dtype=np.float64)).all():
+            image, feature = (int(index) for index in np.argwhere(~np.isfinite(block))[0])
+            name = image_names[image] if image < len(image_names) else f"number {image - len(image_names)} to fit on"
+            raise DataError(
+                f"Features hold {block[image, feature]} at image '{name}', feature {first + feature} (counted from "
+                "0). Expected finite numbers. The model has probably overflowed or was trained to NaN at this layer."
+            )
+        first += block.shape[1]
+        yield block
+
+
+def _threads(n_threads: int | None) -> AbstractContextManager[Any]:
+    if n_threads is None:
+        return nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(n_threads, user_api="blas")

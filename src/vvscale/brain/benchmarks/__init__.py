@@ -1,0 +1,1 @@
+"""What a benchmark is: stimuli, recordings, metric and ceiling; the reference formats and the public five."""

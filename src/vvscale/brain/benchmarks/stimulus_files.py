@@ -1,0 +1,195 @@
+"""Stimulus sets from the reference's files: a table of labels and a zip archive of images.
+
+The archive is unpacked once, into a folder of the cache that appears whole or not at all; what lies there is
+compared with the archive's own sums each time, so an edited or lost image is noticed and unpacked anew.
+"""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import time
+import zipfile
+import zlib
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import pandas as pd
+
+from vvscale.brain.benchmarks.assembly import StimulusSet
+from vvscale.core.files import whole_folder
+from vvscale.errors import DataError, MissingDataError
+
+ID_COLUMNS = ("stimulus_id", "image_id")
+"""What a label of an image may be called; the first that a table has is used."""
+
+# Seconds after which a half unpacked archive is nobody's any more.
+_ABANDONED = 3600.0
+
+
+def read_stimulus_set(
+    table_path: Path, archive_path: Path, *, identifier: str, degrees: float, folder: Path | None = None
+) -> StimulusSet:
+    """Read labels and images.
+
+    Parameters
+    ----------
+    table_path
+        CSV with one row per image, the columns stimulus_id or image_id, and filename, and labels.
+    archive_path
+        Zip archive that holds exactly the files named in the table.
+    identifier, degrees
+        Name of the set, and the visual angle its images were shown at.
+    folder
+        Where to unpack; None for a folder beside the archive, named as it.
+
+    Raises
+    ------
+    MissingDataError
+        A file, a column, a label or an image is absent.
+    DataError
+        A label is there twice, the archive is damaged, holds other files, or files that would land elsewhere.
+    """
+    table = _read_table(table_path)
+    folder = archive_path.with_suffix("") if folder is None else folder
+    with _opened(archive_path) as archive:
+        entries = _entries(archive, archive_path)
+        _refuse_other_files(entries, table["filename"], archive_path, table_path)
+        if not _is_whole(folder, entries):
+            remove_unpacked(folder, older_than=_ABANDONED)
+            _unpack(archive, entries, archive_path, folder)
+    paths = tuple(folder / name for name in table["filename"])
+    return StimulusSet(identifier, table.drop(columns="filename"), degrees=degrees, paths=paths)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Return the labels with the file names, index stimulus_id."""
+    try:
+        # Labels that look like numbers are still labels: a hash such as 1e10 must stay what it is.
+        table = pd.read_csv(path, dtype=dict.fromkeys((*ID_COLUMNS, "filename"), str))
+    except FileNotFoundError as error:
+        raise MissingDataError(f"There is no table of stimuli '{path}'; check the path.") from error
+    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+        raise DataError(
+            f"Cannot read the table of stimuli '{path}' as CSV: {error}. Fetch or copy it again."
+        ) from error
+    name = next((name for name in ID_COLUMNS if name in table), None)
+    if name is None or "filename" not in table:
+        lacking = "stimulus_id (or image_id)" if name is None else "filename"
+        raise MissingDataError(
+            f"The table of stimuli '{path}' has no column {lacking}; it has {', '.join(map(str, table))}."
+        )
+    for column in (name, "filename"):
+        if table[column].isna().any():
+            row = int(table[column].isna().argmax())
+            raise MissingDataError(f"Row {row} (counted from 0) of '{path}' has no {column}; expected one in each row.")
+        if table[column].duplicated().any():
+            twice = table[column][table[column].duplicated()].iloc[0]
+            raise DataError(f"'{path}' has the {column} '{twice}' more than once; expected each once.")
+    return table.set_index(name).rename_axis("stimulus_id")
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except FileNotFoundError as error:
+        raise MissingDataError(f"There is no archive of images '{path}'; check the path.") from error
+    except (zipfile.BadZipFile, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"Cannot unpack '{path}': {error}. Likely cause: a truncated download or copy. Nothing was unpacked; fetch or "
+        "copy it again."
+    )
+
+
+def _entries(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
+    """Return the files of an archive by name, or refuse those that would land outside of its folder."""
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for entry in archive.infolist():
+        if entry.is_dir():
+            continue
+        name = entry.filename
+        why = ""
+        if PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor:
+            why = "an absolute path"
+        elif ".." in (*PurePosixPath(name).parts, *PureWindowsPath(name).parts):
+            why = "a path that leaves its folder"
+        elif stat.S_ISLNK(entry.external_attr >> 16):
+            why = "a link"
+        elif name in entries:
+            why = "a second file of this name"
+        if why:
+            raise DataError(
+                f"The archive '{path}' holds '{name}', {why}; expected plain files inside one folder. Nothing was "
+                "unpacked: an archive like this can overwrite other files, so do not use it."
+            )
+        entries[name] = entry
+    return entries
+
+
+def _refuse_other_files(entries: Iterable[str], wanted: pd.Series, archive_path: Path, table_path: Path) -> None:
+    names, held = set(wanted), set(entries)
+    for absent, kind, text in (
+        (names - held, MissingDataError, "lacks {n} of the images that '{table}' names, first '{first}'"),
+        (held - names, DataError, "holds {n} files that '{table}' does not name, first '{first}'"),
+    ):
+        if absent:
+            what = text.format(n=len(absent), table=table_path, first=min(absent))
+            raise kind(
+                f"The archive '{archive_path}' {what}; expected exactly the {len(names)} named. Likely cause: the "
+                "table and the archive are of different stimulus sets or versions."
+            )
+
+
+def _is_whole(folder: Path, entries: dict[str, zipfile.ZipInfo]) -> bool:
+    """Say whether a folder holds exactly the archive's files, each with its size and sum."""
+    if not folder.is_dir():
+        return False
+    try:
+        return all(
+            (folder / name).stat().st_size == entry.file_size and zlib.crc32((folder / name).read_bytes()) == entry.CRC
+            for name, entry in entries.items()
+        )
+    except OSError:
+        return False
+
+
+def _unpack(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], path: Path, folder: Path) -> None:
+    with whole_folder(folder) as part:
+        for name, entry in entries.items():
+            target = part / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # Reading to the end checks the sum of the entry.
+            try:
+                content = archive.read(entry)
+            except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+                raise _damaged(path, error) from error
+            target.write_bytes(content)
+
+
+def remove_unpacked(folder: Path, *, older_than: float = 0) -> bool:
+    """Remove an unpacked archive, and what interruptions left of it; return whether there was one.
+
+    Parameters
+    ----------
+    folder
+        Where it was unpacked to.
+    older_than
+        Leftovers that changed in so many seconds stay: another process may be unpacking there.
+    """
+    existed = folder.is_dir()
+    if existed:
+        # Renamed first, so that an interruption leaves no part of it under its name.
+        removed = folder.with_name(f".{folder.name}.removed.part")
+        shutil.rmtree(removed, ignore_errors=True)
+        folder.replace(removed)
+        shutil.rmtree(removed, ignore_errors=True)
+    for path in folder.parent.glob(f".{folder.name}.*.part"):
+        with suppress(FileNotFoundError):  # another process may be removing it
+            if time.time() - path.stat().st_mtime >= older_than:
+                shutil.rmtree(path, ignore_errors=True)
+    return existed

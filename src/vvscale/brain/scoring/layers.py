@@ -1,0 +1,281 @@
+"""Which layers are scored, and which layer stands for which region.
+
+Layers are named one by one, by pattern, or all that make sense. A commitment says which layer stands for each
+region; it is looked up in the published ones, read from a file, or chosen by score.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from vvscale.brain.activations.hooks import find_module
+from vvscale.core.files import write_bytes, write_json
+from vvscale.errors import ConfigError, DataError, MissingDataError, UnknownNameError, did_you_mean, unknown_name
+from vvscale.scores import REGIONS
+
+FORMAT = "vvscale-layers-1"
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+_PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+_KEYS = ("format", "model", "decided_by", "layers")
+
+
+@dataclass(frozen=True)
+class LayerCommitment:
+    """Which layer stands for which region.
+
+    Attributes
+    ----------
+    layers
+        Region -> name of a layer; for ``behavior`` the layer that the readout is fitted on.
+    model
+        The model whose scores decided, or "".
+    decided_by
+        How: the benchmarks, or the published commitment.
+    scores
+        Region -> score of its layer, where known.
+    """
+
+    layers: Mapping[str, str]
+    model: str = ""
+    decided_by: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for region in self.layers:
+            if region not in REGIONS:
+                raise unknown_name("region", region, REGIONS)
+        object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per region."""
+        rows = [(region, layer, self.scores.get(region)) for region, layer in self.layers.items()]
+        return pd.DataFrame(rows, columns=["region", "layer", "score"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as they are written to files."""
+        return {"format": FORMAT, "model": self.model, "decided_by": self.decided_by, "layers": dict(self.layers)}
+
+    def save(self, path: str | Path) -> None:
+        """Write a .json or .toml file that :func:`read_commitment` reads."""
+        path = Path(path)
+        if path.suffix == ".json":
+            write_json(path, self.to_dict())
+        elif path.suffix == ".toml":
+            write_bytes(path, _as_toml(self.to_dict()).encode())
+        else:
+            raise ConfigError(f"Cannot write layers to '{path}': expected a name that ends in .toml or .json.")
+
+
+def default_layers(module: nn.Module) -> list[str]:
+    """Return the layers of a model that make sense to score, in the order of the model.
+
+    Every module except the model itself, containers (``Sequential`` and lists: they give what their last part
+    gives), and modules that pass their input on (``Identity``, ``Dropout``). For a ResNet-18 these are 60: the
+    52 convolutions, normalisations, activations, poolings and the classifier, and its 8 blocks.
+
+    Examples
+    --------
+    >>> default_layers(nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU(), nn.Dropout())))
+    ['0', '1.0']
+    """
+    return [
+        name
+        for name, one in module.named_modules()
+        if name and type(one) not in _CONTAINERS and type(one) not in _PASSING
+    ]
+
+
+def choose_layers(module: nn.Module, names: str | Sequence[str]) -> list[str]:
+    """Turn names and patterns into names of layers, each once.
+
+    Parameters
+    ----------
+    module
+        The model.
+    names
+        ``"all"`` for :func:`default_layers`; names; patterns with ``*`` such as ``layer4.*``, which match the
+        default layers.
+
+    Raises
+    ------
+    UnknownNameError
+        The model has no such layer, or a pattern matches none.
+    """
+    default = default_layers(module)
+    chosen: dict[str, None] = {}
+    for name in [names] if isinstance(names, str) else names:
+        if name == "all":
+            chosen |= dict.fromkeys(default)
+        elif "*" in name or "?" in name:
+            found = [layer for layer in default if fnmatchcase(layer, name)]
+            if not found:
+                raise UnknownNameError(
+                    f"No layer matches '{name}'. The model has {len(default)}, such as {', '.join(default[:6])}."
+                )
+            chosen |= dict.fromkeys(found)
+        else:
+            chosen[resolve_name(module, name)] = None
+    if not chosen:
+        raise ConfigError("No layer was asked for; expected at least one name, or 'all'.")
+    return list(chosen)
+
+
+def resolve_name(module: nn.Module, name: str) -> str:
+    """Return the name of a layer in this model: names of the study's wrappers are understood."""
+    try:
+        find_module(module, name)
+    except UnknownNameError:
+        from vvscale.models import resolve_layer
+
+        return resolve_layer(module, name)
+    return name
+
+
+def committed_layers(module: nn.Module, record: Mapping[str, Any]) -> LayerCommitment:
+    """Look up the published commitment of a model.
+
+    Parameters
+    ----------
+    module
+        The model; names of layers are resolved in it.
+    record
+        Of its weights: ``model``, and under ``row`` dataset and is_pretrained.
+
+    Raises
+    ------
+    MissingDataError
+        None was published for this architecture and data set.
+    """
+    from vvscale.scores import commitment
+
+    row = record.get("row", {})
+    arch = row.get("arch") or record.get("model")
+    if not arch:
+        raise MissingDataError(
+            "The model has no architecture name, so no published commitment can be looked up. Name the layers, or "
+            "give a file of layers."
+        )
+    dataset, is_pretrained = row.get("dataset"), bool(row.get("is_pretrained", False))
+    try:
+        found = commitment(arch, dataset, is_pretrained=is_pretrained)
+        note = ""
+    except MissingDataError as error:
+        # The study commits on one full-data model per architecture; its ImageNet one serves where there is none.
+        try:
+            found = commitment(arch, "imagenet")
+        except MissingDataError:
+            raise error from None
+        note = f", for want of one for {'pretrained ' if is_pretrained else ''}{dataset or 'unnamed data'}"
+    layers = {region: resolve_name(module, layer) for region, layer in found.layers.items()}
+    return LayerCommitment(layers, found.arch, f"published commitment of {found.arch} on {found.dataset}{note}")
+
+
+def select_layers(scores: pd.DataFrame, *, model: str = "", needs_all: bool = True) -> LayerCommitment:
+    """Commit the best layer to each region.
+
+    Parameters
+    ----------
+    scores
+        Columns region, layer, score, raw_score and benchmark_id, such as :meth:`ModelScores.table` gives. A
+        region with several benchmarks is decided by their mean.
+    model
+        Name of the model.
+    needs_all
+        Whether a region without a score is an error; otherwise it is left out.
+
+    Returns
+    -------
+    LayerCommitment
+        The layer of the best score per region; the first in the model's order among equals. Squared formulas
+        turn negative correlations into high scores, so a layer with a negative raw score is never chosen while
+        another has a positive one.
+
+    Raises
+    ------
+    DataError
+        A region has no score, and ``needs_all`` is set.
+    """
+    layers: dict[str, str] = {}
+    best: dict[str, float] = {}
+    for region in [one for one in REGIONS if (scores["region"] == one).any()]:
+        of_region = scores[scores["region"] == region]
+        mean = of_region.groupby("layer", sort=False)[["score", "raw_score"]].mean().dropna()
+        if mean.empty and not needs_all:
+            continue
+        if mean.empty:
+            raise DataError(
+                f"No layer has a score in {region}, so none can be committed to it. Likely cause: the layers asked for "
+                "have fewer independent features than the metric takes components, as where units are dead. Score "
+                "other layers with --layers."
+            )
+        agreeing = mean[mean["raw_score"] > 0]
+        chosen = (agreeing if len(agreeing) else mean)["score"]
+        layers[region], best[region] = str(chosen.idxmax()), float(chosen.max())
+    names = ", ".join(sorted(scores["benchmark_id"].unique())) if "benchmark_id" in scores else "scores"
+    return LayerCommitment(layers, model, f"best score on {names}", best)
+
+
+def read_commitment(path: str | Path) -> LayerCommitment:
+    """Read a file of layers, .toml or .json.
+
+    Raises
+    ------
+    MissingDataError
+        There is no such file.
+    ConfigError
+        It is not what :meth:`LayerCommitment.save` writes; unknown keys are refused.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MissingDataError(
+            f"Cannot read the layers '{path}': {error}. Expected a .toml or .json file as 'vvscale score --commit' "
+            "writes it."
+        ) from error
+    try:
+        held = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"'{path}' is not valid {path.suffix.lstrip('.').upper() or 'TOML'}: {error}.") from error
+    if not isinstance(held, dict) or not isinstance(held.get("layers"), dict):
+        raise ConfigError(f"'{path}' has no table 'layers'; expected region = \"layer\" lines below [layers].")
+    for key in held:
+        if key not in _KEYS:
+            raise ConfigError(f"Unknown key '{key}' in '{path}'.{did_you_mean(key, _KEYS)} Known: {', '.join(_KEYS)}.")
+    if held.get("format", FORMAT) != FORMAT:
+        raise ConfigError(f"'{path}' has the format '{held['format']}'; expected '{FORMAT}'.")
+    for region, layer in held["layers"].items():
+        if not isinstance(layer, str) or not layer:
+            raise ConfigError(f"'{path}' commits {layer!r} to {region}; expected the name of a layer.")
+    return LayerCommitment(held["layers"], str(held.get("model", "")), str(held.get("decided_by", "")))
+
+
+def readout_layer(module: nn.Module) -> str:
+    """Return the layer that the behavioural readout is fitted on where nothing says otherwise.
+
+    It is the reference's default with the study's choice of layers: the last but one, whose features the
+    classifier reads, which is the last layer in the model's order that is not the classifier.
+    """
+    names = default_layers(module)
+    modules = dict(module.named_modules())
+    linear = [name for name in names if isinstance(modules[name], nn.Linear)]
+    before = names[: names.index(linear[-1])] if linear and linear[-1] == names[-1] else names
+    return before[-1] if before else names[-1]
+
+
+def _as_toml(held: Mapping[str, Any]) -> str:
+    # JSON's strings are TOML's basic strings.
+    lines = [f"{key} = {json.dumps(value)}" for key, value in held.items() if key != "layers"]
+    lines += ["", "[layers]", *(f"{region} = {json.dumps(layer)}" for region, layer in held["layers"].items())]
+    return "\n".join(lines) + "\n"

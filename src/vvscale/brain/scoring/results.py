@@ -1,0 +1,221 @@
+"""What scoring a model gives: per layer and benchmark a score, or the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import vvscale
+from vvscale.brain.benchmarks.benchmark import BenchmarkResult
+from vvscale.brain.metrics.ceiled import Score
+from vvscale.brain.scoring.layers import LayerCommitment, select_layers
+from vvscale.errors import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class LayerScore:
+    """One layer on one benchmark.
+
+    Attributes
+    ----------
+    layer, n_features
+        Name, and numbers per image that were regressed on.
+    benchmark_id, version, region, is_simulated
+        Of the benchmark.
+    score
+        Raw and ceiled, with intervals and the formula.
+    r
+        (n_splits, n_neuroids) correlations, or (n_repetitions, 1) of behaviour; NaN where there is none.
+    """
+
+    layer: str
+    n_features: int
+    benchmark_id: str
+    version: int
+    region: str
+    is_simulated: bool
+    score: Score
+    r: np.ndarray = field(repr=False)
+
+    @classmethod
+    def of(cls, layer: str, n_features: int, result: BenchmarkResult) -> LayerScore:
+        """Keep what a benchmark said about a layer, without the predictions."""
+        r = np.asarray(result.detail.r, dtype=np.float64)
+        return cls(
+            layer,
+            n_features,
+            result.benchmark_id,
+            result.version,
+            result.region,
+            result.is_simulated,
+            result.score,
+            r.reshape(len(r), -1),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; NaN becomes None."""
+        r = [[None if np.isnan(value) else float(value) for value in row] for row in self.r]
+        return {**self._head(), "score": _plain(self.score.to_dict()), "r": r}
+
+    @classmethod
+    def from_dict(cls, held: Mapping[str, Any]) -> LayerScore:
+        """Read what :meth:`to_dict` gives, exactly."""
+        score: dict[str, Any] = {name: np.nan if value is None else value for name, value in held["score"].items()}
+        r = np.array([[np.nan if value is None else value for value in row] for row in held["r"]], dtype=np.float64)
+        return cls(**{**held, "score": Score(**score), "r": r})
+
+    def row(self) -> dict[str, Any]:
+        """Return one flat row in the words of the score table."""
+        head = self._head()
+        version = head.pop("version")
+        return {
+            **head,
+            "benchmark_version": version,
+            "score": self.score.score,
+            "score_low": self.score.low,
+            "score_high": self.score.high,
+            "raw_score": self.score.raw_score,
+            "raw_error": self.score.raw_error,
+            "ceiling": self.score.ceiling,
+            "score_formula": self.score.formula,
+        }
+
+    def _head(self) -> dict[str, Any]:
+        names = ("layer", "n_features", "benchmark_id", "version", "region", "is_simulated")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class LayerFailure:
+    """A layer without a score.
+
+    Attributes
+    ----------
+    layer, benchmark_id
+        Which; the benchmark is "" where the layer cannot be scored on any.
+    reason
+        What failed, in one paragraph.
+    """
+
+    layer: str
+    benchmark_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What scoring took.
+
+    Attributes
+    ----------
+    n_forward, n_probe
+        Images that went through the model: to be recorded, and before that to see shapes.
+    n_cached
+        Scores that were taken from the cache.
+    seconds
+        Wall time by stage: decode (waiting for images), forward, products, metrics, total.
+    peak_memory, scratch
+        Bytes: largest resident size of the process so far, and largest amount of scratch files at one time.
+    """
+
+    n_forward: int
+    n_probe: int
+    n_cached: int
+    seconds: Mapping[str, float]
+    peak_memory: int
+    scratch: int
+
+
+@dataclass(frozen=True, eq=False)
+class ModelScores:
+    """A model's scores, layer by layer.
+
+    Attributes
+    ----------
+    scores
+        One entry per layer and benchmark.
+    failures
+        Layers that have no score, with reasons.
+    provenance
+        What the scores were made with: weights_digest, preprocessing, preprocessing_digest, projection, device,
+        batch_size, run_id.
+    data_digests
+        benchmark_id -> SHA-256 of its data.
+    usage
+        What it took.
+    """
+
+    scores: tuple[LayerScore, ...]
+    failures: tuple[LayerFailure, ...]
+    provenance: Mapping[str, Any]
+    data_digests: Mapping[str, str] = field(repr=False)
+    usage: Usage = field(repr=False)
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per layer and benchmark, in the order of the benchmarks and of the model's layers."""
+        return pd.DataFrame([one.row() for one in self.scores])
+
+    def rows(self, record_row: Mapping[str, Any], *, epoch: int | None = None) -> pd.DataFrame:
+        """Return rows for the score table.
+
+        Parameters
+        ----------
+        record_row
+            Columns that belong to the model; at least model_id.
+        epoch
+            Epoch of the weights, where known.
+
+        Raises
+        ------
+        ConfigError
+            There is no model_id.
+        """
+        if not record_row.get("model_id"):
+            raise ConfigError("The model has no model_id; every row needs one. Name it with --name, or in the record.")
+        rows = self.table()
+        for number, (name, value) in enumerate(record_row.items()):
+            rows.insert(number, name, value)
+        if epoch is not None:
+            rows["epoch"] = epoch
+        rows["data_digest"] = rows["benchmark_id"].map(self.data_digests)
+        rows["code_version"] = vvscale.__version__
+        for name in ("run_id", "weights_digest", "preprocessing", "preprocessing_digest", "projection"):
+            rows[name] = self.provenance[name]
+        return rows
+
+    def best(self, *, model: str = "", needs_all: bool = True) -> LayerCommitment:
+        """Commit the best layer to each region, by :func:`vvscale.brain.select_layers`."""
+        return select_layers(self.table(), model=model, needs_all=needs_all)
+
+    def neuroids(self, layer: str, benchmark_id: str) -> np.ndarray:
+        """Return the (n_splits, n_neuroids) correlations of a layer on a benchmark."""
+        found = next((one for one in self.scores if (one.layer, one.benchmark_id) == (layer, benchmark_id)), None)
+        if found is None:
+            raise ConfigError(f"Layer '{layer}' has no score on '{benchmark_id}' here.")
+        return found.r
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "scores": [{name: _none(value) for name, value in one.row().items()} for one in self.scores],
+            "failures": [vars(one) for one in self.failures],
+            "provenance": dict(self.provenance),
+            "data_digests": dict(self.data_digests),
+            "usage": {**vars(self.usage), "seconds": dict(self.usage.seconds)},
+        }
+
+    def _repr_html_(self) -> str:
+        caption = f"{len(self.scores)} scores, {len(self.failures)} layers without"
+        return f"<p>{caption}</p>{self.table().to_html(max_rows=20)}"
+
+
+def _plain(held: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _none(value) for name, value in held.items()}
+
+
+def _none(value: Any) -> Any:
+    return None if isinstance(value, float) and np.isnan(value) else value

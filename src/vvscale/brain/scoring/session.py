@@ -1,0 +1,381 @@
+"""Score a model: one forward pass per image, then one layer after another.
+
+A stimulus set goes through the model once, for all layers and all benchmarks that share it. Then each layer's
+inner products are made, handed to every benchmark, and forgotten. A finished score goes into the cache at once,
+so that a run that was killed goes on with the layers that are left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vvscale.brain.activations.hooks import evaluating
+from vvscale.brain.activations.memory import Pass, Sizes, check_memory, peak_memory, plan_passes, resident_memory
+from vvscale.brain.activations.products import inner_products, layer_blocks
+from vvscale.brain.activations.record import PROBED_IMAGES, Probe, Recorder, probe
+from vvscale.brain.activations.storage import HeldActivations
+from vvscale.brain.benchmarks.benchmark import Benchmark
+from vvscale.brain.inputs.batches import image_batches
+from vvscale.brain.metrics.gram import Gram
+from vvscale.brain.scoring.cache import ScoreCache
+from vvscale.brain.scoring.layers import LayerCommitment
+from vvscale.brain.scoring.options import ScoringOptions
+from vvscale.brain.scoring.results import LayerFailure, LayerScore, ModelScores, Usage
+from vvscale.brain.scoring.work import Pair, Work, plan_work
+from vvscale.errors import DataError, OutOfMemoryError
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What one stimulus set needs of the model.
+
+    Attributes
+    ----------
+    stimuli
+        Digest of the set.
+    pairs
+        Scores to make from it.
+    sizes, seen, passes
+        What fits, what the layers are, and in which passes they are recorded.
+    """
+
+    stimuli: str
+    pairs: tuple[Pair, ...]
+    sizes: Sizes
+    seen: Probe
+    passes: tuple[Pass, ...]
+
+    @property
+    def n_forward(self) -> int:
+        """Images that go through the model."""
+        return len(self.passes) * (self.sizes.n_images + self.sizes.n_fitted)
+
+    @property
+    def n_steps(self) -> int:
+        """How often progress is reported: once per batch and per distinct layer."""
+        sets = (self.sizes.n_images, self.sizes.n_fitted)
+        n_batches = sum(-(-n // self.sizes.batch_size) for n in sets)
+        return len(self.passes) * n_batches + len(self.seen.distinct())
+
+
+def score_model(
+    module: nn.Module,
+    *,
+    benchmarks: Sequence[Benchmark],
+    layers: str | Sequence[str] | Mapping[str, str] | LayerCommitment = "all",
+    options: ScoringOptions | None = None,
+    cache: ScoreCache | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> ModelScores:
+    """Score layers of a model on benchmarks.
+
+    Parameters
+    ----------
+    module
+        Any model that takes one (B, channels, height, width) tensor; it is moved to the device.
+    benchmarks
+        As :func:`vvscale.brain.resolve_benchmarks` gives, or own ones.
+    layers
+        ``"all"``, names and patterns, each scored on every benchmark; or which layer stands for which region.
+    options, settings
+        :class:`ScoringOptions`, or its fields by name.
+    cache
+        Where finished scores are kept and looked up; None for nowhere.
+    progress
+        Called with a word for each batch and each layer that is done.
+
+    Returns
+    -------
+    ModelScores
+        A score per layer and benchmark; layers that have none are among its failures.
+
+    Raises
+    ------
+    OutOfMemoryError
+        The memory allowed is too small for a layer, or disk and memory for one pass.
+    DataError
+        No layer has a score on any benchmark, or a benchmark does not hold together.
+
+    Examples
+    --------
+    >>> from vvscale.brain import simulate
+    >>> from vvscale.brain.inputs.preprocess import Preprocessing
+    >>> stream = simulate(images_per_object=10, n_neuroids=10)
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 5, stride=4), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 49, 30))
+    >>> scores = score_model(
+    ...     model, benchmarks=[stream.benchmark("V1")], preprocessing=Preprocessing(image_size=32), n_resamples=10
+    ... )
+    >>> scores.table()["layer"].tolist(), scores.usage.n_forward
+    (['0', '1', '2', '3'], 80)
+    """
+    options = replace(options, **settings) if options is not None else ScoringOptions(**settings)
+    work = plan_work(module, benchmarks=benchmarks, layers=layers, options=options)
+    return Session(work, cache).run(progress=progress)
+
+
+class Session:
+    """One scoring of one model; planned and run once.
+
+    Parameters
+    ----------
+    work, cache
+        What to score, and where finished scores are kept.
+    """
+
+    def __init__(self, work: Work, cache: ScoreCache | None = None) -> None:
+        self.work = work
+        self._options = work.options
+        self._cache = cache
+        self._advance: Progress = lambda name: None
+        self._scores: dict[tuple[str, str], LayerScore] = {}
+        self._failures: list[LayerFailure] = []
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._n_forward = self._n_probe = self._scratch = self.n_cached = 0
+        self._seen: Probe | None = None
+        self._image_shape: tuple[int, ...] = ()
+        self.seconds_per_image = 0.0
+
+    def plan(self) -> list[Recording]:
+        """Look up what is known, see what the model gives, and decide how the rest is recorded.
+
+        Scores found in the cache are kept; layers that cannot be recorded become failures.
+        """
+        start = time.perf_counter()
+        missing = self._look_up(self.work.pairs)
+        recordings = []
+        for stimuli in dict.fromkeys(self.work.stimuli_of[pair.benchmark.benchmark_id] for pair in missing):
+            of_set = [pair for pair in missing if self.work.stimuli_of[pair.benchmark.benchmark_id] == stimuli]
+            recordings.append(self._plan_recording(stimuli, of_set))
+        self._seconds["plan"] = self._seconds["total"] = time.perf_counter() - start
+        return [one for one in recordings if one.pairs]
+
+    def run(self, recordings: Sequence[Recording] | None = None, *, progress: Progress | None = None) -> ModelScores:
+        """Make the scores; ``recordings`` is the plan, if it was made before."""
+        recordings = self.plan() if recordings is None else recordings
+        start = time.perf_counter()
+        self._advance = progress or self._advance
+        with evaluating(self.work.module), _naming_memory():
+            for recording in recordings:
+                for one in recording.passes:
+                    self._run_pass(recording, one)
+        if not self._scores:
+            first = self._failures[0]
+            raise DataError(
+                f"None of the {len(self.work.pairs)} layers and benchmarks gave a score. The first: {first.reason}"
+            )
+        self._seconds["total"] += time.perf_counter() - start
+        return self._result()
+
+    def _look_up(self, pairs: Sequence[Pair]) -> list[Pair]:
+        """Take scores from the cache, or make them from inner products that it holds; return the rest."""
+        if self._cache is None:
+            return list(pairs)
+        missing = []
+        for pair in pairs:
+            score = self._cache.score(self.work.score_key(pair))
+            if score is None:
+                missing.append(pair)
+            else:
+                self._scores[pair.layer, pair.benchmark.benchmark_id] = score
+                self.n_cached += 1
+        if not self._cache.keep_products:
+            return missing
+        return [pair for pair in missing if not self._score_cached_products(pair)]
+
+    def _score_cached_products(self, pair: Pair) -> bool:
+        assert self._cache is not None
+        stimuli = self.work.stimuli_of[pair.benchmark.benchmark_id]
+        key = self.work.products_key(pair.layer, stimuli, pair.benchmark.standardize)
+        gram = self._cache.products(key)
+        if gram is not None:
+            self._score(pair, gram, ())
+        return gram is not None
+
+    def _plan_recording(self, stimuli: str, pairs: Sequence[Pair]) -> Recording:
+        seen = self._probe(stimuli)
+        layers = dict.fromkeys(pair.layer for pair in pairs if pair.layer in seen.layers)
+        seen = seen.only(layers)
+        if self._options.projection.kind == "sparse":
+            seen = seen.underived()
+        sizes = Sizes(
+            memory=self._options.memory_bytes,
+            resident=resident_memory(),
+            n_images=len(self.work.stimuli[stimuli]),
+            n_fitted=len(self._options.projection_images or ()),
+            n_pixels=int(np.prod(self._image_shape)),
+            batch_size=self._options.batch_size,
+        )
+        if not layers:
+            return Recording(stimuli, (), sizes, seen, ())
+        check_memory(sizes, seen, self._options.projection)
+        passes = plan_passes(
+            sizes, seen, self._options.projection, self._options.scratch_folder, max_passes=self._options.max_passes
+        )
+        return Recording(stimuli, tuple(pair for pair in pairs if pair.layer in layers), sizes, seen, passes)
+
+    def _probe(self, stimuli: str) -> Probe:
+        """See what the layers give; every stimulus set has the same shape after preprocessing."""
+        if self._seen is None:
+            rows = [number % len(self.work.stimuli[stimuli]) for number in range(PROBED_IMAGES)]
+            images = self._options.preprocessing.batch(self.work.stimuli[stimuli], rows)
+            self._image_shape = images.shape[1:]
+            self.work.module.to(self._options.device)
+            order = dict.fromkeys(pair.layer for pair in self.work.pairs)
+            start = time.perf_counter()
+            self._seen = probe(self.work.module, list(order), images, device=self._options.device)
+            self.seconds_per_image = (time.perf_counter() - start) / len(images)
+            self._n_probe += len(images)
+            self._failures += [LayerFailure(layer, "", reason) for layer, reason in self._seen.refused.items()]
+        return self._seen
+
+    def _run_pass(self, recording: Recording, one: Pass) -> None:
+        seen = recording.seen.only(one.layers)
+        kept = {name: self._options.projection.n_kept(layer.n_features) for name, layer in seen.recorded().items()}
+        self._scratch = max(self._scratch, one.holding.disk_bytes)
+        with HeldActivations(one.holding, kept, self._options.scratch_folder) as held:
+            self._record(recording, seen, held)
+            with self._timed("forward"):
+                held.finish()
+            for source, members in seen.families().items():
+                for name in members:
+                    self._score_layer(recording, seen, held, name)
+                held.drop(source)
+
+    def _record(self, recording: Recording, seen: Probe, held: HeldActivations) -> None:
+        projection = self._options.projection
+        start = 0
+
+        def keep(layer: str, rows: torch.Tensor) -> None:
+            table = rows.to("cpu", torch.float32).numpy()
+            held.put(layer, start, projection.at_recording(table))
+
+        sets = [self.work.stimuli[recording.stimuli]]
+        if self._options.projection_images is not None:
+            sets.append(self._options.projection_images)
+        with Recorder(self.work.module, seen.recorded(), keep, device=self._options.device) as recorder:
+            for stimuli in sets:
+                batches = image_batches(
+                    stimuli,
+                    self._options.preprocessing,
+                    batch_size=recording.sizes.batch_size,
+                    n_workers=self._options.n_workers,
+                )
+                while True:
+                    with self._timed("decode"):
+                        images = next(batches, None)
+                    if images is None:
+                        break
+                    with self._timed("forward"):
+                        recorder.run(images)
+                    start += len(images)
+                    self._advance("images")
+            self._n_forward += recorder.n_forward
+
+    def _score_layer(self, recording: Recording, seen: Probe, held: HeldActivations, name: str) -> None:
+        names = [name, *(other for other, layer in seen.layers.items() if layer.same_as == name)]
+        pairs = [pair for pair in recording.pairs if pair.layer in names]
+        stimuli = self.work.stimuli[recording.stimuli]
+        firsts = {pair.benchmark.benchmark_id: pair for pair in reversed(pairs)}
+        try:
+            with self._timed("products"):
+                grams = inner_products(
+                    lambda: layer_blocks(held, self.work.module, seen.layers, name),
+                    seen.layers[name],
+                    standardized={pair.benchmark.standardize for pair in pairs},
+                    projection=self._options.projection,
+                    image_names=stimuli.stimulus_id,
+                    device=None if self._options.device == "cpu" else self._options.device,
+                    n_fitted=recording.sizes.n_fitted,
+                    n_threads=self._options.n_threads,
+                )
+        except DataError as error:
+            self._failures += [LayerFailure(one, "", f"Layer '{one}': {error}") for one in names]
+            return
+        if self._cache is not None:
+            for how, gram in grams.items():
+                self._cache.put_products(self.work.products_key(name, recording.stimuli, how), gram)
+        for pair in firsts.values():
+            twins = [other for other in pairs if other.benchmark is pair.benchmark and other is not pair]
+            self._score(pair, grams[pair.benchmark.standardize], twins)
+        self._advance(name)
+
+    def _score(self, pair: Pair, gram: Gram, twins: Sequence[Pair]) -> None:
+        """Score one layer on one benchmark, and give the same score to layers that are the same tensor."""
+        options = self._options
+        try:
+            with self._timed("metrics"):
+                result = pair.benchmark.score(
+                    gram,
+                    device=None if options.device == "cpu" else options.device,
+                    n_resamples=options.n_resamples,
+                    seed=options.seed,
+                )
+        except DataError as error:
+            for one in (pair, *twins):
+                name = one.benchmark.benchmark_id
+                self._failures.append(LayerFailure(one.layer, name, f"Layer '{one.layer}' on '{name}': {error}"))
+            return
+        for one in (pair, *twins):
+            score = LayerScore.of(one.layer, gram.n_features, result)
+            self._scores[one.layer, one.benchmark.benchmark_id] = score
+            if self._cache is not None:
+                self._cache.put_score(self.work.score_key(one), score)
+
+    def _result(self) -> ModelScores:
+        options, work = self._options, self.work
+        keys = [(pair.layer, pair.benchmark.benchmark_id) for pair in work.pairs]
+        return ModelScores(
+            scores=tuple(self._scores[key] for key in keys if key in self._scores),
+            failures=tuple(self._failures),
+            provenance={
+                "run_id": work.run_id,
+                "weights_digest": work.weights,
+                "preprocessing": options.preprocessing.name,
+                "preprocessing_digest": options.preprocessing.digest(),
+                "projection": str(options.projection),
+                "device": options.device,
+                "batch_size": options.batch_size,
+            },
+            data_digests=dict(work.data_digests),
+            usage=Usage(
+                n_forward=self._n_forward,
+                n_probe=self._n_probe,
+                n_cached=self.n_cached,
+                seconds=dict(self._seconds),
+                peak_memory=peak_memory(),
+                scratch=self._scratch,
+            ),
+        )
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[stage] += time.perf_counter() - start
+
+
+@contextmanager
+def _naming_memory() -> Iterator[None]:
+    """Turn what Python and PyTorch say about memory into an error that says what to do."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise OutOfMemoryError(
+            f"The machine or device ran out of memory: {str(error).splitlines()[0] if str(error) else 'no message'}. "
+            "Scores made so far are in the cache. Pass a smaller --batch-size or --memory and run the same command "
+            "again; it goes on with the layers that are left."
+        ) from error

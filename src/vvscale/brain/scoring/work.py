@@ -1,0 +1,175 @@
+"""Which layer is scored on which benchmark, and what each score depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from vvscale.brain.benchmarks.assembly import StimulusSet, row_order
+from vvscale.brain.benchmarks.benchmark import Benchmark, NeuralBenchmark
+from vvscale.brain.metrics.ceiled import ceiled_score
+from vvscale.brain.metrics.pls import draw_splits
+from vvscale.brain.scoring.digests import benchmark_digest, code_digest, model_digest, weights_digest
+from vvscale.brain.scoring.layers import LayerCommitment, choose_layers, readout_layer, resolve_name
+from vvscale.brain.scoring.options import ScoringOptions
+from vvscale.core.hashing import digest_of
+from vvscale.errors import ConfigError, DataError, UsageError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One layer on one benchmark."""
+
+    layer: str
+    benchmark: Benchmark
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What is to be scored, with the digests that keys are made of.
+
+    Attributes
+    ----------
+    module, options
+        The model, and how it is scored.
+    pairs
+        Layers on benchmarks, by benchmark and in the order of the model.
+    stimuli
+        Digest of a stimulus set -> the set.
+    stimuli_of, data_digests
+        benchmark_id -> digest of its stimulus set, and of all its data.
+    benchmark_digests
+        benchmark_id -> digest of its data and settings.
+    common
+        What every key holds.
+    weights
+        Digest of the weights alone, for rows.
+    """
+
+    module: nn.Module
+    options: ScoringOptions
+    pairs: tuple[Pair, ...]
+    stimuli: Mapping[str, StimulusSet]
+    stimuli_of: Mapping[str, str]
+    data_digests: Mapping[str, str]
+    benchmark_digests: Mapping[str, str]
+    common: Mapping[str, Any]
+    weights: str
+
+    @property
+    def run_id(self) -> str:
+        """Name of the scoring run: the same for the same model and settings."""
+        named = {name: value for name, value in self.common.items() if name != "code"}
+        return digest_of(named)[:12]
+
+    def score_key(self, pair: Pair) -> dict[str, Any]:
+        """Return everything that a score depends on."""
+        options = self.options
+        return {
+            **self.common,
+            "layer": pair.layer,
+            "benchmark": self.benchmark_digests[pair.benchmark.benchmark_id],
+            "intervals": [options.n_resamples, options.seed],
+        }
+
+    def products_key(self, layer: str, stimuli: str, is_standardized: bool) -> dict[str, Any]:
+        """Return everything that inner products depend on."""
+        return {**self.common, "layer": layer, "stimuli": stimuli, "is_standardized": is_standardized}
+
+
+def plan_work(
+    module: nn.Module,
+    *,
+    benchmarks: Sequence[Benchmark],
+    layers: str | Sequence[str] | Mapping[str, str] | LayerCommitment,
+    options: ScoringOptions,
+) -> Work:
+    """Pair layers with benchmarks and compute the digests.
+
+    Raises
+    ------
+    UsageError
+        No benchmark, or two of one name.
+    UnknownNameError, ConfigError
+        A layer does not exist, or a region has none.
+    DataError, MissingDataError, ShapeError
+        A benchmark cannot be scored on whatever the model: its parts do not match, a stratum has one image.
+    """
+    if not benchmarks:
+        raise UsageError("No benchmark was given; expected at least one.")
+    names = [one.benchmark_id for one in benchmarks]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UsageError(f"The benchmark '{twice}' was given twice; expected each once.")
+    for benchmark in benchmarks:
+        refuse_unscorable(benchmark)
+    # Benchmarks usually share the very same set, and its images are read once.
+    sets = {id(one.stimuli): one.stimuli for one in benchmarks}
+    digests = {key: stimuli.digest() for key, stimuli in sets.items()}
+    stimuli_of = {one.benchmark_id: digests[id(one.stimuli)] for one in benchmarks}
+    data_digests = {one.benchmark_id: one.data_digest() for one in benchmarks}
+    fitted = options.projection_images
+    common = {
+        "model": model_digest(module),
+        "code": code_digest(),
+        "preprocessing": options.preprocessing.digest(),
+        "projection": str(options.projection),
+        "projection_images": None if fitted is None else fitted.digest(),
+        "device": options.device.split(":")[0],
+        "batch_size": options.batch_size,
+    }
+    return Work(
+        module=module,
+        options=options,
+        pairs=_pair(module, benchmarks, layers),
+        stimuli={stimuli_of[one.benchmark_id]: one.stimuli for one in benchmarks},
+        stimuli_of=stimuli_of,
+        data_digests=data_digests,
+        benchmark_digests={
+            one.benchmark_id: benchmark_digest(one, data_digests[one.benchmark_id]) for one in benchmarks
+        },
+        common=common,
+        weights=weights_digest(module),
+    )
+
+
+def refuse_unscorable(benchmark: Benchmark) -> None:
+    """Raise what would stop every model on this benchmark, before any model runs."""
+    try:
+        if isinstance(benchmark, NeuralBenchmark):
+            images = benchmark.assembly.mean.index.to_numpy()
+            rows = row_order(benchmark.stimuli.stimulus_id, images, "The stimuli")
+            strata = None
+            if benchmark.stratify_by is not None:
+                strata = benchmark.stimuli.labels(benchmark.stratify_by).to_numpy()[rows]
+            draw_splits(strata, len(images))
+            ceiled_score(0.0, benchmark.ceiling, benchmark.formula)
+        else:
+            rows = row_order(benchmark.stimuli.stimulus_id, benchmark.trials.stimulus_id, "The stimuli")
+            benchmark.stimuli.labels(benchmark.label)
+    except (DataError, UsageError) as error:
+        raise type(error)(f"Benchmark '{benchmark.benchmark_id}' cannot be scored on: {error}") from error
+
+
+def _pair(
+    module: nn.Module,
+    benchmarks: Sequence[Benchmark],
+    layers: str | Sequence[str] | Mapping[str, str] | LayerCommitment,
+) -> tuple[Pair, ...]:
+    committed = layers.layers if isinstance(layers, LayerCommitment) else layers
+    if not isinstance(committed, Mapping):
+        chosen = choose_layers(module, committed)
+        return tuple(Pair(layer, benchmark) for benchmark in benchmarks for layer in chosen)
+    pairs = []
+    for benchmark in benchmarks:
+        layer = committed.get(benchmark.region)
+        if layer is None and benchmark.region != "behavior":
+            raise ConfigError(
+                f"No layer is committed to {benchmark.region}, which '{benchmark.benchmark_id}' needs; committed are "
+                f"{', '.join(committed) or 'none'}. Add it to the file of layers, or leave the benchmark out."
+            )
+        pairs.append(Pair(readout_layer(module) if layer is None else resolve_name(module, layer), benchmark))
+    return tuple(pairs)

@@ -1,0 +1,42 @@
+"""``vvscale cite``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vvscale.cli.output import Output
+
+
+def cite(
+    what: Annotated[tuple[str, ...], Parameter(name="WHAT", show_default=False)] = (),
+    /,
+    *,
+    out: Path | None = None,
+    output: Output | None = None,
+) -> None:
+    """Print the BibTeX of what a table, fit or figure used.
+
+    Parameters
+    ----------
+    what
+        Published sets, score tables, stores, fits.json files or their folders, figures, laws; by default the published
+        set and its joint law.
+    out
+        A .bib file to write instead of printing.
+    """
+    from vvscale.figures.citations import bibtex, cites, entries
+
+    output = output or Output()
+    keys = cites(what)
+    text = bibtex(keys)
+    if out is None:
+        output.say(text)
+    else:
+        from vvscale.core.files import write_bytes
+
+        write_bytes(out, f"{text}\n".encode())
+        output.note(f"Wrote {len(keys)} entries to '{out}'.")
+    output.document({"command": "cite", "keys": keys, "entries": {key: entries()[key] for key in keys}})

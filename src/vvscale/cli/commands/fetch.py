@@ -1,0 +1,115 @@
+"""``vvscale fetch``: download published files and weights."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from vvscale.cli.output import Output
+
+What = Literal["scores", "checkpoints", "private", "checkpoint-list", "commitments", "weights", "benchmarks", "all"]
+
+
+def fetch(
+    what: What,
+    /,
+    *names: str,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    output: Output | None = None,
+) -> None:
+    """Download published data, checked by hash, and published weights.
+
+    Files already in the cache are left alone; a download that broke off is continued. VVSCALE_MIRROR=<folder
+    or URL> replaces the host; VVSCALE_CACHE=<folder> replaces the cache.
+
+    Parameters
+    ----------
+    what
+        scores: 993 models x 5 benchmarks; checkpoints: 43 models over training; private: 28 models on the
+        private benchmarks; checkpoint-list: where the weights lie; commitments: which layer stands for
+        which region; all: all of these tables; weights: the networks named after it, converted to safetensors;
+        benchmarks: recordings and images of the public benchmarks.
+    names
+        For weights: MODEL_ID, or MODEL_ID@EPOCH, as many as wanted. For benchmarks: names or regions, all five by
+        default.
+    dry_run
+        Say what would be done and do nothing.
+    """
+    from vvscale.errors import UsageError
+
+    output = output or Output()
+    if what == "weights":
+        _weights(names, dry_run, output)
+    elif what == "benchmarks":
+        from vvscale.cli.commands.fetch_benchmarks import fetch_benchmarks
+
+        fetch_benchmarks(names, dry_run=dry_run, output=output)
+    elif names:
+        raise UsageError(
+            f"'{what}' is fetched whole; leave out {', '.join(names)}, or: vvscale fetch weights {names[0]}"
+        )
+    else:
+        _files(what, dry_run, output)
+
+
+def _files(what: str, dry_run: bool, output: Output) -> None:
+    from vvscale.scores import published
+
+    files = []
+    for key in published.FILES if what == "all" else [what]:
+        file = published.published_file(key)
+        had = published.state(key) == "cached"
+        if not (had or dry_run):
+            published.fetch(key)
+        did = _did(had, dry_run)
+        source = "" if had else f" from {file.url}"
+        output.say(f"{key}: {did}{source}\n  {file.path} (sha256 {file.sha256[:12]}...)")
+        files.append({"what": key, "did": did, "path": str(file.path), "url": file.url, "sha256": file.sha256})
+    output.say("Next: vvscale ls scores")
+    output.document({"command": "fetch", "files": files})
+
+
+def _weights(models: tuple[str, ...], dry_run: bool, output: Output) -> None:
+    from vvscale.cli.progress import transfer
+    from vvscale.errors import UsageError
+    from vvscale.models.published.checkpoints import fetch_weights, find_checkpoint, read_ref
+
+    if not models:
+        raise UsageError("'fetch weights' needs the names of models. Next: vvscale ls models 'resnet18_*' lists some.")
+    # All names are looked up before the first download.
+    chosen = [find_checkpoint(*read_ref(name)) for name in models]
+    files = []
+    for one in chosen:
+        name = f"{one.model_id}@{one.epoch}"
+        had = bool(one.cached)
+        n_bytes = _size(one.url, output) if dry_run and not had else None
+        if not dry_run:
+            with transfer(name, quiet=output.quiet) as progress:
+                fetch_weights(one, progress=progress)
+        did = _did(had, dry_run)
+        size = "" if had or not dry_run else f" ({f'{n_bytes / 1e6:,.1f} MB' if n_bytes else 'size unknown'})"
+        source = "" if had else f" from {one.url}{size}"
+        output.say(f"{name}: {did}{source}")
+        for kind in one.cached or (one.scored_kind,):
+            output.say(f"  {kind}: {one.weights_path(kind)}")
+        weights = {kind: str(one.weights_path(kind)) for kind in one.cached}
+        entry = {"model_id": one.model_id, "epoch": one.epoch, "did": did, "url": one.url, "bytes": n_bytes}
+        files.append(entry | {"weights": weights})
+    output.say(f"Next: vvscale score gokce2025:{chosen[0].model_id}")
+    output.document({"command": "fetch weights", "files": files})
+
+
+def _did(had: bool, dry_run: bool) -> str:
+    return "cached" if had else "would download" if dry_run else "downloaded"
+
+
+def _size(url: str, output: Output) -> int | None:
+    from vvscale.core.download_weights import size_of
+    from vvscale.errors import MissingDataError
+
+    try:
+        return size_of(url)
+    except MissingDataError as error:
+        output.note(str(error))
+        return None

@@ -1,0 +1,219 @@
+"""``vvscale study``: plan, run, status, resume, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from vvscale.cli.output import Output
+
+if TYPE_CHECKING:
+    from vvscale.study.prepare import Prepared
+
+study = App(
+    name="study",
+    help="Run a whole scaling study from one TOML file: train, score, fit, draw, report.",
+    default_parameter=Parameter(negative=""),
+)
+
+Changes = Annotated[tuple[str, ...], Parameter(name="--set", show_default=False)]
+
+
+@study.command
+def plan(
+    spec: str,
+    /,
+    *,
+    out: Path | None = None,
+    workers: int | None = None,
+    device: str | None = None,
+    changes: Changes = (),
+    output: Output | None = None,
+) -> None:
+    """Show what a study would cost: tasks, hours, FLOP, bytes, and which part breaks first. Writes nothing.
+
+    Parameters
+    ----------
+    spec
+        A TOML file, or the name of a study: demo, gokce2025, resnet-width-ecoset.
+    out
+        Its folder; what is finished there is not counted. Default: out/NAME.
+    workers
+        Processes or array jobs to assume.
+    device
+        Device to assume: cpu, a100, h100, h200.
+    changes
+        KEY=VALUE in place of what the file says, such as engine.workers=4 or 'axes.seed=[0,1]'. Repeatable.
+    """
+    from vvscale.cli.stages import duration
+    from vvscale.study.estimate import plan_study, plan_tables
+    from vvscale.study.prepare import parse_changes, prepare_study
+    from vvscale.study.run import finished_tasks
+
+    output = output or Output()
+    values = parse_changes(changes, **{"engine.workers": workers, "engine.device": device})
+    ready = prepare_study(spec, out=out, changes=values)
+    planned = plan_study(
+        ready.graph, ready.n_workers, out=ready.folder.path, device=f"{ready.rates.device} ({ready.rates.source})",
+        gpus_per_worker=ready.gpus_per_worker, absent=ready.absent, done=finished_tasks(ready.folder, ready.graph),
+    )  # fmt: skip
+    for title, frame in plan_tables(planned):
+        output.table(frame, title=title)
+    hours = f"{planned.gpu_hours:,.1f} GPU-hours" if planned.gpu_hours else f"{planned.worker_hours:,.2f} CPU-hours"
+    output.say(
+        f"{hours} on {planned.device}; {duration(planned.schedule.seconds)} with "
+        f"{planned.schedule.n_workers} workers, {planned.schedule.utilisation:.0%} busy."
+    )
+    for words in planned.absent:
+        output.say(f"absent here: {words}")
+    output.document(planned.to_dict())
+    output.note(f"Next: `vvscale study run {spec}`")
+
+
+@study.command
+def run(
+    spec: str,
+    /,
+    *,
+    out: Path | None = None,
+    workers: int | None = None,
+    verify: bool = False,
+    dry_run: bool = False,
+    changes: Changes = (),
+    output: Output | None = None,
+) -> None:
+    """Run a study, or go on with it: the same command again skips what is finished and names it.
+
+    Parameters
+    ----------
+    spec
+        A TOML file, or the name of a study.
+    out
+        Its folder. Default: out/NAME.
+    workers
+        Processes or array jobs; by default one per core or GPU slot.
+    verify
+        Read every finished output and compare its digest, not only those whose size or time changed.
+    dry_run
+        Say what would be done, and write nothing.
+    changes
+        KEY=VALUE in place of what the file says. Repeatable.
+    """
+    from vvscale.study.prepare import parse_changes, prepare_study
+
+    ready = prepare_study(spec, out=out, changes=parse_changes(changes, **{"engine.workers": workers}))
+    _go(ready, output or Output(), verify=verify, dry_run=dry_run)
+
+
+@study.command
+def resume(
+    spec: str,
+    /,
+    *,
+    out: Path | None = None,
+    workers: int | None = None,
+    verify: bool = False,
+    dry_run: bool = False,
+    changes: Changes = (),
+    output: Output | None = None,
+) -> None:
+    """Go on with a study that was begun, as it was planned; what failed is tried again.
+
+    Parameters
+    ----------
+    spec
+        The study's folder, file or name.
+    out
+        Its folder, if a file or name is given.
+    workers
+        Processes or array jobs.
+    verify
+        Read every finished output and compare its digest.
+    dry_run
+        Say what would be done, and write nothing.
+    changes
+        engine.KEY=VALUE. Repeatable.
+    """
+    from vvscale.study.prepare import locate_study, parse_changes, take_up
+
+    values = parse_changes(changes, **{"engine.workers": workers})
+    _go(take_up(locate_study(spec, out=out), changes=values), output or Output(), verify=verify, dry_run=dry_run)
+
+
+@study.command
+def status(spec: str, /, *, out: Path | None = None, output: Output | None = None) -> None:
+    """Show how far a study is, from any terminal.
+
+    Parameters
+    ----------
+    spec
+        The study's folder, file or name.
+    out
+        Its folder, if a file or name is given.
+    """
+    from vvscale.study.prepare import locate_study
+    from vvscale.study.status import status_lines, study_status
+
+    output = output or Output()
+    now = study_status(locate_study(spec, out=out))
+    for line in status_lines(now):
+        output.say(line)
+    for failure in now.failures:
+        output.say(f"failed: {failure.label}: {failure.message} ({failure.path})")
+    output.say(f"{now.words()}; {now.n_workers} workers at work")
+    output.document(now.to_dict())
+    if not now.is_complete and not now.n_workers:
+        output.note(f"Next: `vvscale study resume {now.path}`")
+
+
+@study.command
+def report(spec: str, /, *, out: Path | None = None, output: Output | None = None) -> None:
+    """Hand over the results of a study that are finished, and say where they are.
+
+    Parameters
+    ----------
+    spec
+        The study's folder, file or name.
+    out
+        Its folder, if a file or name is given.
+    """
+    from vvscale.study.prepare import locate_study
+    from vvscale.study.run import hand_over
+
+    output = output or Output()
+    results = hand_over(locate_study(spec, out=out))
+    for path in results:
+        output.say(str(path))
+    output.document({"results": [str(path) for path in results]})
+
+
+def _go(ready: Prepared, output: Output, *, verify: bool, dry_run: bool) -> None:
+    """Run a prepared study to its end and say how it went."""
+    from vvscale.cli.stages import duration, stages
+    from vvscale.study.prepare import make_engine, stop_on_signals
+    from vvscale.study.run import finished_tasks, run_study
+    from vvscale.study.tasks.findings import published_findings
+
+    if dry_run:
+        n_done = len(finished_tasks(ready.folder, ready.graph))
+        output.say(f"{len(ready.graph)} tasks in '{ready.folder.path}', {n_done} finished; nothing was written")
+        output.document({"n_tasks": len(ready.graph), "n_finished": n_done, "path": str(ready.folder.path)})
+        return
+    ready.write()
+    with stop_on_signals() as stop, stages(quiet=output.quiet or output.json) as look:
+        result = run_study(
+            ready.folder, ready.graph, make_engine(ready.engine), stop=stop, rehash=verify, on_look=look,
+            on_survey=lambda found: [output.note(words) for words in found.words()],
+        )  # fmt: skip
+    for title, table in published_findings(ready.folder.results).items():
+        output.table(table, title=title)
+    output.say(f"{result.words()} in {duration(result.seconds)}")
+    for path in result.results[:20]:
+        output.say(f"  {path}")
+    output.document(result.to_dict())
+    error = result.error()
+    if error is not None:
+        raise error
+    output.note(f"Next: `vvscale study report {ready.folder.path}`")

@@ -1,0 +1,4 @@
+"""Plumbing that knows no science: configuration, files written whole, downloads, registries.
+
+It imports only ``vvscale.errors``.
+"""

@@ -1,0 +1,1 @@
+"""Batched augmentation whose draws depend only on seed, epoch and image."""

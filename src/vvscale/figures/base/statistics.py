@@ -1,0 +1,124 @@
+"""Statistics of groups of models, with intervals by the unit that is independent: means, correlations, lines.
+
+Intervals are percentiles over the same resamples that laws use (``vvscale.laws.uncertainty.resample``): architectures
+where the table knows them, and each left out in turn where there are fewer than ten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vvscale.laws.uncertainty.resample import clusters, default_unit, resamples
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from vvscale.laws.uncertainty.resample import Resamples
+
+    Array = NDArray[np.float64]
+
+TAILS = (0.025, 0.975)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval; the interval is NaN where there is nothing to resample.
+
+    Attributes
+    ----------
+    value, low, high
+        In units of what was estimated.
+    n
+        Rows behind it.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def draw(frame: pd.DataFrame, n_resamples: int, seed: int) -> Resamples | None:
+    """Resamples of the rows by their default unit; None where there is a single unit or none are asked for."""
+    known = (
+        frame
+        if "arch" in frame.columns and frame["arch"].notna().all()
+        else frame.drop(columns="arch", errors="ignore")
+    )
+    unit = default_unit(known)
+    if not n_resamples or len(frame) < 2 or (unit != "row" and len(clusters(known, unit)[1]) < 2):
+        return None
+    return resamples(known, unit, n_resamples, seed=seed)
+
+
+def interval(values: Array, drawn: Resamples) -> Array:
+    """Interval of ``values`` (B, ...) over the resamples, (2, ...): percentiles, or the range of leaving one out."""
+    tails = (0.0, 1.0) if drawn.leaves_one_out else TAILS
+    return np.nanquantile(values, tails, axis=0)
+
+
+def mean(frame: pd.DataFrame, y: str, *, n_resamples: int = 1000, seed: int = 42) -> Estimate:
+    """Mean of a column over the rows that have it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> made = mean(pd.DataFrame({"y": [1.0, 2.0, 3.0]}), "y")
+    >>> made.value, made.n
+    (2.0, 3)
+    """
+    frame = frame.dropna(subset=[y])
+    values = frame[y].to_numpy(float)
+    drawn = draw(frame, n_resamples, seed)
+    if drawn is None:
+        return Estimate(float(values.mean()) if len(values) else np.nan, np.nan, np.nan, len(values))
+    low, high = interval(drawn.weights @ values / drawn.weights.sum(axis=1), drawn)
+    return Estimate(float(values.mean()), float(low), float(high), len(values))
+
+
+def correlation(frame: pd.DataFrame, x: str, y: str, *, n_resamples: int = 1000, seed: int = 42) -> Estimate:
+    """Pearson correlation of two columns over the rows that have both."""
+    frame = frame.dropna(subset=[x, y])
+    a, b = frame[x].to_numpy(float), frame[y].to_numpy(float)
+    value = float(_correlations(np.ones((1, len(a))), a, b)[0]) if len(a) > 1 else np.nan
+    drawn = draw(frame, n_resamples, seed)
+    if drawn is None:
+        return Estimate(value, np.nan, np.nan, len(a))
+    low, high = interval(_correlations(drawn.weights, a, b), drawn)
+    return Estimate(value, float(low), float(high), len(a))
+
+
+def _correlations(weights: Array, a: Array, b: Array) -> Array:
+    """Weighted correlations, (B,)."""
+    share = weights / weights.sum(axis=1, keepdims=True)
+    away_a, away_b = a - (share @ a)[:, None], b - (share @ b)[:, None]
+    both = (share * away_a * away_b).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return both / np.sqrt((share * away_a**2).sum(axis=1) * (share * away_b**2).sum(axis=1))
+
+
+def line(
+    frame: pd.DataFrame, x: str, y: str, grid: Array, *, n_resamples: int = 1000, seed: int = 42
+) -> tuple[Array, Array, Array]:
+    """Least-squares line and its 95 % band at ``grid`` (m,): value, low, high, each (m,)."""
+    frame = frame.dropna(subset=[x, y])
+    a, b = frame[x].to_numpy(float), frame[y].to_numpy(float)
+    value = _lines(np.ones((1, len(a))), a, b, grid)[0]
+    drawn = draw(frame, n_resamples, seed)
+    if drawn is None:
+        return value, np.full(len(grid), np.nan), np.full(len(grid), np.nan)
+    low, high = interval(_lines(drawn.weights, a, b, grid), drawn)
+    return value, low, high
+
+
+def _lines(weights: Array, a: Array, b: Array, grid: Array) -> Array:
+    share = weights / weights.sum(axis=1, keepdims=True)
+    centre_a, centre_b = share @ a, share @ b
+    away = a - centre_a[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slope = (share * away * b).sum(axis=1) / (share * away**2).sum(axis=1)
+    return centre_b[:, None] + slope[:, None] * (grid[None] - centre_a[:, None])

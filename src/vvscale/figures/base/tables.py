@@ -1,0 +1,302 @@
+"""The tables that figures are drawn from: one score table, what was published beside it, and models laid over it.
+
+A table need not be the published one: flags that it lacks count as false, data sets that it does not know are not
+asked for, and what it cannot do without is named. This module must not fit or draw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from vvscale.errors import DataError, MissingDataError
+from vvscale.laws.gokce2025.experiments import CONTROLLED, CORE, Experiment, ModelTables
+from vvscale.scores import SETS, load_scores, model_table
+from vvscale.scores.published import FILES, identify
+
+if TYPE_CHECKING:
+    from vvscale.scores import ModelTable
+
+PUBLISHED = "gokce2025"
+# What the published set has beside its main table.
+BESIDE = {"checkpoints": "gokce2025:checkpoints", "private": "gokce2025:private"}
+FLAGS = tuple(CONTROLLED)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The tables behind a set of figures.
+
+    Attributes
+    ----------
+    name
+        What the main table was called.
+    scores
+        Long table, one row per model and benchmark: of several epochs, the last.
+    epochs
+        Long table with several epochs per model, or None.
+    private
+        Long table of private benchmarks (model_id, benchmark_id, score), or None.
+    added
+        Label -> long table of models laid over the main one.
+    digests
+        Name of each table -> sha256 of its content.
+    lacking
+        ``"checkpoints"``, ``"private"`` -> why there is no such table.
+    notes
+        What was assumed of the table, for people.
+    """
+
+    name: str
+    scores: pd.DataFrame = field(repr=False)
+    epochs: pd.DataFrame | None = field(default=None, repr=False)
+    private: pd.DataFrame | None = field(default=None, repr=False)
+    added: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def tables(self) -> ModelTables:
+        """Model tables by region set, each made once."""
+        if "region" not in self.scores.columns:
+            raise MissingDataError(
+                f"The table '{self.name}' has no column 'region', so that its scores cannot be averaged by region. "
+                "Expected one row per model and benchmark; see docs/schema.md."
+            )
+        return ModelTables(self.scores)
+
+    @property
+    def models(self) -> pd.DataFrame:
+        """One row per model, without scores."""
+        return self.tables.models
+
+    def adapt(self, experiment: Experiment) -> Experiment:
+        """Return the experiment as this table can answer it.
+
+        Raises
+        ------
+        MissingDataError
+            A column that it needs is absent or empty, or no model meets one of its conditions.
+        """
+        require(self.models, experiment.x, f"'{self.name}'")
+        # Where families or images per class are not known, none can be left out for them.
+        drops = experiment.drops_small_transformers and {"parent_family", "samples_per_class"} <= set(self.models)
+        where = {
+            column: kept
+            for column, wanted in experiment.where.items()
+            if (kept := self._known(column, wanted)) is not None
+        }
+        published = experiment.published if self.name in SETS else {}
+        return replace(experiment, where=where, published=published, drops_small_transformers=drops)
+
+    def rows(self, experiment: Experiment) -> pd.DataFrame:
+        """Models of an experiment with a value in every input, ascending in model_id, with their mean score."""
+        frame, _ = self.adapt(experiment).rows(self.tables)
+        frame = frame.dropna(subset=list(experiment.x))
+        if frame.empty:
+            raise MissingDataError(
+                f"The table '{self.name}' has no models for '{experiment.name}' ({experiment.summary}). "
+                "Expected models "
+                f"with {describe(experiment.where)} and a value of {', '.join(experiment.x)}."
+            )
+        return frame
+
+    def _known(self, column: str, wanted: Any) -> Any:
+        """Return the condition, or its part that the column can meet; None to leave it out."""
+        if column not in self.models.columns:
+            if column == "dataset" and wanted == CORE["dataset"]:
+                return None
+            raise MissingDataError(
+                f"The table '{self.name}' has no column '{column}'. Expected it, to choose "
+                f"{describe({column: wanted})}."
+            )
+        if isinstance(wanted, bool):
+            # Unknown flags count as false, and asking for true where there is none would be an unknown value.
+            if wanted and not self.models[column].fillna(False).any():
+                raise MissingDataError(f"The table '{self.name}' has no models with {column} true.")
+            return wanted
+        values = [wanted] if isinstance(wanted, str | int) else list(wanted)
+        present = set(self.models[column].dropna())
+        kept = [value for value in values if value in present]
+        if kept:
+            return kept
+        if column == "dataset" and wanted == CORE["dataset"]:
+            return None
+        raise MissingDataError(
+            f"The table '{self.name}' has no models with {describe({column: wanted})}; its {column} "
+            f"{'is empty' if not present else 'has ' + some(sorted(map(str, present)))}."
+        )
+
+    def averaged(self, regions: str | Sequence[str]) -> pd.DataFrame:
+        """All models with their mean score over regions."""
+        key = regions if isinstance(regions, str) else None
+        table: ModelTable = self.tables[key] if key else model_table(self.scores, regions)
+        return table.frame
+
+    def laid_over(self, regions: str, columns: Iterable[str]) -> tuple[dict[str, pd.DataFrame], list[str]]:
+        """Added models that have all these regions and columns, by label, and why a table has none."""
+        made, absent = {}, []
+        for label, scores in self.added.items():
+            try:
+                frame = model_table(scores, regions).frame
+                require(frame, columns, f"'{label}'")
+            except MissingDataError as error:
+                absent.append(f"'{label}' is not laid over: {error}")
+                continue
+            made[label] = frame.dropna(subset=list(columns))
+        return made, absent
+
+    def require_epochs(self) -> pd.DataFrame:
+        """Scores at several epochs per model, or why there are none."""
+        if self.epochs is None:
+            raise MissingDataError(self.lacking["checkpoints"])
+        return self.epochs
+
+    def require_private(self) -> pd.DataFrame:
+        """Scores on private benchmarks, or why there are none."""
+        if self.private is None:
+            raise MissingDataError(self.lacking["private"])
+        return self.private
+
+
+def open_source(
+    scores: str | Path | pd.DataFrame = PUBLISHED, *, add: Sequence[str | Path | pd.DataFrame] = ()
+) -> Source:
+    """Read the tables that figures need.
+
+    Parameters
+    ----------
+    scores
+        As of ``vvscale.scores.load_scores``. The published set brings its trajectories and private scores along; in
+        another table several epochs per model are trajectories, and the last of them its scores.
+    add
+        Tables of models to lay over it.
+
+    Raises
+    ------
+    DataError, UnknownNameError
+        See ``vvscale.scores.load_scores``.
+    """
+    name, is_published = _name(scores)
+    table, notes = _with_flags(load_scores(scores), name)
+    lacking, digests = {}, {name: _digest(scores, table)}
+    beside: dict[str, pd.DataFrame | None] = {}
+    for kind, chosen in BESIDE.items():
+        beside[kind] = None
+        if not is_published:
+            lacking[kind] = _no_such_table(kind, name)
+            continue
+        try:
+            beside[kind], _ = _with_flags(load_scores(chosen), chosen)
+            digests[chosen] = FILES[SETS[chosen].file].sha256
+        except DataError as error:
+            lacking[kind] = str(error)
+    table, epochs = _split_epochs(table)
+    _check_models(table)
+    added = {}
+    for one in add:
+        label, _ = _name(one)
+        rows, _ = _with_flags(load_scores(one), label)
+        added[label] = _split_epochs(rows)[0]
+        _check_models(added[label])
+        digests[label] = _digest(one, rows)
+    return Source(
+        name, table, epochs if epochs is not None else beside["checkpoints"], beside["private"], added, digests,
+        lacking, tuple(notes),
+    )  # fmt: skip
+
+
+def require(frame: pd.DataFrame, columns: Iterable[str], where: str) -> None:
+    """Refuse a table that lacks a column, or has nothing in it."""
+    for column in columns:
+        if column not in frame.columns or not frame[column].notna().any():
+            state = "has no column" if column not in frame.columns else "has nothing in column"
+            raise MissingDataError(
+                f"The table {where} {state} '{column}'. Expected a value per model; docs/schema.md says in which unit."
+            )
+
+
+def describe(where: Mapping[str, Any]) -> str:
+    """Say a condition in words."""
+    said = []
+    for column, wanted in where.items():
+        if isinstance(wanted, bool):
+            said.append(f"{column} {'true' if wanted else 'false'}")
+        else:
+            values = [wanted] if isinstance(wanted, str | int) else wanted
+            said.append(f"{column} {' or '.join(map(str, values))}")
+    return ", ".join(said) or "any"
+
+
+def some(names: Sequence[str]) -> str:
+    """List a few names."""
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+def _name(scores: str | Path | pd.DataFrame) -> tuple[str, bool]:
+    """Return what to call a table, and whether it is the published one."""
+    if isinstance(scores, pd.DataFrame):
+        return "table", False
+    if str(scores) in SETS:
+        return str(scores), str(scores) == PUBLISHED
+    path = Path(scores)
+    return path.name, path.is_file() and identify(path) == SETS[PUBLISHED].file
+
+
+def _with_flags(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[str]]:
+    lacking = [flag for flag in FLAGS if flag not in table.columns]
+    for flag in FLAGS:
+        table[flag] = table[flag].fillna(False).astype(bool) if flag in table.columns else False
+    said = f"'{name}' has no column {', '.join(lacking)}: taken as false."
+    return table, [said] if lacking else []
+
+
+def _split_epochs(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Return the last epoch of each model, and all of them if there are several."""
+    if "epoch" not in table.columns or table.groupby("model_id")["epoch"].nunique().max() < 2:
+        return table, None
+    last = table.groupby("model_id")["epoch"].transform("max")
+    kept = table[(table["epoch"] == last) | table["epoch"].isna()].reset_index(drop=True)
+    return kept, table
+
+
+def _check_models(table: pd.DataFrame) -> None:
+    """Refuse a table whose rows disagree about a model, once and not in every figure."""
+    if "region" in table.columns and table["region"].notna().any():
+        known = table.dropna(subset=["region", "score"])
+        model_table(table, str(known["region"].iloc[0]) if len(known) else None)
+
+
+def _no_such_table(kind: str, name: str) -> str:
+    if kind == "checkpoints":
+        return (
+            f"The table '{name}' has one epoch per model. Expected a column 'epoch' with several epochs of at "
+            "least one "
+            "model; score more checkpoints of a run."
+        )
+    return (
+        f"Private Brain-Score results are known for the published models only, and '{name}' is another table. Draw "
+        f"them with --scores {PUBLISHED}."
+    )
+
+
+def _digest(scores: str | Path | pd.DataFrame, table: pd.DataFrame) -> str:
+    """Return sha256 of the file a table came from; of its content where there is no single file."""
+    if not isinstance(scores, pd.DataFrame):
+        if str(scores) in SETS:
+            return FILES[SETS[str(scores)].file].sha256
+        if Path(scores).is_file():
+            return hashlib.sha256(Path(scores).read_bytes()).hexdigest()
+    return frame_digest(table)
+
+
+def frame_digest(frame: pd.DataFrame) -> str:
+    """Return sha256 of a table's names and values; floats count with every digit."""
+    return hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""From the description of a figure to matplotlib and to files."""

@@ -1,0 +1,1 @@
+"""One page that explores a table, offline."""

@@ -1,0 +1,1 @@
+"""One law against others: candidates, information criteria, hold-outs, coverage, sensitivity."""

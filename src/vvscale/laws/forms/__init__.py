@@ -1,0 +1,1 @@
+"""The laws as maths: value, gradient, curvature, units."""

@@ -1,0 +1,283 @@
+"""The functional forms of a scaling law, as pure maths: value, gradient, curvature, bounds, units.
+
+Every law with a plateau is written around the centre of the data. With u = log X - mean(log X),
+
+    Y = E + sum_t A_t X_t^-alpha_t  =  P0 (1 + sum_t kappa_t h(alpha_t, u_t)),
+    h(a, u) = (exp(-a u) - 1) / a.
+
+P0 is the level at the centre, kappa_t the relative slope there, alpha_t pure curvature; data fix the first
+two well and the third badly, and no two of them trade off along a curved valley, as E, A and alpha do. In the
+limit alpha -> 0 the law becomes P0 (1 - kappa u), the log law, without any singularity. E >= 0 reads
+sum_t kappa_t / alpha_t <= 1.
+
+The shifted law is the same law in a warped coordinate. With rho = Xbar / (Xbar + 10^lambda) in [0, 1],
+
+    (X + 10^lambda)^-alpha  ~  exp(-s w(u; rho)),   w = log(1 + rho (exp(u) - 1)) / rho,   s = alpha rho,
+
+so that rho = 1 is the power law itself and rho = 0 its infinite-alpha limit, an exponential in X: both are
+ordinary boundaries instead of ridges that run to infinity.
+
+Shapes: b batch of parameter vectors, p parameters, m distinct points. This module must not know about
+weights, losses, tables or resamples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vvscale.laws.forms.terms import FLAT_DROP, FLAT_SLOPE, Derivatives, Points, Term, decay, held_within_unit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+
+def _pairs(size: int) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(size) for j in range(i, size)]
+
+
+def _natural(
+    plateau: Array, slots: list[tuple[Term, int]], heights: list[Array], theta: Array, centre: tuple[float, ...]
+) -> dict[str, Array]:
+    """Parameters in units of X from E (b,) and the terms' heights (b,) at the centre; a flat term belongs to E."""
+    values: dict[str, Array] = {}
+    for letter, (term, at), height in zip("AB", slots, heights, strict=False):
+        own = theta[:, at : at + term.size]
+        # Only if it hardly falls at all: without a bound on E the height may grow as the slope goes to 0.
+        flat = (np.abs(own[:, 0]) <= FLAT_SLOPE) & (np.abs(own[:, 0]) * height <= FLAT_DROP)
+        plateau = plateau + np.where(flat, height, 0.0)
+        values |= term.natural(np.where(flat, 0.0, height), own, centre, letter)
+    return {"E": plateau, **values}
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Y = P0 (1 + sum_t kappa_t h_t), an asymptote E plus one or two decaying terms.
+
+    Parameters in order: log P0, then per term kappa_t and the term's own. kappa_t and s_t share their sign, so
+    that amplitudes are positive; E >= 0 unless ``signed``. With ``falling``, slopes are at least 0: leaving
+    rising laws out of the starts would not keep a search from walking through 0.
+    """
+
+    terms: tuple[Term, ...]
+    signed: bool = False
+    falling: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return 1 + sum(1 + term.size for term in self.terms)
+
+    def slots(self) -> list[tuple[Term, int]]:
+        """Each term with the position of its kappa."""
+        starts, at = [], 1
+        for term in self.terms:
+            starts.append((term, at))
+            at += 1 + term.size
+        return starts
+
+    def evaluate(self, theta: Array, points: Points) -> Derivatives:
+        """Log Y and its derivatives; theta (b, p). Where Y <= 0, f is NaN."""
+        b, m = len(theta), points.u[0].size
+        jacobian = np.empty((b, self.size, m))
+        jacobian[:, 0] = 1.0
+        mixture = np.ones((b, m))
+        curved: list[tuple[int, int, Array]] = []
+        for term, at in self.slots():
+            own = theta[:, at + 1 : at + 1 + term.size]
+            kappa, s = theta[:, at : at + 1], own[:, :1]
+            w, w_q, w_qq = term.coordinates(own, points)
+            h, h_s, h_ss, decayed = decay(s, w)
+            mixture += kappa * h
+            jacobian[:, at] = h
+            jacobian[:, at + 1] = h_s
+            curved.append((at + 1, at + 1, kappa * h_ss))
+            for i, slope in enumerate(w_q, start=1):
+                jacobian[:, at + 1 + i] = -decayed * slope
+                curved.append((at + 1, at + 1 + i, kappa * (w * decayed * slope)))
+            for i, j in _pairs(len(w_q)):
+                bend = s * decayed * w_q[i] * w_q[j]
+                if (i + 1, j + 1) in w_qq:
+                    bend -= decayed * w_qq[i + 1, j + 1]
+                curved.append((at + 2 + i, at + 2 + j, kappa * bend))
+            curved.extend((at, at + 1 + i, jacobian[:, at + 1 + i].copy()) for i in range(term.size))
+            jacobian[:, at + 1 : at + 1 + term.size] *= kappa[:, :, None]
+        inverse = 1.0 / np.where(mixture > 0.0, mixture, np.nan)
+        jacobian[:, 1:] *= inverse[:, None]
+        curved = [(i, j, second * inverse) for i, j, second in curved]
+        return Derivatives(theta[:, :1] - np.log(inverse), jacobian, curved, is_mixture=True)
+
+    def project(self, theta: Array) -> Array:
+        """Move theta (b, p) in place to the nearest admissible point along kappa."""
+        total = np.zeros(len(theta))
+        for term, at in self.slots():
+            term.project(theta[:, at + 1 :])
+            s = theta[:, at + 1]
+            s[(s < FLAT_SLOPE) if self.falling else (np.abs(s) < FLAT_SLOPE)] = FLAT_SLOPE
+            # A kappa of the other sign than s would be a negative amplitude.
+            share = np.maximum(theta[:, at] / s, 1e-9)
+            theta[:, at] = share * s
+            total += share
+        if not self.signed:
+            over = np.maximum(total, 1.0)
+            for _, at in self.slots():
+                theta[:, at] /= over
+        return theta
+
+    def on_edge(self, theta: Array) -> NDArray[np.bool_]:
+        """Whether E = 0, shape (b,)."""
+        if self.signed:
+            return np.zeros(len(theta), dtype=bool)
+        return self._shares(theta) >= 1.0 - 1e-12
+
+    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
+        """Which parameters (b, p) are pressed against a bound."""
+        held = held_within_unit(theta, gradient, [at + 2 for term, at in self.slots() if term.has_rho])
+        for _, at in self.slots() if self.falling else ():
+            # A flat term that should rise stays flat, and its kappa with it.
+            flat = theta[:, at + 1] <= FLAT_SLOPE
+            held[:, at] |= flat & (gradient[:, at] > 0)
+            held[:, at + 1] |= flat & (gradient[:, at + 1] > 0)
+        return held
+
+    def moved(self, theta: Array, shift: float) -> Array:
+        """Return the same curves with the input's log centred ``shift`` further right; one log term only."""
+        level, kappa, s = np.exp(theta[:, 0]), theta[:, 1], theta[:, 2]
+        amplitude = level * kappa / s
+        there = amplitude * np.exp(-s * shift)
+        level = level - amplitude + there
+        return np.stack([np.log(level), s * there / level, s], axis=1)
+
+    def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
+        """Parameters in units of X, each (b,): E, then A, alpha (, lambda) and B, beta per term.
+
+        ``centre`` holds the means of log X that u was centred with.
+        """
+        level = np.exp(theta[:, 0])
+        plateau = self.plateau(theta) if self.signed else np.maximum(self.plateau(theta), 0.0)
+        heights = [level * theta[:, at] / theta[:, at + 1] for _, at in self.slots()]
+        return _natural(plateau, [(term, at + 1) for term, at in self.slots()], heights, theta, centre)
+
+    def plateau(self, theta: Array) -> Array:
+        """Return the asymptote E, shape (b,)."""
+        return np.exp(theta[:, 0]) * (1.0 - self._shares(theta))
+
+    def _shares(self, theta: Array) -> Array:
+        """Share of the level at the centre that is above E, (b,)."""
+        places = [at for _, at in self.slots()]
+        return (theta[:, places] / theta[:, [at + 1 for at in places]]).sum(axis=1)
+
+
+@dataclass(frozen=True)
+class Vanishing:
+    """The same laws on their boundary E = 0: a pure power law, or a mixture of two.
+
+    Parameters in order: log P0, then (two terms only) the share pi of the first term at the centre, then the
+    terms' own.
+    """
+
+    terms: tuple[Term, ...]
+    falling: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return len(self.terms) + sum(term.size for term in self.terms)
+
+    @property
+    def is_convex(self) -> bool:
+        """Whether log Y is linear in the parameters, so that any minimum is the global one."""
+        return len(self.terms) == 1 and self.terms[0].coordinate == "log" and not self.terms[0].n_offsets
+
+    def slots(self) -> list[tuple[Term, int]]:
+        """Each term with the position of its s."""
+        starts, at = [], len(self.terms)
+        for term in self.terms:
+            starts.append((term, at))
+            at += term.size
+        return starts
+
+    def evaluate(self, theta: Array, points: Points) -> Derivatives:
+        """Log Y and its derivatives; theta (b, p)."""
+        return self._pure(theta, points) if len(self.terms) == 1 else self._mixture(theta, points)
+
+    def _pure(self, theta: Array, points: Points) -> Derivatives:
+        w, w_q, w_qq = self.terms[0].coordinates(theta[:, 1:], points)
+        s = theta[:, 1:2]
+        jacobian = np.stack([np.ones_like(w), -w, *(-s * slope for slope in w_q)], axis=1)
+        curved = [(1, 2 + i, -slope) for i, slope in enumerate(w_q)]
+        curved += [(1 + i, 1 + j, -s * bend) for (i, j), bend in w_qq.items()]
+        return Derivatives(theta[:, :1] - s * w, jacobian, curved, is_mixture=False)
+
+    def _mixture(self, theta: Array, points: Points) -> Derivatives:
+        b, m = len(theta), points.u[0].size
+        jacobian = np.empty((b, self.size, m))
+        jacobian[:, 0] = 1.0
+        jacobian[:, 1] = 0.0
+        mixture = np.zeros((b, m))
+        curved: list[tuple[int, int, Array]] = []
+        for sign, (term, at) in zip((1.0, -1.0), self.slots(), strict=True):
+            own = theta[:, at : at + term.size]
+            share = theta[:, 1:2] if sign > 0 else 1.0 - theta[:, 1:2]
+            s = own[:, :1]
+            w, w_q, w_qq = term.coordinates(own, points)
+            decayed = np.exp(-s * w)
+            mixture += share * decayed
+            jacobian[:, 1] += sign * decayed
+            # Derivatives of the exponent -s w.
+            slopes = [-w, *(-s * slope for slope in w_q)]
+            for i, slope in enumerate(slopes):
+                jacobian[:, at + i] = share * decayed * slope
+                curved.append((1, at + i, sign * decayed * slope))
+            for i, j in _pairs(term.size):
+                bend = slopes[i] * slopes[j]
+                if i == 0 and j > 0:
+                    bend -= w_q[j - 1]
+                elif (i, j) in w_qq:
+                    bend -= s * w_qq[i, j]
+                curved.append((at + i, at + j, share * decayed * bend))
+        inverse = 1.0 / mixture
+        jacobian[:, 1:] *= inverse[:, None]
+        curved = [(i, j, second * inverse) for i, j, second in curved]
+        return Derivatives(theta[:, :1] - np.log(inverse), jacobian, curved, is_mixture=True)
+
+    def project(self, theta: Array) -> Array:
+        """Clip theta (b, p) in place."""
+        if len(self.terms) == 2:
+            np.clip(theta[:, 1], 0.0, 1.0, out=theta[:, 1])
+        for term, at in self.slots():
+            term.project(theta[:, at:])
+            if self.falling:
+                np.maximum(theta[:, at], 0.0, out=theta[:, at])
+        return theta
+
+    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
+        """Which parameters (b, p) are pressed against a bound."""
+        unit = [1] if len(self.terms) == 2 else []
+        held = held_within_unit(theta, gradient, unit + [at + 1 for term, at in self.slots() if term.has_rho])
+        for _, at in self.slots() if self.falling else ():
+            held[:, at] |= (theta[:, at] <= 0.0) & (gradient[:, at] > 0)
+        return held
+
+    def on_edge(self, theta: Array) -> NDArray[np.bool_]:
+        """Never: this form is an edge itself."""
+        return np.zeros(len(theta), dtype=bool)
+
+    def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
+        """Parameters in units of X, each (b,), as ``Plateau.natural``, with E = 0."""
+        level = np.exp(theta[:, 0])
+        shares = [np.ones_like(level)] if len(self.terms) == 1 else [theta[:, 1], 1.0 - theta[:, 1]]
+        return _natural(np.zeros_like(level), self.slots(), [level * share for share in shares], theta, centre)
+
+    def inside(self, theta: Array, shrink: float = 1e-4) -> Array:
+        """Return the same curve in ``Plateau``'s parameters, E lifted from 0 to ``shrink`` of the level."""
+        shares = [np.ones(len(theta))] if len(self.terms) == 1 else [theta[:, 1], 1.0 - theta[:, 1]]
+        columns = [theta[:, :1]]
+        for share, (term, at) in zip(shares, self.slots(), strict=True):
+            own = theta[:, at : at + term.size]
+            columns += [(share * own[:, 0] * (1.0 - shrink))[:, None], own]
+        return np.concatenate(columns, axis=1)

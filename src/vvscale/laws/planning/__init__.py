@@ -1,0 +1,1 @@
+"""From a joint law to a compute budget: cost, optimum, targets."""

@@ -1,0 +1,1 @@
+"""The global optimum of a law on many resamples at once. No law is named here."""

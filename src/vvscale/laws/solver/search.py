@@ -1,0 +1,418 @@
+"""The global optimum of a law on every resample at once.
+
+Three sources of starts, each cheap because resamples share their rows: a dictionary of grid candidates
+(``starts``), the boundary E = 0 solved on its own and re-entered from just inside, and the optima of the
+other resamples, exchanged until nobody finds a better one. Every row is then at least as good as all of them.
+
+This module returns parameters of the internal forms; natural units and words are made in ``fit``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vvscale.laws.forms.plateau import Plateau, Vanishing
+from vvscale.laws.solver.newton import Minima, minimise
+from vvscale.laws.solver.starts import candidate_losses, candidates, pick_apart
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from vvscale.laws.solver.newton import Form, Sample
+
+    Array = NDArray[np.float64]
+
+# Resamples that are searched with everything, and the ratio of losses from which on E = 0 is out of play.
+SCOUTS = 96
+MOSTLY_EASY = 0.1
+NEAR_ZERO = 1.03
+# So few resamples have hardly any optima to exchange.
+FEW = 48
+# Up to so many searches run as one batch.
+SMALL = 64
+# Resamples whose grid solutions make the dictionary.
+PILOTS = 4
+# Basins told apart when optima are exchanged, and how many of them each resample tries.
+BASINS = 48
+TRIED_BASINS = 2
+MAX_EXCHANGES = 4
+# Relative difference of loss that counts as better.
+BETTER = 1e-10
+# Scaled gradient above which a search has not converged.
+STUCK = 1e-5
+RECENTRINGS = 5
+# Two starts agree if their losses differ by less than this, relatively.
+AGREE = 1e-6
+# The convex line E = 0 is reached by letting the Huber threshold fall to its value.
+CONTINUATION = (5.0,)
+# Grid starts of an E = 0 form that is not convex.
+LINE_STARTS = 2
+
+
+@dataclass
+class Optima:
+    """The best minimum found for each of B resamples.
+
+    Attributes
+    ----------
+    theta
+        Parameters of the interior form, shape (B, p); where ``at_zero``, those of the E = 0 form, padded
+        with NaN.
+    at_zero
+        Whether the optimum lies on the boundary E = 0, shape (B,).
+    loss
+        Weighted sum of Huber losses, shape (B,).
+    gradient
+        Scaled largest free gradient component, shape (B,); see ``newton.Minima``.
+    n_starts
+        Starts tried per resample, shape (B,).
+    n_agree
+        Of them, how many ended within 1e-6 of the best loss, shape (B,).
+    """
+
+    theta: Array
+    at_zero: NDArray[np.bool_]
+    loss: Array
+    gradient: Array
+    n_starts: NDArray[np.intp]
+    n_agree: NDArray[np.intp]
+
+    def take(self, rows: NDArray[np.intp] | slice) -> Optima:
+        """Return some of the optima."""
+        return Optima(*(getattr(self, name)[rows] for name in Optima.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Which sources of starts to use.
+
+    Attributes
+    ----------
+    grid
+        Ranks of the grid starts to descend from; 0 is the most promising one.
+    boundary
+        Whether to solve E = 0 and to re-enter from it.
+    exchange
+        Whether resamples try the optima of other basins even where these do not already beat their own.
+    """
+
+    grid: tuple[int, ...]
+    boundary: bool
+    exchange: bool
+
+
+def solve(
+    interior: Form,
+    boundary: Vanishing | None,
+    sample: Sample,
+    weights: Array,
+    *,
+    n_starts: int | None = None,
+    negative: bool = False,
+    starts: Array | None = None,
+) -> Optima:
+    """Fit a law to every row of ``weights``, globally.
+
+    The first hundred resamples are searched with everything; a source of starts that helped none of them is
+    left out for the others.
+
+    Parameters
+    ----------
+    interior
+        The law; a ``Plateau`` finds its own starts, any other form needs ``starts``.
+    boundary
+        Its E = 0 form, if E is bounded below by 0.
+    sample
+        The rows.
+    weights
+        Weight of each row in each resample, shape (B, n); the first resample should be the original data.
+    n_starts
+        Grid starts per resample; by default 2, and 4 if a term has a parameter besides its slope; for a few
+        resamples, which have hardly any optima to exchange, 8 for all but the plain power law.
+    negative
+        Whether exponents may be negative.
+    starts
+        Starts for a form that has no grid, shape (k, p), tried by every resample.
+    """
+    if n_starts is None:
+        n_starts = _usual_starts(interior, few=len(weights) < FEW)
+    # Curves may overflow far from the rows that they are for; they are then no candidates.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _solve(_Search(interior, boundary, sample, weights, negative, starts), n_starts)
+
+
+def _solve(search: _Search, n_starts: int) -> Optima:
+    weights, boundary = search.weights, search.boundary
+    effort = full = Effort(tuple(range(n_starts)), boundary is not None, exchange=True)
+    if len(weights) > 2 * SCOUTS:
+        effort = search.run(np.arange(SCOUTS), effort)
+        search.run(np.arange(SCOUTS, len(weights)), effort)
+        if not effort.exchange:
+            _exchange(search.best, search.interior, search.sample, weights, np.arange(len(weights)), n_tried=0)
+        hard = search.lonely()
+        # Where most resamples have several minima the data do not identify the law, and no search mends that.
+        if 0 < hard.size <= MOSTLY_EASY * len(weights):
+            search.run(hard, full)
+    else:
+        search.run(np.arange(len(weights)), effort)
+    return search.optima()
+
+
+def _usual_starts(form: Form, *, few: bool) -> int:
+    """Grid starts per resample unless the caller says otherwise."""
+    simple = isinstance(form, Plateau) and all(term.size == 1 for term in form.terms)
+    if few and not (simple and isinstance(form, Plateau) and len(form.terms) == 1):
+        return 8
+    return 2 if simple else 4
+
+
+class _Search:
+    """One law, one sample, all resamples; the state between the scouts and the rest."""
+
+    def __init__(
+        self,
+        interior: Form,
+        boundary: Vanishing | None,
+        sample: Sample,
+        weights: Array,
+        negative: bool,
+        starts: Array | None,
+    ) -> None:
+        self.interior, self.boundary = interior, boundary
+        self.sample, self.weights = sample, weights
+        self.negative = negative
+        self.starts = np.empty((0, interior.size)) if starts is None else starts
+        self.best = _Best(len(weights), interior.size)
+        self.line = _Best(len(weights), boundary.size) if boundary is not None else None
+
+    def run(self, rows: NDArray[np.intp], effort: Effort) -> Effort:
+        """Search for ``rows``; return the effort that was worth it."""
+        best, weights = self.best, self.weights
+        ends: list[Array] = []
+        smooth: list[NDArray[np.bool_]] = []
+
+        def descend(starts: Array) -> None:
+            """Search from starts (s, len(rows), p); few resamples are searched from all of them at once."""
+            at_once = len(starts) if len(rows) * len(starts) <= SMALL else 1
+            for first in range(0, len(starts), at_once):
+                batch = starts[first : first + at_once]
+                problem = np.tile(rows, len(batch))
+                theta = batch.reshape(-1, batch.shape[-1])
+                minima = _descend(self.interior, self.sample, weights, theta, problem, known=best.bar[problem])
+                for part in minima.split(len(batch)):
+                    best.offer(part, rows)
+                    ends.append(part.loss)
+                    smooth.append(~self.interior.on_edge(part.theta))
+
+        if isinstance(self.interior, Plateau):
+            n_starts = max(effort.grid) + 1
+            starts = _grid_starts(self.interior, self.sample, weights, rows, n_starts, negative=self.negative)
+            descend(starts[list(effort.grid)])
+        if len(self.starts):
+            descend(np.tile(self.starts[:, None], (1, len(rows), 1)))
+        near_zero = False
+        if self.boundary is not None and self.line is not None and effort.boundary:
+            self._solve_line(self.boundary, self.line, rows)
+            line = self.line.loss[rows]
+            near_zero = bool((line < NEAR_ZERO * best.loss[rows]).any())
+            best.bar[rows] = np.minimum(best.bar[rows], line)
+            descend(self.boundary.inside(self.line.theta[rows])[None])
+        exchanged = _exchange(best, self.interior, self.sample, weights, rows, TRIED_BASINS if effort.exchange else 0)
+        _recentre(best, self.interior, self.sample, weights, rows)
+
+        # A start was needed if for some resample it, and none before it, ended at the best optimum.
+        reached = np.array(ends) <= best.bar[rows] * (1.0 + AGREE)
+        first = np.where(reached.any(axis=0), reached.argmax(axis=0), 0)
+        needed = tuple(rank for place, rank in enumerate(effort.grid) if place == 0 or (first == place).any())
+        # A search that ended elsewhere than at the edge found a second minimum.
+        several = bool((np.array(smooth) & ~reached).any())
+        return Effort(needed, near_zero, exchanged or several)
+
+    def _solve_line(self, form: Vanishing, line: _Best, rows: NDArray[np.intp]) -> None:
+        """Solve the E = 0 form, from its grid with a falling Huber threshold."""
+        n_starts = 1 if form.is_convex else LINE_STARTS
+        for theta in _grid_starts(form, self.sample, self.weights, rows, n_starts, negative=self.negative):
+            # One batch of few rows takes as long as its slowest search: more of them cost more than they save.
+            for factor in CONTINUATION if len(rows) > SMALL else ():
+                eased = replace(self.sample, delta=factor * self.sample.delta)
+                theta = _descend(form, eased, self.weights, theta, rows, coarse=True).theta
+            line.offer(_descend(form, self.sample, self.weights, theta, rows, known=line.bar[rows]), rows)
+        if not form.is_convex:
+            _exchange(line, form, self.sample, self.weights, rows, TRIED_BASINS)
+
+    def lonely(self) -> NDArray[np.intp]:
+        """Resamples whose best interior optimum was reached by only one of several searches."""
+        best = self.best
+        n_starts, n_agree = _agreement(best.ends, best.bar)
+        return np.nonzero((n_starts > 1) & (n_agree == 1) & (best.loss <= best.bar))[0]
+
+    def optima(self) -> Optima:
+        """Weigh the interior against the boundary and close the books."""
+        best = self.best
+        at_zero = np.zeros(len(best.loss), dtype=bool)
+        if self.line is not None:
+            at_zero = self.line.loss < best.loss
+            best.theta[at_zero] = np.nan
+            best.theta[at_zero, : self.line.theta.shape[1]] = self.line.theta[at_zero]
+            best.loss = np.where(at_zero, self.line.loss, best.loss)
+            best.gradient = np.where(at_zero, self.line.gradient, best.gradient)
+            best.ends += self.line.ends
+        n_starts, n_agree = _agreement(best.ends, best.loss)
+        return Optima(best.theta, at_zero, best.loss, best.gradient, n_starts, n_agree)
+
+
+def _grid_starts(
+    form: Plateau | Vanishing,
+    sample: Sample,
+    weights: Array,
+    rows: NDArray[np.intp],
+    n_starts: int,
+    *,
+    negative: bool,
+) -> Array:
+    """Return starts (n_starts, len(rows), p), best first, no two from one corner of the grid."""
+    theta, place = candidates(form, sample, weights[:PILOTS], negative=negative)
+    picks = pick_apart(candidate_losses(form, sample, weights[rows], theta), place, n_starts)
+    return theta[picks.T]
+
+
+class _Best:
+    """The best minimum of each resample so far, and where all searches ended."""
+
+    def __init__(self, n: int, p: int) -> None:
+        self.theta = np.full((n, p), np.nan)
+        self.loss = np.full(n, np.inf)
+        self.gradient = np.full(n, np.inf)
+        # The loss to beat: one's own, or that of the boundary form.
+        self.bar = np.full(n, np.inf)
+        self.ends: list[tuple[NDArray[np.intp], Array]] = []
+
+    def offer(self, minima: Minima, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Take what is better; return the resamples that clearly improved."""
+        self.ends.append((rows, minima.loss))
+        clearly = rows[minima.loss < self.bar[rows] * (1.0 - AGREE)]
+        better = minima.loss < self.loss[rows]
+        taken = rows[better]
+        self.theta[taken] = minima.theta[better]
+        self.loss[taken] = minima.loss[better]
+        self.gradient[taken] = minima.gradient[better]
+        self.bar[taken] = np.minimum(self.bar[taken], self.loss[taken])
+        return clearly
+
+
+def _agreement(ends: list[tuple[NDArray[np.intp], Array]], loss: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Count each resample's searches, and those that ended at ``loss`` (B,)."""
+    n_starts = np.zeros(len(loss), dtype=np.intp)
+    n_agree = np.zeros(len(loss), dtype=np.intp)
+    for rows, end in ends:
+        n_starts[rows] += 1
+        n_agree[rows] += end <= loss[rows] * (1.0 + AGREE) + 1e-300
+    return n_starts, n_agree
+
+
+def _exchange(best: _Best, form: Form, sample: Sample, weights: Array, rows: NDArray[np.intp], n_tried: int) -> bool:
+    """Let every one of ``rows`` try the optima of the others until none gains; say whether any gained.
+
+    An optimum that already beats one's own is always tried, and besides it the ``n_tried`` most promising
+    other basins.
+    """
+    if len(rows) == 1:
+        return False
+    everyone = np.arange(len(rows))
+    changed, gained = everyone, False
+    weights = weights[rows]
+    for _ in range(MAX_EXCHANGES):
+        pool = best.theta[rows]
+        losses = candidate_losses(form, sample, weights, pool)
+        basin = _basins(_curves(form, sample, pool), BASINS)
+        n_basins = basin.max() + 1
+        # For each resample the best representative of every basin (n_basins, B); its own basin only if some
+        # optimum there already beats it.
+        chosen = np.stack([np.where(basin == k, losses, np.inf).argmin(axis=1) for k in range(n_basins)])
+        value = losses[everyone, chosen]
+        beats = value < best.bar[rows] * (1.0 - BETTER)
+        value = np.where((basin == np.arange(n_basins)[:, None]) & ~beats, np.inf, value)
+        improved = []
+        for place, rank in enumerate(np.argsort(value, axis=0)[: max(n_tried, 1)]):
+            worth = beats[rank, everyone]
+            if place < n_tried:
+                worth |= np.isfinite(value[rank, everyone]) & np.isin(everyone, changed)
+            trying = np.nonzero(worth)[0]
+            if trying.size:
+                starts = pool[chosen[rank[trying], trying]]
+                known = best.bar[rows[trying]]
+                ends = _descend(form, sample, weights, starts, trying, known=known)
+                improved.append(best.offer(ends, rows[trying]))
+        changed = np.nonzero(np.isin(rows, np.concatenate(improved)))[0] if improved else everyone[:0]
+        if not changed.size:
+            break
+        gained = True
+    return gained
+
+
+def _recentre(best: _Best, form: Form, sample: Sample, weights: Array, rows: NDArray[np.intp]) -> None:
+    """Retry searches that got stuck from the ends of the data.
+
+    A law so steep that it only moves the first points has almost no slope at the centre, where the parameters
+    are defined, and Newton's steps there are ill-conditioned; at that end they are not.
+    """
+    if not isinstance(form, Plateau) or form.size != 3:
+        return
+    u = sample.points.u[0]
+    for shift in (float(u.min()), float(u.max())) * RECENTRINGS:
+        # On the edge E = 0 a gradient is the pressure against it, not a search that got stuck.
+        stuck = rows[(best.gradient[rows] > STUCK) & np.isfinite(best.loss[rows]) & ~form.on_edge(best.theta[rows])]
+        moved = replace(sample, points=replace(sample.points, u=(u - shift,)))
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            starts = form.moved(best.theta[stuck], shift)
+            usable = np.isfinite(starts).all(axis=1)
+            if not usable.any():
+                continue
+            ends = _descend(form, moved, weights, starts[usable], stuck[usable])
+            back = form.moved(ends.theta, -shift)
+        # The way back from a very steep law may underflow; then the old optimum stays.
+        ends.loss[~np.isfinite(back).all(axis=1)] = np.inf
+        ends.theta = back
+        best.offer(ends, stuck[usable])
+
+
+def _curves(form: Form, sample: Sample, theta: Array) -> Array:
+    """Curves f (k, m) of many parameter vectors."""
+    return np.concatenate([form.evaluate(theta[i : i + 64], sample.points).f for i in range(0, len(theta), 64)])
+
+
+def _basins(curves: Array, n: int) -> NDArray[np.intp]:
+    """Group curves (k, m) around farthest-first representatives; the basin of each, shape (k,).
+
+    Distances are between curves, not parameters: parameters that the data do not tell apart count as one.
+    """
+    curves = np.where(np.isfinite(curves), curves, 0.0)
+    basin = np.zeros(len(curves), dtype=np.intp)
+    distance = np.abs(curves - curves[0]).mean(axis=1)
+    for k in range(1, min(n, len(curves))):
+        far = int(distance.argmax())
+        if distance[far] < 1e-6:
+            break
+        to_far = np.abs(curves - curves[far]).mean(axis=1)
+        basin[to_far < distance] = k
+        distance = np.minimum(distance, to_far)
+    return basin
+
+
+def _descend(
+    form: Form,
+    sample: Sample,
+    weights: Array,
+    theta: Array,
+    problem: NDArray[np.intp] | None = None,
+    *,
+    known: Array | None = None,
+    coarse: bool = False,
+) -> Minima:
+    """``minimise`` with the solver's own defaults."""
+    problem = np.arange(len(theta)) if problem is None else problem
+    effort = {"flat": 1e-3, "max_steps": 12} if coarse else {}
+    return minimise(form, sample, weights, theta, problem, known=known, **effort)

@@ -1,0 +1,1 @@
+"""How sure a fit is: resamples, bootstrap, profiles, refits, prediction intervals."""

@@ -1,0 +1,183 @@
+"""Refit a law to resamples of its rows: intervals of parameters, of what follows from them, and of the curve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vvscale.errors import ShapeError
+from vvscale.laws.fit import Fit
+from vvscale.laws.solve_law import curves, natural, optimise
+from vvscale.laws.solver.search import Optima
+from vvscale.laws.uncertainty.resample import Resamples, default_unit, resamples
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """A law refitted to resamples.
+
+    Attributes
+    ----------
+    fit
+        The fit to the original rows.
+    params
+        Parameters of each resample, name -> (B,).
+    loss
+        Loss of each resample, shape (B,).
+    n_distinct
+        Distinct points in each resample, shape (B,). With no more of them than parameters the law interpolates.
+    resamples
+        What was drawn.
+    agreement
+        Share of starts at each resample's best optimum, shape (B,).
+    optima
+        The solver's own account.
+    """
+
+    fit: Fit
+    params: dict[str, Array]
+    loss: Array
+    n_distinct: NDArray[np.intp]
+    resamples: Resamples = field(repr=False)
+    agreement: Array = field(repr=False)
+    optima: Optima = field(repr=False)
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Resamples with more distinct points than parameters, shape (B,)."""
+        return self.n_distinct > len(self.fit.params)
+
+    def derived(self) -> dict[str, Array]:
+        """Quantities that follow from the parameters, name -> (B,); see ``derive`` and ``half_points``."""
+        return self.fit.derived_from(self.params, self.optima)
+
+    def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
+        """Interval of a parameter or derived quantity.
+
+        Percentiles of the resamples; with leave-one-out the lowest and highest value, which is a range and no
+        interval of a stated level.
+        """
+        values = ({**self.params, **self.derived()})[name][self.usable]
+        # A group that a resample drew no rows of has no ratio there.
+        values = values[~np.isnan(values)]
+        if not values.size:
+            return np.nan, np.nan
+        if self.resamples.leaves_one_out:
+            return float(values.min()), float(values.max())
+        # method "lower"/"higher" at infinite values: a linear rule would give NaN between two infinities.
+        tails = np.array([(1 - level) / 2, (1 + level) / 2])
+        method = "linear" if np.isfinite(values).all() else "nearest"
+        low, high = np.quantile(values, tails, method=method)
+        return float(low), float(high)
+
+    def share_at_zero(self) -> float:
+        """Share of resamples whose best plateau is E = 0."""
+        if "E" not in self.params or self.fit.law.signed_plateau:
+            return 0.0
+        return float((self.params["E"] <= 1e-12).mean())
+
+    def curve(self, *x: Sequence[float] | Array, level: float = LEVEL) -> tuple[Array, Array]:
+        """Percentile band of the fitted curve at new inputs, in raw units; two arrays (m,)."""
+        points = self.fit.problem.points([np.atleast_1d(np.asarray(value, float)) for value in x])
+        values = np.exp(curves(self.fit.forms(), self.optima, points))[self.usable]
+        if self.resamples.leaves_one_out:
+            return values.min(axis=0), values.max(axis=0)
+        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return low, high
+
+    def table(self) -> pd.DataFrame:
+        """One row per resample: loss, distinct points, parameters."""
+        labels = {"left_out": list(self.resamples.labels)} if self.resamples.leaves_one_out else {}
+        base = {"resample": np.arange(len(self.loss)), **labels, "loss": self.loss, "n_distinct": self.n_distinct}
+        return pd.DataFrame({**base, **self.params})
+
+    def summary(self) -> pd.DataFrame:
+        """One row per parameter and derived quantity: value and interval."""
+        values = {**self.fit.params, **{name: float(value[0]) for name, value in self.fit.derived().items()}}
+        rows = [(name, value, *self.interval(name)) for name, value in values.items()]
+        return pd.DataFrame(rows, columns=["quantity", "value", "low", "high"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: intervals and how they were made."""
+        return {
+            "unit": self.resamples.unit,
+            "n_units": self.resamples.n_units,
+            "leaves_one_out": self.resamples.leaves_one_out,
+            "n_resamples": len(self.loss),
+            "n_interpolating": int((~self.usable).sum()),
+            "share_at_zero": self.share_at_zero(),
+            "ci": {name: _finite(self.interval(name)) for name in [*self.params, *self.derived()]},
+        }
+
+    def _repr_html_(self) -> str:
+        return f"<p>{len(self.loss)} resamples by {self.resamples.unit}</p>{self.summary().to_html(index=False)}"
+
+
+def _finite(interval: tuple[float, float]) -> list[float | None]:
+    return [value if np.isfinite(value) else None for value in interval]
+
+
+def bootstrap(fit: Fit, n_resamples: int = 1000, *, unit: str | None = None, seed: int = 42) -> Bootstrap:
+    """Refit a law to resamples of its rows.
+
+    Parameters
+    ----------
+    fit
+        The fit to the original rows.
+    n_resamples
+        Number of resamples, >= 1; ignored where there are so few units that each is left out once.
+    unit
+        What is drawn: ``arch`` (default where the table knows architectures: rows of one architecture are not
+        independent), ``row`` (the study's own resamples), ``cell`` (all but the seed), ``family``, or a column.
+    seed
+        Seed of the draws.
+
+    Raises
+    ------
+    ShapeError
+        As few distinct points as parameters + 1: resamples would interpolate.
+    UsageError, UnknownNameError
+        See ``vvscale.laws.uncertainty.resample.resamples``.
+    """
+    problem = fit.problem
+    if problem.n_distinct <= len(fit.params) + 1:
+        raise ShapeError(
+            f"Cannot resample {problem.n_distinct} distinct points for a law of {len(fit.params)} parameters: most "
+            "resamples would interpolate, and their interval would mean nothing. Collect more points."
+        )
+    drawn = resamples(problem.frame, unit or default_unit(problem.frame), n_resamples, seed=seed)
+    # The original rows come first: the solver makes its dictionary of starts from them.
+    weights = np.concatenate([np.ones((1, fit.n)), drawn.weights])
+    optima = optimise(fit.law, problem, weights, offsets=fit.offsets, negative=fit.negative)
+    rest = optima.take(slice(1, None))
+    return Bootstrap(
+        fit,
+        _without_absent_groups(fit, drawn.weights, natural(fit.law, problem, rest, fit.offsets)),
+        rest.loss,
+        problem.distinct_in(drawn.weights),
+        drawn,
+        rest.n_agree / np.maximum(rest.n_starts, 1),
+        rest,
+    )
+
+
+def _without_absent_groups(fit: Fit, weights: Array, params: dict[str, Array]) -> dict[str, Array]:
+    """Set a group's ratio to NaN in the resamples that drew none of its rows, or none of the reference's."""
+    for g, name in enumerate(fit.problem.groups):
+        absent = weights[:, fit.problem.group == g].sum(axis=1) == 0
+        for key in params:
+            if key.endswith(f"/{key[0]}[{fit.problem.groups[0]}]") and (g == 0 or key[1:].startswith(f"[{name}]/")):
+                params[key] = np.where(absent, np.nan, params[key])
+    return params

@@ -1,0 +1,1 @@
+"""What the verbs call: load rows, fit tables, plan budgets, save and print results."""

@@ -1,0 +1,1 @@
+"""Architectures by name: their families, designs and layers."""

@@ -1,0 +1,1 @@
+"""Published checkpoints: where they are, how they are read without running them."""

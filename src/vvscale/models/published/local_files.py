@@ -1,0 +1,45 @@
+"""Where published weights are kept, without PyTorch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from vvscale.core.download import State, cache_folder, hash_of
+
+COLLECTION = "gokce2025"
+
+
+def downloads_folder() -> Path:
+    """Return where checkpoints are downloaded to, until they have been converted."""
+    return cache_folder() / COLLECTION / "checkpoints"
+
+
+def weights_folder() -> Path:
+    """Return where converted weights are kept."""
+    return cache_folder() / COLLECTION / "weights"
+
+
+def kept_weights() -> Iterator[tuple[Path, State]]:
+    """Yield each file of converted weights and whether it is the one that its record was written for."""
+    for path in sorted(weights_folder().glob("*/*.safetensors")):
+        try:
+            digest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
+        except (OSError, ValueError, KeyError, TypeError):
+            digest = ""
+        yield path, "cached" if hash_of(path) == digest else "damaged"
+
+
+def kept_downloads() -> list[Path]:
+    """Return downloads that were broken off, or not converted yet."""
+    return sorted(path for path in downloads_folder().glob("*/*") if path.is_file())
+
+
+def remove(path: Path) -> None:
+    """Remove weights with their record, or a download, and the model's folder if nothing else is in it."""
+    path.unlink(missing_ok=True)
+    if path.suffix == ".safetensors":
+        path.with_suffix(".json").unlink(missing_ok=True)
+    if path.parent.is_dir() and not any(path.parent.iterdir()):
+        path.parent.rmdir()

@@ -1,0 +1,270 @@
+"""A study before it runs: how long on so many workers, and which part of the machinery gives way first."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vvscale.study.graph.graph import Graph
+from vvscale.study.workers.board import Board, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Measured on two cores with a local disk; docs/scale.md says how. Files and operations are counted in the code.
+_FILES_PER_TASK = 6
+_OPERATIONS_PER_TASK = 50
+_STATUS_SECONDS_PER_TASK = 4e-5
+_FIT_SECONDS, _FIT_POINTS, _FIT_EXPONENT = 3.3, 1240, 0.76
+# What a folder on a shared disk bears before listing it takes seconds, and what people wait for.
+_MOST_ENTRIES = 10_000
+_PATIENCE_SECONDS = {"status": 1.0, "fit": 600.0}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A simulated run.
+
+    Attributes
+    ----------
+    n_workers
+        Workers.
+    seconds
+        From start to end.
+    busy_seconds
+        Sum over workers of the time they work.
+    longest_chain
+        Seconds that no number of workers can shorten.
+    """
+
+    n_workers: int
+    seconds: float
+    busy_seconds: float
+    longest_chain: float
+
+    @property
+    def utilisation(self) -> float:
+        """Part of the workers' time that is work, 0 to 1."""
+        return self.busy_seconds / (self.n_workers * self.seconds) if self.seconds else 1.0
+
+
+@dataclass(frozen=True)
+class Pressure:
+    """How near a part is to its limit.
+
+    Attributes
+    ----------
+    part
+        Which.
+    needed, available
+        In ``unit``.
+    unit
+        Of both.
+    """
+
+    part: str
+    needed: float
+    available: float
+    unit: str
+
+    @property
+    def load(self) -> float:
+        """Needed / available; above 1 it breaks."""
+        return self.needed / self.available if self.available else float("inf")
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a study would cost.
+
+    Attributes
+    ----------
+    stages
+        Per kind of task: n, seconds, flop, n_bytes.
+    schedule
+        The simulated run.
+    pressures
+        Parts by load, the one that breaks first at the head.
+    device
+        That the estimates are for, and where its rates come from.
+    absent
+        What a run would lack here.
+    gpus_per_worker
+        GPUs of one worker; a fraction where several share one, 0 without.
+    """
+
+    stages: tuple[dict[str, Any], ...]
+    schedule: Schedule
+    pressures: tuple[Pressure, ...]
+    device: str
+    absent: tuple[str, ...] = ()
+    gpus_per_worker: float = 0.0
+
+    @property
+    def worker_hours(self) -> float:
+        """Hours of one worker."""
+        return self.schedule.busy_seconds / 3600
+
+    @property
+    def gpu_hours(self) -> float:
+        """Hours of one GPU."""
+        return self.worker_hours * self.gpus_per_worker
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per stage."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.stages))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        pressures = [{**asdict(one), "load": one.load} for one in self.pressures]
+        return {**asdict(self), "pressures": pressures, "worker_hours": self.worker_hours, "gpu_hours": self.gpu_hours}
+
+
+def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Schedule:
+    """Let workers take tasks as the engine does, with the expected durations.
+
+    Parameters
+    ----------
+    graph
+        The study.
+    n_workers
+        At least 1.
+    done
+        Ids of finished tasks.
+
+    Examples
+    --------
+    >>> from vvscale.study.graph.graph import Task
+    >>> simulate(Graph([Task(str(n), "noop", "", {}, {}, 10.0) for n in range(3)]), 2).seconds
+    20.0
+    """
+    board = Board(graph)
+    for task_id in done:
+        board.set(graph.index[task_id], Status.DONE)
+    now, busy, running = 0.0, 0.0, []
+    while board.n_open:
+        while len(running) < n_workers and (number := board.next()) is not None:
+            board.set(number, Status.RUNNING)
+            seconds = graph.tasks[number].seconds
+            busy += seconds
+            heapq.heappush(running, (now + seconds, number))
+        now, number = heapq.heappop(running)
+        board.set(number, Status.DONE)
+    return Schedule(n_workers, now, busy, _longest_chain(graph, set(done)))
+
+
+def plan_study(
+    graph: Graph,
+    n_workers: int,
+    *,
+    out: Path,
+    device: str,
+    gpus_per_worker: float = 0.0,
+    absent: Sequence[str] = (),
+    done: Sequence[str] = (),
+) -> StudyPlan:
+    """Work out what a study costs here.
+
+    Parameters
+    ----------
+    graph
+        All tasks.
+    n_workers
+        How many would work at once.
+    out
+        Where it would be written; the disk there is probed for a moment with files of its own, if it exists.
+    device, gpus_per_worker, absent
+        For the record.
+    done
+        Ids of finished tasks, which cost nothing more.
+    """
+    finished = set(done)
+    stages = []
+    for kind in graph.kinds:
+        tasks = [task for task in graph.tasks if task.kind == kind and task.id not in finished]
+        stages.append({
+            "stage": kind,
+            "n": len(tasks),
+            "hours": sum(task.seconds for task in tasks) / 3600,
+            "longest_hours": max((task.seconds for task in tasks), default=0.0) / 3600,
+            "flop": sum(task.flop for task in tasks),
+            "n_bytes": sum(task.n_bytes for task in tasks),
+        })  # fmt: skip
+    schedule = simulate(graph, n_workers, done=done)
+    n_bytes = sum(stage["n_bytes"] for stage in stages)
+    pressures = _pressures(graph, schedule, n_bytes, out)
+    return StudyPlan(tuple(stages), schedule, pressures, device, tuple(absent), gpus_per_worker)
+
+
+def _pressures(graph: Graph, schedule: Schedule, n_bytes: float, out: Path) -> tuple[Pressure, ...]:
+    n, n_models = len(graph), sum(task.kind == "train" for task in graph.tasks) or len(graph)
+    at = out.absolute()
+    while not at.exists():
+        at = at.parent
+    disk = os.statvfs(at)
+    seconds = max(schedule.seconds, 1e-9)
+    fit = _FIT_SECONDS * (n_models / _FIT_POINTS) ** _FIT_EXPONENT
+    found = [
+        Pressure("disk space", n_bytes, disk.f_bavail * disk.f_frsize, "bytes"),
+        Pressure("files", n * _FILES_PER_TASK, disk.f_favail or float("inf"), "files"),
+        Pressure("file operations", n * _OPERATIONS_PER_TASK / seconds, probe_operations(at), "per second"),
+        Pressure("entries of a folder", n / 256, _MOST_ENTRIES, "entries"),
+        Pressure("status", n * _STATUS_SECONDS_PER_TASK, _PATIENCE_SECONDS["status"], "seconds"),
+        Pressure("one law with 1000 resamples", fit, _PATIENCE_SECONDS["fit"], "seconds"),
+        Pressure("the longest chain", schedule.longest_chain, seconds, "seconds"),
+    ]
+    return tuple(sorted(found, key=lambda one: -one.load))
+
+
+def plan_tables(plan: StudyPlan) -> list[tuple[str, pd.DataFrame]]:
+    """Return the tables that people read: what each stage costs, and which part breaks first."""
+    import pandas as pd
+
+    stages = [
+        {
+            "stage": one["stage"],
+            "tasks": one["n"],
+            "hours": f"{one['hours']:,.2f}",
+            "longest": f"{one['longest_hours']:,.2f}",
+            "FLOP": f"{one['flop']:.3g}",
+            "GB": f"{one['n_bytes'] / 1e9:,.3f}",
+        }
+        for one in plan.stages
+    ]
+    parts = [
+        {"part": one.part, "needed": f"{one.needed:,.4g}", "available": f"{one.available:,.4g}", "unit": one.unit,
+         "load": f"{one.load:.2%}"}
+        for one in plan.pressures
+    ]  # fmt: skip
+    return [("What it costs", pd.DataFrame(stages)), ("What breaks first (load above 100 %)", pd.DataFrame(parts))]
+
+
+def probe_operations(folder: Path, *, n: int = 200) -> float:
+    """Return how many small file operations a second a disk takes; infinite where nothing may be written."""
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".vvscale-probe-") as made:
+            began = time.perf_counter()
+            for number in range(n):
+                path = os.path.join(made, str(number))
+                os.symlink("nowhere", path)
+                os.readlink(path)
+                os.unlink(path)
+            return 3 * n / (time.perf_counter() - began)
+    except OSError:
+        return float("inf")
+
+
+def _longest_chain(graph: Graph, done: set[str]) -> float:
+    ends: dict[str, float] = {}
+    for task in graph.tasks:
+        before = max((ends[one] for one in task.needs), default=0.0)
+        ends[task.id] = before + (0.0 if task.id in done else task.seconds)
+    return max(ends.values(), default=0.0)

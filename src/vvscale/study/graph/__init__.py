@@ -1,0 +1,1 @@
+"""A study as a graph of tasks whose ids are digests of their content."""

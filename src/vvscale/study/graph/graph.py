@@ -1,0 +1,240 @@
+"""Small tasks named by their content, and the graph of what needs what.
+
+A task is a kind, its parameters and the tasks it needs. Its id is a hash of these and of the kind's version, so
+that the same work has the same id wherever it is planned, and a change of anything reaches exactly the tasks that
+depend on it. This module knows neither what the kinds do nor where they run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vvscale.core.files import write_bytes
+from vvscale.errors import DataError, MissingDataError
+
+FORMAT = "vvscale-graph-1"
+ID_LENGTH = 20
+# Values longer than this, such as a recipe, are written once per graph and named by their hash.
+_LONGEST_INLINE = 200
+_REFERENCE = "$sha256"
+
+Inputs = Mapping[str, "str | tuple[str, ...]"]
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text of a value: sorted keys, no blanks, every digit of a float, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256(text: str) -> str:
+    """Return the SHA-256 of a text, hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One piece of work.
+
+    Attributes
+    ----------
+    id
+        Hash of all that changes the result.
+    kind
+        Name of a kind of task.
+    label
+        For people; not part of the id.
+    params
+        Plain JSON values.
+    inputs
+        Role -> id of the task in that role, or ids in order.
+    seconds, flop, n_bytes
+        Expected duration on one worker, compute, and bytes left on the disk; not part of the id.
+    publish
+        File or folder of the output -> its path in the study's ``results``; not part of the id.
+    """
+
+    id: str
+    kind: str
+    label: str
+    params: Mapping[str, Any]
+    inputs: Inputs = field(default_factory=dict)
+    seconds: float = 0.0
+    flop: float = 0.0
+    n_bytes: float = 0.0
+    publish: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def needs(self) -> Iterator[str]:
+        """Yield the ids of all inputs."""
+        for one in self.inputs.values():
+            if isinstance(one, str):
+                yield one
+            else:
+                yield from one
+
+
+class Graph:
+    """Tasks in an order in which each comes after all that it needs.
+
+    Parameters
+    ----------
+    tasks
+        Distinct tasks in such an order.
+    """
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self.tasks = tuple(tasks)
+        self.index = {task.id: number for number, task in enumerate(self.tasks)}
+        assert len(self.index) == len(self.tasks), "ids are unique by construction"
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __getitem__(self, task_id: str) -> Task:
+        return self.tasks[self.index[task_id]]
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of tasks, in the order of their first task."""
+        return list(dict.fromkeys(task.kind for task in self.tasks))
+
+    @property
+    def digest(self) -> str:
+        """Hash of all ids."""
+        return sha256("".join(sorted(self.index)))
+
+    def dependants(self) -> list[list[int]]:
+        """Return, for each task, the positions of the tasks that need it."""
+        after: list[list[int]] = [[] for _ in self.tasks]
+        for number, task in enumerate(self.tasks):
+            for needed in task.needs:
+                after[self.index[needed]].append(number)
+        return after
+
+    def write(self, path: Path) -> None:
+        """Write the graph as one JSON list a line: a header, shared values, tasks."""
+        shared: dict[str, str] = {}
+        compact = _Compact(shared)
+        lines = [
+            canonical([t.id, t.kind, t.label, compact(t.params), dict(t.inputs), *_expected(t), dict(t.publish)])
+            for t in self.tasks
+        ]
+        head = [canonical([FORMAT, self.digest, len(self), len(shared)])]
+        head += [f'["{digest}",{text}]' for digest, text in shared.items()]
+        write_bytes(path, ("\n".join([*head, *lines]) + "\n").encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Graph:
+        """Read what ``write`` wrote.
+
+        Raises
+        ------
+        MissingDataError
+            There is no such file.
+        DataError
+            It is damaged.
+        """
+        try:
+            lines = path.read_text().splitlines()
+            form, digest, n_tasks, n_shared = json.loads(lines[0])
+            shared = dict(json.loads(line) for line in lines[1 : 1 + n_shared])
+            # One text is parsed much faster than many.
+            tasks = [_task(fields, shared) for fields in json.loads(f"[{','.join(lines[1 + n_shared :])}]")]
+            graph = cls(tasks)
+            whole = form == FORMAT and len(graph) == n_tasks and graph.digest == digest
+        except FileNotFoundError:
+            raise MissingDataError(
+                f"There is no plan '{path}'. Expected the graph of a study; run `vvscale study run SPEC` first."
+            ) from None
+        except (OSError, ValueError, KeyError, IndexError, TypeError, AssertionError) as error:
+            raise _damaged(path, repr(error)) from error
+        if not whole:
+            raise _damaged(path, "its tasks are not those that its first line announces")
+        return graph
+
+
+class GraphBuilder:
+    """Collects tasks; the same task added twice is one task.
+
+    Parameters
+    ----------
+    versions
+        Kind -> version of what it computes; enters every id.
+    """
+
+    def __init__(self, versions: Mapping[str, str]) -> None:
+        self._versions = versions
+        self._tasks: dict[str, Task] = {}
+        self._compact = _Compact({})
+
+    def add(
+        self,
+        kind: str,
+        params: Mapping[str, Any],
+        *,
+        inputs: Inputs | None = None,
+        label: str = "",
+        seconds: float = 0.0,
+        flop: float = 0.0,
+        n_bytes: float = 0.0,
+        publish: Mapping[str, str] | None = None,
+    ) -> str:
+        """Add a task whose inputs were added before, and return its id."""
+        inputs = inputs or {}
+        named = sha256(canonical([kind, self._versions[kind], self._compact(params), inputs]))[:ID_LENGTH]
+        if named not in self._tasks:
+            task = Task(named, kind, label or kind, params, inputs, seconds, flop, n_bytes, publish or {})
+            assert all(needed in self._tasks for needed in task.needs), "inputs are added first"
+            self._tasks[named] = task
+        return named
+
+    def build(self) -> Graph:
+        """Return the graph."""
+        return Graph(self._tasks.values())
+
+
+class _Compact:
+    """Replaces long values of parameters by their hash, hashing each object once."""
+
+    def __init__(self, shared: dict[str, str]) -> None:
+        self._shared = shared
+        # The object is kept beside its digest, so that its address stays its own.
+        self._seen: dict[int, tuple[Any, str | None]] = {}
+
+    def __call__(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: self._one(value) if isinstance(value, dict | list) else value for key, value in params.items()}
+
+    def _one(self, value: Any) -> Any:
+        if id(value) not in self._seen:
+            text = canonical(value)
+            digest = sha256(text) if len(text) > _LONGEST_INLINE else None
+            if digest is not None:
+                self._shared[digest] = text
+            self._seen[id(value)] = (value, digest)
+        digest = self._seen[id(value)][1]
+        return value if digest is None else {_REFERENCE: digest}
+
+
+def _expected(task: Task) -> tuple[float, float, float]:
+    return round(task.seconds, 3), task.flop, task.n_bytes
+
+
+def _task(fields: list[Any], shared: Mapping[str, Any]) -> Task:
+    task_id, kind, label, params, inputs, seconds, flop, n_bytes, publish = fields
+    for key, value in params.items():
+        if isinstance(value, dict) and _REFERENCE in value:
+            params[key] = shared[value[_REFERENCE]]
+    roles = {role: tuple(one) if isinstance(one, list) else one for role, one in inputs.items()}
+    return Task(task_id, kind, label, params, roles, seconds, flop, n_bytes, publish)
+
+
+def _damaged(path: Path, problem: str) -> DataError:
+    return DataError(
+        f"The plan '{path}' is damaged: {problem}. Expected the file that `vvscale study run` wrote whole. Remove it "
+        "and run the same command again; finished tasks are kept."
+    )

@@ -1,0 +1,150 @@
+"""What a kind of task is: how it runs, what it costs, and what it is told.
+
+A kind is registered by name in :data:`vvscale.study.tasks.registry.TASKS`; another package adds its own
+under the entry-point group ``vvscale.task_kind``. This module must not import what the kinds run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vvscale.errors import StoppedError
+
+RUN_AGAIN = StoppedError.exit_code
+"""Exit code of a worker or run that was stopped and wants to be started again."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one task is expected to cost.
+
+    Attributes
+    ----------
+    seconds
+        On one worker.
+    flop
+        Floating-point operations, multiply-add = 2.
+    n_bytes
+        Left on the disk.
+    """
+
+    seconds: float = 0.0
+    flop: float = 0.0
+    n_bytes: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast a worker is, for estimates.
+
+    Attributes
+    ----------
+    device
+        Name of the device, or what the rates were set for.
+    flop_per_second
+        Sustained in training.
+    images_per_second
+        Most images that one process can feed or launch, however small the network.
+    task_seconds
+        Fixed cost of starting one training run on a warm worker.
+    epoch_seconds
+        Fixed cost of one epoch.
+    score_seconds
+        The metrics of one network on five benchmarks.
+    source
+        Where the numbers come from.
+    """
+
+    device: str
+    flop_per_second: float
+    images_per_second: float
+    task_seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    score_seconds: float = 1.0
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class TaskContext:
+    """All that a running task may know.
+
+    Attributes
+    ----------
+    params
+        Its parameters, plain JSON values.
+    inputs
+        Role -> folder of that input's output, or folders in order.
+    out
+        Its own folder; every file in it when it returns is its output. It may hold what an earlier, interrupted
+        attempt left there.
+    stop
+        True once the task should save what it needs to go on, and raise ``StoppedError``.
+    task_id
+        Its id, the run_id of rows.
+    study
+        Name of the study that first asked for it, and digest of its resolved specification.
+    datasets
+        Name of a data set -> where it lies on this machine; not part of any id, its digest is.
+    device
+        ``"cpu"`` or ``"cuda"``.
+    nodes, processes_per_node
+        Over how many processes the task should spread itself, if it can.
+    """
+
+    params: Mapping[str, Any]
+    inputs: Mapping[str, Path | tuple[Path, ...]]
+    out: Path
+    stop: Callable[[], bool] = field(default=lambda: False)
+    task_id: str = ""
+    study: Mapping[str, str] = field(default_factory=dict)
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+    nodes: int = 1
+    processes_per_node: int = 1
+
+    def input(self, role: str) -> Path:
+        """Return the folder of the one input in a role."""
+        folder = self.inputs[role]
+        assert isinstance(folder, Path)
+        return folder
+
+    def input_list(self, role: str) -> tuple[Path, ...]:
+        """Return the folders of all inputs in a role, in order."""
+        folders = self.inputs.get(role, ())
+        return (folders,) if isinstance(folders, Path) else folders
+
+    def check_stop(self) -> None:
+        """Raise ``StoppedError`` if the task should stop; what it needs to go on must be on the disk already."""
+        if self.stop():
+            raise StoppedError("Stopped as asked; the same command goes on from here.")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of task.
+
+    Attributes
+    ----------
+    run
+        Does the work in ``context.out`` and returns a few plain values for ``done.json``, or None.
+    title
+        Its stage, one word in the present participle.
+    estimate
+        Cost of one task, from its parameters and what else is known of it before it runs.
+    version
+        Of the meaning of its results; raising it redoes all tasks of the kind and what depends on them.
+    can_spread
+        Whether ``run`` shares the work when it runs in several ranks of torchrun at once.
+    scratch
+        Patterns of files in ``out`` that only serve to go on after an interruption; removed when done.
+    """
+
+    run: Callable[[TaskContext], Mapping[str, Any] | None]
+    title: str
+    estimate: Callable[[Mapping[str, Any], Rates], Estimate] = lambda facts, rates: Estimate()
+    version: str = "1"
+    can_spread: bool = False
+    scratch: tuple[str, ...] = ()

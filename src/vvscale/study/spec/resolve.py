@@ -1,0 +1,272 @@
+"""From the names in a study's file to what they mean here: recipes in full, digests of images and benchmarks, costs.
+
+Everything that changes a result enters the resolved study; where things lie on this machine does not. What is absent
+is noted, so that a study can be planned where it cannot be run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vvscale.errors import ConfigError, MissingDataError
+from vvscale.study.graph.graph import canonical, sha256
+from vvscale.study.spec.axes import Run, matches
+from vvscale.study.spec.schema import StudySpec
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A data set as it lies here.
+
+    Attributes
+    ----------
+    digest
+        Of its images and labels; None where they are absent.
+    n_classes, n_images
+        Of the training images.
+    side
+        Of images that all have one size, else None.
+    """
+
+    digest: str | None
+    n_classes: int
+    n_images: int
+    side: int | None = None
+
+
+Setting = tuple[str, int | None, int | None]
+"""Architecture, image size, classes of its head; None for what the architecture and the published tables have."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of vvscale that a study is resolved with; a test gives its own.
+
+    Attributes
+    ----------
+    recipe
+        Name or file, and changes -> all settings as plain values.
+    dataset
+        Name or folder -> what is there; raises MissingDataError.
+    benchmarks
+        Names -> id and digest of each.
+    cost
+        Architecture, image size or None, classes of its head or None for the published 1000 -> n_params, forward_flop.
+    """
+
+    recipe: Callable[[str, Mapping[str, Any]], dict[str, Any]]
+    dataset: Callable[[str], DatasetInfo]
+    benchmarks: Callable[[tuple[str, ...]], list[dict[str, str]]]
+    cost: Callable[[str, int | None, int | None], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A study whose names all mean something.
+
+    Attributes
+    ----------
+    spec
+        The study.
+    runs
+        All training runs.
+    recipes
+        Name and changes -> all settings.
+    datasets, places
+        By name: what is there, and where.
+    benchmarks, select_on
+        Id and digest of those to score, and of those that layers are selected on.
+    costs
+        As :func:`setting` names them -> n_params, forward_flop.
+    absent
+        What a run would lack here, in words.
+    """
+
+    spec: StudySpec
+    runs: list[Run]
+    recipes: dict[tuple[str, tuple[tuple[str, Any], ...]], dict[str, Any]]
+    datasets: dict[str, DatasetInfo]
+    places: dict[str, str]
+    benchmarks: list[dict[str, str]]
+    select_on: list[dict[str, str]]
+    costs: dict[Setting, dict[str, float]]
+    absent: list[str] = field(default_factory=list)
+
+    def cost(self, run: Run, arch: str | None = None) -> dict[str, float]:
+        """Return n_params and forward_flop of a run's network, or of another architecture in its place."""
+        return self.costs[setting(arch or run.arch, run, self.datasets[run.dataset])]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything that changes a result, and a digest of it."""
+        spec = self.spec.to_dict()
+        # Where and how fast it runs does not change what comes out.
+        del spec["engine"]
+        content = {
+            "spec": spec,
+            "recipes": {canonical([name, changes]): recipe for (name, changes), recipe in self.recipes.items()},
+            "dataset_digests": {name: info.digest for name, info in self.datasets.items()},
+            "benchmarks": self.benchmarks,
+            "select_on": self.select_on,
+        }
+        digest = sha256(canonical(content))
+        return {
+            "name": self.spec.name,
+            "digest": digest,
+            "datasets": self.places,
+            "engine": dataclasses.asdict(self.spec.engine),
+            "n_runs": len(self.runs),
+            **content,
+        }
+
+
+def resolve(spec: StudySpec, *, parts: Parts | None = None) -> Resolved:
+    """Look up everything that a study names.
+
+    Parameters
+    ----------
+    spec
+        The study.
+    parts
+        What to look it up with; the installed vvscale by default.
+
+    Raises
+    ------
+    UnknownNameError
+        A recipe, benchmark or architecture that nobody knows.
+    ConfigError
+        A data set is absent and its size is not given either, so that not even a plan can be made.
+    """
+    parts = parts or installed_parts()
+    runs, absent = spec.runs(), []
+    datasets, places = {}, {}
+    for name in dict.fromkeys(run.dataset for run in runs):
+        places[name] = _place(spec, name)
+        datasets[name] = _dataset(spec, name, places[name], parts, absent)
+    recipes = {}
+    for run in runs:
+        if (run.recipe, run.changes) not in recipes:
+            recipes[run.recipe, run.changes] = _recipe(spec, run, parts)
+    costs = {}
+    for run in runs:
+        key = setting(run.arch, run, datasets[run.dataset])
+        if key not in costs:
+            costs[key] = parts.cost(*key)
+    if spec.forecast is not None:
+        like = forecast_run(spec, runs)
+        keys = [setting(arch, like, datasets[like.dataset]) for arch in spec.forecast.arch]
+        costs |= {key: parts.cost(*key) for key in keys if key not in costs}
+    wanted = bool(runs or spec.score.models)
+    return Resolved(
+        spec=spec,
+        runs=runs,
+        recipes=recipes,
+        datasets=datasets,
+        places=places,
+        benchmarks=_benchmarks(spec.score.benchmarks, parts, absent) if wanted else [],
+        select_on=_benchmarks(spec.score.select_on or spec.score.benchmarks, parts, absent) if wanted else [],
+        costs=costs,
+        absent=absent,
+    )
+
+
+def forecast_run(spec: StudySpec, runs: list[Run]) -> Run:
+    """Return the run that those of the forecast are like in all but network, images and seed."""
+    assert spec.forecast is not None
+    like = next((run for run in runs if matches(run, spec.forecast.like)), None)
+    if like is None:
+        raise ConfigError(f"No run of the study is like {dict(spec.forecast.like)}. Correct 'like' of [forecast].")
+    return like
+
+
+def setting(arch: str, run: Run, dataset: DatasetInfo) -> Setting:
+    """Return how a network is built in runs like this one, as far as its cost depends on it.
+
+    As in the published tables, all heads count as 1000 classes; networks for small images can be smaller than such a
+    head and count with their own.
+    """
+    return arch, run.image_size or dataset.side, dataset.n_classes if dataset.side is not None else None
+
+
+def installed_parts() -> Parts:
+    """Return the installed vvscale's parts, imported when first called."""
+
+    def recipe(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        from vvscale.train import load_recipe
+
+        return load_recipe(name, changes).to_dict()
+
+    @cache
+    def dataset(name: str) -> DatasetInfo:
+        from vvscale.data import load_dataset
+
+        store = load_dataset(name).train
+        sides = {int(side) for side in set(store.sizes.ravel().tolist())} if store.n_images < 100_000 else set()
+        side = sides.pop() if len(sides) == 1 else None
+        return DatasetInfo(store.digest, store.n_classes, store.n_images, side if side and side <= 64 else None)
+
+    def benchmarks(names: tuple[str, ...]) -> list[dict[str, str]]:
+        from vvscale.brain import resolve_benchmarks
+
+        return [{"id": one.benchmark_id, "digest": one.data_digest()} for one in resolve_benchmarks(names)]
+
+    @cache
+    def cost(arch: str, image_size: int | None, n_classes: int | None) -> dict[str, float]:
+        from vvscale.models import model_cost as measure
+
+        own = {} if n_classes is None else {"n_classes": n_classes, "head_classes": None}
+        of = measure(arch, image_size=image_size, **own)
+        return {"n_params": float(of.n_params), "forward_flop": float(of.forward_flop)}
+
+    return Parts(recipe, dataset, benchmarks, cost)
+
+
+def _place(spec: StudySpec, name: str) -> str:
+    """Return the path or embedded name of a data set."""
+    declared = spec.datasets.get(name)
+    if declared is not None and declared.path is not None:
+        path = Path(os.path.expandvars(declared.path)).expanduser()
+        beside = Path(spec.source).parent / path
+        return str(beside if not path.is_absolute() and beside.exists() else path)
+    root = os.environ.get("VVSCALE_DATA")
+    return str(Path(root) / name) if root and (Path(root) / name).is_dir() else name
+
+
+def _dataset(spec: StudySpec, name: str, place: str, parts: Parts, absent: list[str]) -> DatasetInfo:
+    try:
+        return parts.dataset(place)
+    except MissingDataError as error:
+        declared = spec.datasets.get(name)
+        if declared is None or declared.n_classes is None or declared.n_images is None:
+            raise ConfigError(
+                f"The data set '{name}' is not here and its size is unknown: {error} To plan without it, give "
+                f"n_classes and n_images in [datasets.{name}]."
+            ) from error
+        absent.append(f"the data set '{name}': {error}")
+        return DatasetInfo(None, declared.n_classes, declared.n_images)
+
+
+def _benchmarks(names: tuple[str, ...], parts: Parts, absent: list[str]) -> list[dict[str, str]]:
+    try:
+        return parts.benchmarks(names)
+    except MissingDataError as error:
+        words = f"the benchmarks {', '.join(names)}: {error}"
+        if words not in absent:
+            absent.append(words)
+        return [{"id": name, "digest": ""} for name in names]
+
+
+def _recipe(spec: StudySpec, run: Run, parts: Parts) -> dict[str, Any]:
+    declared = spec.recipes.get(run.recipe)
+    if declared is None:
+        return parts.recipe(run.recipe, dict(run.changes))
+    base = declared.based_on
+    if base.endswith(".toml") and not Path(base).is_absolute():
+        base = str(Path(spec.source).parent / base)
+    recipe = parts.recipe(base, {**declared.changes, **dict(run.changes)})
+    return {**recipe, "name": run.recipe}

@@ -1,0 +1,408 @@
+"""A study as one TOML file: what is trained, how it is scored, which laws are fitted, and where it all runs.
+
+Every key is known or refused, with the nearest known one and the line. The file says what; nothing here looks at
+data, models or recipes, which :mod:`vvscale.study.spec.resolve` does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from vvscale.core.config import from_table, read_toml
+from vvscale.errors import ConfigError, MissingDataError, did_you_mean
+from vvscale.study.spec.axes import AxisValue, Run, Scalar, SetRule, expand_runs
+
+NAMED_STUDIES = Path("studies")
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A data set by the name that runs use.
+
+    Attributes
+    ----------
+    path
+        Folder of the prepared images, or an embedded name. By default the name itself if that is embedded, else the
+        folder of that name in VVSCALE_DATA.
+    n_classes, n_images
+        Of the training images; lets a plan be made where the images are not.
+    """
+
+    path: str | None = None
+    n_classes: int | None = None
+    n_images: int | None = None
+
+
+@dataclass(frozen=True)
+class RecipeSpec:
+    """A recipe by the name that runs use.
+
+    Attributes
+    ----------
+    based_on
+        A built-in recipe or a TOML file, relative to the study's.
+    changes
+        Dotted key -> value.
+    """
+
+    based_on: str
+    changes: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScoreSpec:
+    """How models are scored.
+
+    Attributes
+    ----------
+    benchmarks
+        Benchmark ids, regions, files, ``simulated`` or ``simulated-digits``.
+    layers
+        ``committed``: the published layers of an architecture. ``select``: the best layers of the reference run of each
+        architecture and data set, used for all its runs. Or a table region -> layer.
+    reference
+        Which run selects layers, as values of axes.
+    select_on
+        Benchmarks that layers are selected on; by default those that are scored.
+    epochs
+        Checkpoints to score besides the final weights, or ``last`` for those only.
+    models
+        Further models to score, not trained here: ``gokce2025:MODEL_ID``, ``timm:NAME``, a folder.
+    options
+        Passed to the scorer as they are, such as ``{preprocessing = "gokce2025", batch_size = 64}``.
+    """
+
+    benchmarks: tuple[str, ...] = ("simulated",)
+    layers: Literal["committed", "select"] | Mapping[str, str] = "select"
+    reference: Mapping[str, AxisValue] = field(default_factory=dict)
+    select_on: tuple[str, ...] = ()
+    epochs: Literal["last"] | tuple[int, ...] = "last"
+    models: tuple[str, ...] = ()
+    options: Mapping[str, AxisValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LawSpec:
+    """A law to fit; the keys are the options of ``vvscale fit``.
+
+    Attributes
+    ----------
+    y
+        Outcome; besides the columns of the table, ``accuracy_error`` = 1 - accuracy.
+    average_seeds
+        Whether runs that differ in the seed alone are averaged first.
+    budgets
+        FLOP for which the best parameters and samples are planned; only for a joint law.
+    """
+
+    name: str
+    law: str = "power"
+    x: tuple[str, ...] = ()
+    y: str = "misalignment"
+    region: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+    by: str | None = None
+    offsets: tuple[str, ...] = ()
+    loss: Literal["huber", "squares"] = "huber"
+    delta: float = 1e-3
+    bootstrap: int | None = None
+    unit: tuple[str, ...] = ()
+    seed: int = 42
+    drop_missing: bool = False
+    average_seeds: bool = False
+    budgets: tuple[float, ...] = ()
+
+
+_PLANNED = ("n_params", "samples_seen")
+"""Inputs that a plan is about."""
+
+
+@dataclass(frozen=True)
+class ForecastSpec:
+    """A budget to plan by a law of the study, to train, and to compare with the law's prediction.
+
+    Attributes
+    ----------
+    law
+        Name of a joint law in n_params and samples_seen.
+    budget
+        FLOP, > 0; best one that no run of the study had.
+    arch
+        Networks to choose from; best ones that the study does not train.
+    seed
+        Runs to average, as the law's rows are.
+    like
+        Which runs of the study the new ones are like in data set and recipe, as values of axes.
+    level
+        Coverage of the prediction interval, in (0, 1); at most K / (K + 1) for K values of ``unit``.
+    unit
+        What the new network is new in; see ``vvscale.laws.prediction_interval``.
+    """
+
+    law: str
+    budget: float
+    arch: tuple[str, ...]
+    seed: tuple[int, ...] = (0,)
+    like: Mapping[str, AxisValue] = field(default_factory=dict)
+    level: float = 0.8
+    unit: str = "arch"
+
+    def __post_init__(self) -> None:
+        if not self.budget > 0 or not self.arch or not self.seed or not 0 < self.level < 1:
+            raise ConfigError(
+                f"[forecast] has budget={self.budget:g}, {len(self.arch)} networks, {len(self.seed)} seeds, "
+                f"level={self.level:g}; expected a budget above 0, at least one 'arch' and 'seed', a level in (0, 1)."
+            )
+
+
+@dataclass(frozen=True)
+class ReportSpec:
+    """What people look at.
+
+    Attributes
+    ----------
+    title
+        Of the report; by default the study's summary.
+    figures
+        Names of figures, as ``vvscale figure`` takes them.
+    store
+        Folder of a score store that finished rows are appended to as well.
+    """
+
+    title: str = ""
+    figures: tuple[str, ...] = ()
+    store: str | None = None
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """Where it runs.
+
+    Attributes
+    ----------
+    kind
+        ``local`` processes, or ``slurm``.
+    workers
+        Processes or array jobs; 0 for one per core or GPU slot (on SLURM for 16).
+    gpus
+        GPUs of this machine to use, by index or id; on SLURM see ``gpus_per_task``.
+    per_gpu
+        Trainings that share one GPU of this machine.
+    gpus_per_task, nodes_per_task
+        Size of one training.
+    device
+        What estimates assume: a name of ``vvscale study plan --help``; by default cpu, or h100 with GPUs.
+    time_minutes, cpus, mem_gb, partition, account, qos, constraint, gres, setup, extra
+        Of one SLURM job; ``gres = "shard:2"`` takes a fraction of a GPU, ``setup`` are shell lines before the worker,
+        ``extra`` further sbatch options.
+    grace_seconds
+        Notice before the time limit.
+    max_requeues
+        How often a job that reached its time limit is queued again.
+    """
+
+    kind: Literal["local", "slurm"] = "local"
+    workers: int = 0
+    gpus: tuple[str, ...] = ()
+    per_gpu: int = 1
+    gpus_per_task: int = 0
+    nodes_per_task: int = 1
+    device: str | None = None
+    time_minutes: int = 240
+    cpus: int = 1
+    mem_gb: float = 8.0
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    gres: str | None = None
+    setup: tuple[str, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+    grace_seconds: int = 120
+    max_requeues: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "gpus_per_task", "max_requeues"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"'{name}' is {getattr(self, name)}; expected at least 0.")
+        for name in ("per_gpu", "nodes_per_task", "time_minutes", "cpus", "grace_seconds"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"'{name}' is {getattr(self, name)}; expected at least 1.")
+
+
+@dataclass(frozen=True)
+class DiagnosticsSpec:
+    """A study of tasks that do nothing: it measures the engine and the shared disk.
+
+    Attributes
+    ----------
+    chains
+        Pairs of tasks, the second of which needs the first.
+    seconds
+        What each first task sleeps.
+    ranks
+        Whether one task sums over all processes that ``engine`` gives to one training.
+    """
+
+    chains: int
+    seconds: float = 0.0
+    ranks: bool = False
+
+    def __post_init__(self) -> None:
+        if self.chains < 1 or self.seconds < 0:
+            raise ConfigError(f"Got chains={self.chains}, seconds={self.seconds}; expected at least 1 and 0.")
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """A whole study.
+
+    Attributes
+    ----------
+    name, summary
+        For folders and reports.
+    seed
+        Master seed; run seeds are their axis value + 1000 x this.
+    axes, exclude, include, set
+        What is varied, and how it becomes runs; see :func:`vvscale.study.spec.axes.expand_runs`.
+    datasets, recipes
+        By the names that axes use; a name that is not here is taken as an embedded or built-in one.
+    score, laws, forecast, report, engine
+        What follows training.
+    diagnostics
+        Instead of all that, tasks that do nothing.
+    source
+        The file, for messages and relative paths.
+    """
+
+    name: str
+    summary: str = ""
+    seed: int = 0
+    axes: Mapping[str, AxisValue] = field(default_factory=dict)
+    exclude: tuple[Mapping[str, AxisValue], ...] = ()
+    include: tuple[Mapping[str, AxisValue], ...] = ()
+    set: tuple[SetRule, ...] = ()
+    datasets: Mapping[str, DatasetSpec] = field(default_factory=dict)
+    recipes: Mapping[str, RecipeSpec] = field(default_factory=dict)
+    score: ScoreSpec = field(default_factory=ScoreSpec)
+    laws: tuple[LawSpec, ...] = ()
+    forecast: ForecastSpec | None = None
+    report: ReportSpec = field(default_factory=ReportSpec)
+    engine: EngineSpec = field(default_factory=EngineSpec)
+    diagnostics: DiagnosticsSpec | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise ConfigError(f"The study's name is '{self.name}'; expected letters, digits, '.', '_' and '-'.")
+        names = [law.name for law in self.laws]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ConfigError(f"Two laws are named '{twice}'; give one of them another name.")
+        if self.forecast is not None:
+            law = next((law for law in self.laws if law.name == self.forecast.law), None)
+            if law is None or law.law != "joint" or law.x not in ((), _PLANNED) or law.by or law.offsets:
+                raise ConfigError(
+                    f"[forecast] goes by the law '{self.forecast.law}', which is {'absent' if law is None else law}; "
+                    f"expected one of [[laws]] with law = \"joint\", x = {list(_PLANNED)}, without 'by' and 'offsets'."
+                )
+        if (self.diagnostics is None) == (not self.axes):
+            raise ConfigError("A study has [axes], or [diagnostics], and not both. Add one of them.")
+
+    def runs(self) -> list[Run]:
+        """Return all training runs, in order, without repetition."""
+        if not self.axes:
+            return []
+        return expand_runs(self.axes, exclude=self.exclude, include=self.include, rules=self.set, master_seed=self.seed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, all defaults filled in; where the file lies is left out."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if key != "source"}
+
+
+def find_spec(name: str | Path) -> Path:
+    """Return the file of a study given by path or by name.
+
+    Raises
+    ------
+    MissingDataError
+        There is none; the message offers the nearest name.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        return path
+    folders = [NAMED_STUDIES, Path(__file__).parents[1] / "specs", Path(__file__).parents[4] / "studies"]
+    found = {one.stem: one for folder in reversed(folders) for one in sorted(folder.glob("*.toml"))}
+    if str(name) in found:
+        return found[str(name)]
+    known = ", ".join(sorted(found)) or "none"
+    raise MissingDataError(
+        f"No study '{name}'.{did_you_mean(str(name), found)} Expected a TOML file, the folder of a study that was "
+        f"begun, or one of: {known}."
+    )
+
+
+def load_spec(name: str | Path, *, changes: Mapping[str, Any] | None = None) -> StudySpec:
+    """Read a study's file.
+
+    Parameters
+    ----------
+    name
+        A path, or the name of a study that comes with vvscale or lies in ``studies/``.
+    changes
+        Dotted key -> value, replacing what the file says.
+
+    Raises
+    ------
+    ConfigError
+        A key or value is wrong; the message says where, with the line.
+    MissingDataError
+        There is no such file.
+    """
+    path = find_spec(name)
+    table = read_toml(path)
+    for key, value in (changes or {}).items():
+        _put(table, key.split("."), value)
+    text = path.read_text(encoding="utf-8")
+    try:
+        spec = from_table(StudySpec, {**table, "source": str(path)}, f"'{path}'")
+        spec.runs()
+    except ConfigError as error:
+        raise ConfigError(f"{error}{_line_of(str(error), text)}") from error
+    return spec
+
+
+def _put(table: dict[str, Any], keys: list[str], value: Any) -> None:
+    """Set a value in nested tables; a list is reached by its number."""
+    *path, last = keys
+    at: Any = table
+    for key in path:
+        if isinstance(at, dict):
+            at = at.setdefault(key, {})
+        elif key.isdigit() and int(key) < len(at):
+            at = at[int(key)]
+        if not isinstance(at, dict | list):
+            raise ConfigError(f"Cannot set '{'.'.join(keys)}': '{key}' is a value and no table.")
+    if isinstance(at, list) and last.isdigit() and int(last) < len(at):
+        at[int(last)] = value
+    elif isinstance(at, dict):
+        at[last] = value
+    else:
+        raise ConfigError(f"Cannot set '{'.'.join(keys)}': there is no such entry.")
+
+
+def _line_of(message: str, text: str) -> str:
+    """Return the line that an error speaks of, in words, or an empty text where it is not a single one."""
+    quoted = re.search(r"'([^']+)'", message)
+    if quoted is None:
+        return ""
+    key = re.compile(
+        rf"""^\s*(\[+\s*)?["']?{re.escape(quoted[1])}["']?\s*(=|\.|\])|[{{,]\s*["']?{re.escape(quoted[1])}["']?\s*="""
+    )
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if key.search(line)]
+    return f" (line {lines[0]})" if len(lines) == 1 else ""

@@ -1,0 +1,153 @@
+"""What a study found, in a few tables: its laws with intervals, its plans, and how its forecast fared."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vvscale.study.tasks.forecast import FORECAST
+from vvscale.study.tasks.rows import last_epochs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FITS = "fits.json"
+PLAN = "plan.json"
+SCORES = "scores.parquet"
+_FEWEST = 8
+"""Fewer cells say nothing of a trend."""
+_FLAT = 0.03
+"""A smaller change of a score (ceiling 1) is of no interest, however regular."""
+
+
+def published_findings(results: Path) -> dict[str, pd.DataFrame]:
+    """Return the tables of a study's ``results`` folder; those that are finished."""
+    fits = sorted(path.parent for path in results.glob(f"fits/*/{FITS}"))
+    forecasts = [results] if (results / FORECAST).exists() else []
+    scores = results / SCORES
+    return findings({path.name: path for path in fits}, forecasts, scores if scores.exists() else None)
+
+
+def findings(
+    fits: Mapping[str, Path], forecasts: Iterable[Path], scores: Path | None = None
+) -> dict[str, pd.DataFrame]:
+    """Return title -> table, text only, for a terminal or a page.
+
+    Parameters
+    ----------
+    fits
+        Name of a law of the study -> the folder of its ``fits.json``.
+    forecasts
+        Folders of ``forecast.json``.
+    scores
+        File of the score table.
+    """
+    import pandas as pd
+
+    laws = [_law(name, entry) for name, folder in fits.items() for entry in _read(folder / FITS)]
+    plans = [
+        _plan(name, planned)
+        for name, folder in fits.items()
+        if (folder / PLAN).exists()
+        for planned in _read(folder / PLAN)["plans"]
+    ]
+    tested = [_forecast(_read(folder / FORECAST)) for folder in forecasts]
+    trends = [] if scores is None else trend_rows(pd.read_parquet(scores))
+    tables = {
+        "Scores and scale": trends,
+        "Laws of this study": laws,
+        "Plan": plans,
+        "Forecast, trained and compared": tested,
+    }
+    return {title: pd.DataFrame(rows) for title, rows in tables.items() if rows}
+
+
+def trend_rows(scores: pd.DataFrame) -> list[dict[str, str]]:
+    """Return for each benchmark how its scores go with training compute.
+
+    The rank correlation needs no law; its interval is Bonett and Wright's (2000) for Spearman's coefficient, taking
+    each architecture and set of images for one observation.
+    """
+    import numpy as np
+    from scipy.stats import spearmanr
+
+    keys = ["benchmark_id", "region", "arch", "dataset", "recipe", "samples_per_class"]
+    if not {*keys, "train_flop", "score"} <= set(scores.columns):
+        return []
+    told = []
+    last = last_epochs(scores).dropna(subset=["train_flop", "score"]).sort_values("train_flop", kind="stable")
+    cells = last.groupby(keys, as_index=False, sort=False)[["train_flop", "score"]].mean()
+    for (benchmark, region), rows in cells.groupby(["benchmark_id", "region"], sort=False):
+        rows = rows.sort_values("train_flop", kind="stable")
+        if len(rows) < _FEWEST or rows["train_flop"].nunique() < _FEWEST:
+            continue
+        if rows["score"].nunique() < 2:
+            # Nothing to rank; a network that always answers alike, for one.
+            continue
+        rho = float(spearmanr(rows["train_flop"], rows["score"]).statistic)  # pyright: ignore[reportAttributeAccessIssue]
+        half = 1.96 * math.sqrt((1 + rho**2 / 2) / (len(rows) - 3))
+        low, high = np.tanh(np.arctanh(np.clip(rho, -0.999999, 0.999999)) + np.array([-half, half]))
+        quarter = max(len(rows) // 4, 1)
+        little, much = rows["score"].iloc[:quarter].mean(), rows["score"].iloc[-quarter:].mean()
+        told.append({
+            "region": str(region), "benchmark": str(benchmark), "n": str(len(rows)),
+            "least quarter of compute": f"{little:.3f}", "most": f"{much:.3f}",
+            "rank correlation": f"{rho:.2f} [{low:.2f}, {high:.2f}]",
+            f"trend (flat: below {_FLAT:g})": "flat" if abs(much - little) < _FLAT else _direction(low, high),
+        })  # fmt: skip
+    return told
+
+
+def _direction(low: float, high: float) -> str:
+    return "rises" if low > 0 else "falls" if high < 0 else "unclear"
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _law(name: str, entry: Mapping[str, Any]) -> dict[str, str]:
+    interval = next(iter(entry["intervals"].values()), None)
+    ci = interval["ci"] if interval else {}
+    params = [
+        f"{key} {_number(value)}" + (f" [{_number(ci[key][0])}, {_number(ci[key][1])}]" if key in ci else "")
+        for key, value in entry["params"].items()
+    ]
+    how = "" if interval is None else "each left out" if interval["leaves_one_out"] else "95 %"
+    drawn = f"{interval['unit']}, {how}" if interval else ""
+    label = name if entry["name"] == entry["form"] else f"{name} {entry['name']}"
+    return {
+        "law": label, "of": f"{entry['y']} = {entry['formula']}", "n": str(entry["n"]),
+        "R2": "" if entry["r2"] is None else f"{entry['r2']:.3f}", "parameters": ", ".join(params),
+        "intervals": drawn, "status": entry["status"],
+    }  # fmt: skip
+
+
+def _plan(name: str, planned: Mapping[str, Any]) -> dict[str, str]:
+    ends = planned["score_interval"]
+    return {
+        "law": name, "budget": f"{planned['budget']:.3g} FLOP", "N": f"{planned['n_params']:.3g}",
+        "D": f"{planned['samples_seen']:.3g}", "1 - y": f"{planned['score']:.4f}",
+        "interval": "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}", "bound": planned["bound"],
+    }  # fmt: skip
+
+
+def _forecast(told: Mapping[str, Any]) -> dict[str, str]:
+    trained = told["trained"]
+    times = trained["train_flop"] / told["largest_trained"]
+    return {
+        "law": told["law"], "budget": f"{told['budget']:.3g} FLOP",
+        "spent": f"{trained['train_flop']:.3g} FLOP, {times:.2f} x the largest run before",
+        "network": trained["arch"], "images per class": str(trained["samples_per_class"] or "all"),
+        f"predicted {told['y']}": f"{told['predicted']:.4f}",
+        f"{told['level']:.0%} interval": f"{told['lower']:.4f} to {told['upper']:.4f}",
+        f"measured, {len(told['observed'])} seeds": f"{told['mean']:.4f}",
+        "verdict": "inside" if told["is_inside"] else "OUTSIDE",
+    }  # fmt: skip
+
+
+def _number(value: float | None) -> str:
+    return "inf" if value is None else f"{value:.3g}"

@@ -1,0 +1,171 @@
+"""A law put to the test: plan a budget that no run had, train what it says, and see where the outcome falls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from vvscale.core.files import write_json
+from vvscale.errors import ConfigError
+from vvscale.study.tasks.rows import ACCURACY_ERROR, fit_request, outcomes, score_rows
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vvscale.laws.fit import Fit
+    from vvscale.laws.planning.plan import Plan
+    from vvscale.study.graph.kinds import TaskContext
+    from vvscale.train import RunResult
+
+FORECAST = "forecast.json"
+_OFF = 1.5
+"""A network that cannot spend the budget within this factor does not test its plan."""
+
+
+def run_forecast(context: TaskContext) -> dict[str, Any]:
+    """Plan, train and compare; leaves ``forecast.json``.
+
+    ``params``: ``forecast``, the fields of :class:`vvscale.study.spec.schema.ForecastSpec`; ``law``, those of its law;
+    ``candidates``, ``arch``, ``n_params`` and ``forward_flop`` of each; ``run``, ``dataset``, ``recipe`` and what
+    scoring needs, as other tasks have them.
+    """
+    import numpy as np
+
+    from vvscale.core.config import from_table
+    from vvscale.data import load_dataset
+    from vvscale.laws.uncertainty.conformal import prediction_interval
+    from vvscale.laws.workflow.fit_tables import run_fits
+    from vvscale.train import Recipe
+
+    params = context.params
+    wanted, law = params["forecast"], params["law"]
+    recipe = from_table(Recipe, params["recipe"], f"the recipe of task {context.task_id}")
+    dataset = context.datasets.get(params["dataset"]["name"], params["dataset"]["name"])
+    train = load_dataset(dataset).train
+    epochs = recipe.schedule.epochs
+    if epochs is None:
+        raise ConfigError(
+            "A forecast needs runs whose compute grows with their images; the recipe has a fixed number of steps. Give "
+            "schedule.epochs, or leave out [forecast]."
+        )
+    per_class = _fewest(train.labels, train.n_classes)
+    rows = outcomes(context.input("table") / "scores.parquet", law)
+    (fitted,) = run_fits(rows, fit_request(law, n_resamples=None))
+    planned, arch, samples_per_class = choose(
+        fitted.fit, wanted["budget"], params["candidates"], samples_of_one=epochs * train.n_classes, per_class=per_class
+    )
+    runs = [
+        _train(context, recipe, dataset, {**params["run"], "model": arch["arch"], "seed": seed}, samples_per_class)
+        for seed in wanted["seed"]
+    ]
+    observed = [_outcome(context, run, law) for run in runs]
+    first = runs[0].row
+    n_params, samples_seen = float(first["n_params"]), float(first["samples_seen"])
+    at = [np.array([n_params]), np.array([samples_seen])]
+    interval = prediction_interval(fitted.fit, at, level=wanted["level"], unit=wanted["unit"])
+    mean = math.fsum(observed) / len(observed)
+    lower, upper = float(interval.lower[0]), float(interval.upper[0])
+    told = {
+        "law": law["name"],
+        "y": law["y"],
+        "budget": wanted["budget"],
+        "largest_trained": float(fitted.fit.problem.frame["train_flop"].max()),
+        "plan": planned.to_dict(),
+        "trained": {
+            "arch": arch["arch"],
+            "samples_per_class": samples_per_class,
+            "n_params": n_params,
+            "samples_seen": samples_seen,
+            "train_flop": float(first["train_flop"]),
+            "seeds": list(wanted["seed"]),
+        },
+        "predicted": float(interval.predicted[0]),
+        "lower": lower,
+        "upper": upper,
+        "level": interval.level,
+        "unit": interval.unit,
+        "n_groups": interval.n_groups,
+        "observed": observed,
+        "mean": mean,
+        "is_inside": lower <= mean <= upper,
+    }
+    write_json(context.out / FORECAST, told)
+    return {"mean": mean, "is_inside": told["is_inside"]}
+
+
+def choose(
+    fit: Fit,
+    budget: float,
+    candidates: list[Mapping[str, Any]],
+    *,
+    samples_of_one: int,
+    per_class: int,
+) -> tuple[Plan, Mapping[str, Any], int]:
+    """Return the plan of a budget, the candidate nearest to its parameters, and images per class.
+
+    Parameters
+    ----------
+    fit
+        A joint law in n_params and samples_seen.
+    budget
+        FLOP.
+    candidates
+        ``arch``, ``n_params`` and ``forward_flop`` of each network that may be trained.
+    samples_of_one
+        Samples seen in a run with one image per class.
+    per_class
+        Most images per class.
+    """
+    from vvscale.laws.planning.cost import FORWARD_AND_BACKWARD, fit_cost
+    from vvscale.laws.planning.joint import JointLaw
+    from vvscale.laws.planning.plan import plan
+
+    sizes = [float(one["n_params"]) for one in candidates]
+    planned = plan(
+        JointLaw.from_fit(fit), budget, fit_cost(fit.problem.frame), n_bounds=(min(sizes), max(sizes)),
+        d_bounds=(float(samples_of_one), float(samples_of_one * per_class)),
+    )  # fmt: skip
+    arch = min(candidates, key=lambda one: abs(math.log(one["n_params"] / planned.n_params)))
+    # The network at hand is not quite the planned one; its images make up for it.
+    samples_seen = budget / (FORWARD_AND_BACKWARD * arch["forward_flop"])
+    samples_per_class = min(max(round(samples_seen / samples_of_one), 1), per_class)
+    off = samples_per_class * samples_of_one / samples_seen
+    if not 1 / _OFF < off < _OFF:
+        raise ConfigError(
+            f"The forecast's budget is {budget:.3g} FLOP and its plan {planned.n_params:.3g} parameters; the nearest "
+            f"network, {arch['arch']}, can spend {off:.2f} times that. Give 'arch' of [forecast] networks closer to "
+            "the plan, or another budget."
+        )
+    return planned, arch, samples_per_class
+
+
+def _fewest(labels: np.ndarray, n_classes: int) -> int:
+    """Return how many images the smallest class has."""
+    import numpy as np
+
+    return int(np.bincount(np.asarray(labels), minlength=n_classes).min())
+
+
+def _train(
+    context: TaskContext, recipe: Any, dataset: str, run: Mapping[str, Any], samples_per_class: int
+) -> RunResult:
+    from vvscale.train import RunSpec, train
+
+    label = context.params["dataset"]["name"]
+    spec = RunSpec(
+        **{**run, "recipe": recipe, "dataset": dataset, "dataset_label": label, "samples_per_class": samples_per_class}
+    )
+    return train(spec, out=context.out / f"seed-{spec.seed}", device=context.device)
+
+
+def _outcome(context: TaskContext, run: RunResult, law: Mapping[str, Any]) -> float:
+    """Return what the law is about, measured on one network."""
+    from vvscale.laws.workflow.load_rows import load_rows
+
+    if law["y"] == ACCURACY_ERROR:
+        assert run.accuracy is not None
+        return 1.0 - run.accuracy
+    rows = score_rows(context, run.path, layers=context.params["layers"])
+    frame, _ = load_rows(rows, regions=tuple(law["region"]) or None)
+    return float(frame[law["y"]].iloc[0])

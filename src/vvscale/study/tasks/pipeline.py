@@ -1,0 +1,183 @@
+"""The tasks of a study: train, select layers, score, table, fit, forecast, figures, report.
+
+Each reads parameters and the folders of its inputs, and writes files. What they call is imported when they run, so
+that planning a study loads nothing heavy. The files each leaves are named here and nowhere else:
+
+    train     a run folder of :func:`vvscale.train.train`: weights.safetensors, weights.json, epochs/, result.json
+    layers    layers.json                      which layer stands for which region
+    score     rows.parquet                     rows of the score table
+    table     scores.parquet                   all rows
+    fit       fits.json, resamples-*.parquet, plan.json
+    forecast  forecast.json, and a run folder per seed
+    figures   NAME.pdf, .svg, .png, .csv, .json for each figure that the table allows
+    report    report.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vvscale.core.files import write_json, write_with
+from vvscale.errors import MissingDataError
+from vvscale.study.graph.kinds import Estimate, Kind, Rates, TaskContext
+from vvscale.study.tasks.forecast import run_forecast
+from vvscale.study.tasks.rows import LAYERS, fit_request, outcomes, score_rows
+
+if TYPE_CHECKING:
+    from vvscale.figures.base.fits import Fits
+
+ROWS = "rows.parquet"
+SCORES = "scores.parquet"
+REPORT = "report.html"
+
+# Bands of figures need fewer resamples than the intervals of a law that is quoted.
+_REPORT_RESAMPLES = 200
+
+# Images of the five benchmarks that pass through a network to be scored.
+_SCORED_IMAGES = 5000
+_FLOAT = 4
+
+
+def run_train(context: TaskContext) -> dict[str, Any]:
+    """Train one network.
+
+    ``params``: ``run``, the fields of :class:`vvscale.train.RunSpec` but recipe and dataset; ``recipe``, all its
+    settings; ``dataset``, name and digest.
+    """
+    from vvscale.core.config import from_table
+    from vvscale.train import Recipe, RunSpec, train
+
+    params = context.params
+    recipe = from_table(Recipe, params["recipe"], f"the recipe of task {context.task_id}")
+    dataset = context.datasets.get(params["dataset"]["name"], params["dataset"]["name"])
+    spec = RunSpec(recipe=recipe, dataset=dataset, dataset_label=params["dataset"]["name"], **params["run"])
+    result = train(spec, out=context.out, device=context.device)
+    return {"model_id": result.model_id, "accuracy": result.accuracy, "samples_seen": result.samples_seen}
+
+
+def run_layers(context: TaskContext) -> dict[str, Any]:
+    """Select the best layer for each region on the reference run. ``params``: ``benchmarks`` and ``options``."""
+    best = context.out / LAYERS
+    score_rows(context, context.input("train"), layers="all", commit=best)
+    return {"layers": json.loads(best.read_text())["layers"]}
+
+
+def run_score(context: TaskContext) -> dict[str, Any]:
+    """Score one network.
+
+    ``params``: ``benchmarks``, id and digest of each; ``layers``, ``"committed"`` or region -> layer, unless an input
+    says; ``epoch``, null for the final weights; ``options`` of the scorer; ``model``, for a network not trained here.
+    """
+    params = context.params
+    reference = params.get("model") or _weights(context.input("train"), params["epoch"])
+    layers = str(context.input("layers") / LAYERS) if "layers" in context.inputs else params["layers"]
+    rows = score_rows(context, reference, layers=layers).assign(run_id=context.task_id)
+    write_with(context.out / ROWS, lambda part: rows.to_parquet(part, index=False))
+    return {"n_rows": len(rows), "mean_score": float(rows["score"].mean())}
+
+
+def run_table(context: TaskContext) -> dict[str, Any]:
+    """Collect all rows in the order of the plan. ``params``: ``store``, a folder to append to as well, or null."""
+    import pandas as pd
+
+    from vvscale.scores import ScoreStore, load_scores
+
+    rows = pd.concat([pd.read_parquet(folder / ROWS) for folder in context.input_list("scores")], ignore_index=True)
+    write_with(context.out / SCORES, lambda part: rows.to_parquet(part, index=False))
+    checked = load_scores(context.out / SCORES)
+    if context.params["store"] is not None:
+        ScoreStore(context.params["store"]).append(rows)
+    return {"n_rows": len(checked), "n_models": int(checked["model_id"].nunique())}
+
+
+def run_fit(context: TaskContext) -> dict[str, Any]:
+    """Fit one law. ``params``: ``law``, the fields of :class:`vvscale.study.spec.schema.LawSpec`."""
+    from vvscale.laws.workflow.fit_tables import run_fits
+    from vvscale.laws.workflow.plan_budgets import PlanRequest, run_plan
+    from vvscale.laws.workflow.save import save_fits
+
+    law = context.params["law"]
+    rows = outcomes(context.input("table") / SCORES, law)
+    results = run_fits(rows, fit_request(law, n_resamples=law["bootstrap"]))
+    units = {unit for result in results for unit in result.resamples}
+    by_unit = {u: {r.entry["name"]: r.resamples[u] for r in results if u in r.resamples} for u in sorted(units)}
+    save_fits(context.out, [result.entry for result in results], by_unit)
+    if law["budgets"]:
+        answer = run_plan(PlanRequest(fit=str(context.out), budgets=tuple(law["budgets"])))
+        write_json(context.out / "plan.json", answer.to_dict())
+    return {"fits": [{"name": r.entry["name"], "status": str(r.fit.status)} for r in results]}
+
+
+def run_figures(context: TaskContext) -> dict[str, Any]:
+    """Draw figures of the table. ``params``: ``names``, as ``vvscale figure`` takes them."""
+    from vvscale.figures.gallery import draw_all
+
+    drawn = draw_all(context.params["names"], _fits(context), context.out, n_workers=1)
+    lacking = {one.name: one.lacking for one in drawn if one.lacking}
+    return {"drawn": [one.name for one in drawn if not one.lacking], "lacking": lacking}
+
+
+def run_report(context: TaskContext) -> dict[str, Any]:
+    """Write the page that shows and explores the table. ``params``: ``title``; ``laws``, names in order of the fits."""
+    from vvscale.figures.report.report import write_report
+    from vvscale.study.tasks.findings import findings
+
+    fits = dict(zip(context.params["laws"], context.input_list("fits"), strict=True))
+    made = write_report(
+        context.out / REPORT,
+        _fits(context),
+        title=context.params["title"],
+        findings=findings(fits, context.input_list("forecasts"), context.input("table") / SCORES),
+        n_workers=1,
+    )
+    return {"n_models": made.n_models, "figures": list(made.figures), "n_bytes": made.n_bytes}
+
+
+def _fits(context: TaskContext) -> Fits:
+    from vvscale.figures.base.fits import Fits
+    from vvscale.figures.base.tables import open_source
+
+    return Fits(open_source(str(context.input("table") / SCORES)), n_resamples=_REPORT_RESAMPLES)
+
+
+def estimate_train(facts: Mapping[str, Any], rates: Rates) -> Estimate:
+    """Cost of one training run; ``facts`` as of :func:`vvscale.study.build.run_cost`."""
+    seconds = max(facts["train_flop"] / rates.flop_per_second, facts["samples_seen"] / rates.images_per_second)
+    seconds += rates.task_seconds + rates.epoch_seconds * facts["n_epochs"]
+    return Estimate(seconds, facts["train_flop"], facts["n_params"] * _FLOAT * facts["n_kept"])
+
+
+def estimate_score(facts: Mapping[str, Any], rates: Rates) -> Estimate:
+    """Cost of scoring one network: one pass over the stimuli, and the metrics."""
+    flop = facts.get("forward_flop", 0.0) * _SCORED_IMAGES
+    seconds = max(flop / rates.flop_per_second, _SCORED_IMAGES / rates.images_per_second) + rates.score_seconds
+    return Estimate(seconds, flop, 20_000.0)
+
+
+def _weights(folder: Path, epoch: int | None) -> Path:
+    if epoch is None:
+        return folder
+    path = folder / "epochs" / f"ep{epoch}.safetensors"
+    if not path.exists():
+        kept = sorted(int(re.sub(r"\D", "", one.stem)) for one in (folder / "epochs").glob("ep*.safetensors"))
+        raise MissingDataError(
+            f"The weights after epoch {epoch} were not kept; kept are {kept or 'none'}. Choose 'epochs' of [score] "
+            "among them, or raise 'checkpoints_per_decade' of the recipe."
+        )
+    return path
+
+
+PIPELINE = {
+    "train": Kind(run_train, "training", estimate_train, can_spread=True, scratch=("checkpoint.pt",)),
+    "layers": Kind(run_layers, "selecting layers", estimate_score, scratch=("store/*",)),
+    "score": Kind(run_score, "scoring", estimate_score, scratch=("store/*",)),
+    "table": Kind(run_table, "collecting", lambda facts, rates: Estimate(seconds=2.0)),
+    "fit": Kind(run_fit, "fitting", lambda facts, rates: Estimate(seconds=2.0, n_bytes=1e6)),
+    "forecast": Kind(run_forecast, "forecasting", estimate_train, scratch=("store/*", "seed-*/checkpoint.pt")),
+    "figures": Kind(run_figures, "drawing", lambda facts, rates: Estimate(seconds=20.0, n_bytes=1e7)),
+    "report": Kind(run_report, "reporting", lambda facts, rates: Estimate(seconds=20.0, n_bytes=3e6)),
+}

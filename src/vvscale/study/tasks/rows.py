@@ -1,0 +1,113 @@
+"""Rows of the score table as the tasks of a study make and read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vvscale.core.files import write_json
+from vvscale.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vvscale.laws.workflow.fit_tables import FitRequest
+    from vvscale.study.graph.kinds import TaskContext
+
+LAYERS = "layers.json"
+LAYERS_FORMAT = "vvscale-layers-1"
+# Where the scorer puts rows on its own; the table is made from ours.
+_STORE = "store"
+ACCURACY_ERROR = "accuracy_error"
+SEED_COLUMNS = ("model_id", "seed", "run_id", "weights_digest")
+"""What differs between runs that differ in the seed alone, besides outcomes."""
+
+
+def score_rows(
+    context: TaskContext, reference: str | Path, *, layers: str | Mapping[str, str], commit: Path | None = None
+) -> pd.DataFrame:
+    """Score a network with the library that ``vvscale score`` uses, and return its rows.
+
+    ``context.params``: ``benchmarks``, id and digest of each; ``options`` of the scorer.
+    """
+    from vvscale.brain.scoring.run import ScoreRequest, run_scores
+
+    if isinstance(layers, Mapping):
+        write_json(context.out / LAYERS, {"format": LAYERS_FORMAT, "layers": dict(layers)})
+        layers = str(context.out / LAYERS)
+    benchmarks = tuple(one["id"] for one in context.params["benchmarks"])
+    request = ScoreRequest(
+        models=(str(reference),),
+        on=benchmarks,
+        layers=(layers,),
+        device=context.device,
+        out=context.out / _STORE,
+        commit=commit,
+        **{"cache": "none", "n_threads": 1, **context.params["options"]},
+    )
+    (scored,) = run_scores(request, watch=lambda what, total: nullcontext(lambda name: context.check_stop()))
+    return scored.rows
+
+
+def outcomes(scores: Path | pd.DataFrame, law: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the table with what a law of the study may ask for besides its columns.
+
+    Parameters
+    ----------
+    scores
+        Rows of the score table, or their file.
+    law
+        Fields of :class:`vvscale.study.spec.schema.LawSpec`.
+    """
+    from vvscale.scores import load_scores
+
+    rows = load_scores(scores) if isinstance(scores, Path) else scores
+    if not any(condition.startswith("epoch") for condition in law["where"]):
+        rows = last_epochs(rows)
+    if law["y"] == ACCURACY_ERROR:
+        # One row per network: the region plays no part in it.
+        rows = rows.drop_duplicates("model_id").drop(columns=["region", "benchmark_id", "score"], errors="ignore")
+        rows = rows.assign(accuracy_error=1.0 - rows["accuracy"])
+    return average_seeds(rows) if law["average_seeds"] else rows
+
+
+def last_epochs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what was measured before a run had ended."""
+    if "epoch" not in rows.columns:
+        return rows
+    latest = rows.groupby("model_id")["epoch"].transform("max")
+    return rows[rows["epoch"].isna() | rows["epoch"].eq(latest)]
+
+
+def average_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Average what was measured over runs that differ in the seed alone.
+
+    Raises
+    ------
+    DataError
+        The table does not say the architecture or the images of each row.
+    """
+    needed = ["arch", "dataset", "samples_per_class"]
+    absent = [name for name in needed if name not in rows.columns]
+    if absent:
+        raise DataError(f"Cannot average over seeds: the table lacks {', '.join(absent)}. Leave out 'average_seeds'.")
+    told = [*needed, "recipe", "epoch", "region", "benchmark_id"]
+    keys = [name for name in told if name in rows.columns]
+    measured = [name for name in ("score", "accuracy", ACCURACY_ERROR) if name in rows.columns]
+    how = {name: "mean" if name in measured else "first" for name in rows.columns if name not in keys}
+    made = rows.groupby(keys, sort=False, dropna=False, as_index=False).agg(how)
+    # The mean of several networks is not one of them.
+    return made.assign(model_id=made["model_id"].str.replace(r"_seed-\d+", "_seeds", regex=True))
+
+
+def fit_request(law: Mapping[str, Any], *, n_resamples: int | None) -> FitRequest:
+    """Return the fit that a law of the study asks for."""
+    from vvscale.laws.workflow.fit_tables import FitRequest
+
+    return FitRequest(
+        law=law["law"], x=tuple(law["x"]), y=law["y"], regions=tuple(law["region"]), where=tuple(law["where"]),
+        by=law["by"], offsets=tuple(law["offsets"]), delta=law["delta"] if law["loss"] == "huber" else None,
+        n_resamples=n_resamples, units=tuple(law["unit"]), seed=law["seed"], drop_missing=law["drop_missing"],
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Workers that share the tasks of a study folder."""

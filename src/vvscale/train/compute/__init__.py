@@ -1,0 +1,1 @@
+"""Optimiser, schedule, averaging, evaluation and processes of a training step."""

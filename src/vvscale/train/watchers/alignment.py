@@ -1,0 +1,83 @@
+"""Alignment while a network is trained: its looks are scored on benchmarks, and the rows kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vvscale.brain import resolve_benchmarks, score_model
+from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.errors import ConfigError
+from vvscale.scores import ScoreStore
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vvscale.train.progress import Progress
+
+
+class Scorer:
+    """A watcher that scores the network at looks and appends the rows to a store.
+
+    The best layer of each region is what goes into the log; all layers go into the store.
+
+    Parameters
+    ----------
+    on
+        Benchmarks, as :func:`vvscale.brain.resolve_benchmarks` takes them.
+    every
+        At every so many-th look, and at the last.
+    store
+        Folder of the score store.
+    device
+        As in :func:`vvscale.train.train`.
+    layers
+        As :func:`vvscale.brain.score_model` takes them.
+    n_resamples
+        Bootstrap draws for the intervals of each score.
+
+    Raises
+    ------
+    ConfigError
+        ``every`` is below 1.
+    """
+
+    def __init__(
+        self,
+        on: Sequence[str],
+        *,
+        every: int = 1,
+        store: str | Path,
+        device: str = "cpu",
+        layers: str | Sequence[str] = "all",
+        n_resamples: int = 200,
+    ) -> None:
+        if every < 1:
+            raise ConfigError(f"--score-every is {every}; expected 1 for every look, or more.")
+        # Loaded now: a name that is wrong should not be found out after the first epochs.
+        self._benchmarks = resolve_benchmarks(tuple(on))
+        self._every, self._store, self._layers = every, ScoreStore(store), layers
+        self._device = "cuda" if device.startswith("cuda") else "cpu"
+        self._n_resamples = n_resamples
+
+    def on_step(self, progress: Progress) -> None:
+        """Do nothing: looks are enough."""
+
+    def on_look(self, line: dict[str, Any], network: nn.Module, record: dict[str, Any]) -> dict[str, Any]:
+        """Score the network and return the best score of each region."""
+        # By the position in the whole run, which does not depend on where it was stopped.
+        if line["look"] % self._every and line["look"] < line["n_looks"]:
+            return {}
+        scores = score_model(
+            network,
+            benchmarks=self._benchmarks,
+            layers=self._layers,
+            preprocessing=Preprocessing.from_record("brainscore", record["preprocessing"]),
+            device=self._device,
+            n_resamples=self._n_resamples,
+        )
+        self._store.append(scores.rows(record["row"], epoch=record["epoch"]))
+        table = scores.table()
+        best = table.groupby("region")["score"].max()
+        return {f"score_{region}": float(score) for region, score in best.items()}
