@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vvscale.data.dataset import Dataset, load_dataset
     from vvscale.data.loader import Batch, Loader
     from vvscale.data.manifest import open_store, verify
-    from vvscale.data.prepare.prepare import prepare
+    from vvscale.data.prepare.prepare import prepare_images
     from vvscale.data.prepare.result import Prepared
     from vvscale.data.store import ImageStore
     from vvscale.data.subsets import Subset, balanced_subset
@@ -32,7 +32,7 @@ _HOME_OF = {
     "balanced_subset": "subsets",
     "load_dataset": "dataset",
     "open_store": "manifest",
-    "prepare": "prepare.prepare",
+    "prepare_images": "prepare.prepare",
     "uniforms": "augment.counter",
     "verify": "manifest",
 }
@@ -49,7 +49,7 @@ __all__ = [
     "balanced_subset",
     "load_dataset",
     "open_store",
-    "prepare",
+    "prepare_images",
     "uniforms",
     "verify",
 ]
