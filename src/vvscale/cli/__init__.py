@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from vvscale import __version__
+from vvscale.cli.streams import make_safe, only_documents, short_warnings
 from vvscale.errors import VvscaleError
 
 INTERRUPTED = 130
@@ -78,8 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     be fitted; 130 interrupted. ``--debug`` shows the traceback of an expected error too.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
+    make_safe()
     try:
-        build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        with only_documents("--json" in tokens), short_warnings():
+            build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except VvscaleError as error:
         if "--debug" in tokens:
             raise
