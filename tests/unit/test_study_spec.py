@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from vvscale.errors import ConfigError, MissingDataError, VvscaleError
+from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError
 from vvscale.laws.gokce2025.experiments import CORE
 from vvscale.scores import select
 from vvscale.study.spec.axes import expand_runs
@@ -166,4 +166,12 @@ def test_errors_are_ours(tmp_path: Path):
     path = tmp_path / "bytes.toml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(VvscaleError, match="UTF-8"):
+        load_spec(path)
+
+
+@pytest.mark.parametrize("name", ["..", "../..", "../../../victim", "/tmp/victim", "a/b", "", ".hidden"])
+def test_a_law_is_not_named_like_a_path(tmp_path: Path, name: str):
+    path = tmp_path / "s.toml"
+    path.write_text(f'name = "s"\n[axes]\narch = "a"\ndataset = "d"\nrecipe = "r"\n[[laws]]\nname = "{name}"\n')
+    with pytest.raises(UsageError, match="The law"):
         load_spec(path)

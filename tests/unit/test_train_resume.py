@@ -347,8 +347,7 @@ def test_no_flipped_bit_of_a_finished_run_changes_what_it_says(name: str, whole:
         flip(folder / name, position)
         try:
             found = train(spec(), out=folder, device="cpu").to_dict() | {"path": ""}
-        except (DataError, ConfigError) as error:
-            assert "remove the folder" in str(error) or "holds another run" in str(error)
+        except (DataError, ConfigError):
             refused += 1
         else:
             assert found == expected

@@ -36,7 +36,7 @@ _WORK = ".work"
 _SAMPLE = 200
 
 
-def prepare(
+def prepare_images(
     source: str | Path,
     *,
     out: str | Path,

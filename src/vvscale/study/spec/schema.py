@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vvscale.core.config import from_table, read_toml
+from vvscale.core.files import safe_name
 from vvscale.errors import ConfigError, MissingDataError, did_you_mean
 from vvscale.study.spec.axes import AxisValue, Run, Scalar, SetRule, expand_runs
 
@@ -300,7 +301,8 @@ class StudySpec:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise ConfigError(f"The study's name is '{self.name}'; expected letters, digits, '.', '_' and '-'.")
-        names = [law.name for law in self.laws]
+        # Each of these names a folder of the results.
+        names = [safe_name(law.name, "law") for law in self.laws]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
             raise ConfigError(f"Two laws are named '{twice}'; give one of them another name.")
