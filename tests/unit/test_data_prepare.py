@@ -419,7 +419,7 @@ def test_no_changed_pixel_reaches_a_batch(residency, out, source):
     rng = np.random.default_rng(0)
     for position in rng.integers(0, len(content), 20).tolist():
         pixels.write_bytes(content[:position] + bytes([content[position] ^ 4]) + content[position + 1 :])
-        with pytest.raises(DigestError, match=r"of 'out/train' are not those that were prepared.*--replace"):
+        with pytest.raises(DigestError, match=r"of 'out/train' are not those that were prepared.*`replace`"):
             list(Loader(open_store(out / "train"), transform=transform, batch_size=2, residency=residency).epoch(0))
     done = prepare_images(source, out=out, size=24, replace=True)
     assert done.did == "prepared"

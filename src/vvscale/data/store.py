@@ -169,7 +169,7 @@ class ImageStore:
             raise DigestError(
                 f"{len(wrong)} of {len(positions)} images of '{self.name}' are not those that were prepared, the first "
                 f"at position {wrong[0]}. Likely cause: the disk or a copy damaged the file of pixels. Copy the "
-                "prepared folder again, or prepare it again with --replace."
+                "prepared folder again, or prepare it again with `replace`."
             )
         self._is_checked[positions] = True
 
