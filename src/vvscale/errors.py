@@ -70,6 +70,12 @@ class StoppedError(RunError):
     exit_code = 75  # EX_TEMPFAIL: what schedulers read as "try again"
 
 
+class InterruptedRunError(StoppedError):
+    """A run was stopped by Ctrl-C and has saved its state."""
+
+    exit_code = 130
+
+
 class FitError(VvscaleError):
     """A law cannot be fitted to these points."""
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vvscale.study.graph.graph import Graph
-from vvscale.study.workers.board import Board, Status
+from vvscale.study.graph.schedule import Schedule as Tasks
+from vvscale.study.graph.schedule import State
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,18 +147,18 @@ def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Sched
     >>> simulate(Graph([Task(str(n), "noop", "", {}, {}, 10.0) for n in range(3)], {"noop": "1"}), 2).seconds
     20.0
     """
-    board = Board(graph)
+    tasks = Tasks(graph)
     for task_id in done:
-        board.set(graph.index[task_id], Status.DONE)
+        tasks.set(graph.index[task_id], State.DONE)
     now, busy, running = 0.0, 0.0, []
-    while board.n_open:
-        while len(running) < n_workers and (number := board.next()) is not None:
-            board.set(number, Status.RUNNING)
+    while tasks.n_open:
+        while len(running) < n_workers and (number := tasks.next()) is not None:
+            tasks.set(number, State.RUNNING)
             seconds = graph.tasks[number].seconds
             busy += seconds
             heapq.heappush(running, (now + seconds, number))
         now, number = heapq.heappop(running)
-        board.set(number, Status.DONE)
+        tasks.set(number, State.DONE)
     return Schedule(n_workers, now, busy, _longest_chain(graph, set(done)))
 
 

@@ -50,7 +50,7 @@ def plan(
     from vvscale.cli.stages import duration
     from vvscale.study.estimate import plan_study, plan_tables
     from vvscale.study.prepare import parse_changes, prepare_study
-    from vvscale.study.run import finished_tasks
+    from vvscale.study.survey import finished_tasks
 
     output = output or Output()
     values = parse_changes(changes, **{"engine.workers": workers, "engine.device": device})
@@ -180,7 +180,7 @@ def report(spec: str, /, *, out: Path | None = None, output: Output | None = Non
         Its folder, if a file or name is given.
     """
     from vvscale.study.prepare import locate_study
-    from vvscale.study.run import hand_over
+    from vvscale.study.survey import hand_over
 
     output = output or Output()
     results = hand_over(locate_study(spec, out=out))
@@ -192,8 +192,9 @@ def report(spec: str, /, *, out: Path | None = None, output: Output | None = Non
 def _go(ready: Prepared, output: Output, *, verify: bool, dry_run: bool) -> None:
     """Run a prepared study to its end and say how it went."""
     from vvscale.cli.stages import duration, stages
-    from vvscale.study.prepare import make_engine, stop_on_signals
-    from vvscale.study.run import finished_tasks, run_study
+    from vvscale.study.prepare import stop_on_signals
+    from vvscale.study.run import run_study
+    from vvscale.study.survey import finished_tasks
     from vvscale.study.tasks.findings import published_findings
 
     if dry_run:
@@ -201,14 +202,15 @@ def _go(ready: Prepared, output: Output, *, verify: bool, dry_run: bool) -> None
         output.say(f"{len(ready.graph)} tasks in '{ready.folder.path}', {n_done} finished; nothing was written")
         output.document({"n_tasks": len(ready.graph), "n_finished": n_done, "path": str(ready.folder.path)})
         return
-    ready.write()
     with stop_on_signals() as stop, stages(quiet=output.quiet or output.json) as look:
         result = run_study(
-            ready.folder, ready.graph, make_engine(ready.engine), stop=stop, rehash=verify, on_look=look,
+            ready, stop=stop, rehash=verify, on_look=look, on_stop=output.note,
             on_survey=lambda found: [output.note(words) for words in found.words()],
         )  # fmt: skip
     for title, table in published_findings(ready.folder.results).items():
         output.table(table, title=title)
+    for note in result.notes:
+        output.say(f"note: {note}")
     output.say(f"{result.words()} in {duration(result.seconds)}")
     for path in result.results[:20]:
         output.say(f"  {path}")

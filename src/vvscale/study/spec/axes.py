@@ -113,7 +113,7 @@ def expand_runs(
     for number, table in enumerate(exclude, 1):
         where = f"[[exclude]] {number}"
         _check_names(table, where)
-        kept = [point for point in points if not _matches(point, table)]
+        kept = [point for point in points if not has_values(point, table)]
         if len(kept) == len(points):
             raise ConfigError(f"{where} matches no run: {dict(table)}. Correct it or take it away.")
         points = kept
@@ -124,7 +124,7 @@ def expand_runs(
     for number, rule in enumerate(rules, 1):
         _check_names(rule.where, f"'where' of [[set]] {number}")
         _check_names(rule.to, f"'to' of [[set]] {number}")
-        hits = [point for point in points if _matches(point, rule.where)]
+        hits = [point for point in points if has_values(point, rule.where)]
         if not hits:
             raise ConfigError(f"[[set]] {number} matches no run: {dict(rule.where)}. Correct it or take it away.")
         for point in hits:
@@ -134,7 +134,7 @@ def expand_runs(
 
 def matches(run: Run, table: Table) -> bool:
     """Return whether a run has the values of a table."""
-    return _matches(
+    return has_values(
         {**dataclasses.asdict(run), **{f"{_RECIPE_PREFIX}{key}": value for key, value in run.changes}}, table
     )
 
@@ -148,7 +148,8 @@ def _product(axes: Table, where: str) -> Iterator[dict[str, Scalar]]:
         yield dict(zip(axes, values, strict=True))
 
 
-def _matches(point: Mapping[str, Any], table: Table) -> bool:
+def has_values(point: Mapping[str, Any], table: Table) -> bool:
+    """Return whether a point has the values of a table; text may be a pattern."""
     return all(any(_equals(point.get(name), one) for one in _as_tuple(wanted)) for name, wanted in table.items())
 
 

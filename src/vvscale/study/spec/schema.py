@@ -17,6 +17,7 @@ from vvscale.core.config import from_table, read_toml
 from vvscale.core.files import safe_name
 from vvscale.errors import ConfigError, MissingDataError, did_you_mean
 from vvscale.study.spec.axes import AxisValue, Run, Scalar, SetRule, expand_runs
+from vvscale.study.spec.workers import EngineSpec
 
 NAMED_STUDIES = Path("studies")
 
@@ -178,62 +179,6 @@ class ReportSpec:
     title: str = ""
     figures: tuple[str, ...] = ()
     store: str | None = None
-
-
-@dataclass(frozen=True)
-class EngineSpec:
-    """Where it runs.
-
-    Attributes
-    ----------
-    kind
-        ``local`` processes, or ``slurm``.
-    workers
-        Processes or array jobs; 0 for one per core or GPU slot (on SLURM for 16).
-    gpus
-        GPUs of this machine to use, by index or id; on SLURM see ``gpus_per_task``.
-    per_gpu
-        Trainings that share one GPU of this machine.
-    gpus_per_task, nodes_per_task
-        Size of one training.
-    device
-        What estimates assume: a name of ``vvscale study plan --help``; by default cpu, or h100 with GPUs.
-    time_minutes, cpus, mem_gb, partition, account, qos, constraint, gres, setup, extra
-        Of one SLURM job; ``gres = "shard:2"`` takes a fraction of a GPU, ``setup`` are shell lines before the worker,
-        ``extra`` further sbatch options.
-    grace_seconds
-        Notice before the time limit.
-    max_requeues
-        How often a job that reached its time limit is queued again.
-    """
-
-    kind: Literal["local", "slurm"] = "local"
-    workers: int = 0
-    gpus: tuple[str, ...] = ()
-    per_gpu: int = 1
-    gpus_per_task: int = 0
-    nodes_per_task: int = 1
-    device: str | None = None
-    time_minutes: int = 240
-    cpus: int = 1
-    mem_gb: float = 8.0
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-    constraint: str | None = None
-    gres: str | None = None
-    setup: tuple[str, ...] = ()
-    extra: Mapping[str, str] = field(default_factory=dict)
-    grace_seconds: int = 120
-    max_requeues: int = 20
-
-    def __post_init__(self) -> None:
-        for name in ("workers", "gpus_per_task", "max_requeues"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"'{name}' is {getattr(self, name)}; expected at least 0.")
-        for name in ("per_gpu", "nodes_per_task", "time_minutes", "cpus", "grace_seconds"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"'{name}' is {getattr(self, name)}; expected at least 1.")
 
 
 @dataclass(frozen=True)
