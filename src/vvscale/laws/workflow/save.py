@@ -115,7 +115,7 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
     if not file.is_file():
         raise MissingDataError(
             f"No fit at '{path}'. Expected a fits.json or its folder; write one with `vvscale fit TABLE --law joint "
-            "--x n_params --x samples_seen --out DIR` or `vvscale reproduce compute_chinchilla --out DIR`."
+            "--x n_params samples_seen --out DIR` or `vvscale reproduce compute_chinchilla --out DIR`."
         )
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
@@ -129,10 +129,10 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
     if not joint:
         raise MissingDataError(
             f"'{file}' holds no joint fit (found {', '.join(names[:6]) or 'none'}), and a plan needs parameters and "
-            "samples. Fit one with `vvscale fit TABLE --law joint --x n_params --x samples_seen --out DIR`."
+            "samples. Fit one with `vvscale fit TABLE --law joint --x n_params samples_seen --out DIR`."
         )
     if name is None and len(joint) > 1:
-        raise UsageError(f"'{file}' holds several joint fits: {', '.join(joint)}. Say which with --name.")
+        raise UsageError(f"'{file}' holds several joint fits: {', '.join(joint)}. Say which with `name`.")
     chosen = joint[name] if name is not None else next(iter(joint.values()))
     try:
         _refuse_other_inputs(file, chosen["x"])
@@ -158,7 +158,7 @@ def _refuse_other_inputs(file: Path, x: Sequence[str]) -> None:
     if x[0] in {"samples_seen", "n_samples", "train_flop"} or x[1] in {"n_params", "n_samples", "train_flop"}:
         raise UsageError(
             f"The fit in '{file}' is in {x[0]} and {x[1]}; a plan needs parameters and samples seen (epochs included), "
-            "in this order. Fit again with --x n_params --x samples_seen."
+            "in this order. Fit again with --x n_params samples_seen."
         )
 
 
@@ -170,7 +170,7 @@ def _draws(folder: Path, entry: Mapping[str, Any]) -> tuple[dict[str, np.ndarray
         if not path.is_file() or _digest(path) != listed[unit]["sha256"]:
             raise DataError(
                 f"The resamples '{path}' are not those of the fit '{entry['name']}': the file is absent or was written "
-                "by another command. Fit again with --out to a folder of its own."
+                "by another command. Fit again into a folder of its own."
             )
         frame = pd.read_parquet(path)
         frame = frame[frame["experiment"] == entry["name"]]
