@@ -173,7 +173,7 @@ def make_problem(
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         raise MissingDataError(
             f"Cannot fit: {reason} (NaN) at {names[0]}{more}, and a law needs all its columns. Leave such rows out "
-            "with `missing=\"drop\"`, which counts and names them, or select others with `where`."
+            'with `missing="drop"`, which counts and names them, or select others with `where`.'
         )
     values = tuple(_numbers(frame, column) for column in columns)
     outcome = _numbers(frame, y)
@@ -186,7 +186,7 @@ def make_problem(
             "an input of a scaling law must be greater than 0, to take its log",
         )
     if law.log_residuals:
-        reason = "a loss on log residuals needs misalignments greater than 0 (scores below 1); fit it with the law ccn"
+        reason = 'a loss on log residuals needs misalignments greater than 0 (scores below 1); fit it with `law="ccn"`'
         _require(frame, y, outcome, outcome > 0, reason)
     if frame.empty:
         raise ShapeError(

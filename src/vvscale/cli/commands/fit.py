@@ -22,7 +22,7 @@ def fit(table: str, /, *, options: FitOptions, out: Path | None = None, output: 
         Folder for fits.json and the resamples.
     """
     from vvscale.laws.workflow.fit_tables import run_fits
-    from vvscale.laws.workflow.save import save_results
+    from vvscale.laws.workflow.save import can_plan, save_results
     from vvscale.laws.workflow.tables import fit_tables
 
     if out is not None:
@@ -39,7 +39,7 @@ def fit(table: str, /, *, options: FitOptions, out: Path | None = None, output: 
     if out is not None:
         for path in save_results(out, results):
             output.note(f"Wrote {path}")
-    if all(result.can_plan for result in results):
+    if all(can_plan(result.entry) for result in results):
         output.note(f"Next: `vvscale plan {out or 'DIR'} --budget 1e20`" + ("" if out else ", after --out DIR"))
     elif not options.resamples:
         output.note("Next: add --resamples 1000 for intervals, --compare to see whether another law does better.")

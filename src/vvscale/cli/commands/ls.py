@@ -37,11 +37,11 @@ def ls(
     Parameters
     ----------
     what
-        sets: the published tables; scores: rows of a table; models: one row per model, mean of the five
-        regions; experiments: the named laws of the study; laws: the forms that can be fitted; figures: what can be
-        drawn; presets: named conditions on rows; columns: the schema; architectures: networks that can be built, trained and loaded, those of the
-        study or, with 'timm:...' or 'torchvision:...', of a library; recipes: how networks are trained; benchmarks:
-        what models are scored on.
+        sets: the published tables; scores: rows of a table; models: one row per model, mean of the five regions;
+        experiments: the named laws of the papers; laws: the forms that can be fitted; figures: what can be drawn;
+        presets: named conditions on rows; columns: the schema; architectures: networks that can be built, trained and
+        loaded, the built-in ones or, with 'timm:...' or 'torchvision:...', those of a library; recipes: how networks
+        are trained; benchmarks: what models are scored on.
     pattern
         A name or a pattern such as 'resnet*' that the first column must match.
     table

@@ -10,9 +10,7 @@ from vvscale.laws.workflow.options import PlanOptions
 
 
 @verb
-def plan(
-    fit: str = "compute_chinchilla", /, *, options: PlanOptions, out: Path | None = None, output: Output
-) -> None:
+def plan(fit: str = "compute_chinchilla", /, *, options: PlanOptions, out: Path | None = None, output: Output) -> None:
     """Spend a compute budget: the parameters and samples that a joint law predicts the most from.
 
     Parameters

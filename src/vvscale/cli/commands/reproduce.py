@@ -33,7 +33,7 @@ def reproduce(
     from vvscale.cli.progress import progress
     from vvscale.laws.gokce2025.experiments import matching
     from vvscale.laws.gokce2025.reproduce import run
-    from vvscale.laws.workflow.save import save_results
+    from vvscale.laws.workflow.save import can_plan, save_results
     from vvscale.laws.workflow.tables import reproduction_table
     from vvscale.scores import load_scores
 
@@ -54,7 +54,7 @@ def reproduce(
     if out is not None:
         for path in save_results(out, results, units=options.by):
             output.note(f"Wrote {path}")
-        if any(result.can_plan for result in results):
+        if any(can_plan(entry) for entry in entries):
             output.note(f"Next: `vvscale plan {out} --budget 1e20`")
     elif not options.resamples:
         output.note("Next: `vvscale reproduce --resamples 1000 --out DIR` adds intervals and keeps the results.")

@@ -66,9 +66,7 @@ class FitResult:
             yield f"left out, {reason}: {len(names)} ({shown})"
 
 
-def run_fits(
-    source: str | Path | pd.DataFrame, options: FitOptions | None = None, /, **fields: Any
-) -> list[FitResult]:
+def run_fits(source: str | Path | pd.DataFrame, options: FitOptions | None = None, /, **fields: Any) -> list[FitResult]:
     """Fit a law to a table; one result, or one per value of the column ``each``, in their order.
 
     Parameters

@@ -16,12 +16,14 @@ class FitOptions(Options):
 
     law: str = option(
         "power",
-        "power, shifted, joint, product, pure-power, kaplan, logistic, log, constant, ccn, ccn-joint; `vvscale ls laws`.",
+        "power, shifted, joint, product, pure-power, kaplan, logistic, log, constant, ccn, ccn-joint; "
+        "`vvscale ls laws` shows them.",
         group=_LAW,
     )
     x: tuple[str, ...] = option(
         (),
-        "Input column; two for a joint law (parameters, then samples). Default: train_flop, or n_params and samples_seen.",
+        "Input column; two for a joint law (parameters, then samples). Default: train_flop, or n_params and "
+        "samples_seen.",
         group=_LAW,
     )
     y: str = option("misalignment", "Outcome column; misalignment = 1 - score.", group=_LAW)
@@ -64,7 +66,7 @@ class FitOptions(Options):
     )
     prediction: bool = option(
         False,
-        "Measured coverage of conformal prediction intervals for new models, architectures, families, and high compute.",
+        "Measured coverage of conformal prediction intervals for new models, architectures, families, high compute.",
         group=_MORE,
     )
     at: tuple[float, ...] = option(
@@ -92,8 +94,8 @@ class ReproduceOptions(Options):
     )
     by: tuple[str, ...] = option(
         ("row", "arch"),
-        "Resampling unit: row (the published resamples, bit for bit with seed 42), arch (rows of one architecture are not "
-        "independent), cell, family. Several are shown side by side.",
+        "Resampling unit: row (the published resamples, bit for bit with seed 42), arch (rows of one "
+        "architecture are not independent), cell, family. Several are shown side by side.",
     )
     scores: str = option("gokce2025", "Score table: a published set, a CSV or Parquet file, or a store folder.")
     seed: int = option(SEED, "Seed of the resamples.", at_least=0)

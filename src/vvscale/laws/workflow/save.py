@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FITS = "fits.json"
+_JOINT = {"joint", "ccn-joint"}
 PARAMETERS = ("E", "A", "alpha", "B", "beta", "lambda")
 
 
@@ -29,6 +30,38 @@ def resamples_path(folder: Path, unit: str) -> Path:
     # A unit may be any column, and a column may be called anything.
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", unit)
     return folder / ("bootstrap.parquet" if unit == "row" else f"bootstrap_{plain}.parquet")
+
+
+class Saveable(Protocol):
+    """What is kept of a fit: its plain values and, by unit, its resamples."""
+
+    @property
+    def entry(self) -> Mapping[str, Any]:
+        """Plain values, with a ``name``."""
+        ...
+
+    @property
+    def resamples(self) -> Mapping[str, pd.DataFrame]:
+        """Unit -> one row per resample."""
+        ...
+
+
+def save_results(folder: str | Path, results: Sequence[Saveable], *, units: Sequence[str] | None = None) -> list[Path]:
+    """Write the fits of a command with their resamples; see :func:`save_fits`.
+
+    Parameters
+    ----------
+    units
+        Order of the files of resamples; by default alphabetical.
+    """
+    drawn = sorted({unit for result in results for unit in result.resamples}) if units is None else units
+    by_unit = {unit: {r.entry["name"]: r.resamples[unit] for r in results if unit in r.resamples} for unit in drawn}
+    return save_fits(folder, [result.entry for result in results], by_unit)
+
+
+def can_plan(entry: Mapping[str, Any]) -> bool:
+    """Whether a fit has parameters and samples to plan with."""
+    return entry["form"] in _JOINT
 
 
 def save_fits(
@@ -120,7 +153,7 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
         entries = [entries] if isinstance(entries, dict) else list(entries)
-        joint = {entry["name"]: entry for entry in entries if entry["form"] in {"joint", "ccn-joint"}}
+        joint = {entry["name"]: entry for entry in entries if can_plan(entry)}
         names = [entry["name"] for entry in entries]
     except (ValueError, TypeError, KeyError) as error:
         raise _not_fits(file, error) from error
