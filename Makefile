@@ -31,7 +31,7 @@ demo: $(READY)   ## A whole small study: train, score, fit, draw, report; result
 	$(BIN)/vvscale study run demo --out $(OUT)/demo
 
 reproduce: $(READY)  ## Fit the 43 laws of the study with 1000 resamples each; results in out/reproduce.
-	$(BIN)/vvscale reproduce --bootstrap 1000 --out $(OUT)/reproduce
+	$(BIN)/vvscale reproduce --resamples 1000 --out $(OUT)/reproduce
 
 test: $(READY)   ## Run the tests.
 	$(BIN)/python -m pytest

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from vvscale.data import load_dataset, prepare
+from vvscale.data import load_dataset, prepare_images
 from vvscale.data.prepare.layouts import LAYOUTS, read_layout, read_lists
 from vvscale.errors import DataError, MissingDataError, UnknownNameError
 
@@ -202,12 +202,12 @@ FAKES: list[tuple[str, Callable[[Path], list[int]]]] = [
 def test_layouts_are_detected_and_read(tmp_path, layout, make):
     labels = make(tmp_path / "source")
     fraction = 0.5 if layout == "folder" else None
-    done = prepare(tmp_path / "source", out=tmp_path / "out", val_fraction=fraction)
+    done = prepare_images(tmp_path / "source", out=tmp_path / "out", val_fraction=fraction)
     assert done.layout == layout
     dataset = load_dataset(tmp_path / "out")
     assert dataset.val.labels.tolist() == labels
     assert sorted(set(dataset.train.labels.tolist())) == list(range(dataset.train.n_classes))
-    named = prepare(tmp_path / "source", out=tmp_path / "named", layout=layout, val_fraction=fraction)
+    named = prepare_images(tmp_path / "source", out=tmp_path / "named", layout=layout, val_fraction=fraction)
     assert named.digests == done.digests
 
 
@@ -235,7 +235,7 @@ def test_class_names(tmp_path, make, names):
 
 def test_idx_images_are_stored_as_they_are(tmp_path):
     infimnist(tmp_path / "source")
-    prepare(tmp_path / "source", out=tmp_path / "out")
+    prepare_images(tmp_path / "source", out=tmp_path / "out")
     dataset = load_dataset(tmp_path / "out")
     for position in range(3):
         np.testing.assert_array_equal(dataset.train.image(position), DIGITS[position][..., None].repeat(3, 2))
@@ -310,7 +310,7 @@ def no_image(root: Path) -> None:
 def test_incomplete_sources(tmp_path, make, error, said):
     make(tmp_path / "source")
     with pytest.raises(error, match=said):
-        prepare(tmp_path / "source", out=tmp_path / "out")
+        prepare_images(tmp_path / "source", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -341,13 +341,13 @@ def test_lists_of_numbers_and_of_names(pictures, tmp_path):
     )
     val = text(tmp_path / "val.txt", "picture 3.png 1")
     options = {"train_list": numbers, "val_list": val}
-    done = prepare(pictures, out=tmp_path / "out", **options)
+    done = prepare_images(pictures, out=tmp_path / "out", **options)
     assert load_dataset(done.folder).train.labels.tolist() == [1, 0, 1]
-    named = prepare(pictures, out=tmp_path / "named", classes=["dog", "cat"], **options)
+    named = prepare_images(pictures, out=tmp_path / "named", classes=["dog", "cat"], **options)
     assert load_dataset(named.folder).train.class_names == ("dog", "cat")
     words = text(tmp_path / "words.txt", "picture 0.png dog", "picture 1.png cat", "picture 2.png dog")
     val = text(tmp_path / "val_words.txt", "picture 3.png cat")
-    done = prepare(pictures, out=tmp_path / "words", train_list=words, val_list=val)
+    done = prepare_images(pictures, out=tmp_path / "words", train_list=words, val_list=val)
     assert load_dataset(done.folder).train.class_names == ("cat", "dog")
     assert load_dataset(done.folder).train.labels.tolist() == [1, 0, 1]
 
@@ -364,7 +364,7 @@ def test_lists_of_numbers_and_of_names(pictures, tmp_path):
 )
 def test_bad_lists(pictures, tmp_path, lines, classes, said):
     with pytest.raises(DataError, match=said):
-        prepare(pictures, out=tmp_path / "out", train_list=text(tmp_path / "list.txt", *lines), classes=classes)
+        prepare_images(pictures, out=tmp_path / "out", train_list=text(tmp_path / "list.txt", *lines), classes=classes)
 
 
 def test_lists_that_cannot_be_read(pictures, tmp_path):

@@ -76,7 +76,7 @@ def prepare(
 
     output = output or Output()
     with watch_images(quiet=output.quiet) as watch:
-        done = data.prepare(
+        done = data.prepare_images(
             source,
             out=out,
             layout=layout,

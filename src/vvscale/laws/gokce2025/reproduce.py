@@ -15,7 +15,8 @@ from multiprocessing import connection
 from typing import TYPE_CHECKING, Any
 
 from vvscale.errors import RunError, UsageError
-from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables, reproduce
+from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
+from vvscale.laws.gokce2025.reproduction import reproduce
 from vvscale.laws.planning.cost import fit_cost
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def run(
     except BrokenProcessPool as error:
         raise RunError(
             f"A worker process died after {len(by_name)} of {len(names)} experiments, most likely for lack of "
-            "memory. Nothing was written. Run the same command with --workers 1."
+            "memory. Nothing was written. Run it again with `workers=1`."
         ) from error
     return [by_name[name] for name in names]
 
