@@ -17,9 +17,9 @@ from types import TracebackType
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from vvscale.data.depth import is_wide, to_eight_bits
 from vvscale.data.prepare.layouts import IDX_HEADER_BYTES, idx_header
 
-_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 _KIND_OF_MODE = {
     "L": "grey",
     "1": "grey",
@@ -134,7 +134,7 @@ def _header(image: Image.Image, size: int) -> Header:
     oddities = []
     if image.mode in _KIND_OF_MODE:
         oddities.append(_KIND_OF_MODE[image.mode])
-    if image.mode in _SIXTEEN_BITS:
+    if is_wide(image):
         oddities.append("16-bit")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         oddities.append("alpha")
@@ -167,11 +167,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _rgb(image: Image.Image) -> Image.Image:
     """Return three channels of bytes; transparency is dropped, as torchvision's loader does."""
-    if image.mode in _SIXTEEN_BITS:
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 0xFFFF:
-            raise UnreadableError("pixels are 32-bit numbers, whose range is unknown")
-        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
+    image = to_eight_bits(image)
     if image.mode in ("P", "PA") and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")
