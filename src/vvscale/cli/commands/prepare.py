@@ -43,7 +43,7 @@ def prepare(
     out
         Folder to make, for `vvscale train --data`.
     layout
-        imagenet, imagenet21kp, ecoset, webvision, places365, inaturalist2021, infimnist, folders (train/CLASS,
+        imagenet, imagenet21kp, ecoset, webvision, places365, inaturalist2021, infimnist, tars, folders (train/CLASS,
         val/CLASS), folder (CLASS); by default whichever is recognised.
     train_list
         Text file of lines 'path label' instead of a layout; paths are relative to SOURCE.
@@ -72,7 +72,7 @@ def prepare(
     """
     from vvscale import data
     from vvscale.cli.image_progress import watch_images
-    from vvscale.data.prepare.listing import read_names
+    from vvscale.data.prepare.lists import read_names
 
     output = output or Output()
     with watch_images(quiet=output.quiet) as watch:

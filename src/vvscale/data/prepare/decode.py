@@ -18,7 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from vvscale.data.depth import is_wide, to_eight_bits
-from vvscale.data.prepare.layouts import IDX_HEADER_BYTES, idx_header
+from vvscale.data.prepare.containers import container_of, read_bytes
 
 _KIND_OF_MODE = {
     "L": "grey",
@@ -53,17 +53,6 @@ class Header:
     oddities: tuple[str, ...]
 
 
-def read_bytes(root: Path, path: str) -> bytes:
-    """Return a file's bytes; for ``FILE#ROW`` those of one image of an idx file."""
-    name, mark, row = path.rpartition("#")
-    if mark and row.isdigit() and name.endswith("idx3-ubyte"):
-        _, height, width = idx_header(root / name)
-        with (root / name).open("rb") as file:
-            file.seek(IDX_HEADER_BYTES + int(row) * height * width)
-            return b"P5 %d %d 255\n" % (width, height) + file.read(height * width)
-    return (root / path).read_bytes()
-
-
 def read_header(root: Path, path: str, size: int) -> Header:
     """Return what an image will be stored as; its pixels are not decoded.
 
@@ -72,9 +61,9 @@ def read_header(root: Path, path: str, size: int) -> Header:
     UnreadableError
         It is no image.
     """
-    name, mark, _ = path.rpartition("#")
-    if mark and name.endswith("idx3-ubyte"):
-        return _header(_open(read_bytes(root, path)), size)
+    if container_of(path) is not None:
+        with _said():
+            return _header(_open(read_bytes(root, path)), size)
     with _said(), (root / path).open("rb") as file:
         return _header(_open(file), size)
 

@@ -123,7 +123,7 @@ def _run_all(
     except BrokenProcessPool as error:
         raise RunError(
             "A worker process died, probably for lack of memory. What is finished is kept: run the same command "
-            "again, with fewer workers (--workers)."
+            "again, with fewer `workers`."
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

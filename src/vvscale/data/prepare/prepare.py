@@ -7,7 +7,6 @@ goes on with the parts that are missing.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import time
@@ -20,19 +19,21 @@ import numpy as np
 import pandas as pd
 
 from vvscale.core.files import make_folder, write_json, write_with
+from vvscale.core.locks import locked
 from vvscale.data.manifest import INDEX, MANIFEST, PIXELS, REPORT, read_manifest, verify
-from vvscale.data.prepare.decode import UnreadableError, decode, read_bytes
-from vvscale.data.prepare.finish import SPLITS, failures, finish, oddities_of, pixels_path, refuse_corrupt
+from vvscale.data.prepare.containers import read_bytes
+from vvscale.data.prepare.decode import UnreadableError, decode
+from vvscale.data.prepare.finish import SPLITS, failures, finish, left_out, oddities_of, pixels_path, refuse_corrupt
 from vvscale.data.prepare.inputs import COLUMNS, Inputs, collect
 from vvscale.data.prepare.layouts import read_layout, read_lists
 from vvscale.data.prepare.listing import Listing, checked, with_val
 from vvscale.data.prepare.parallel import Progress, counted, n_cores, run_parts
 from vvscale.data.prepare.passes import Pieces, headers_of, pixels_of
 from vvscale.data.prepare.result import Prepared
+from vvscale.data.prepare.walk import WORK, as_text
 from vvscale.errors import ConfigError, DataError
 
 IMAGES_PER_PART = 256
-_WORK = ".work"
 _SAMPLE = 200
 
 
@@ -105,14 +106,14 @@ def prepare_images(
     n_workers = n_cores() if n_workers is None else n_workers
     _check_options(size, n_workers, min_per_class)
     if out.resolve() == source.resolve():
-        raise ConfigError(f"The result cannot go into the source folder '{source}'. Choose another --out.")
+        raise ConfigError(f"The result cannot go into the source folder '{source}'. Choose another `out`.")
     listing = _list(source, layout, train_list, val_list, classes, min_per_class, val_fraction, seed)
     settings = {"size": size, "class_names": list(listing.class_names)}
     inputs = collect(listing, settings)
     found = _found(out, inputs, listing, replace=replace)
     if found is not None:
         if not dry_run:
-            shutil.rmtree(out / _WORK, ignore_errors=True)
+            shutil.rmtree(out / WORK, ignore_errors=True)
         return found
     if dry_run:
         return _plan(out, listing, inputs, n_workers)
@@ -176,7 +177,7 @@ def _found(out: Path, inputs: Inputs, listing: Listing, *, replace: bool) -> Pre
     was = [pd.read_parquet(out / split / INDEX, columns=COLUMNS[1:]).assign(split=split) for split in SPLITS]
     raise DataError(
         f"'{out}' holds a data set made from something else: {inputs.changes(manifest['settings'], pd.concat(was))}. "
-        "Choose another --out, or replace it with --replace."
+        "Choose another `out`, or replace it with `replace`."
     )
 
 
@@ -191,12 +192,10 @@ def _is_damaged(out: Path) -> bool:
 @contextmanager
 def _locked(out: Path, inputs: Inputs, *, replace: bool) -> Iterator[Path]:
     """Yield the folder of unfinished work on these inputs, which no other process uses meanwhile."""
-    work = make_folder(out / _WORK)
-    with (work / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(f"Another process is preparing '{out}' at this moment. Wait for it, or end it.") from error
+    work = out / WORK
+    with locked(work / "lock") as is_ours:
+        if not is_ours:
+            raise DataError(f"Another process is preparing '{out}' at this moment. Wait for it, or end it.")
         ours = work / inputs.fingerprint[:16]
         others = [folder for folder in work.iterdir() if folder.is_dir() and folder != ours]
         if others and not replace:
@@ -204,7 +203,7 @@ def _locked(out: Path, inputs: Inputs, *, replace: bool) -> Iterator[Path]:
             settings = was.attrs["settings"]
             raise DataError(
                 f"'{out}' holds unfinished work on something else: {inputs.changes(settings, was)}. Choose another "
-                "--out, or drop that work with --replace."
+                "`out`, or drop that work with `replace`."
             )
         for folder in others:
             shutil.rmtree(folder)
@@ -230,7 +229,7 @@ def _clear(out: Path) -> None:
 def _cut(listing: Listing, inputs: Inputs, kind: str, **common: Any) -> Iterator[tuple[str, slice, Pieces]]:
     """Yield split, rows of the split and the part for every part."""
     for split in SPLITS:
-        paths = inputs.files.loc[inputs.files["split"] == split, "path"].tolist()
+        paths = [path for path, of in zip(inputs.paths, inputs.files["split"], strict=True) if of == split]
         for first in range(0, len(paths), IMAGES_PER_PART):
             rows = slice(first, first + IMAGES_PER_PART)
             name = f"{kind}-{split}-{first // IMAGES_PER_PART:06d}"
@@ -298,7 +297,7 @@ def _check_room(out: Path, work: Path, n_bytes: dict[str, int]) -> None:
     if 1.02 * needed + 1e7 > free:
         raise DataError(
             f"'{out}' has {free / 1e9:.1f} GB free; {needed / 1e9:.1f} GB of pixels are still to be written. Choose "
-            "another --out, a smaller --size, or fewer --classes."
+            "another `out`, a smaller `size`, or fewer `classes`."
         )
 
 
@@ -326,14 +325,14 @@ def _prepared(
 
 def _plan(out: Path, listing: Listing, inputs: Inputs, n_workers: int) -> Prepared:
     """Estimate bytes and time from images spread evenly over the source."""
-    paths, size = inputs.files["path"].tolist(), inputs.settings["size"]
+    paths, size = inputs.paths, inputs.settings["size"]
     sample = [paths[row] for row in np.unique(np.linspace(0, len(paths) - 1, _SAMPLE).astype(int))]
     start, n_bytes, failed = time.monotonic(), [], []
     for path in sample:
         try:
             n_bytes.append(decode(read_bytes(listing.root, path), size).size)
         except (UnreadableError, OSError) as error:
-            failed.append({"path": path, "reason": str(error)})
+            failed.append({"path": as_text(path), "reason": str(error)})
     seconds = (time.monotonic() - start) / len(sample) * len(paths) / n_workers
     counts = inputs.files["split"].value_counts()
     return Prepared(
@@ -345,5 +344,5 @@ def _plan(out: Path, listing: Listing, inputs: Inputs, n_workers: int) -> Prepar
         n_classes=len(listing.class_names),
         n_bytes=int(np.mean(n_bytes) * len(paths)) if n_bytes else 0,
         seconds=seconds,
-        report={"n_sampled": len(sample), "corrupt": failed, "classes_left_out": list(listing.left_out)},
+        report={"n_sampled": len(sample), "corrupt": failed, **left_out(listing)},
     )
