@@ -58,7 +58,7 @@ ADVICE = {
     "shifted law, none or an infinite one): only the curve within the data and, with care, E mean something. Use a "
     "law with fewer parameters, or a wider range of {x}.",
     Status.NOT_CONVERGED: "The search stopped with a scaled gradient of {gradient:.1e}. Check the table for outliers, "
-    "or try a larger --delta.",
+    "or try a larger delta.",
     Status.TOO_FEW_POINTS: "{n_distinct} distinct points for {p} parameters: the law nearly interpolates them. "
     "No interval is given; collect more points or use a law with fewer parameters.",
 }
@@ -309,7 +309,7 @@ def fit_law(
     if offsets and offset_by is None:
         raise UsageError(
             f"Group offsets on {' and '.join(offsets)} need a column that says which rows form a group. Give it as "
-            "--offset-by, 'parent_family' for example."
+            "`offset_by`, 'parent_family' for example."
         )
     problem = make_problem(
         table,

@@ -83,7 +83,7 @@ class JointLaw:
         if law not in {"joint", "ccn-joint"}:
             raise UsageError(
                 f"A plan needs a joint law in parameters and samples, got '{law}'. Fit one with "
-                "`vvscale fit TABLE --law joint --x n_params --x samples_seen --out DIR`."
+                "`vvscale fit TABLE --law joint --x n_params samples_seen --out DIR`."
             )
 
         ratio = _group_ratios(params, group)
@@ -119,6 +119,6 @@ def _group_ratios(params: Mapping[str, float], group: str | None) -> dict[str, s
         listed = f"the fit's groups are {', '.join(groups)}" if groups else "the fit has no groups"
         raise UsageError(
             f"Which group to plan for? Got {group!r}, but {listed}. "
-            + ("Say which with --group." if groups else "Leave --group out.")
+            + ("Say which with `group`." if groups else "Leave `group` out.")
         )
     return {match["letter"]: match[0] for match in ratios if match["group"] == group}

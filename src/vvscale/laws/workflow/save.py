@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FITS = "fits.json"
+_JOINT = {"joint", "ccn-joint"}
 PARAMETERS = ("E", "A", "alpha", "B", "beta", "lambda")
 
 
@@ -29,6 +30,38 @@ def resamples_path(folder: Path, unit: str) -> Path:
     # A unit may be any column, and a column may be called anything.
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", unit)
     return folder / ("bootstrap.parquet" if unit == "row" else f"bootstrap_{plain}.parquet")
+
+
+class Saveable(Protocol):
+    """What is kept of a fit: its plain values and, by unit, its resamples."""
+
+    @property
+    def entry(self) -> Mapping[str, Any]:
+        """Plain values, with a ``name``."""
+        ...
+
+    @property
+    def resamples(self) -> Mapping[str, pd.DataFrame]:
+        """Unit -> one row per resample."""
+        ...
+
+
+def save_results(folder: str | Path, results: Sequence[Saveable], *, units: Sequence[str] | None = None) -> list[Path]:
+    """Write the fits of a command with their resamples; see :func:`save_fits`.
+
+    Parameters
+    ----------
+    units
+        Order of the files of resamples; by default alphabetical.
+    """
+    drawn = sorted({unit for result in results for unit in result.resamples}) if units is None else units
+    by_unit = {unit: {r.entry["name"]: r.resamples[unit] for r in results if unit in r.resamples} for unit in drawn}
+    return save_fits(folder, [result.entry for result in results], by_unit)
+
+
+def can_plan(entry: Mapping[str, Any]) -> bool:
+    """Whether a fit has parameters and samples to plan with."""
+    return entry["form"] in _JOINT
 
 
 def save_fits(
@@ -115,12 +148,12 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
     if not file.is_file():
         raise MissingDataError(
             f"No fit at '{path}'. Expected a fits.json or its folder; write one with `vvscale fit TABLE --law joint "
-            "--x n_params --x samples_seen --out DIR` or `vvscale reproduce compute_chinchilla --out DIR`."
+            "--x n_params samples_seen --out DIR` or `vvscale reproduce compute_chinchilla --out DIR`."
         )
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
         entries = [entries] if isinstance(entries, dict) else list(entries)
-        joint = {entry["name"]: entry for entry in entries if entry["form"] in {"joint", "ccn-joint"}}
+        joint = {entry["name"]: entry for entry in entries if can_plan(entry)}
         names = [entry["name"] for entry in entries]
     except (ValueError, TypeError, KeyError) as error:
         raise _not_fits(file, error) from error
@@ -129,10 +162,10 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
     if not joint:
         raise MissingDataError(
             f"'{file}' holds no joint fit (found {', '.join(names[:6]) or 'none'}), and a plan needs parameters and "
-            "samples. Fit one with `vvscale fit TABLE --law joint --x n_params --x samples_seen --out DIR`."
+            "samples. Fit one with `vvscale fit TABLE --law joint --x n_params samples_seen --out DIR`."
         )
     if name is None and len(joint) > 1:
-        raise UsageError(f"'{file}' holds several joint fits: {', '.join(joint)}. Say which with --name.")
+        raise UsageError(f"'{file}' holds several joint fits: {', '.join(joint)}. Say which with `name`.")
     chosen = joint[name] if name is not None else next(iter(joint.values()))
     try:
         _refuse_other_inputs(file, chosen["x"])
@@ -158,7 +191,7 @@ def _refuse_other_inputs(file: Path, x: Sequence[str]) -> None:
     if x[0] in {"samples_seen", "n_samples", "train_flop"} or x[1] in {"n_params", "n_samples", "train_flop"}:
         raise UsageError(
             f"The fit in '{file}' is in {x[0]} and {x[1]}; a plan needs parameters and samples seen (epochs included), "
-            "in this order. Fit again with --x n_params --x samples_seen."
+            "in this order. Fit again with --x n_params samples_seen."
         )
 
 
@@ -170,7 +203,7 @@ def _draws(folder: Path, entry: Mapping[str, Any]) -> tuple[dict[str, np.ndarray
         if not path.is_file() or _digest(path) != listed[unit]["sha256"]:
             raise DataError(
                 f"The resamples '{path}' are not those of the fit '{entry['name']}': the file is absent or was written "
-                "by another command. Fit again with --out to a folder of its own."
+                "by another command. Fit again into a folder of its own."
             )
         frame = pd.read_parquet(path)
         frame = frame[frame["experiment"] == entry["name"]]
