@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.core.files import make_folder, write_json, write_with
+from vvscale.core.files import make_folder, remove_inside, write_json, write_with
 from vvscale.core.locks import locked
 from vvscale.data.manifest import INDEX, MANIFEST, PIXELS, REPORT, read_manifest, verify
 from vvscale.data.prepare.containers import read_bytes
@@ -27,6 +27,8 @@ from vvscale.data.prepare.finish import SPLITS, failures, finish, left_out, oddi
 from vvscale.data.prepare.inputs import COLUMNS, Inputs, collect
 from vvscale.data.prepare.layouts import read_layout, read_lists
 from vvscale.data.prepare.listing import Listing, checked, with_val
+from vvscale.data.prepare.lists import read_names
+from vvscale.data.prepare.options import PrepareOptions
 from vvscale.data.prepare.parallel import Progress, counted, n_cores, run_parts
 from vvscale.data.prepare.passes import Pieces, headers_of, pixels_of
 from vvscale.data.prepare.result import Prepared
@@ -39,21 +41,12 @@ _SAMPLE = 200
 
 def prepare_images(
     source: str | Path,
-    *,
     out: str | Path,
-    layout: str = "auto",
-    train_list: str | Path | None = None,
-    val_list: str | Path | None = None,
-    classes: Sequence[str] | None = None,
-    min_per_class: int = 0,
-    val_fraction: float | None = None,
-    seed: int = 0,
-    size: int = 256,
-    n_workers: int | None = None,
-    skip_corrupt: bool = False,
-    replace: bool = False,
+    options: PrepareOptions | None = None,
+    *,
     dry_run: bool = False,
     progress: Progress | None = None,
+    **fields: Any,
 ) -> Prepared:
     """Decode a source of images into a prepared data set.
 
@@ -63,24 +56,8 @@ def prepare_images(
         Folder of the images.
     out
         Folder to make.
-    layout
-        A name of :data:`vvscale.data.prepare.layouts.LAYOUTS`, or "auto".
-    train_list, val_list
-        Text files of lines ``path label`` instead of a layout; paths are relative to ``source``.
-    classes
-        Class names to take, in the order of their labels; by default all, sorted.
-    min_per_class
-        Classes with fewer training images are left out.
-    val_fraction, seed
-        Share of each class to hold out where the source has no images for evaluation, and the seed of that draw.
-    size
-        Images are shrunk until their shorter side is this, in pixels; 0 keeps all pixels.
-    n_workers
-        Processes; by default one per core.
-    skip_corrupt
-        Leave out images that cannot be decoded, instead of refusing.
-    replace
-        Remove what is in ``out`` from other inputs or settings, or what is damaged.
+    options, **fields
+        Which images and how; a :class:`PrepareOptions`, its fields, or both.
     dry_run
         Only count, and estimate bytes and time from a sample.
     progress
@@ -103,61 +80,47 @@ def prepare_images(
     """
     start = time.monotonic()
     source, out = Path(source), Path(out)
-    n_workers = n_cores() if n_workers is None else n_workers
-    _check_options(size, n_workers, min_per_class)
+    options = PrepareOptions.of(options, **fields)
+    n_workers = options.workers or n_cores()
     if out.resolve() == source.resolve():
         raise ConfigError(f"The result cannot go into the source folder '{source}'. Choose another `out`.")
-    listing = _list(source, layout, train_list, val_list, classes, min_per_class, val_fraction, seed)
-    settings = {"size": size, "class_names": list(listing.class_names)}
+    listing = _list(source, options)
+    settings = {"size": options.size, "class_names": list(listing.class_names)}
     inputs = collect(listing, settings)
-    found = _found(out, inputs, listing, replace=replace)
+    found = _found(out, inputs, listing, replace=options.replace)
     if found is not None:
         if not dry_run:
-            shutil.rmtree(out / WORK, ignore_errors=True)
+            remove_inside(out, WORK)
         return found
     if dry_run:
         return _plan(out, listing, inputs, n_workers)
-    with _locked(out, inputs, replace=replace) as work:
+    with _locked(out, inputs, replace=options.replace) as work:
         headers = _read_headers(listing, inputs, work, n_workers, progress)
         places, n_bytes = _place(inputs, headers)
-        refuse_corrupt(out, failures(inputs, headers), skip_corrupt)
+        refuse_corrupt(out, failures(inputs, headers), options.skip_corrupt)
         _check_room(out, work, n_bytes)
         pixels = _write_pixels(listing, inputs, work, out, places, n_bytes, n_workers, progress)
         failed = failures(inputs, headers) + failures(inputs, pixels)
         oddities = oddities_of(inputs, listing, headers, pixels, failed)
         write_json(out / REPORT, oddities)
-        refuse_corrupt(out, failed, skip_corrupt)
+        refuse_corrupt(out, failed, options.skip_corrupt)
         manifests = finish(out, work, listing, inputs, places, pixels, oddities)
-        shutil.rmtree(work.parent)
+        remove_inside(out, WORK)
     return _prepared(out, "prepared", listing, manifests, oddities, time.monotonic() - start)
 
 
-def _check_options(size: int, n_workers: int, min_per_class: int) -> None:
-    for name, value, least in (("size", size, 0), ("n_workers", n_workers, 1), ("min_per_class", min_per_class, 0)):
-        if value < least:
-            raise ConfigError(f"Preparing images: {name} is {value}; expected a whole number of at least {least}.")
-
-
-def _list(
-    source: Path,
-    layout: str,
-    train_list: str | Path | None,
-    val_list: str | Path | None,
-    classes: Sequence[str] | None,
-    min_per_class: int,
-    val_fraction: float | None,
-    seed: int,
-) -> Listing:
-    if train_list is None:
-        if val_list is not None:
-            raise ConfigError("Got a list for evaluation and none for training; name both, or none.")
-        listing = read_layout(source, layout)
+def _list(source: Path, options: PrepareOptions) -> Listing:
+    classes: Sequence[str] = options.classes
+    if len(classes) == 1 and (Path(classes[0]).is_file() or Path(classes[0]).suffix == ".txt"):
+        classes = read_names(Path(classes[0]))
+    if options.train_list is None:
+        if options.val_list is not None:
+            raise ConfigError("Got `val_list` without `train_list`; name both lists, or none.")
+        listing = read_layout(source, options.layout)
     else:
-        listing = read_lists(
-            source, Path(train_list), Path(val_list) if val_list else None, list(classes or []) or None
-        )
-    listing = checked(listing, classes=classes, min_per_class=min_per_class)
-    return with_val(listing, fraction=val_fraction, seed=seed)
+        listing = read_lists(source, options.train_list, options.val_list, list(classes) or None)
+    listing = checked(listing, classes=classes or None, min_per_class=options.min_per_class)
+    return with_val(listing, fraction=options.val_fraction, seed=options.seed)
 
 
 # --- what is there already --------------------------------------------------------------------------------------
@@ -206,7 +169,7 @@ def _locked(out: Path, inputs: Inputs, *, replace: bool) -> Iterator[Path]:
                 "`out`, or drop that work with `replace`."
             )
         for folder in others:
-            shutil.rmtree(folder)
+            remove_inside(work, folder.name)
         if not (ours / "inputs.parquet").is_file():
             _clear(out)
             make_folder(ours)
