@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vvscale.errors import UsageError
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
 from vvscale.laws.gokce2025.reproduction import reproduce
+from vvscale.laws.law import LAWS
 from vvscale.laws.planning.cost import Cost, family_cost, fit_cost
 from vvscale.laws.planning.joint import JointLaw
 from vvscale.laws.planning.plan import Plan, plan, worst_allocations
@@ -99,7 +100,7 @@ def _law(request: PlanRequest) -> tuple[str, JointLaw, Cost | None, pd.DataFrame
         experiment = EXPERIMENTS[request.fit]
         if request.name is not None or request.group is not None:
             raise UsageError(f"--name and --group choose within a file of fits; '{request.fit}' is an experiment.")
-        if experiment.law != "joint":
+        if not LAWS[experiment.law].is_joint:
             raise UsageError(
                 f"The experiment '{request.fit}' is a law in {', '.join(experiment.x)}; a plan needs a joint law in "
                 "parameters and samples. Use compute_chinchilla."

@@ -14,8 +14,9 @@ import pandas as pd
 
 from vvscale.core.files import make_folder, write_json, write_with
 from vvscale.errors import DataError, MissingDataError, UsageError, unknown_name
+from vvscale.laws.law import LAWS
 from vvscale.laws.planning.cost import Cost
-from vvscale.laws.planning.joint import JointLaw
+from vvscale.laws.planning.joint import JointLaw, group_ratios
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,7 +121,7 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
         entries = [entries] if isinstance(entries, dict) else list(entries)
-        joint = {entry["name"]: entry for entry in entries if entry["form"] in {"joint", "ccn-joint"}}
+        joint = {entry["name"]: entry for entry in entries if _is_joint(entry["form"])}
         names = [entry["name"] for entry in entries]
     except (ValueError, TypeError, KeyError) as error:
         raise _not_fits(file, error) from error
@@ -139,11 +140,17 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
         draws, unit, is_range = _draws(file.parent, chosen)
         cost = Cost(**chosen["cost"]) if chosen.get("cost") else None
         law = JointLaw.from_params(
-            chosen["form"], chosen["params"], chosen["units"], draws, unit, group=group, is_range=is_range
-        )
+            LAWS[chosen["form"]], chosen["params"], chosen["units"], draws, unit,
+            ratios=group_ratios(chosen["offsets"], chosen["groups"], group), is_range=is_range,
+        )  # fmt: skip
     except (ValueError, TypeError, KeyError) as error:
         raise _not_fits(file, error) from error
     return SavedLaw(chosen["name"], law, cost)
+
+
+def _is_joint(form: str) -> bool:
+    """Whether it is the name of a joint law; a law of a package that is not installed here is none."""
+    return form in LAWS and LAWS[form].is_joint
 
 
 def _not_fits(file: Path, error: Exception) -> DataError:
