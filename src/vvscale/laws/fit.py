@@ -289,7 +289,7 @@ def fit_law(
     if offsets and offset_by is None:
         raise UsageError(
             f"Group offsets on {' and '.join(offsets)} need a column that says which rows form a group. Give it as "
-            "--offset-by, 'parent_family' for example."
+            "`offset_by`, 'parent_family' for example."
         )
     problem = make_problem(
         table,

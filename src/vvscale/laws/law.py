@@ -108,7 +108,7 @@ class Law:
                 allowed = f"it allows {' and '.join(letters)}" if letters else "it allows none"
                 raise ConfigError(
                     f"The law '{self.name}' cannot have group offsets on '{letter}': {allowed}. "
-                    "Drop --offsets or choose power, shifted or joint."
+                    "Leave out `offsets` or choose power, shifted or joint."
                 )
 
 

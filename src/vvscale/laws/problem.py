@@ -160,7 +160,7 @@ def make_problem(
         )
     if delta is not None and not 0 < delta < np.inf:
         raise UsageError(
-            f"The Huber threshold must be positive and finite, got {delta}. Use --delta 0.001, or --loss squares."
+            f"The Huber threshold must be positive and finite, got {delta}. Use `delta=0.001`, or least squares."
         )
     _check_units(units or {}, table)
     for column in (*columns, y, *([offset_by] if offset_by else [])):
@@ -176,7 +176,7 @@ def make_problem(
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         raise MissingDataError(
             f"Cannot fit: {reason} (NaN) at {names[0]}{more}, and a law needs all its columns. Leave such rows out "
-            "with --drop-missing (drop_incomplete=True), which counts and names them, or select others with --where."
+            'with `missing="drop"`, which counts and names them, or select others with `where`.'
         )
     values = tuple(_numbers(frame, column) for column in columns)
     outcome = _numbers(frame, y)
@@ -189,7 +189,7 @@ def make_problem(
             "an input of a scaling law must be greater than 0, to take its log",
         )
     if law.log_residuals:
-        reason = "a loss on log residuals needs misalignments greater than 0 (scores below 1); fit it with --law ccn"
+        reason = 'a loss on log residuals needs misalignments greater than 0 (scores below 1); fit it with `law="ccn"`'
         _require(frame, y, outcome, outcome > 0, reason)
     if frame.empty:
         raise ShapeError(
@@ -254,7 +254,7 @@ def _require(frame: pd.DataFrame, column: str, values: Array, valid: NDArray[np.
         more = f" ({bad.size - 1} more)" if bad.size > 1 else ""
         raise DataError(
             f"Column '{column}' has {values[bad[0]]:g} at {_row_name(frame, int(bad[0]))}{more}: {reason}. "
-            f"Remove such rows with --where, or correct the table."
+            f"Remove such rows with `where`, or correct the table."
         )
 
 

@@ -24,6 +24,9 @@ from vvscale.errors import DataError, MissingDataError
 ID_COLUMNS = ("stimulus_id", "image_id")
 """What a label of an image may be called; the first that a table has is used."""
 
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+"""Endings of files that are taken for images where no table names them."""
+
 # Seconds after which a half unpacked archive is nobody's any more.
 _ABANDONED = 3600.0
 
@@ -61,6 +64,39 @@ def read_stimulus_set(
             _unpack(archive, entries, archive_path, folder)
     paths = tuple(folder / name for name in table["filename"])
     return StimulusSet(identifier, table.drop(columns="filename"), degrees=degrees, paths=paths)
+
+
+def unpack_images(archive_path: Path, *, folder: Path | None = None) -> list[Path]:
+    """Unpack an archive of images that needs no table, and return the images sorted by name.
+
+    Parameters
+    ----------
+    archive_path
+        Zip archive; files that are no images, such as those that a Mac adds, are left out.
+    folder
+        Where to unpack; None for a folder beside the archive, named as it.
+
+    Raises
+    ------
+    MissingDataError
+        There is no such archive, or no image in it.
+    DataError
+        It is damaged or holds files that would land elsewhere.
+    """
+    folder = archive_path.with_suffix("") if folder is None else folder
+    with _opened(archive_path) as archive:
+        entries = {name: entry for name, entry in _entries(archive, archive_path).items() if _is_image(name)}
+        if not entries:
+            raise MissingDataError(f"There are no images in '{archive_path}'; expected files such as .png or .jpg.")
+        if not _is_whole(folder, entries):
+            remove_unpacked(folder, older_than=_ABANDONED)
+            _unpack(archive, entries, archive_path, folder)
+    return [folder / name for name in sorted(entries)]
+
+
+def _is_image(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("._")
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -86,7 +86,7 @@ def run(
     except BrokenProcessPool as error:
         raise RunError(
             f"A worker process died after {len(by_name)} of {len(names)} experiments, most likely for lack of "
-            "memory. Nothing was written. Run the same command with --workers 1."
+            "memory. Nothing was written. Run it again with `workers=1`."
         ) from error
     return [by_name[name] for name in names]
 

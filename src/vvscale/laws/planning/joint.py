@@ -107,7 +107,7 @@ class JointLaw:
         if not law.is_joint:
             raise UsageError(
                 f"A plan needs a joint law in parameters and samples, got '{law.name}'. Fit one with "
-                "`vvscale fit TABLE --law joint --x n_params --x samples_seen --out DIR`."
+                "`vvscale fit TABLE --law joint --x n_params samples_seen --out DIR`."
             )
 
         ratio = ratios or {}
