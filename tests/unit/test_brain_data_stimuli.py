@@ -199,10 +199,12 @@ def test_two_spellings_of_one_file_are_a_second_file_of_its_name(folder):
 
 
 def test_an_archive_that_would_fill_the_disk_is_refused(folder):
-    with zipfile.ZipFile(folder / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("bomb.png", "w", force_zip64=True) as entry:
-            for _ in range(11):
-                entry.write(bytes(100_000_000))
+    with (
+        zipfile.ZipFile(folder / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("bomb.png", "w", force_zip64=True) as entry,
+    ):
+        for _ in range(11):
+            entry.write(bytes(100_000_000))
     with pytest.raises(DataError, match=r"would unpack to 1.1 GB, \d+ times its size"):
         read(folder)
 
