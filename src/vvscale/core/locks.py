@@ -1,29 +1,50 @@
-"""Locks between processes that the system frees however the holder ends."""
+"""One lock for everything that two processes must not do at once in one place.
+
+The operating system frees a lock however its process ends, so that none is ever left behind. File systems without
+locks (some network shares and containers) cannot tell; there the work goes on unguarded.
+"""
 
 from __future__ import annotations
 
 import errno
 import fcntl
-from typing import IO, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-# What a file system answers that has no locks, as some network file systems do.
-_UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+from vvscale.core.files import make_folder
+
+# What a file system without locks answers.
+_WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 
 
-def try_lock(file: IO[Any]) -> bool | None:
-    """Try to lock an open file for this process alone, until it is closed or the process ends.
+@contextmanager
+def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold a lock file meanwhile; yield False at once if another process holds it.
 
-    Returns
-    -------
-    bool or None
-        Whether it is locked now; None where the file system has no locks, so that nothing can be said.
+    Parameters
+    ----------
+    path
+        The lock file; it is made if it is not there, and left.
+    wait
+        Whether to wait for the other process instead.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder, locked(Path(folder, "lock")) as ours:
+    ...     with locked(Path(folder, "lock")) as theirs:
+    ...         ours, theirs
+    (True, False)
     """
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno in _UNSUPPORTED:
-            return None
-        raise
-    return True
+    make_folder(path.parent)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        except OSError as error:
+            if error.errno not in _WITHOUT_LOCKS:
+                raise
+        yield True

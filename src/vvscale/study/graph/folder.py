@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from vvscale.core.files import inside, is_safe_name, make_folder, remove_inside, write_json, write_with
-from vvscale.core.locks import try_lock
+from vvscale.core.locks import locked
 from vvscale.errors import DataError, MissingDataError, StoppedError, UsageError
 from vvscale.study.graph.graph import Graph, Task
 
@@ -80,27 +80,24 @@ class StudyFolder:
         UsageError
             Another run has it.
         """
-        path = make_folder(self.path) / _LOCK
-        # Opened without truncation: it names who holds it.
-        with path.open("a+", encoding="utf-8") as lock:
-            is_mine = try_lock(lock)
-            if is_mine is False:
+        path = self.path / _LOCK
+        with locked(path) as is_mine:
+            if not is_mine:
                 raise UsageError(
                     f"The study in '{self.path}' is run by another process ({_holder(path)}). Watch it with `vvscale "
                     f"study status {self.path}`, or stop that process and run the same command again."
                 )
-            lock.truncate(0)
-            lock.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}))
-            lock.flush()
+            holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
+            path.write_text(json.dumps(holder), encoding="utf-8")
             yield
 
     def runner(self) -> str | None:
         """Return who runs the study at this moment, in words, or None; None too where files have no locks."""
         path = self.path / _LOCK
         try:
-            with path.open("a+", encoding="utf-8") as lock:
-                return _holder(path) if try_lock(lock) is False else None
-        except OSError:
+            with locked(path) as is_free:
+                return None if is_free else _holder(path)
+        except (OSError, UsageError):
             return None
 
     def write_plan(self, spec: Mapping[str, Any], graph: Graph) -> None:
@@ -203,12 +200,14 @@ class TaskFolder:
     @contextmanager
     def held(self, stop: Callable[[], bool]) -> Iterator[None]:
         """Hold the task alone; wait while another process has it, such as a worker of a run that was killed."""
-        with (make_folder(self.path) / _LOCK).open("a") as lock:
-            while try_lock(lock) is False:
-                if stop():
-                    raise StoppedError("Stopped while another process had the task.")
-                time.sleep(_RETRY_SECONDS)
-            yield
+        while True:
+            with locked(self.path / _LOCK) as is_mine:
+                if is_mine:
+                    yield
+                    return
+            if stop():
+                raise StoppedError("Stopped while another process had the task.")
+            time.sleep(_RETRY_SECONDS)
 
     def done(self) -> dict[str, Any] | None:
         """Return ``done.json``; None if it is absent or not whole."""
