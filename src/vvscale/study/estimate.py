@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import heapq
 import os
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,14 +16,11 @@ from vvscale.study.graph.schedule import State
 if TYPE_CHECKING:
     import pandas as pd
 
-# Measured on two cores with a local disk; docs/scale.md says how. Files and operations are counted in the code.
+# What one task leaves, counted in the code; and what a fit takes, measured on two cores (docs/scale.md says how).
 _FILES_PER_TASK = 6
-_OPERATIONS_PER_TASK = 50
-_STATUS_SECONDS_PER_TASK = 4e-5
 _FIT_SECONDS, _FIT_POINTS, _FIT_EXPONENT = 3.3, 1240, 0.76
-# What a folder on a shared disk bears before listing it takes seconds, and what people wait for.
-_MOST_ENTRIES = 10_000
-_PATIENCE_SECONDS = {"status": 1.0, "fit": 600.0}
+# As long as people wait for a fit.
+_PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -181,7 +176,7 @@ def plan_study(
     n_workers
         How many would work at once.
     out
-        Where it would be written; the disk there is probed for a moment with files of its own, if it exists.
+        Where it would be written; its disk's free space is looked up.
     device, gpus_per_worker, absent
         For the record.
     done
@@ -216,10 +211,7 @@ def _pressures(graph: Graph, schedule: Schedule, n_bytes: float, out: Path) -> t
     found = [
         Pressure("disk space", n_bytes, disk.f_bavail * disk.f_frsize, "bytes"),
         Pressure("files", n * _FILES_PER_TASK, disk.f_favail or float("inf"), "files"),
-        Pressure("file operations", n * _OPERATIONS_PER_TASK / seconds, probe_operations(at), "per second"),
-        Pressure("entries of a folder", n / 256, _MOST_ENTRIES, "entries"),
-        Pressure("status", n * _STATUS_SECONDS_PER_TASK, _PATIENCE_SECONDS["status"], "seconds"),
-        Pressure("one law with 1000 resamples", fit, _PATIENCE_SECONDS["fit"], "seconds"),
+        Pressure("one law with 1000 resamples", fit, _PATIENCE_SECONDS, "seconds"),
         Pressure("the longest chain", schedule.longest_chain, seconds, "seconds"),
     ]
     return tuple(sorted(found, key=lambda one: -one.load))
@@ -246,21 +238,6 @@ def plan_tables(plan: StudyPlan) -> list[tuple[str, pd.DataFrame]]:
         for one in plan.pressures
     ]  # fmt: skip
     return [("What it costs", pd.DataFrame(stages)), ("What breaks first (load above 100 %)", pd.DataFrame(parts))]
-
-
-def probe_operations(folder: Path, *, n: int = 200) -> float:
-    """Return how many small file operations a second a disk takes; infinite where nothing may be written."""
-    try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".vvscale-probe-") as made:
-            began = time.perf_counter()
-            for number in range(n):
-                path = os.path.join(made, str(number))
-                os.symlink("nowhere", path)
-                os.readlink(path)
-                os.unlink(path)
-            return 3 * n / (time.perf_counter() - began)
-    except OSError:
-        return float("inf")
 
 
 def _longest_chain(graph: Graph, done: set[str]) -> float:

@@ -21,7 +21,7 @@ from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
 from vvscale.study.graph.kinds import Rates
 from vvscale.study.graph.rates import RATES
-from vvscale.study.spec.check import check_spec
+from vvscale.study.spec.check import check_runs, check_spec
 from vvscale.study.spec.resolve import Parts, Resolved, resolve
 from vvscale.study.spec.schema import StudySpec, load_spec
 from vvscale.study.spec.workers import EngineSpec, Group
@@ -178,6 +178,7 @@ def prepare_study(
     resolved = resolve(spec, parts=parts)
     if parts is None:
         check_spec(spec, resolved.runs)
+        check_runs(resolved)
     graph = build_graph(resolved, rates_of(spec.engine))
     return Prepared(folder_of(spec, out), graph, spec.engine, resolved)
 
@@ -191,7 +192,9 @@ def locate_study(name: str | Path, *, out: Path | None = None) -> StudyFolder:
         It was never begun.
     """
     given = Path(name)
-    folder = StudyFolder(given.absolute()) if (given / "spec.json").exists() else folder_of(load_spec(name), out)
+    # A folder; a study that was begun under this name, wherever its file lies; or a file or name.
+    begun = [one for one in (given, OUT / given) if out is None and (one / "spec.json").exists()]
+    folder = StudyFolder(begun[0].absolute()) if begun else folder_of(load_spec(name), out)
     folder.spec()
     return folder
 

@@ -116,7 +116,7 @@ def run_study(
         study = prepare_study(study, out=out, changes=None if workers is None else {"engine.workers": workers})
     with study.folder.alone():
         study.write()
-        engine = Engine(study.engine, study.folder.logs, run_task)
+        engine = Engine(study.engine, study.folder.path, study.folder.logs, run_task)
         return run_tasks(study.folder, study.graph, engine, stop=stop or Stop(), **more)
 
 

@@ -62,7 +62,7 @@ class ScoreRequest:
     expect, tolerance
         A file of earlier rows that the new ones must equal, and how closely.
     out
-        Folder of the score store.
+        Folder of the score store; None stores nothing.
     commit
         File to write the best layer per region to.
     """
@@ -89,7 +89,7 @@ class ScoreRequest:
     name: str | None = None
     expect: Path | None = None
     tolerance: float = TOLERANCE
-    out: Path = Path("scores")
+    out: Path | None = Path("scores")
     commit: Path | None = None
 
     def __post_init__(self) -> None:
@@ -113,7 +113,7 @@ class Scored:
     rows
         Rows of the score table.
     path
-        The part of the store that holds them.
+        The part of the store that holds them; None if nothing was stored.
     commitment
         The best layer of each region.
     n_compared
@@ -123,7 +123,7 @@ class Scored:
     model_id: str
     scores: ModelScores
     rows: pd.DataFrame
-    path: Path
+    path: Path | None
     commitment: LayerCommitment
     n_compared: int
 
@@ -152,7 +152,7 @@ def run_scores(request: ScoreRequest, *, watch: Watch) -> Iterator[Scored]:
         if expected is not None:
             lost = [one.layer for one in scores.failures]
             n_compared = refuse_drift(rows, expected, lost=lost, tolerance=request.tolerance)
-        path = ScoreStore(request.out).append(rows)
+        path = None if request.out is None else ScoreStore(request.out).append(rows)
         best = scores.best(model=model_id, needs_all=request.commit is not None)
         if request.commit is not None:
             best.save(request.commit)

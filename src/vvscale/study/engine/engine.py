@@ -8,6 +8,7 @@ one, however that comes (a pipe that they read breaks); and when the engine's ow
 from __future__ import annotations
 
 import atexit
+import contextlib
 import math
 import os
 import shlex
@@ -40,6 +41,8 @@ _MOST_RESTARTS = 3
 _MOST_FAILED_JOBS, _FAILING_SECONDS = 3, 600.0
 _LAST_LINES = 5
 _LOOK_SECONDS = 2.0
+# A dead worker is replaced within two seconds.
+_SHORT_OF_WORKERS_SECONDS = 15.0
 # Most tasks save their state at once, and nothing needs to be said about it.
 _A_MOMENT_SECONDS = 1.0
 
@@ -51,16 +54,16 @@ class Engine:
     ----------
     spec
         Where, and with what resources.
-    logs
-        Folder for what workers and the engine print.
+    study, logs
+        The study's folder, and one for what workers and the engine print.
     run
         What a worker does with a request; a function that it can import.
     """
 
-    def __init__(self, spec: EngineSpec, logs: Path, run: Callable[[Request], Answer]) -> None:
+    def __init__(self, spec: EngineSpec, study: Path, logs: Path, run: Callable[[Request], Answer]) -> None:
         self.groups = {group.name: group for group in spec.all_groups}
         self._spec = spec
-        self._logs = logs
+        self._study, self._logs = study, logs
         self._run = run
         self._is_local = spec.kind == "local"
         self._ended: SimpleQueue[tuple[int, int, Any]] = SimpleQueue()
@@ -70,6 +73,9 @@ class Engine:
         self._pipe = -1
         self._starts = 0
         self._failing_since: dict[str, float] = {}
+        # Job of this machine -> when all its processes were last seen.
+        self._full_since: dict[int, float] = {}
+        self._counted = -math.inf
         self._words = ("starting workers", 0)
         self._asking: threading.Thread | None = None
         self._asked = -math.inf
@@ -130,6 +136,8 @@ class Engine:
             Workers cannot be started, or the engine keeps dying.
         """
         executors = self._dfk.executors
+        if self._is_local:
+            self._end_crippled_pools()
         for name in self._names:
             executor = executors[name]
             if executor.bad_state_is_set:
@@ -205,7 +213,7 @@ class Engine:
         assert lifeline is not None
         return HighThroughputExecutor(
             label=group.name,
-            provider=make_provider(self._spec, group, lifeline if self._is_local else None),
+            provider=make_provider(self._spec, group, study=self._study, lifeline=lifeline if self._is_local else None),
             max_workers_per_node=group.per_job,
             # Only the number of workers counts; cores are the scheduler's to give.
             cores_per_worker=1e-6,
@@ -265,6 +273,26 @@ class Engine:
         # For reading too, or opening would wait for a reader.
         self._pipe = os.open(self._lifeline, os.O_RDWR)
 
+    def _end_crippled_pools(self) -> None:
+        """End a pool of this machine that no longer replaces its dead, so that Parsl starts another.
+
+        Parsl's pool does not notice that the process which holds what its workers share has died.
+        """
+        now = time.monotonic()
+        if now - self._counted < _LOOK_SECONDS:
+            return
+        self._counted = now
+        for name in self._names:
+            n_full = self.groups[name].per_job + 1
+            for job in map(int, self._dfk.executors[name].blocks_to_job_id.values()):
+                n_alive = _count_pool(job)
+                if n_alive >= n_full:
+                    self._full_since[job] = now
+                elif now - self._full_since.get(job, now) > _SHORT_OF_WORKERS_SECONDS:
+                    del self._full_since[job]
+                    if (group := _group_of(job)) is not None:
+                        _signal_group(group, signal.SIGKILL)
+
     def _end_local(self, seconds: float, saving: Callable[[], object]) -> None:
         """Ask the workers of this machine to stop, and wait until they are gone."""
         jobs = [int(job) for name in self._names for job in self._dfk.executors[name].blocks_to_job_id.values()]
@@ -318,6 +346,20 @@ def _interchange_command(lifeline: Path) -> list[str]:
     python = shlex.quote(sys.executable)
     watch = f"{lifeline_command(lifeline)} $$ < /dev/null &"
     return ["/bin/bash", "-c", f"trap '' INT; {watch} exec {python} -m parsl.executors.high_throughput.interchange"]
+
+
+def _count_pool(job: int) -> int:
+    """Return how many processes a pool of this machine has: its workers, and the one that holds what they share."""
+    import psutil
+
+    n = 0
+    try:
+        for child in psutil.Process(job).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                n += any("spawn_main" in word for word in child.cmdline())
+    except psutil.NoSuchProcess:
+        pass
+    return n
 
 
 def _group_of(pid: int) -> int | None:

@@ -37,13 +37,15 @@ _ASK_SECONDS, _COMMAND_SECONDS = 15, 60
 _PREFIX = {"slurm": "#SBATCH", "pbs": "#PBS", "lsf": "#BSUB", "gridengine": "#$", "htcondor": ""}
 
 
-def make_provider(engine: EngineSpec, group: Group, lifeline: Path | None = None) -> ExecutionProvider:
+def make_provider(engine: EngineSpec, group: Group, *, study: Path, lifeline: Path | None = None) -> ExecutionProvider:
     """Return what starts the jobs of a group of workers.
 
     Parameters
     ----------
     engine, group
         Where, and with what.
+    study
+        The study's folder; workers have it in their environment, so that people can tell whose they are.
     lifeline
         A pipe that this process holds open: workers of this machine end with it.
     """
@@ -52,7 +54,7 @@ def make_provider(engine: EngineSpec, group: Group, lifeline: Path | None = None
         "init_blocks": 1,
         "min_blocks": 0,
         "max_blocks": group.n_jobs,
-        "worker_init": _setup(engine, group, lifeline),
+        "worker_init": _setup(engine, group, study, lifeline),
     }
     if kind == "local":
         return _asked_every(LocalProvider, 1)(**{**blocks, "min_blocks": 1}, launcher=SimpleLauncher())
@@ -120,7 +122,7 @@ def submit_command(engine: EngineSpec, command: list[str], *, name: str, folder:
     folder
         For the job's script and what it prints.
     """
-    provider: Any = make_provider(engine, Group(None, _without_gpus(engine)))
+    provider: Any = make_provider(engine, Group(None, _without_gpus(engine)), study=folder)
     provider.script_dir = str(folder)
     return str(provider.submit(shlex.join(command), 1, name))
 
@@ -144,10 +146,11 @@ def _kubernetes(group: Group, blocks: dict[str, Any]) -> ExecutionProvider:
         ) from error
 
 
-def _setup(engine: EngineSpec, group: Group, lifeline: Path | None) -> str:
+def _setup(engine: EngineSpec, group: Group, study: Path, lifeline: Path | None) -> str:
     """Return the shell lines before the workers of a job start."""
     values = dict.fromkeys(_ONE_THREAD, "1")
     values |= {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+    values["VVSCALE_RUN"] = str(study)
     values["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
     values[GPUS_PER_TASK] = str(group.gpus_per_task)
     lines = []

@@ -20,8 +20,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from vvscale.core.files import write_json
 from vvscale.errors import RunError, StoppedError
 from vvscale.study.graph.kinds import TaskContext
@@ -42,6 +40,8 @@ def run_spread(context: TaskContext, kind: str) -> Mapping[str, Any]:
     RunError
         A rank failed; the message is that of the first that did.
     """
+    import psutil
+
     folder = context.out.parent
     for name in (_RESULT, _ERROR):
         (folder / name).unlink(missing_ok=True)
@@ -100,6 +100,8 @@ def _end_with(worker: Mapping[str, Any]) -> None:
 
 def _is_alive(worker: Mapping[str, Any]) -> bool:
     """Whether a process runs; the time of its beginning tells it from a later one of the same number."""
+    import psutil
+
     try:
         found = psutil.Process(worker["pid"])
         return found.create_time() == worker["began"] and found.status() != psutil.STATUS_ZOMBIE

@@ -150,6 +150,8 @@ class StudyFolder:
         out = self.task(task.id).out
         for source, target in task.publish.items():
             taken = out if source == "." else inside(out, source)
+            if not taken.exists():
+                continue  # The task could not make it, and its notes say why.
             names = [f"{target}/{name}" for name in files_below(taken)] if taken.is_dir() else [target]
             # First the record: what an interrupted copy left is known by it.
             if not set(names) <= {name for name, task_id in record.items() if task_id == task.id}:

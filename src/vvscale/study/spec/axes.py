@@ -64,10 +64,12 @@ class Run:
 
     @property
     def label(self) -> str:
-        """A name for people."""
-        how_many = self.samples_per_class or "full"
-        changed = "".join(f" {key}={value}" for key, value in self.changes)
-        return f"{self.arch} {self.dataset} {how_many} seed {self.seed}{changed}"
+        """A name for people: everything that may tell two runs of a study apart."""
+        parts = [self.arch, self.dataset, str(self.samples_per_class or "full"), f"seed {self.seed}", self.recipe]
+        parts += [f"{key}={value}" for key, value in self.changes]
+        more = ("image_size", "subset_seed", "subset_rule", "start")
+        parts += [f"{key}={getattr(self, key)}" for key in more if getattr(self, key) != _FIELDS[key].default]
+        return " ".join(parts)
 
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Run) if field.name != "changes"}
@@ -106,7 +108,7 @@ def expand_runs(
     Examples
     --------
     >>> [run.label for run in expand_runs({"arch": ("a", "b"), "dataset": "digits", "recipe": "tiny"})]
-    ['a digits full seed 0', 'b digits full seed 0']
+    ['a digits full seed 0 tiny', 'b digits full seed 0 tiny']
     """
     _check_names(axes, "[axes]")
     points = list(_product(axes, "[axes]"))

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vvscale.core.config import from_table, read_toml
-from vvscale.core.files import safe_name
+from vvscale.core.files import safe_name, write_bytes
 from vvscale.core.options import MISSING, option
-from vvscale.errors import ConfigError, MissingDataError, did_you_mean
+from vvscale.errors import ConfigError, MissingDataError, UsageError, did_you_mean
 from vvscale.laws.workflow.options import FitOptions
 from vvscale.study.spec.axes import AxisValue, Run, Scalar, SetRule, expand_runs
 from vvscale.study.spec.workers import EngineSpec
@@ -256,6 +256,12 @@ class StudySpec:
         return {key: value for key, value in dataclasses.asdict(self).items() if key != "source"}
 
 
+def named_specs() -> dict[str, Path]:
+    """Return name -> file of the studies that can be given by name: one's own in ``studies/``, and those of vvscale."""
+    folders = [NAMED_STUDIES, Path(__file__).parents[1] / "specs", Path(__file__).parents[4] / "studies"]
+    return {one.stem: one for folder in reversed(folders) for one in sorted(folder.glob("*.toml"))}
+
+
 def find_spec(name: str | Path) -> Path:
     """Return the file of a study given by path or by name.
 
@@ -267,15 +273,30 @@ def find_spec(name: str | Path) -> Path:
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():
         return path
-    folders = [NAMED_STUDIES, Path(__file__).parents[1] / "specs", Path(__file__).parents[4] / "studies"]
-    found = {one.stem: one for folder in reversed(folders) for one in sorted(folder.glob("*.toml"))}
+    found = named_specs()
     if str(name) in found:
         return found[str(name)]
     known = ", ".join(sorted(found)) or "none"
     raise MissingDataError(
         f"No study '{name}'.{did_you_mean(str(name), found)} Expected a TOML file, the folder of a study that was "
-        f"begun, or one of: {known}."
+        f"begun, or one of: {known}. `vvscale study init {name}` writes a new one."
     )
+
+
+def write_template(name: str, folder: Path = Path()) -> Path:
+    """Write a commented study to start from, and return its file.
+
+    Raises
+    ------
+    UsageError
+        There is a file of that name, or the name cannot be one.
+    """
+    path = folder / f"{safe_name(name, 'study')}.toml"
+    if path.exists():
+        raise UsageError(f"There is a file '{path}' already. Choose another name, or edit that file.")
+    template = (Path(__file__).parent / "template.toml").read_text(encoding="utf-8")
+    write_bytes(path, template.format(name=name, file=path).encode())
+    return path
 
 
 def load_spec(name: str | Path, *, changes: Mapping[str, Any] | None = None) -> StudySpec:
