@@ -59,6 +59,8 @@ class Problem:
         Row of ``frame`` behind each row of ``sample``, shape (n,).
     excluded
         Reason -> names of the rows left out.
+    offset_by
+        Column whose values are the offset groups; None without offsets.
     """
 
     frame: pd.DataFrame
@@ -73,6 +75,7 @@ class Problem:
     sample: Sample
     order: NDArray[np.intp]
     excluded: dict[str, list[str]]
+    offset_by: str | None = None
 
     @property
     def n_distinct(self) -> int:
@@ -204,7 +207,7 @@ def make_problem(
     left_out = {**(excluded or {})}
     for reason, names in missing.items():
         left_out[reason] = [*left_out.get(reason, []), *names]
-    return Problem(frame, scaled, outcome, columns, scale, y, groups, group, centre, sample, order, left_out)
+    return Problem(frame, scaled, outcome, columns, scale, y, groups, group, centre, sample, order, left_out, offset_by)
 
 
 def _check_units(units: Mapping[str, float], table: pd.DataFrame) -> None:
@@ -280,7 +283,7 @@ def _refuse_too_few(
             f"The law '{law.name}' has {n_parameters} parameters, but only {n_rows} rows are left to fit it to. "
             "Widen the selection, or choose a law with fewer parameters (`vvscale ls laws`)."
         )
-    if law.name == "constant":
+    if not law.scales:
         return
     n_distinct = _n_distinct(x, group)
     for column, value in zip(columns, x, strict=True):

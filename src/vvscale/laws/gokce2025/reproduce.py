@@ -39,7 +39,7 @@ def run_one(name: str, scores: ModelTables, n_resamples: int, units: tuple[str, 
     """Fit and resample one experiment."""
     done = reproduce(EXPERIMENTS[name], scores, n_resamples=n_resamples, units=units, seed=seed)
     entry = done.to_dict()
-    if done.experiment.law == "joint":
+    if done.fit.law.is_joint:
         entry["cost"] = dict(fit_cost(done.fit.problem.frame).__dict__)
     return Result(entry, {unit: resampled.table() for unit, resampled in done.resamples.items()})
 

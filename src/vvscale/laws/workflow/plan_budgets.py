@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vvscale.errors import UsageError
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
 from vvscale.laws.gokce2025.reproduction import reproduce
+from vvscale.laws.law import LAWS
 from vvscale.laws.planning.cost import Cost, family_cost, fit_cost
 from vvscale.laws.planning.joint import JointLaw
 from vvscale.laws.planning.plan import Plan, plan, worst_allocations
@@ -91,7 +92,7 @@ def _law(fit: str, options: PlanOptions) -> tuple[str, JointLaw, Cost | None, pd
         experiment = EXPERIMENTS[fit]
         if options.name is not None or options.group is not None:
             raise UsageError(f"`name` and `group` choose within a file of fits; '{fit}' is an experiment.")
-        if experiment.law != "joint":
+        if not LAWS[experiment.law].is_joint:
             raise UsageError(
                 f"The experiment '{fit}' is a law in {', '.join(experiment.x)}; a plan needs a joint law in "
                 "parameters and samples. Use compute_chinchilla."

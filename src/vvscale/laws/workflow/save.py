@@ -14,14 +14,14 @@ import pandas as pd
 
 from vvscale.core.files import make_folder, write_json, write_with
 from vvscale.errors import DataError, MissingDataError, UsageError, unknown_name
+from vvscale.laws.law import LAWS
 from vvscale.laws.planning.cost import Cost
-from vvscale.laws.planning.joint import JointLaw
+from vvscale.laws.planning.joint import JointLaw, group_ratios
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FITS = "fits.json"
-_JOINT = {"joint", "ccn-joint"}
 PARAMETERS = ("E", "A", "alpha", "B", "beta", "lambda")
 
 
@@ -60,8 +60,8 @@ def save_results(folder: str | Path, results: Sequence[Saveable], *, units: Sequ
 
 
 def can_plan(entry: Mapping[str, Any]) -> bool:
-    """Whether a fit has parameters and samples to plan with."""
-    return entry["form"] in _JOINT
+    """Whether a fit has parameters and samples to plan with; a law of a package that is not installed has none."""
+    return entry["form"] in LAWS and LAWS[entry["form"]].is_joint
 
 
 def save_fits(
@@ -172,8 +172,9 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
         draws, unit, is_range = _draws(file.parent, chosen)
         cost = Cost(**chosen["cost"]) if chosen.get("cost") else None
         law = JointLaw.from_params(
-            chosen["form"], chosen["params"], chosen["units"], draws, unit, group=group, is_range=is_range
-        )
+            LAWS[chosen["form"]], chosen["params"], chosen["units"], draws, unit,
+            ratios=group_ratios(chosen["offsets"], chosen["groups"], group), is_range=is_range,
+        )  # fmt: skip
     except (ValueError, TypeError, KeyError) as error:
         raise _not_fits(file, error) from error
     return SavedLaw(chosen["name"], law, cost)
