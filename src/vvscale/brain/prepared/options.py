@@ -14,8 +14,8 @@ class PrepareBrainOptions(Options):
 
     preset: Literal["sound", "gokce2026"] = option(
         "sound",
-        "sound (default): thresholds of the data sets' own authors, both hemispheres, all subjects; gokce2026: what the "
-        "2026 study did, with its quirks.",
+        "sound (default): thresholds of the data sets' own authors, both hemispheres, all subjects; gokce2026: what "
+        "the 2026 study did, with its quirks.",
     )
     subjects: tuple[str, ...] = option((), "Subjects; all by default.")
     rois: tuple[str, ...] = option((), "Regions of the fMRI sets; all by default.")
@@ -23,7 +23,11 @@ class PrepareBrainOptions(Options):
         None, "TVSD: least mean correlation of test repetitions of an electrode.", at_least=-1, at_most=1
     )
     min_ceiling: float | None = option(
-        None, "fMRI and the two Brain-Score sets: least noise ceiling of a unit.", unit="percent", at_least=0, at_most=100
+        None,
+        "fMRI and the two Brain-Score sets: least noise ceiling of a unit.",
+        unit="percent",
+        at_least=0,
+        at_most=100,
     )
 
     @property
