@@ -65,8 +65,9 @@ def load_model(
     Parameters
     ----------
     ref
-        ``gokce2025:MODEL_ID[@EPOCH]``, a file of weights (.safetensors, .pt, .pth) or the folder of a run, ``timm:NAME``,
-        ``torchvision:NAME``, ``untrained:NAME[@SEED]``, or the name of an architecture (untrained, seed 0).
+        ``gokce2025:MODEL_ID[@EPOCH]``, a file of weights (.safetensors, .pt, .pth) or the folder of a run,
+        ``timm:NAME``, ``torchvision:NAME``, ``untrained:NAME[@SEED]``, or the name of an architecture (untrained,
+        seed 0).
     arch
         Architecture of a checkpoint that another program wrote, a name for ``build_model``; None = the published
         one whose tensors these are.
