@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vvscale.brain.activations.record import record
+    from vvscale.brain.behavior.i2n import BehavioralConsistency, behavioral_consistency, i2n
+    from vvscale.brain.behavior.readout import Readout, fit_readout, readout_probabilities
+    from vvscale.brain.behavior.trials import Trials
     from vvscale.brain.benchmarks.assembly import Assembly, StimulusSet
     from vvscale.brain.benchmarks.benchmark import BehavioralBenchmark, BenchmarkResult, NeuralBenchmark
     from vvscale.brain.benchmarks.check import ContractReport, check_benchmark
@@ -25,17 +28,14 @@ if TYPE_CHECKING:
         load_benchmark,
         resolve_benchmarks,
     )
+    from vvscale.brain.ceilings.ceiling import Ceiling, internal_consistency
+    from vvscale.brain.ceilings.score import Score, behavioral_score, ceiled_score, neural_score
     from vvscale.brain.inputs.preprocess import Preprocessing
-    from vvscale.brain.metrics.ceiled import Score, behavioral_score, ceiled_score, neural_score
-    from vvscale.brain.metrics.ceiling import Ceiling, internal_consistency
     from vvscale.brain.metrics.gram import Gram, GramAccumulator
-    from vvscale.brain.metrics.i2n import BehavioralConsistency, behavioral_consistency, i2n
     from vvscale.brain.metrics.pls import Predictivity, linear_predictivity
-    from vvscale.brain.metrics.readout import Readout, fit_readout, readout_probabilities
     from vvscale.brain.metrics.ridge import ridge_predictivity
     from vvscale.brain.metrics.rsa import representational_similarity
     from vvscale.brain.metrics.splits import stratified_splits
-    from vvscale.brain.metrics.trials import Trials
     from vvscale.brain.scoring.brainscore_adapter import brainscore_model
     from vvscale.brain.scoring.cache import ScoreCache
     from vvscale.brain.scoring.layers import (
@@ -55,45 +55,45 @@ _HOME_OF = {
     "DIGITS": "simulated.worlds",
     "SHAPES": "simulated.worlds",
     "Assembly": "benchmarks.assembly",
-    "BehavioralBenchmark": "benchmarks.benchmark",
-    "BehavioralConsistency": "metrics.i2n",
+    "BehavioralBenchmark": "benchmarks.behavior",
+    "BehavioralConsistency": "behavior.i2n",
     "BenchmarkInfo": "catalogue",
     "BenchmarkResult": "benchmarks.benchmark",
-    "Ceiling": "metrics.ceiling",
+    "Ceiling": "ceilings.ceiling",
     "ContractReport": "benchmarks.check",
     "Gram": "metrics.gram",
     "GramAccumulator": "metrics.gram",
     "LayerCommitment": "scoring.layers",
     "ModelScores": "scoring.results",
-    "NeuralBenchmark": "benchmarks.benchmark",
-    "Predictivity": "metrics.pls",
+    "NeuralBenchmark": "benchmarks.neural",
+    "Predictivity": "metrics.predictivity",
     "Preprocessing": "inputs.preprocess",
-    "Readout": "metrics.readout",
+    "Readout": "behavior.readout",
     "Scenes": "simulated.worlds",
-    "Score": "metrics.ceiled",
+    "Score": "ceilings.score",
     "ScoreCache": "scoring.cache",
     "ScoringOptions": "scoring.options",
     "SimulatedStream": "simulated.stream",
-    "StimulusSet": "benchmarks.assembly",
-    "Trials": "metrics.trials",
+    "StimulusSet": "inputs.stimuli",
+    "Trials": "behavior.trials",
     "World": "simulated.worlds",
-    "behavioral_consistency": "metrics.i2n",
-    "behavioral_score": "metrics.ceiled",
+    "behavioral_consistency": "behavior.i2n",
+    "behavioral_score": "ceilings.score",
     "benchmark_ids": "catalogue",
     "brainscore_model": "scoring.brainscore_adapter",
-    "ceiled_score": "metrics.ceiled",
+    "ceiled_score": "ceilings.score",
     "check_benchmark": "benchmarks.check",
     "committed_layers": "scoring.layers",
     "default_layers": "scoring.layers",
-    "fit_readout": "metrics.readout",
-    "i2n": "metrics.i2n",
-    "internal_consistency": "metrics.ceiling",
+    "fit_readout": "behavior.readout",
+    "i2n": "behavior.i2n",
+    "internal_consistency": "ceilings.ceiling",
     "linear_predictivity": "metrics.pls",
     "list_benchmarks": "catalogue",
     "load_benchmark": "catalogue",
-    "neural_score": "metrics.ceiled",
+    "neural_score": "ceilings.score",
     "read_commitment": "scoring.layers",
-    "readout_probabilities": "metrics.readout",
+    "readout_probabilities": "behavior.readout",
     "record": "activations.record",
     "representational_similarity": "metrics.rsa",
     "resolve_benchmarks": "catalogue",

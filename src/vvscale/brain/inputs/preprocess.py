@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vvscale.brain.benchmarks.assembly import StimulusSet
 from vvscale.brain.inputs.screen import as_rgb, open_stimulus, place_on_screen
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.errors import ConfigError, unknown_name
 
 # Shape legend: n images, H x W pixels.

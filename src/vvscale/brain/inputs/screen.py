@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from vvscale.brain.benchmarks.assembly import StimulusSet
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.errors import DataError, MissingDataError
 
 GRAY = (128, 128, 128)

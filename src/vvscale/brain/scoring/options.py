@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vvscale.brain.activations.memory import parse_memory
 from vvscale.brain.activations.projection import Projection
-from vvscale.brain.benchmarks.assembly import StimulusSet
 from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.errors import ConfigError
 
 

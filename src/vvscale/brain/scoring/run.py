@@ -13,10 +13,10 @@ from torch import nn
 
 from vvscale.brain.activations.memory import least_memory
 from vvscale.brain.activations.projection import Projection
-from vvscale.brain.benchmarks.assembly import StimulusSet
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.catalogue import resolve_benchmarks
 from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import TOLERANCE, refuse_drift
 from vvscale.brain.scoring.estimate import estimate_seconds
