@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from vvscale.data import Augmentation, ImageStore, Loader, load_dataset, open_store, prepare
+from vvscale.data import Augmentation, ImageStore, Loader, load_dataset, open_store, prepare_images
 
 BATCH = 64
 RECIPES = {
@@ -54,7 +54,7 @@ def jpegs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder(jpegs, tmp_path_factory):
     out = tmp_path_factory.mktemp("store")
-    prepare(jpegs, out=out)
+    prepare_images(jpegs, out=out)
     return out
 
 
@@ -130,7 +130,7 @@ def test_small_images(benchmark, side):
 def test_preparing(benchmark, jpegs, tmp_path):
     benchmark.group = "JPEG of 375 x 500 pixels to a store, one process"
     numbers = iter(range(1000))
-    step = lambda: prepare(jpegs, out=tmp_path / str(next(numbers)), n_workers=1)  # noqa: E731
+    step = lambda: prepare_images(jpegs, out=tmp_path / str(next(numbers)), workers=1)  # noqa: E731
     benchmark.pedantic(step, rounds=4, iterations=1, warmup_rounds=1)
     rate(benchmark, BATCH + 1)
 

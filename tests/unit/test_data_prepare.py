@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torchvision import datasets, transforms
 
-from vvscale.data import ImageStore, load_dataset, open_store, prepare, verify
+from vvscale.data import Evaluation, ImageStore, Loader, load_dataset, open_store, prepare_images, verify
 from vvscale.data.prepare import parallel as parts
 from vvscale.data.prepare import passes
 from vvscale.data.prepare import prepare as ingest
@@ -52,7 +53,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_the_store_holds_what_torchvision_reads(source, tmp_path):
-    done = prepare(source, out=tmp_path / "out", size=24)
+    done = prepare_images(source, out=tmp_path / "out", size=24)
     assert (done.did, done.n_train, done.n_val, done.n_classes, done.layout) == ("prepared", 6, 4, 2, "folders")
     dataset = load_dataset(tmp_path / "out")
     for store, split in ((dataset.train, "train"), (dataset.val, "val")):
@@ -67,7 +68,7 @@ def test_the_store_holds_what_torchvision_reads(source, tmp_path):
 
 
 def test_the_digest_is_of_the_content(source, tmp_path):
-    prepare(source, out=tmp_path / "out", size=24)
+    prepare_images(source, out=tmp_path / "out", size=24)
     store = load_dataset(tmp_path / "out").train
     images = [store.image(i) for i in range(store.n_images)]
     same = ImageStore.from_arrays(images, store.labels, class_names=store.class_names)
@@ -79,12 +80,12 @@ def test_the_digest_is_of_the_content(source, tmp_path):
 def test_only_shrinking_and_size_zero(tmp_path):
     save(tmp_path / "s" / "train" / "a" / "0.png", 0, (20, 60))
     save(tmp_path / "s" / "val" / "a" / "0.png", 1, (90, 64))
-    prepare(tmp_path / "s", out=tmp_path / "out", size=32)
+    prepare_images(tmp_path / "s", out=tmp_path / "out", size=32)
     dataset = load_dataset(tmp_path / "out")
     assert dataset.train.image(0).shape == (20, 60, 3)
     assert dataset.val.image(0).shape == (45, 32, 3)
     assert json.loads((tmp_path / "out" / "report.json").read_text())["oddities"] == {"small": 1}
-    prepare(tmp_path / "s", out=tmp_path / "whole", size=0)
+    prepare_images(tmp_path / "s", out=tmp_path / "whole", size=0)
     np.testing.assert_array_equal(load_dataset(tmp_path / "whole").val.image(0), np.asarray(picture(1, (90, 64))))
 
 
@@ -103,7 +104,7 @@ def test_odd_images_are_converted_and_reported(tmp_path):
     clear = picture(5).convert("P")
     clear.save(train / "transparent.png", transparency=bytes(range(256)))
     save(root / "val" / "a" / "0.gif", 6)
-    done = prepare(root, out=tmp_path / "out", size=0)
+    done = prepare_images(root, out=tmp_path / "out", size=0)
     assert done.report["oddities"] == {"16-bit": 1, "alpha": 2, "cmyk": 1, "grey": 1, "palette": 3, "rotated": 1}
     store = open_store(tmp_path / "out" / "train")
     image = {path: store.image(k) for k, path in enumerate(sorted(p.name for p in train.iterdir()))}
@@ -124,8 +125,8 @@ def test_corrupt_images_are_refused_then_left_out_by_name(source, tmp_path, n_wo
     (source / "train" / "dog" / "0.jpg").write_bytes(b"<html>404</html>")
     (source / "val" / "dog" / "0.jpg").write_bytes(b"")
     with pytest.raises(DataError, match=r"2 images cannot be decoded: 'train/dog/0.jpg' \(not an image file\); 'val/"):
-        prepare(source, out=tmp_path / "out", size=24, n_workers=n_workers)
-    done = prepare(source, out=tmp_path / "out", size=24, n_workers=n_workers, skip_corrupt=True)
+        prepare_images(source, out=tmp_path / "out", size=24, workers=n_workers)
+    done = prepare_images(source, out=tmp_path / "out", size=24, workers=n_workers, skip_corrupt=True)
     reasons = {row["path"]: row["reason"] for row in done.report["corrupt"]}
     assert set(reasons) == {"train/cat/1.jpg", "train/dog/0.jpg", "val/dog/0.jpg"}
     assert "truncated" in reasons["train/cat/1.jpg"]
@@ -137,14 +138,14 @@ def test_corrupt_images_are_refused_then_left_out_by_name(source, tmp_path, n_wo
     shutil.copytree(source, clean)
     for path in reasons:
         (clean / path).unlink()
-    assert prepare(clean, out=tmp_path / "out2", size=24).digests == done.digests
+    assert prepare_images(clean, out=tmp_path / "out2", size=24).digests == done.digests
 
 
 def test_a_truncated_image_is_refused_after_the_others_are_kept(source, tmp_path):
     whole = (source / "train" / "cat" / "1.jpg").read_bytes()
     (source / "train" / "cat" / "1.jpg").write_bytes(whole[:-60])
     with pytest.raises(DataError, match=r"1 images cannot be decoded: 'train/cat/1.jpg' \(image file is truncated"):
-        prepare(source, out=tmp_path / "out", size=24)
+        prepare_images(source, out=tmp_path / "out", size=24)
     assert json.loads((tmp_path / "out" / "corrupt.json").read_text())[0]["path"] == "train/cat/1.jpg"
     with pytest.raises(MissingDataError, match=r"not a prepared data set"):
         load_dataset(tmp_path / "out")
@@ -154,13 +155,13 @@ def test_a_class_without_a_readable_image_is_an_error(source, tmp_path):
     for path in (source / "train" / "cat").iterdir():
         path.write_bytes(b"")
     with pytest.raises(DataError, match=r"No training image of the class 'cat'"):
-        prepare(source, out=tmp_path / "out", skip_corrupt=True)
+        prepare_images(source, out=tmp_path / "out", skip_corrupt=True)
 
 
 def test_duplicates_are_named(source, tmp_path):
     shutil.copy(source / "train" / "cat" / "0.jpg", source / "val" / "dog" / "9.jpg")
     shutil.copy(source / "train" / "cat" / "2.jpg", source / "train" / "cat" / "3.jpg")
-    report = prepare(source, out=tmp_path / "out").report
+    report = prepare_images(source, out=tmp_path / "out").report
     assert report["n_duplicates"] == 2
     assert ["train/cat/2.jpg", "train/cat/3.jpg"] in report["duplicates"]
     assert report["duplicates_across_splits"] == [["train: train/cat/0.jpg", "val: val/dog/9.jpg"]]
@@ -169,25 +170,25 @@ def test_duplicates_are_named(source, tmp_path):
 
 def test_the_same_request_is_found_and_a_changed_one_explained(source, tmp_path):
     out = tmp_path / "out"
-    first = prepare(source, out=out, size=24)
+    first = prepare_images(source, out=out, size=24)
     stamp = (out / "train" / "images.bin").stat().st_mtime_ns
-    again = prepare(source, out=out, size=24)
+    again = prepare_images(source, out=out, size=24)
     assert again.did == "found"
     assert again.digests == first.digests
     assert (out / "train" / "images.bin").stat().st_mtime_ns == stamp
     with pytest.raises(DataError, match=r"size is 20, was 24"):
-        prepare(source, out=out, size=20)
+        prepare_images(source, out=out, size=20)
     save(source / "train" / "cat" / "new.jpg", 77)
     save(source / "val" / "dog" / "1.jpg", 78)
     with pytest.raises(
         DataError, match=r"1 of the images are new \('train/cat/new.jpg'\); 1 of the images are changed"
     ):
-        prepare(source, out=out, size=24)
+        prepare_images(source, out=out, size=24)
     (source / "train" / "dog" / "0.jpg").unlink()
     with pytest.raises(DataError, match=r"gone \('train/dog/0.jpg'\)"):
-        prepare(source, out=out, size=24)
-    done = prepare(source, out=out, size=24, replace=True)
-    assert done.digests == prepare(source, out=tmp_path / "fresh", size=24).digests
+        prepare_images(source, out=out, size=24)
+    done = prepare_images(source, out=out, size=24, replace=True)
+    assert done.digests == prepare_images(source, out=tmp_path / "fresh", size=24).digests
 
 
 def test_unfinished_work_on_something_else_is_not_mixed_in(source, tmp_path, monkeypatch):
@@ -197,17 +198,17 @@ def test_unfinished_work_on_something_else_is_not_mixed_in(source, tmp_path, mon
     with monkeypatch.context() as patch:
         patch.setattr(ingest, "pixels_of", fail)
         with pytest.raises(KeyboardInterrupt):
-            prepare(source, out=tmp_path / "out", size=24, n_workers=1)
+            prepare_images(source, out=tmp_path / "out", size=24, workers=1)
     with pytest.raises(DataError, match=r"unfinished work on something else: size is 20, was 24"):
-        prepare(source, out=tmp_path / "out", size=20)
-    done = prepare(source, out=tmp_path / "out", size=20, replace=True)
-    assert done.digests == prepare(source, out=tmp_path / "fresh", size=20).digests
+        prepare_images(source, out=tmp_path / "out", size=20)
+    done = prepare_images(source, out=tmp_path / "out", size=20, replace=True)
+    assert done.digests == prepare_images(source, out=tmp_path / "fresh", size=20).digests
 
 
 def test_every_interruption_ends_in_the_same_store(source, tmp_path, monkeypatch):
     """Stop before each write of a whole file in turn; the next run must finish with the same digests."""
     monkeypatch.setattr(ingest, "IMAGES_PER_PART", 2)
-    expected = prepare(source, out=tmp_path / "whole", size=24, n_workers=1).digests
+    expected = prepare_images(source, out=tmp_path / "whole", size=24, workers=1).digests
     from vvscale.core import files as _files
 
     real = Path.replace
@@ -226,25 +227,25 @@ def test_every_interruption_ends_in_the_same_store(source, tmp_path, monkeypatch
         with monkeypatch.context() as patch:
             patch.setattr(_files.Path, "replace", replace)
             try:
-                prepare(source, out=out, size=24, n_workers=1)
+                prepare_images(source, out=out, size=24, workers=1)
                 break
             except KeyboardInterrupt:
                 pass
         assert not (out / "manifest.json").exists()
-        assert prepare(source, out=out, size=24, n_workers=1).digests == expected
+        assert prepare_images(source, out=out, size=24, workers=1).digests == expected
         n_stops += 1
     assert n_stops > 15
 
 
 SCRIPT = """
 import sys
-from vvscale.data import prepare
+from vvscale.data import prepare_images
 from vvscale.data.prepare import prepare as ingest
 from vvscale.data.prepare import parallel as parts
 ingest.IMAGES_PER_PART = 4
 parts.IMAGES_FOR_A_POOL = 0
 if __name__ == "__main__":
-    prepare(sys.argv[1], out=sys.argv[2], size=24, n_workers=2)
+    prepare_images(sys.argv[1], out=sys.argv[2], size=24, workers=2)
 """
 
 
@@ -261,7 +262,7 @@ def test_sigkill_at_any_moment_loses_nothing(tmp_path):
     source = folders(tmp_path / "source", 40, 4)
     script = tmp_path / "run.py"
     script.write_text(SCRIPT)
-    expected = prepare(source, out=tmp_path / "whole", size=24).digests
+    expected = prepare_images(source, out=tmp_path / "whole", size=24).digests
     out, n_kills = tmp_path / "out", 0
     for n_parts in (1, 23, 35):
         process = subprocess.Popen([sys.executable, script, source, out], start_new_session=True)
@@ -290,23 +291,23 @@ def test_a_full_disk_is_told_and_the_work_kept(source, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(passes.os, "pwrite", full)
         with pytest.raises(DataError, match=r"the disk is full .No space left on device.*run the same command again"):
-            prepare(source, out=tmp_path / "out", size=24, n_workers=1)
-    assert prepare(source, out=tmp_path / "out", size=24, n_workers=1).did == "prepared"
+            prepare_images(source, out=tmp_path / "out", size=24, workers=1)
+    assert prepare_images(source, out=tmp_path / "out", size=24, workers=1).did == "prepared"
 
 
 def test_too_little_room_is_told_before_work_begins(source, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(ingest.shutil, "disk_usage", lambda path: usage._replace(free=1000))
     with pytest.raises(DataError, match=r"0.0 GB free; 0.0 GB of pixels are still to be written"):
-        prepare(source, out=tmp_path / "out")
+        prepare_images(source, out=tmp_path / "out")
 
 
 def test_a_dry_run_writes_nothing_and_estimates(source, tmp_path):
-    planned = prepare(source, out=tmp_path / "out", size=24, dry_run=True)
+    planned = prepare_images(source, out=tmp_path / "out", size=24, dry_run=True)
     assert (planned.did, planned.n_train, planned.n_val) == ("planned", 6, 4)
     assert not (tmp_path / "out").exists()
     # Every image is in the sample of so small a set.
-    assert planned.n_bytes == prepare(source, out=tmp_path / "out", size=24).n_bytes
+    assert planned.n_bytes == prepare_images(source, out=tmp_path / "out", size=24).n_bytes
     assert planned.seconds > 0
 
 
@@ -318,40 +319,40 @@ def test_a_second_process_is_refused(source, tmp_path):
     with (work / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(DataError, match=r"Another process is preparing"):
-            prepare(source, out=tmp_path / "out")
+            prepare_images(source, out=tmp_path / "out")
 
 
 def test_a_share_is_held_out_where_there_is_no_val(source, tmp_path):
     shutil.rmtree(source / "val")
-    with pytest.raises(DataError, match=r"no images for evaluation and --val-fraction is None"):
-        prepare(source, out=tmp_path / "out")
-    first, other = (prepare(source, out=tmp_path / f"out{seed}", val_fraction=0.3, seed=seed) for seed in (0, 1))
+    with pytest.raises(DataError, match=r"no images for evaluation and no `val_fraction`"):
+        prepare_images(source, out=tmp_path / "out")
+    first, other = (prepare_images(source, out=tmp_path / f"out{seed}", val_fraction=0.3, seed=seed) for seed in (0, 1))
     assert (first.n_train, first.n_val) == (4, 2)
     assert load_dataset(first.folder).val.labels.tolist() == [0, 1]
     assert first.digests != other.digests
     # One folder of classes is split likewise.
-    alone = prepare(source / "train", out=tmp_path / "alone", val_fraction=0.3)
+    alone = prepare_images(source / "train", out=tmp_path / "alone", val_fraction=0.3)
     assert alone.layout == "folder"
     assert alone.digests == first.digests
     with pytest.raises(DataError, match=r"The class 'cat' has 3 images, too few"):
-        prepare(source, out=tmp_path / "half", val_fraction=0.9)
+        prepare_images(source, out=tmp_path / "half", val_fraction=0.9)
 
 
 def test_val_fraction_beside_a_val_folder_is_refused(source, tmp_path):
     with pytest.raises(DataError, match=r"has images for evaluation already"):
-        prepare(source, out=tmp_path / "out", val_fraction=0.1)
+        prepare_images(source, out=tmp_path / "out", val_fraction=0.1)
 
 
 def test_classes_and_their_order_can_be_chosen(tmp_path):
     source = folders(tmp_path / "source", classes=("ant", "bee", "cat"))
-    done = prepare(source, out=tmp_path / "out", classes=["cat", "ant"])
+    done = prepare_images(source, out=tmp_path / "out", classes=["cat", "ant"])
     store = load_dataset(done.folder).train
     assert store.class_names == ("cat", "ant")
     assert store.labels.tolist() == [1, 1, 1, 0, 0, 0]
     with pytest.raises(DataError, match=r"no class 'act'.*Did you mean"):
-        prepare(source, out=tmp_path / "none", classes=["act"])
+        prepare_images(source, out=tmp_path / "none", classes=["act"])
     save(source / "train" / "bee" / "9.jpg", 9)
-    fewer = prepare(source, out=tmp_path / "fewer", min_per_class=4)
+    fewer = prepare_images(source, out=tmp_path / "fewer", min_per_class=4)
     assert load_dataset(fewer.folder).train.class_names == ("bee",)
     assert fewer.report["classes_left_out"] == ["ant", "cat"]
 
@@ -360,8 +361,8 @@ def test_classes_and_their_order_can_be_chosen(tmp_path):
     ("change", "error", "text"),
     [
         (lambda s: shutil.rmtree(s), MissingDataError, "There is no folder"),
-        (lambda s: shutil.rmtree(s / "train"), DataError, "too few|no images for evaluation|layout"),
-        (lambda s: (s / "train" / "empty").mkdir(), DataError, "The class 'empty' is empty"),
+        (lambda s: shutil.rmtree(s / "train"), DataError, "look like splits, not classes"),
+        (lambda s: (s / "train" / "empty").mkdir(), DataError, "the class 'empty' is empty"),
         (lambda s: save(s / "val" / "cow" / "0.jpg", 1), DataError, "have the class 'cow'"),
     ],
     ids=["missing", "no train", "empty class", "unknown class"],
@@ -369,21 +370,21 @@ def test_classes_and_their_order_can_be_chosen(tmp_path):
 def test_bad_sources(source, tmp_path, change, error, text):
     change(source)
     with pytest.raises(error, match=text):
-        prepare(source, out=tmp_path / "out")
+        prepare_images(source, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_options_out_of_range(source, tmp_path):
     for options, text in (
-        ({"size": -1}, "size is -1"),
-        ({"n_workers": 0}, "n_workers is 0"),
-        ({"min_per_class": -1}, "min_per_class is -1"),
-        ({"val_list": "x"}, "list for evaluation and none for training"),
+        ({"size": -1}, "`size` is -1"),
+        ({"workers": 0}, "`workers` is 0"),
+        ({"min_per_class": -1}, "`min_per_class` is -1"),
+        ({"val_list": "x"}, "Got `val_list` without `train_list`"),
     ):
         with pytest.raises(ConfigError, match=text):
-            prepare(source, out=tmp_path / "out", **options)
+            prepare_images(source, out=tmp_path / "out", **options)
     with pytest.raises(ConfigError, match=r"cannot go into the source folder"):
-        prepare(source, out=source)
+        prepare_images(source, out=source)
 
 
 # --- opening what was prepared ----------------------------------------------------------------------------------
@@ -391,7 +392,7 @@ def test_options_out_of_range(source, tmp_path):
 
 @pytest.fixture
 def out(source, tmp_path) -> Path:
-    return prepare(source, out=tmp_path / "out", size=24).folder
+    return prepare_images(source, out=tmp_path / "out", size=24).folder
 
 
 def test_damaged_stores_are_refused(out):
@@ -406,6 +407,39 @@ def test_damaged_stores_are_refused(out):
         verify(out)
     pixels.unlink()
     with pytest.raises(MissingDataError, match=r"lacks images.bin"):
+        load_dataset(out)
+
+
+@pytest.mark.parametrize("residency", ["device", "map", "host"])
+def test_no_changed_pixel_reaches_a_batch(residency, out, source):
+    """128 of 128 changed bytes were once trained on under the old digest."""
+    pixels = out / "train" / "images.bin"
+    content = pixels.read_bytes()
+    transform = Evaluation(image_size=24, resize=24)
+    rng = np.random.default_rng(0)
+    for position in rng.integers(0, len(content), 20).tolist():
+        pixels.write_bytes(content[:position] + bytes([content[position] ^ 4]) + content[position + 1 :])
+        with pytest.raises(DigestError, match=r"of 'out/train' are not those that were prepared.*`replace`"):
+            list(Loader(open_store(out / "train"), transform=transform, batch_size=2, residency=residency).epoch(0))
+    done = prepare_images(source, out=out, size=24, replace=True)
+    assert done.did == "prepared"
+    assert pixels.read_bytes() == content
+    assert prepare_images(source, out=out, size=24, replace=True).did == "found"
+
+
+def test_images_are_hashed_once_per_store(out, monkeypatch):
+    store = open_store(out / "train")
+    loader = Loader(store, transform=Evaluation(image_size=24, resize=24), batch_size=2, residency="map")
+    first = [batch.images for batch in loader.epoch(0)]
+    monkeypatch.setattr("vvscale.data.store.hashlib", None)
+    assert all(torch.equal(a, b.images) for a, b in zip(first, loader.epoch(0), strict=False))
+
+
+@pytest.mark.parametrize("change", [("class_names", ["cat", "dig"]), ("digest", "0" * 64)])
+def test_a_changed_manifest_is_refused(change, out):
+    path = out / "train" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | dict([change])))
+    with pytest.raises(DigestError, match="class names or digest were changed"):
         load_dataset(out)
 
 

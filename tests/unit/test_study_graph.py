@@ -79,6 +79,29 @@ def test_a_missing_or_damaged_plan_says_what_to_do(tmp_path: Path):
             Graph.read(tmp_path / "g.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("what", "by"),
+    [
+        ('"x":1.5', '"x":2.5'),
+        ('"settings":[0,1', '"settings":[0,7'),
+        ('"y":null', '"y":1'),
+        ('"r/o"', '"../o"'),
+        ('"r/o"', '"/etc/o"'),
+        ('{"o":', '{"../../o":'),
+        ('{"a":"1"', '{"a":"2"'),
+        ("vvscale-graph-2", "vvscale-graph-1"),
+    ],
+)
+def test_a_plan_that_was_changed_by_hand_is_refused(tmp_path: Path, what: str, by: str):
+    path = tmp_path / "g.jsonl"
+    build().write(path)
+    text = path.read_text()
+    assert what in text
+    path.write_text(text.replace(what, by))
+    with pytest.raises(DataError, match="Remove it and run the same command again"):
+        Graph.read(path)
+
+
 def test_nan_has_no_place_in_a_parameter():
     with pytest.raises(ValueError, match="not JSON compliant"):
         GraphBuilder(VERSIONS).add("a", {"x": float("nan")})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from vvscale.errors import ConfigError, MissingDataError, VvscaleError
+from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError
 from vvscale.laws.gokce2025.experiments import CORE
 from vvscale.scores import select
 from vvscale.study.spec.axes import expand_runs
@@ -80,9 +80,9 @@ def test_master_seeds_do_not_share_runs(tmp_path: Path):
 
 
 def test_changes_reach_into_tables_and_lists(tmp_path: Path):
-    changes = {"engine.workers": 3, "laws.0.bootstrap": 50, "axes.seed": [5], "report.title": "T"}
+    changes = {"engine.workers": 3, "laws.0.resamples": 50, "axes.seed": [5], "report.title": "T"}
     spec = load_spec(write(tmp_path, GOOD), changes=changes)
-    assert (spec.engine.workers, spec.laws[0].bootstrap, spec.report.title) == (3, 50, "T")
+    assert (spec.engine.workers, spec.laws[0].resamples, spec.report.title) == (3, 50, "T")
     assert {run.seed for run in spec.runs()} == {5}
     with pytest.raises(ConfigError, match="'name' is a value and no table"):
         load_spec(write(tmp_path, GOOD), changes={"name.x": 1})
@@ -166,4 +166,12 @@ def test_errors_are_ours(tmp_path: Path):
     path = tmp_path / "bytes.toml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(VvscaleError, match="UTF-8"):
+        load_spec(path)
+
+
+@pytest.mark.parametrize("name", ["..", "../..", "../../../victim", "/tmp/victim", "a/b", "", ".hidden"])
+def test_a_law_is_not_named_like_a_path(tmp_path: Path, name: str):
+    path = tmp_path / "s.toml"
+    path.write_text(f'name = "s"\n[axes]\narch = "a"\ndataset = "d"\nrecipe = "r"\n[[laws]]\nname = "{name}"\n')
+    with pytest.raises(UsageError, match="The law"):
         load_spec(path)

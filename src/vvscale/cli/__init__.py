@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from vvscale import __version__
+from vvscale.cli.streams import make_safe, only_documents, short_warnings
 from vvscale.errors import VvscaleError
 
 INTERRUPTED = 130
@@ -78,12 +79,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     be fitted; 130 interrupted. ``--debug`` shows the traceback of an expected error too.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
+    make_safe()
     try:
-        build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        with only_documents("--json" in tokens), short_warnings():
+            build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except VvscaleError as error:
         if "--debug" in tokens:
             raise
-        print(f"vvscale: {error}", file=sys.stderr)
+        print(f"vvscale: {_as_typed(str(error), tokens)}", file=sys.stderr)
         return error.exit_code
     except CycloptsError as error:
         if "--debug" in tokens:
@@ -98,3 +101,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("vvscale: interrupted; files already under their final name are whole.", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _as_typed(message: str, tokens: Sequence[str]) -> str:
+    """Return an error's text with the flags of the verb that ran in place of the library's field names."""
+    from vvscale.cli.options import with_flags
+
+    target = next((VERBS[token][0] for token in tokens if token in VERBS), "")
+    return with_flags(message, target.partition(":")[0])

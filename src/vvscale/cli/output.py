@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 from cyclopts import Group, Parameter
+
+from vvscale.cli.streams import documents
+from vvscale.cli.text_table import text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,46 +35,31 @@ class Output:
     """Show the traceback of an error."""
 
     def say(self, text: str) -> None:
-        """Print a line of the result for a person."""
+        """Print a line of the result for a person; wrapped at words on a terminal."""
         if not (self.json or self.quiet):
-            print(text)
+            print(wrapped(text))
 
     def note(self, text: str) -> None:
         """Print progress or advice to standard error."""
         if not self.quiet:
-            print(text, file=sys.stderr)
+            print(wrapped(text, sys.stderr), file=sys.stderr)
 
     def table(self, frame: pd.DataFrame, *, title: str = "") -> None:
         """Print a table for a person; cells are shown as they are, so format numbers first.
 
-        Columns are never cut: off a terminal the table is as wide as it needs to be.
+        No cell is ever cut: see ``text_table``. Off a terminal the table is as wide as it needs to be.
         """
         if self.json or self.quiet:
             return
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=500)
         if title:
-            # On a line of its own: as the table's title it would wrap at the table's width.
             print(title)
-        drawn = Table(box=box.SIMPLE_HEAD)
-        for name in frame.columns:
-            is_number = frame[name].dtype.kind in "iuf"
-            # Text, not markup: names may hold brackets.
-            drawn.add_column(Text(str(name)), justify="right" if is_number else "left")
-        for row in frame.astype(object).itertuples(index=False):
-            drawn.add_row(*(Text("" if _is_missing(cell) else str(cell)) for cell in row))
-        console.print(drawn)
+        print(text_table(frame, terminal_width()))
+        print()
 
     def document(self, payload: Any) -> None:
         """Print the JSON document, if asked for."""
         if self.json:
-            print(json.dumps(payload, indent=2, allow_nan=False))
+            print(json.dumps(payload, indent=2, allow_nan=False), file=documents())
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -94,5 +84,20 @@ def brief(cell: Any) -> Any:
     return f"{cell:.4f}" if 1e-3 <= abs(cell) < 10 else f"{cell:.4g}"
 
 
-def _is_missing(cell: object) -> bool:
-    return cell is None or (isinstance(cell, float) and cell != cell)
+def terminal_width() -> int | None:
+    """Characters in a line of the terminal; None where standard output is a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def wrapped(text: str, stream: TextIO | None = None) -> str:
+    """Return a text whose long lines break at blanks, no word broken; unchanged off a terminal."""
+    if not (stream or sys.stdout).isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    lines = [
+        textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or [""]
+        if len(line) > width
+        else [line]
+        for line in text.splitlines()
+    ]
+    return "\n".join(part for line in lines for part in line)

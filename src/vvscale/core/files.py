@@ -3,6 +3,9 @@
 Every write in vvscale goes through ``write_whole``: to a temporary name in the same folder, flushed to the disk,
 then renamed. An interruption at any moment leaves the old file or the new one, never a half. ``whole_folder`` does
 the same for many files at once, without the flush: what reads them must check them.
+
+A name that becomes a path goes through ``safe_name`` (one part of a path) or ``inside`` (a path below a folder), and
+nothing is removed but by ``remove_inside``, which proves that it lies in the folder that was named.
 """
 
 from __future__ import annotations
@@ -119,6 +122,122 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise _cannot_write(Path(path), error) from error
     return Path(path)
+
+
+# File systems allow 255 bytes; the rest is for prefixes, suffixes and temporary names.
+_LONGEST_NAME = 200
+
+
+def is_safe_name(name: str) -> bool:
+    """Return whether a name is one visible part of a path on every system, so that it cannot leave its folder.
+
+    Examples
+    --------
+    >>> is_safe_name("IT by family"), is_safe_name("../.."), is_safe_name(".hidden")
+    (True, False, False)
+    """
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return False
+    is_plain = name.isprintable() and not set(name) & set("/\\:") and name == name.strip()
+    return is_plain and 0 < size <= _LONGEST_NAME and not name.startswith(".")
+
+
+def safe_name(name: str, what: str) -> str:
+    """Return a name that may become a file or folder, or refuse it.
+
+    Parameters
+    ----------
+    name
+        As a user, a file or an archive gave it.
+    what
+        What is named, for the message: ``"law"``, ``"data set"``.
+
+    Raises
+    ------
+    UsageError
+        It could lead elsewhere, or no file can have it.
+
+    Examples
+    --------
+    >>> safe_name("accuracy", "law")
+    'accuracy'
+    """
+    if not is_safe_name(name):
+        raise UsageError(
+            f"The {what} {name!r} cannot name a file or folder; expected at most {_LONGEST_NAME} bytes without '/', "
+            f"'\\', ':', control characters, a leading '.', or blanks at the ends. Give the {what} another name."
+        )
+    return name
+
+
+def inside(folder: Path, path: str | Path) -> Path:
+    """Return ``folder / path`` with all links followed, or refuse it if that is not below ``folder``.
+
+    Parameters
+    ----------
+    folder
+        Existing or not; a link to a folder stands for that folder.
+    path
+        Relative to ``folder``, or absolute and below it.
+
+    Raises
+    ------
+    DataError
+        It leads outside, by ``..``, by an absolute path or by a link, or is ``folder`` itself.
+    """
+    top = Path(folder).resolve()
+    try:
+        found = _below(folder, path).resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _outside(folder, path) from error
+    if top not in found.parents:
+        raise _outside(folder, path)
+    return found
+
+
+def remove_inside(folder: Path, path: str | Path) -> bool:
+    """Remove a file, a link or a whole folder that lies below ``folder``; return whether there was one.
+
+    Links are removed and never followed, so that nothing outside ``folder`` is touched.
+
+    Raises
+    ------
+    DataError
+        It leads outside.
+    OSError
+        It cannot be removed.
+    """
+    wanted = _below(folder, path)
+    if wanted.parent != Path(folder).resolve():
+        wanted = inside(folder, wanted.parent) / wanted.name
+    if wanted.is_dir() and not wanted.is_symlink():
+        shutil.rmtree(wanted)
+        return True
+    try:
+        wanted.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _below(folder: Path, path: str | Path) -> Path:
+    """Return a path below the resolved folder, its own links not yet followed; ``..`` and the folder are refused."""
+    top, path = Path(folder).resolve(), Path(path)
+    if path.is_absolute():
+        parents = [one for one in (Path(folder).absolute(), top) if path.is_relative_to(one)]
+        path = path.relative_to(parents[0]) if parents else path
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise _outside(folder, path)
+    return top / path
+
+
+def _outside(folder: Path, path: str | Path) -> DataError:
+    return DataError(
+        f"'{path}' lies outside '{folder}' or leads there by a link; expected a path below that folder. Nothing was "
+        "removed or written. Most likely a name or a file of this folder was changed by hand."
+    )
 
 
 def _umask() -> int:

@@ -143,7 +143,7 @@ def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Sched
     Examples
     --------
     >>> from vvscale.study.graph.graph import Task
-    >>> simulate(Graph([Task(str(n), "noop", "", {}, {}, 10.0) for n in range(3)]), 2).seconds
+    >>> simulate(Graph([Task(str(n), "noop", "", {}, {}, 10.0) for n in range(3)], {"noop": "1"}), 2).seconds
     20.0
     """
     board = Board(graph)

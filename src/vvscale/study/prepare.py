@@ -16,7 +16,7 @@ from typing import Any
 
 from vvscale.core.config import from_table
 from vvscale.core.files import write_with
-from vvscale.errors import MissingDataError, UsageError, unknown_name
+from vvscale.errors import DataError, MissingDataError, UsageError, unknown_name
 from vvscale.study.build import build_graph
 from vvscale.study.engines.base import Engine
 from vvscale.study.engines.local import LocalEngine
@@ -26,6 +26,7 @@ from vvscale.study.graph.rates import RATES
 from vvscale.study.spec.check import check_spec
 from vvscale.study.spec.resolve import Parts, Resolved, resolve
 from vvscale.study.spec.schema import EngineSpec, StudySpec, load_spec
+from vvscale.study.tasks.registry import TASKS
 from vvscale.study.workers.folder import StudyFolder
 
 OUT = Path("out")
@@ -209,7 +210,15 @@ def take_up(folder: StudyFolder, *, changes: Mapping[str, Any] | None = None) ->
     engine = dict(folder.spec()["engine"])
     for key, value in (changes or {}).items():
         engine[key.removeprefix("engine.")] = value
-    return Prepared(folder, folder.graph(), from_table(EngineSpec, engine, "the engine"), None)
+    graph = folder.graph()
+    older = [kind for kind, version in graph.versions.items() if TASKS[kind].version != version]
+    if older:
+        raise DataError(
+            f"The study in '{folder.path}' was planned for other versions of {', '.join(older)}; this vvscale would "
+            f"compute something else under the same ids. `vvscale study run '{folder.path / 'spec.toml'}' --out "
+            f"'{folder.path}'` plans it anew; what has not changed is kept."
+        )
+    return Prepared(folder, graph, from_table(EngineSpec, engine, "the engine"), None)
 
 
 def make_engine(engine: EngineSpec) -> Engine:

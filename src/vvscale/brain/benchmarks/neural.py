@@ -336,6 +336,8 @@ class Part:
         if len(self.subjects) == 1:
             return None
         if any(set(one.images) != set(self.images) for one in self.subjects):
-            raise UsageError(f"The subjects of '{self.benchmark.benchmark_id}' saw other images; rdm-noise needs the same.")
+            raise UsageError(
+                f"The subjects of '{self.benchmark.benchmark_id}' saw other images; rdm-noise needs the same."
+            )
         means = [one.mean.loc[self.images].to_numpy()[self.judged] for one in self.subjects]  # type: ignore[union-attr]
         return np.stack([dissimilarity(one) for one in means])

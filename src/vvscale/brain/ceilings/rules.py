@@ -83,9 +83,7 @@ class Variance:
 
     def of(self, assembly: Presentations, metric: Metric, rdms: np.ndarray | None = None) -> Ceiling:
         """Return :func:`variance_ceiling`."""
-        return variance_ceiling(
-            assembly.responses, stimulus_id=assembly.stimulus_id, repetition=assembly.repetition
-        )
+        return variance_ceiling(assembly.responses, stimulus_id=assembly.stimulus_id, repetition=assembly.repetition)
 
 
 @dataclass(frozen=True)

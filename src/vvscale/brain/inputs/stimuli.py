@@ -54,6 +54,11 @@ class StimulusSet:
                 "labels; expected one image per row, as pixels or as paths."
             )
 
+        if self.pixels is not None and self.pixels.dtype != np.uint8:
+            raise ShapeError(
+                f"The stimulus set '{self.identifier}' has pixels of {self.pixels.dtype}; expected uint8, 0 to 255."
+            )
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -79,7 +84,7 @@ class StimulusSet:
             row = int(np.argmax(is_bad))
             raise DataError(
                 f"The image '{self.stimulus_id[row]}' of '{self.identifier}' has the visual angle "
-                f"{self.table['degrees'].iloc[row]!r} in the column 'degrees' ({int(is_bad.sum())} such); expected a "
+                f"'{self.table['degrees'].iloc[row]}' in the column 'degrees' ({int(is_bad.sum())} such); expected a "
                 "number above 0 for every image, or no such column."
             )
         return degrees

@@ -132,7 +132,8 @@ class Augmentation:
 class Evaluation:
     """How images are shown to a model that is evaluated: resize, then the centre.
 
-    A prepared store has been shrunk once already; ``prepare(size=0)`` keeps the pixels from which the study started.
+    A prepared store has been shrunk once already; ``prepare_images(size=0)`` keeps the pixels from which the study
+    started.
 
     Attributes
     ----------

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vvscale.core.files import write_bytes
-from vvscale.errors import DataError, MissingDataError
+from vvscale.core.files import safe_name, write_bytes
+from vvscale.errors import DataError, MissingDataError, UsageError
 
-FORMAT = "vvscale-graph-1"
+FORMAT = "vvscale-graph-2"
 ID_LENGTH = 20
 # Values longer than this, such as a recipe, are written once per graph and named by their hash.
 _LONGEST_INLINE = 200
@@ -85,10 +85,13 @@ class Graph:
     ----------
     tasks
         Distinct tasks in such an order.
+    versions
+        Kind -> version of what it computes, as it entered the ids.
     """
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
+    def __init__(self, tasks: Iterable[Task], versions: Mapping[str, str]) -> None:
         self.tasks = tuple(tasks)
+        self.versions = dict(versions)
         self.index = {task.id: number for number, task in enumerate(self.tasks)}
         assert len(self.index) == len(self.tasks), "ids are unique by construction"
 
@@ -124,37 +127,40 @@ class Graph:
             canonical([t.id, t.kind, t.label, compact(t.params), dict(t.inputs), *_expected(t), dict(t.publish)])
             for t in self.tasks
         ]
-        head = [canonical([FORMAT, self.digest, len(self), len(shared)])]
+        head = [canonical([FORMAT, self.digest, len(self), len(shared), self.versions])]
         head += [f'["{digest}",{text}]' for digest, text in shared.items()]
         write_bytes(path, ("\n".join([*head, *lines]) + "\n").encode())
 
     @classmethod
     def read(cls, path: Path) -> Graph:
-        """Read what ``write`` wrote.
+        """Read what ``write`` wrote; every id is computed anew from what the file says, and must be the one it names.
 
         Raises
         ------
         MissingDataError
             There is no such file.
         DataError
-            It is damaged.
+            It is damaged, was changed, or is of an earlier version.
         """
         try:
             lines = path.read_text().splitlines()
-            form, digest, n_tasks, n_shared = json.loads(lines[0])
+            form, digest, n_tasks, n_shared, *more = json.loads(lines[0])
+            if form != FORMAT:
+                raise ValueError(f"its format is '{form}' and not '{FORMAT}'")
             shared = dict(json.loads(line) for line in lines[1 : 1 + n_shared])
+            builder = GraphBuilder(*more)
             # One text is parsed much faster than many.
-            tasks = [_task(fields, shared) for fields in json.loads(f"[{','.join(lines[1 + n_shared :])}]")]
-            graph = cls(tasks)
-            whole = form == FORMAT and len(graph) == n_tasks and graph.digest == digest
+            for fields in json.loads(f"[{','.join(lines[1 + n_shared :])}]"):
+                _add(builder, fields, shared)
+            graph = builder.build()
+            if len(graph) != n_tasks or graph.digest != digest:
+                raise ValueError("its tasks are not those that its first line announces")
         except FileNotFoundError:
             raise MissingDataError(
                 f"There is no plan '{path}'. Expected the graph of a study; run `vvscale study run SPEC` first."
             ) from None
-        except (OSError, ValueError, KeyError, IndexError, TypeError, AssertionError) as error:
-            raise _damaged(path, repr(error)) from error
-        if not whole:
-            raise _damaged(path, "its tasks are not those that its first line announces")
+        except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, UsageError) as error:
+            raise _damaged(path, str(error) or repr(error)) from error
         return graph
 
 
@@ -189,13 +195,18 @@ class GraphBuilder:
         named = sha256(canonical([kind, self._versions[kind], self._compact(params), inputs]))[:ID_LENGTH]
         if named not in self._tasks:
             task = Task(named, kind, label or kind, params, inputs, seconds, flop, n_bytes, publish or {})
-            assert all(needed in self._tasks for needed in task.needs), "inputs are added first"
+            if not all(needed in self._tasks for needed in task.needs):
+                raise ValueError(f"the task '{task.label}' needs one that does not come before it")
+            for path in (*task.publish, *task.publish.values()):
+                for part in path.split("/") if path != "." else ():
+                    safe_name(part, "published file")
             self._tasks[named] = task
         return named
 
     def build(self) -> Graph:
         """Return the graph."""
-        return Graph(self._tasks.values())
+        kinds = {task.kind for task in self._tasks.values()}
+        return Graph(self._tasks.values(), {kind: self._versions[kind] for kind in sorted(kinds)})
 
 
 class _Compact:
@@ -224,13 +235,16 @@ def _expected(task: Task) -> tuple[float, float, float]:
     return round(task.seconds, 3), task.flop, task.n_bytes
 
 
-def _task(fields: list[Any], shared: Mapping[str, Any]) -> Task:
+def _add(builder: GraphBuilder, fields: list[Any], shared: Mapping[str, Any]) -> None:
+    """Add a task as ``Graph.write`` writes it; refuse one whose id is not that of its content."""
     task_id, kind, label, params, inputs, seconds, flop, n_bytes, publish = fields
     for key, value in params.items():
         if isinstance(value, dict) and _REFERENCE in value:
             params[key] = shared[value[_REFERENCE]]
     roles = {role: tuple(one) if isinstance(one, list) else one for role, one in inputs.items()}
-    return Task(task_id, kind, label, params, roles, seconds, flop, n_bytes, publish)
+    cost = {"seconds": seconds, "flop": flop, "n_bytes": n_bytes}
+    if builder.add(kind, params, inputs=roles, label=label, publish=publish, **cost) != task_id:
+        raise ValueError(f"the task '{label}' is not what its id '{task_id}' says")
 
 
 def _damaged(path: Path, problem: str) -> DataError:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vvscale.core.files import make_folder, write_json, write_with
+from vvscale.core.files import inside, make_folder, remove_inside, write_json, write_with
 from vvscale.errors import DataError, MissingDataError
 from vvscale.study.graph.graph import Graph, Task
 
@@ -114,8 +114,10 @@ class StudyFolder:
     def publish(self, task: Task) -> list[Path]:
         """Copy what a finished task publishes to where people look; what is there already is left."""
         written = []
+        out = self.task(task.id).out
         for source, target in task.publish.items():
-            written += _copy_new(self.task(task.id).out / source, self.results / target)
+            taken = out if source == "." else inside(out, source)
+            written += _copy_new(taken, self.results, target)
         return written
 
     def retract(self, graph: Graph, done: Collection[str]) -> list[Path]:
@@ -134,15 +136,13 @@ class StudyFolder:
         stale = {target for target, task in targets.items() if task not in done}
         current = self._graph_path(self.spec()["graph"])
         for path in sorted((self.path / "graphs").glob("*.jsonl")):
-            older = graph if path == current else Graph.read(path)
+            try:
+                older = graph if path == current else Graph.read(path)
+            except DataError:
+                # Of an earlier version, or changed: nothing is removed on its word.
+                continue
             stale |= {target for task in older.tasks for target in task.publish.values() if target not in targets}
-        removed = [self.results / target for target in sorted(stale) if (self.results / target).exists()]
-        for path in removed:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-        return removed
+        return [self.results / target for target in sorted(stale) if remove_inside(self.results, target)]
 
     def _graph_path(self, digest: str) -> Path:
         return self.path / "graphs" / f"{digest[:20]}.jsonl"
@@ -197,7 +197,7 @@ class TaskFolder:
         """Remove files that only served to go on, and parts that a killed process left."""
         for pattern in (*patterns, "**/.*.part"):
             for path in self.out.glob(pattern):
-                path.unlink(missing_ok=True)
+                remove_inside(self.out, path)
 
     def digests(self) -> dict[str, dict[str, Any]]:
         """Return every file of the output: size, modification time and SHA-256."""
@@ -262,11 +262,12 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) and "claim" in content else None
 
 
-def _copy_new(source: Path, target: Path) -> list[Path]:
+def _copy_new(source: Path, results: Path, target: str) -> list[Path]:
     if source.is_dir():
-        return [path for name in _files(source) for path in _copy_new(source / name, target / name)]
-    if target.exists() and file_digest(target) == file_digest(source):
+        return [path for name in _files(source) for path in _copy_new(source / name, results, f"{target}/{name}")]
+    path = inside(results, target)
+    if path.exists() and file_digest(path) == file_digest(source):
         return []
-    make_folder(target.parent)
-    write_with(target, lambda part: shutil.copyfile(source, part))
-    return [target]
+    make_folder(path.parent)
+    write_with(path, lambda part: shutil.copyfile(source, part))
+    return [path]
