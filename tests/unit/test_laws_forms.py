@@ -297,7 +297,7 @@ def test_inside_lifts_the_plateau_and_keeps_the_rest(terms: tuple[Term, ...], th
     line = np.array([theta])
     inside = Vanishing(terms).inside(line, shrink)
     curve = np.exp(Vanishing(terms).evaluate(line, POINTS).f)
-    level = np.exp(theta[0])
+    level = Vanishing(terms).heights(line).sum()
     expected = level * shrink + (1 - shrink) * curve
     np.testing.assert_allclose(np.exp(Plateau(terms).evaluate(inside, POINTS).f), expected, rtol=1e-12)
     np.testing.assert_allclose(Plateau(terms).plateau(inside), level * shrink, rtol=1e-9, atol=1e-12)

@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from vvscale.brain.metrics.trials import Trials as Trials
     from vvscale.brain.scoring.brainscore_adapter import brainscore_model as brainscore_model
     from vvscale.brain.scoring.cache import ScoreCache as ScoreCache
+    from vvscale.brain.scoring.features import Features as Features
+    from vvscale.brain.scoring.features import read_features as read_features
+    from vvscale.brain.scoring.features import score_features as score_features
     from vvscale.brain.scoring.layers import LayerCommitment as LayerCommitment
     from vvscale.brain.scoring.layers import committed_layers as committed_layers
     from vvscale.brain.scoring.layers import default_layers as default_layers

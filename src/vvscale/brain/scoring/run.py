@@ -15,6 +15,7 @@ from vvscale.brain.activations.memory import least_memory
 from vvscale.brain.activations.projection import Projection
 from vvscale.brain.benchmarks.assembly import StimulusSet
 from vvscale.brain.benchmarks.benchmark import Benchmark
+from vvscale.brain.benchmarks.stimulus_files import IMAGE_SUFFIXES
 from vvscale.brain.catalogue import resolve_benchmarks
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.scoring.cache import ScoreCache
@@ -32,8 +33,6 @@ from vvscale.scores import ScoreStore, load_scores
 Watch = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
 
 DEFAULT_IMAGE_SIZE = 224
-
-_IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -261,7 +260,7 @@ def _layers(
 def images_of_folder(folder: str | Path) -> StimulusSet:
     """Return the images of a folder, sorted by name, as a stimulus set."""
     folder = Path(folder)
-    paths = sorted(path for path in folder.glob("**/*") if path.suffix.lower() in _IMAGES)
+    paths = sorted(path for path in folder.glob("**/*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise MissingDataError(f"There are no images in '{folder}'; expected files such as .png or .jpg.")
     index = pd.Index([str(path.relative_to(folder)) for path in paths], name="stimulus_id")

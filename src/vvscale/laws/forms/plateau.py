@@ -28,7 +28,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vvscale.laws.forms.terms import FLAT_DROP, FLAT_SLOPE, MAX_EXPONENT, Derivatives, Points, Term, decay, held_within_unit
+from vvscale.laws.forms.terms import (
+    FLAT_DROP,
+    FLAT_SLOPE,
+    MAX_EXPONENT,
+    Derivatives,
+    Points,
+    Term,
+    decay,
+    held_within_unit,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -178,6 +187,16 @@ class Plateau:
         level = level - amplitude + there
         return np.stack([np.log(level), s * there / level, s], axis=1)
 
+    def starts(self, points: Points, level: float) -> Array:
+        """Return none: the solver starts from a grid of exponents (``solver.starts``)."""
+        del points, level
+        return np.empty((0, self.size))
+
+    def edges(self, theta: Array) -> tuple[str, ...]:
+        """Return none: E = 0 and flat exponents show in the parameters."""
+        del theta
+        return ()
+
     def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
         """Parameters in units of X, each (b,): E, then A, alpha (, lambda) and B, beta per term.
 
@@ -316,6 +335,16 @@ class Vanishing:
         else:
             scaled[:, :2] *= (level / theta[:, :2].sum(axis=1))[:, None]
         return scaled
+
+    def starts(self, points: Points, level: float) -> Array:
+        """Return none: the solver starts from a grid of exponents (``solver.starts``)."""
+        del points, level
+        return np.empty((0, self.size))
+
+    def edges(self, theta: Array) -> tuple[str, ...]:
+        """Return none: E = 0 and flat exponents show in the parameters."""
+        del theta
+        return ()
 
     def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
         """Parameters in units of X, each (b,), as ``Plateau.natural``, with E = 0."""

@@ -31,7 +31,7 @@ def check_spec(spec: StudySpec, runs: list[Run]) -> None:
         from vvscale.figures.gallery import matching
 
         matching(spec.report.figures)
-    if spec.forecast is not None and spec.forecast.unit == "arch":
+    if spec.forecast is not None and spec.forecast.by == "arch":
         n_archs = len({run.arch for run in runs})
         most = n_archs / (n_archs + 1)
         if spec.forecast.level > most:
@@ -76,6 +76,6 @@ def _check_laws(spec: StudySpec) -> None:
                 raise unknown_name(f"input of the law '{law.name}'", column, columns)
         if law.y not in columns:
             raise unknown_name(f"outcome of the law '{law.name}'", law.y, [*_OUTCOMES, *columns])
-        for unit in law.unit:
+        for unit in law.by:
             if unit not in ("row", "cell", "arch", "family", *columns):
                 raise unknown_name(f"resampling unit of the law '{law.name}'", unit, ["row", "cell", "arch", "family"])
