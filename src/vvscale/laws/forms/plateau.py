@@ -172,6 +172,11 @@ class Plateau:
     def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
         """Which parameters (b, p) are pressed against a bound."""
         held = held_within_unit(theta, gradient, [at + 2 for term, at in self.slots() if term.has_rho])
+        for term, at in self.slots():
+            # An absent term has no slope to move.
+            absent = theta[:, at] / theta[:, at + 1] <= LEAST_SHARE * (1.0 + 1e-9)
+            held[:, at] |= absent & (gradient[:, at] * theta[:, at] > 0)
+            held[:, at + 1 : at + 1 + term.size] |= absent[:, None]
         for _, at in self.slots() if self.falling else ():
             # A flat term that should rise stays flat, and its kappa with it.
             flat = theta[:, at + 1] <= FLAT_SLOPE
@@ -315,6 +320,9 @@ class Vanishing:
         held = held_within_unit(theta, gradient, [at + 1 for term, at in self.slots() if term.has_rho])
         if len(self.terms) == 2:
             held[:, :2] |= (theta[:, :2] <= 0.0) & (gradient[:, :2] > 0)
+            for place, (term, at) in enumerate(self.slots()):
+                # An absent term has no slope to move.
+                held[:, at : at + term.size] |= theta[:, place : place + 1] <= 0.0
         for _, at in self.slots() if self.falling else ():
             held[:, at] |= (theta[:, at] <= 0.0) & (gradient[:, at] > 0)
         return held

@@ -47,7 +47,7 @@ BETTER = 1e-10
 STUCK = 1e-5
 RECENTRINGS = 5
 # So many searches that end at one optimum leave little doubt about it.
-TRUSTED = 3
+TRUSTED = 2
 # Two starts agree if their losses differ by less than this, relatively.
 AGREE = 1e-6
 # The convex line E = 0 is reached by letting the Huber threshold fall to its value.
