@@ -59,9 +59,9 @@ if TYPE_CHECKING:
     from vvscale.brain.scoring.layers import default_layers as default_layers
     from vvscale.brain.scoring.layers import read_commitment as read_commitment
     from vvscale.brain.scoring.layers import select_layers as select_layers
-    from vvscale.brain.scoring.options import ScoringOptions as ScoringOptions
+    from vvscale.brain.scoring.options import ScoreOptions as ScoreOptions
     from vvscale.brain.scoring.results import ModelScores as ModelScores
-    from vvscale.brain.scoring.session import score_model as score_model
+    from vvscale.brain.scoring.session import score_layers as score_layers
     from vvscale.brain.simulated.stream import SimulatedStream as SimulatedStream
     from vvscale.brain.simulated.stream import simulate as simulate
     from vvscale.brain.simulated.worlds import DIGITS as DIGITS
