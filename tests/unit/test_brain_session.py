@@ -127,7 +127,7 @@ def test_disk_memory_and_several_passes_give_the_same_bits(scores, benchmarks, m
 def test_too_little_disk_is_said_with_the_ways_out(benchmarks, monkeypatch, tmp_path):
     monkeypatch.setattr("vvscale.brain.activations.memory.plan_holding", lambda n, p, memory: plan_holding(n, p, 0))
     monkeypatch.setattr("vvscale.brain.activations.memory.free_disk", lambda folder: 80 * 6 * 32 * 32 * 4)
-    with pytest.raises(OutOfMemoryError, match=r"widest layer is 'conv1'.*--max-passes 2.*--projection sparse-1000"):
+    with pytest.raises(OutOfMemoryError, match=r"widest layer is 'conv1'.*`max_passes=2`.*`projection=.sparse-1000.`"):
         score_layers(net(), benchmarks=benchmarks, scratch=tmp_path, **FAST)
 
 
@@ -142,10 +142,10 @@ def test_the_least_memory_is_enough_and_a_byte_less_is_not():
     least, layer = least_memory(sizes, seen, Projection())
     assert layer == "conv1"
     check_memory(replace(sizes, memory=least), seen, Projection())
-    with pytest.raises(OutOfMemoryError, match=f"Raise --memory to {1.1 * least / 1e9:.1f}GB"):
+    with pytest.raises(OutOfMemoryError, match=f"Raise `memory` to {1.1 * least / 1e9:.1f}GB"):
         check_memory(replace(sizes, memory=least - 1), seen, Projection())
     wide = replace(sizes, n_images=10, batch_size=4096, memory=sizes.resident + 10**7)
-    with pytest.raises(OutOfMemoryError, match="Pass --batch-size 32, or raise"):
+    with pytest.raises(OutOfMemoryError, match="Pass `batch_size=32`, or raise"):
         check_memory(wide, seen, Projection())
 
 

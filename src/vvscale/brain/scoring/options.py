@@ -114,6 +114,16 @@ class ScoreOptions(ScoringOptions):
         "such as 'layer4.*', each on every benchmark.",
         group=_WHAT,
     )
+    features: Path | None = option(
+        None,
+        "Features that were computed elsewhere, .npy, .npz or .h5, instead of a model; each array is a layer.",
+        group=_WHAT,
+    )
+    stimulus_ids: Path | None = option(
+        None,
+        "Which image each row of the features is of: text, one label per line, where the file itself does not say.",
+        group=_WHAT,
+    )
     preprocessing: Literal["brainscore", "gokce2025"] = option(
         "brainscore", "brainscore (resize with antialias) or gokce2025 (256 without, then the centre).", group=_INPUT
     )

@@ -175,7 +175,7 @@ class ModelScores:
             There is no model_id.
         """
         if not record_row.get("model_id"):
-            raise ConfigError("The model has no model_id; every row needs one. Name it with --name, or in the record.")
+            raise ConfigError("The model has no model_id; every row needs one. Name it with `name`, or in the record.")
         rows = self.table()
         for number, (name, value) in enumerate(record_row.items()):
             rows.insert(number, name, value)

@@ -20,6 +20,7 @@ from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import refuse_drift
 from vvscale.brain.scoring.estimate import estimate_seconds
+from vvscale.brain.scoring.features import read_features, score_features
 from vvscale.brain.scoring.layers import LayerCommitment, committed_layers, read_commitment
 from vvscale.brain.scoring.options import ScoreOptions
 from vvscale.brain.scoring.results import ModelScores
@@ -90,12 +91,9 @@ def run_scores(
     # A file that is not there should not be found out after an hour.
     expected = None if options.expect is None else load_scores(str(options.expect))
     benchmarks = resolve_benchmarks(options.on, formula=options.formula)
-    for ref in models:
-        session, record = _session(options, _load(ref, options.name), benchmarks, ref)
+    runs = _of_models(models, options, benchmarks, watch) if models else _of_features(options, benchmarks, watch)
+    for scores, record in runs:
         model_id = str(record["row"]["model_id"])
-        recordings = session.plan()
-        with watch(model_id, sum(one.n_steps for one in recordings)) as advance:
-            scores = session.run(recordings, progress=advance)
         rows = scores.rows(record["row"], epoch=record.get("epoch"))
         n_compared = 0
         if expected is not None:
@@ -106,16 +104,46 @@ def run_scores(
         if options.commit is not None:
             best.save(options.commit)
         yield Scored(model_id, scores, rows, path, best, n_compared)
-        if scores.failures and "all" not in options.layers:
+        if models and scores.failures and "all" not in options.layers:
             raise DataError(
                 f"{len(scores.failures)} of the layers asked for have no score; the other rows are stored in "
                 f"'{options.out}'. {scores.failures[0].reason}"
             )
 
 
+def _of_models(
+    models: Sequence[str], options: ScoreOptions, benchmarks: Sequence[Benchmark], watch: Watch
+) -> Iterator[tuple[ModelScores, Mapping[str, Any]]]:
+    for ref in models:
+        session, record = _session(options, _load(ref, options.name), benchmarks, ref)
+        recordings = session.plan()
+        with watch(str(record["row"]["model_id"]), sum(one.n_steps for one in recordings)) as advance:
+            scores = session.run(recordings, progress=advance)
+        yield scores, record
+
+
+def _of_features(
+    options: ScoreOptions, benchmarks: Sequence[Benchmark], watch: Watch
+) -> Iterator[tuple[ModelScores, Mapping[str, Any]]]:
+    assert options.features is not None
+    features = read_features(options.features, options.stimulus_ids, name=options.name or "")
+    with watch(features.name, len(features.layers) * len(benchmarks)) as advance:
+        scores = score_features(
+            features,
+            benchmarks=benchmarks,
+            n_resamples=options.resamples,
+            seed=options.seed,
+            device=None if options.device == "cpu" else options.device,
+            progress=advance,
+        )
+    yield scores, {"row": {"model_id": features.name}}
+
+
 def plan_scores(models: Sequence[str], options: ScoreOptions) -> Iterator[dict[str, Any]]:
     """Say what scoring would take, one row per model and stimulus set; nothing but two images is run."""
     options = _checked(models, options)
+    if options.features is not None:
+        raise UsageError("Features need no model and no plan; leave `dry_run` out.")
     benchmarks = resolve_benchmarks(options.on, formula=options.formula)
     for ref in models:
         session, record = _session(options, _load(ref, options.name), benchmarks, ref)
@@ -146,7 +174,13 @@ def _plan_row(session: Session, recording: Recording) -> dict[str, Any]:
 
 
 def _checked(models: Sequence[str], options: ScoreOptions) -> ScoreOptions:
-    if not models:
+    if options.features is not None and models:
+        raise UsageError(
+            f"`features` are scored instead of a model, and '{models[0]}' was named; give one or the other."
+        )
+    if options.stimulus_ids is not None and options.features is None:
+        raise UsageError("`stimulus_ids` are the labels of `features`, and none were given.")
+    if not models and options.features is None:
         raise UsageError("No model was named; expected at least one, such as 'untrained:resnet18'.")
     for what in ("name", "commit"):
         if getattr(options, what) is not None and len(models) > 1:

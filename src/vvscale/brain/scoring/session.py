@@ -393,6 +393,6 @@ def _naming_memory() -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise OutOfMemoryError(
             f"The machine or device ran out of memory: {str(error).splitlines()[0] if str(error) else 'no message'}. "
-            "Scores made so far are in the cache. Pass a smaller --batch-size or --memory and run the same command "
+            "Scores made so far are in the cache. Pass a smaller `batch_size` or `memory` and run the same command "
             "again; it goes on with the layers that are left."
         ) from error

@@ -69,7 +69,9 @@ def _show(scored: Scored, models: tuple[str, ...], options: ScoreOptions, output
     following = (
         f"--layers {options.commit}" if options.commit else f"vvscale show {scored.model_id} --table {options.out}"
     )
-    output.say(f"Next: {f'vvscale score {models[0]} {following}' if options.commit else following}")
+    if not models:
+        following = f"vvscale show {scored.model_id} --table {options.out}"
+    output.say(f"Next: {f'vvscale score {models[0]} {following}' if options.commit and models else following}")
     return {
         "model_id": scored.model_id,
         "store": str(options.out),
