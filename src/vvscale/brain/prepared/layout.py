@@ -13,15 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from vvscale.core.files import write_whole
 from vvscale.errors import DataError, MissingDataError, ShapeError, unknown_name
-
-if TYPE_CHECKING:
-    import h5py
 
 # Shape legend: N stimuli, u units (or channels x times, flattened in this order).
 
@@ -33,7 +30,7 @@ MAX_NC = 100
 class PreparedWriter:
     """Writes one prepared file; made by :func:`write_prepared`."""
 
-    def __init__(self, file: h5py.File) -> None:
+    def __init__(self, file: Any) -> None:
         self._file = file
 
     def stimulus_ids(self, split: str, ids: Sequence[Any] | np.ndarray, subject: str | None = None) -> None:
@@ -42,7 +39,7 @@ class PreparedWriter:
         held = table.astype(np.int32) if table.dtype.kind in "iu" else [str(one) for one in table.tolist()]
         self._file[f"{split}/stimulus_ids" + ("" if subject is None else f"/{subject}")] = held
 
-    def responses(self, split: str, subject: str, roi: str, shape: Sequence[int]) -> h5py.Dataset:
+    def responses(self, split: str, subject: str, roi: str, shape: Sequence[int]) -> Any:
         """Return an empty float32 dataset to fill, so that no more than a block has to be in memory."""
         return self._file.create_dataset(f"{split}/neural_data/{subject}/{roi}", tuple(shape), dtype="float32")
 
@@ -185,7 +182,7 @@ class PreparedFile:
                 raise MissingDataError(f"'{self.path}' has no '{name}'; scores of this region have no ceiling.")
             return np.ravel(file[name][()]).astype(np.float64) / self.max_nc
 
-    def _dataset(self, file: h5py.File, split: str, subject: str, roi: str) -> h5py.Dataset:
+    def _dataset(self, file: Any, split: str, subject: str, roi: str) -> Any:
         if subject not in self.subjects:
             raise unknown_name("subject", subject, self.subjects)
         if roi not in self.rois:
@@ -197,7 +194,7 @@ class PreparedFile:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
+def _opened(path: Path) -> Iterator[Any]:
     import h5py
 
     try:
@@ -210,7 +207,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         yield file
 
 
-def _rois(file: h5py.File) -> list[str]:
+def _rois(file: Any) -> list[str]:
     return sorted({roi for one in file["test/neural_data"].values() for roi in one})
 
 

@@ -111,7 +111,7 @@ def _means(raw: Path, subject: str, table: pd.DataFrame, voxels: np.ndarray, sha
     total, count = np.zeros((len(images), len(voxels)), dtype=np.float32), np.zeros(len(images))
     for number, path in enumerate(sessions_of(raw, subject)):
         with h5py.File(path, "r") as file:
-            betas = file["betas"]
+            betas: Any = file["betas"]
             if tuple(betas.shape[1:]) != tuple(reversed(shape)):
                 raise DataError(
                     f"'{path}' has voxels {betas.shape[1:]}; expected {tuple(reversed(shape))}, as ncsnr.nii.gz "
@@ -152,7 +152,8 @@ def _trials(raw: Path, subject: str) -> pd.DataFrame:
     import h5py
 
     with h5py.File(sessions[0], "r") as file:
-        n_trials = file["betas"].shape[0]
+        first: Any = file["betas"]
+        n_trials = first.shape[0]
     long = held.melt(id_vars=["nsdId", "shared1000"], value_vars=columns, value_name="trial")
     long = long[long["trial"] > 0]  # 0: not shown to this subject
     session, position = np.divmod(long["trial"].to_numpy().astype(int) - 1, n_trials)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -29,7 +29,7 @@ def things_id(path: str) -> str:
     return f"{concept}/{name}"
 
 
-def sensor_groups(channels: Sequence[str], letters: dict[str, Iterable[str]]) -> dict[str, np.ndarray]:
+def sensor_groups(channels: Sequence[str], letters: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
     """Return group -> numbers of channels, for groups with at least one channel, and whole_brain.
 
     Parameters

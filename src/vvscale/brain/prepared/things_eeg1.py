@@ -107,7 +107,7 @@ def _events(raw: Path, subject: str) -> pd.DataFrame:
         raise MissingDataError(f"There is no file '{path}'; check the folder of raw files.") from error
     absent = {"stimnumber", "teststimnumber", "stim"} - set(table)
     if absent:
-        raise MissingDataError(f"'{path}' has no column {min(absent)}; it has {', '.join(table)}.")
+        raise MissingDataError(f"'{path}' has no column {min(absent)}; it has {', '.join(map(str, table.columns))}.")
     return table.reset_index(drop=True)
 
 
