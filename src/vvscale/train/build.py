@@ -124,13 +124,13 @@ def _loader(
         raise ConfigError(
             f"The batch of {batch_size} images is larger than the subset of {n_images} "
             f"({spec.samples_per_class} per class of '{spec.dataset_name}'). Lower it with "
-            f"--set batch_size={n_images}, or train on the whole subset at once with --set fits_batch=true."
+            f"`changes=batch_size={n_images}`, or train on the whole subset at once with `changes=fits_batch=true`."
         )
     needs_equal_shares = recipe.simclr is not None and here.world_size > 1
     if needs_equal_shares and (batch_size % here.world_size or (n_images % batch_size and not recipe.drop_last)):
         raise ConfigError(
             f"SimCLR compares images of all {here.world_size} processes and needs equal shares of every batch. "
-            "Choose a batch_size that is a multiple of their number, and --set drop_last=true."
+            "Choose a batch_size that is a multiple of their number, and `changes=drop_last=true`."
         )
     transforms = tuple(_at(view, evaluation.image_size) for view in recipe.views or (recipe.augmentation,))
     return Loader(

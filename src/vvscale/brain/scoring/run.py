@@ -12,11 +12,11 @@ import pandas as pd
 from torch import nn
 
 from vvscale.brain.activations.memory import least_memory
-from vvscale.brain.benchmarks.assembly import StimulusSet
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.stimulus_files import IMAGE_SUFFIXES
 from vvscale.brain.catalogue import resolve_benchmarks
 from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import refuse_drift
 from vvscale.brain.scoring.estimate import estimate_seconds
