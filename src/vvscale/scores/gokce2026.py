@@ -225,7 +225,8 @@ def load_results(table: str, *, metric: Metric = "pearsonr_nc") -> pd.DataFrame:
         return read_results(found, metric=metric)
     raise MissingDataError(
         f"'{name}' ({meaning}) is not in {' or '.join(repr(str(one)) for one in _folders())}. It is offered at "
-        f"{_TABLES_HOST}/{name}; download it and put it there, or read it from its path with vvscale.scores.gokce2026.read_results."
+        f"{_TABLES_HOST}/{name}; download it and put it there, or read it from its path with "
+        "vvscale.scores.gokce2026.read_results."
     )
 
 
