@@ -29,7 +29,17 @@ class UnknownNameError(UsageError):
 
 
 class ConfigError(UsageError):
-    """A configuration file or option value is malformed or contradictory."""
+    """A configuration file or option value is malformed or contradictory.
+
+    Attributes
+    ----------
+    key
+        The key it is about, where it is about one; a reader of files finds the line by it.
+    """
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class DataError(VvscaleError):

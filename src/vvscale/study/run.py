@@ -18,6 +18,7 @@ from vvscale.study.graph.graph import Graph
 from vvscale.study.graph.schedule import Schedule, State
 from vvscale.study.prepare import Prepared, Stop, prepare_study
 from vvscale.study.status import Failure
+from vvscale.study.submit import submitted_again
 from vvscale.study.survey import Survey, results_of, some, survey
 from vvscale.study.work import OnLook, StopSignal, Work
 
@@ -114,7 +115,7 @@ def run_study(
     """
     if not isinstance(study, Prepared):
         study = prepare_study(study, out=out, changes=None if workers is None else {"engine.workers": workers})
-    with study.folder.alone():
+    with submitted_again(study), study.folder.alone():
         study.write()
         engine = Engine(study.engine, study.folder.path, study.folder.logs, run_task)
         return run_tasks(study.folder, study.graph, engine, stop=stop or Stop(), **more)

@@ -1,13 +1,15 @@
-"""``vvscale study``: plan, run, status, resume, report."""
+"""``vvscale study``: init, plan, run, status, resume, report."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from cyclopts import App, Parameter
 
+from vvscale.cli.options import verb
 from vvscale.cli.output import Output
+from vvscale.study.options import StudyPlanOptions, StudyRunOptions
 
 if TYPE_CHECKING:
     from vvscale.study.prepare import Prepared
@@ -18,43 +20,42 @@ study = App(
     default_parameter=Parameter(negative=""),
 )
 
-Changes = Annotated[tuple[str, ...], Parameter(name="--set", show_default=False)]
+
+@study.command
+@verb
+def init(name: str, /, *, output: Output) -> None:
+    """Write NAME.toml, a commented study to start from.
+
+    Parameters
+    ----------
+    name
+        Of the study.
+    """
+    from vvscale.study.spec.schema import write_template
+
+    path = write_template(name)
+    output.say(f"Wrote {path}")
+    output.document({"path": str(path)})
+    output.note(f"Next: `vvscale study plan {path}`")
 
 
 @study.command
-def plan(
-    spec: str,
-    /,
-    *,
-    out: Path | None = None,
-    workers: int | None = None,
-    device: str | None = None,
-    changes: Changes = (),
-    output: Output | None = None,
-) -> None:
+@verb
+def plan(spec: str, /, *, options: StudyPlanOptions, output: Output) -> None:
     """Show what a study would cost: tasks, hours, FLOP, bytes, and which part breaks first. Writes nothing.
 
     Parameters
     ----------
     spec
-        A TOML file, or the name of a study: demo, gokce2025, resnet-width-ecoset.
-    out
-        Its folder; what is finished there is not counted. Default: out/NAME.
-    workers
-        Processes or array jobs to assume.
-    device
-        Device to assume: cpu, a100, h100, h200.
-    changes
-        KEY=VALUE in place of what the file says, such as engine.workers=4 or 'axes.seed=[0,1]'. Repeatable.
+        A TOML file, or the name of a study: demo, gokce2025, resnet-width-ecoset. What is finished in its folder is
+        not counted.
     """
     from vvscale.cli.stages import duration
     from vvscale.study.estimate import plan_study, plan_tables
-    from vvscale.study.prepare import parse_changes, prepare_study
+    from vvscale.study.prepare import prepare_study
     from vvscale.study.survey import finished_tasks
 
-    output = output or Output()
-    values = parse_changes(changes, **{"engine.workers": workers, "engine.device": device})
-    ready = prepare_study(spec, out=out, changes=values)
+    ready = prepare_study(spec, out=options.out, changes=options.spec_changes)
     planned = plan_study(
         ready.graph, ready.n_workers, out=ready.folder.path, device=f"{ready.rates.device} ({ready.rates.source})",
         gpus_per_worker=ready.gpus_per_worker, absent=ready.absent, done=finished_tasks(ready.folder, ready.graph),
@@ -73,77 +74,44 @@ def plan(
 
 
 @study.command
-def run(
-    spec: str,
-    /,
-    *,
-    out: Path | None = None,
-    workers: int | None = None,
-    verify: bool = False,
-    dry_run: bool = False,
-    changes: Changes = (),
-    output: Output | None = None,
-) -> None:
-    """Run a study, or go on with it: the same command again skips what is finished and names it.
+@verb
+def run(spec: str, /, *, options: StudyRunOptions, dry_run: bool = False, output: Output) -> None:
+    """Run a study. Rerun to resume: what is finished is skipped and named.
 
     Parameters
     ----------
     spec
         A TOML file, or the name of a study.
-    out
-        Its folder. Default: out/NAME.
-    workers
-        Processes or array jobs; by default one per core or GPU slot.
-    verify
-        Read every finished output and compare its digest, not only those whose size or time changed.
     dry_run
         Say what would be done, and write nothing.
-    changes
-        KEY=VALUE in place of what the file says. Repeatable.
     """
-    from vvscale.study.prepare import parse_changes, prepare_study
+    from vvscale.study.prepare import prepare_study
 
-    ready = prepare_study(spec, out=out, changes=parse_changes(changes, **{"engine.workers": workers}))
-    _go(ready, output or Output(), verify=verify, dry_run=dry_run)
+    ready = prepare_study(spec, out=options.out, changes=options.spec_changes)
+    _go(ready, output, options, dry_run=dry_run)
 
 
 @study.command
-def resume(
-    spec: str,
-    /,
-    *,
-    out: Path | None = None,
-    workers: int | None = None,
-    verify: bool = False,
-    dry_run: bool = False,
-    changes: Changes = (),
-    output: Output | None = None,
-) -> None:
-    """Go on with a study that was begun, as it was planned; what failed is tried again.
+@verb
+def resume(spec: str, /, *, options: StudyRunOptions, dry_run: bool = False, output: Output) -> None:
+    """Resume a study as it was planned; what failed is tried again. Only engine.KEY may be set.
 
     Parameters
     ----------
     spec
         The study's folder, file or name.
-    out
-        Its folder, if a file or name is given.
-    workers
-        Processes or array jobs.
-    verify
-        Read every finished output and compare its digest.
     dry_run
         Say what would be done, and write nothing.
-    changes
-        engine.KEY=VALUE. Repeatable.
     """
-    from vvscale.study.prepare import locate_study, parse_changes, take_up
+    from vvscale.study.prepare import locate_study, take_up
 
-    values = parse_changes(changes, **{"engine.workers": workers})
-    _go(take_up(locate_study(spec, out=out), changes=values), output or Output(), verify=verify, dry_run=dry_run)
+    ready = take_up(locate_study(spec, out=options.out), changes=options.spec_changes)
+    _go(ready, output, options, dry_run=dry_run)
 
 
 @study.command
-def status(spec: str, /, *, out: Path | None = None, output: Output | None = None) -> None:
+@verb
+def status(spec: str, /, *, out: Path | None = None, output: Output) -> None:
     """Show how far a study is, from any terminal.
 
     Parameters
@@ -156,20 +124,20 @@ def status(spec: str, /, *, out: Path | None = None, output: Output | None = Non
     from vvscale.study.prepare import locate_study
     from vvscale.study.status import status_lines, study_status
 
-    output = output or Output()
     now = study_status(locate_study(spec, out=out))
     for line in status_lines(now):
         output.say(line)
     for failure in now.failures:
         output.say(f"failed: {failure.label}: {failure.message} ({failure.path})")
-    output.say(f"{now.words()}; {now.n_workers} workers at work")
+    output.say(f"{now.words()}; " + (f"run by {now.runner}; {now.engine}" if now.runner else "nobody runs it now"))
     output.document(now.to_dict())
-    if not now.is_complete and not now.n_workers:
+    if not now.is_complete and not now.runner:
         output.note(f"Next: `vvscale study resume {now.path}`")
 
 
 @study.command
-def report(spec: str, /, *, out: Path | None = None, output: Output | None = None) -> None:
+@verb
+def report(spec: str, /, *, out: Path | None = None, output: Output) -> None:
     """Hand over the results of a study that are finished, and say where they are.
 
     Parameters
@@ -182,18 +150,18 @@ def report(spec: str, /, *, out: Path | None = None, output: Output | None = Non
     from vvscale.study.prepare import locate_study
     from vvscale.study.survey import hand_over
 
-    output = output or Output()
     results = hand_over(locate_study(spec, out=out))
     for path in results:
         output.say(str(path))
     output.document({"results": [str(path) for path in results]})
 
 
-def _go(ready: Prepared, output: Output, *, verify: bool, dry_run: bool) -> None:
-    """Run a prepared study to its end and say how it went."""
+def _go(ready: Prepared, output: Output, options: StudyRunOptions, *, dry_run: bool) -> None:
+    """Run a prepared study to its end, or put it into the scheduler's queue, and say how it went."""
     from vvscale.cli.stages import duration, stages
     from vvscale.study.prepare import stop_on_signals
     from vvscale.study.run import run_study
+    from vvscale.study.submit import submit_study
     from vvscale.study.survey import finished_tasks
     from vvscale.study.tasks.findings import published_findings
 
@@ -202,9 +170,15 @@ def _go(ready: Prepared, output: Output, *, verify: bool, dry_run: bool) -> None
         output.say(f"{len(ready.graph)} tasks in '{ready.folder.path}', {n_done} finished; nothing was written")
         output.document({"n_tasks": len(ready.graph), "n_finished": n_done, "path": str(ready.folder.path)})
         return
+    if options.submit:
+        job = submit_study(ready)
+        output.say(f"Job {job} of {ready.engine.kind} runs the study; one may log out.")
+        output.document({"job": job, "path": str(ready.folder.path)})
+        output.note(f"Next: `vvscale study status {ready.folder.path}`")
+        return
     with stop_on_signals() as stop, stages(quiet=output.quiet or output.json) as look:
         result = run_study(
-            ready, stop=stop, rehash=verify, on_look=look, on_stop=output.note,
+            ready, stop=stop, rehash=options.verify, on_look=look, on_stop=output.note,
             on_survey=lambda found: [output.note(words) for words in found.words()],
         )  # fmt: skip
     for title, table in published_findings(ready.folder.results).items():

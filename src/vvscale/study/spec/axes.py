@@ -145,7 +145,7 @@ def _product(axes: Table, where: str) -> Iterator[dict[str, Scalar]]:
     lists = [value if isinstance(value, tuple) else (value,) for value in axes.values()]
     empty = next((name for name, values in zip(axes, lists, strict=True) if not values), None)
     if empty is not None:
-        raise ConfigError(f"The axis '{empty}' in {where} has no value. Give at least one.")
+        raise ConfigError(f"The axis '{empty}' in {where} has no value. Give at least one.", key=empty)
     for values in itertools.product(*lists):
         yield dict(zip(axes, values, strict=True))
 
@@ -170,7 +170,8 @@ def _check_names(table: Mapping[str, Any], where: str) -> None:
         if name not in _FIELDS and not name.startswith(_RECIPE_PREFIX):
             raise ConfigError(
                 f"Unknown axis '{name}' in {where}.{did_you_mean(name, _FIELDS)} Known: {', '.join(_FIELDS)}, and "
-                '"recipe.KEY" for any key of the recipe.'
+                '"recipe.KEY" for any key of the recipe.',
+                key=name,
             )
 
 
@@ -180,7 +181,8 @@ def _run(point: Mapping[str, Scalar], master_seed: int) -> Run:
         kind = _TYPES.get(name, int)
         if not isinstance(value, kind) or isinstance(value, bool):
             raise ConfigError(
-                f"The axis '{name}' has the value {value!r}; expected {'text' if kind is str else 'a whole number'}."
+                f"The axis '{name}' has the value {value!r}; expected {'text' if kind is str else 'a whole number'}.",
+                key=name,
             )
     for name in ("arch", "dataset", "recipe"):
         if name not in values:

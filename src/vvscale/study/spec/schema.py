@@ -325,7 +325,7 @@ def load_spec(name: str | Path, *, changes: Mapping[str, Any] | None = None) -> 
         spec = from_table(StudySpec, {**table, "source": str(path)}, f"'{path}'")
         spec.runs()
     except ConfigError as error:
-        raise ConfigError(f"{error}{_line_of(str(error), text)}") from error
+        raise ConfigError(f"{error}{_line_of(error.key, text)}", key=error.key) from error
     return spec
 
 
@@ -348,13 +348,11 @@ def _put(table: dict[str, Any], keys: list[str], value: Any) -> None:
         raise ConfigError(f"Cannot set '{'.'.join(keys)}': there is no such entry.")
 
 
-def _line_of(message: str, text: str) -> str:
-    """Return the line that an error speaks of, in words, or an empty text where it is not a single one."""
-    quoted = re.search(r"'([^']+)'", message)
-    if quoted is None:
+def _line_of(key: str | None, text: str) -> str:
+    """Return the line of a key, in words, or an empty text where it is not on a single one."""
+    if key is None:
         return ""
-    key = re.compile(
-        rf"""^\s*(\[+\s*)?["']?{re.escape(quoted[1])}["']?\s*(=|\.|\])|[{{,]\s*["']?{re.escape(quoted[1])}["']?\s*="""
-    )
-    lines = [number for number, line in enumerate(text.splitlines(), 1) if key.search(line)]
+    name = re.escape(key)
+    wanted = re.compile(rf"""^\s*(\[+\s*)?["']?{name}["']?\s*(=|\.|\])|[{{,]\s*["']?{name}["']?\s*=""")
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if wanted.search(line)]
     return f" (line {lines[0]})" if len(lines) == 1 else ""

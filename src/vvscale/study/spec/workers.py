@@ -83,9 +83,9 @@ class Resources:
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
-                raise ConfigError(f"`{name}` is {value}; expected at least {least}.")
+                raise ConfigError(f"`{name}` is {value}; expected at least {least}.", key=name)
         if self.mem_gb is not None and self.mem_gb <= 0:
-            raise ConfigError(f"`mem_gb` is {self.mem_gb}; expected more than 0.")
+            raise ConfigError(f"`mem_gb` is {self.mem_gb}; expected more than 0.", key="mem_gb")
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,26 +32,32 @@ def score_rows(
 
     ``context.params``: ``benchmarks``, id and digest of each; ``options`` of the scorer.
     """
-    from vvscale.brain.scoring.run import ScoreRequest, run_scores
+    from vvscale.brain.scoring.run import run_scores
 
     if isinstance(layers, Mapping):
         write_json(context.out / LAYERS, {"format": LAYERS_FORMAT, "layers": dict(layers)})
         layers = str(context.out / LAYERS)
     benchmarks = tuple(one["id"] for one in context.params["benchmarks"])
-    request = ScoreRequest(
-        models=(str(reference),),
+    options = dict(
         on=benchmarks,
         layers=(layers,),
         device=context.device,
         out=None,
         commit=commit,
-        **{"cache": "none", "n_threads": 1, **context.params["options"]},
+        **{"cache": "none", "threads": 1, **context.params["options"]},
     )
-    scored = next(run_scores(request, watch=lambda what, total: nullcontext(lambda name: context.check_stop())))
+    watch = partial(_follow, context)
+    # The first and only model; asking for more would raise what this returns as notes.
+    scored = next(run_scores((str(reference),), watch=watch, **options))
     lacking = [f"{scored.model_id}, {one.layer}: {one.reason}" for one in scored.scores.failures]
     if scored.rows.empty:
         raise DataError(f"No score of '{scored.model_id}' is to be had. {'; '.join(lacking[:1])}")
     return scored.rows, lacking
+
+
+def _follow(context: TaskContext, what: str, total: int) -> AbstractContextManager[Callable[[str], None]]:
+    """Look at every step of the scorer whether the task should stop."""
+    return nullcontext(lambda name: context.check_stop())
 
 
 def outcomes(scores: Path | pd.DataFrame, law: Mapping[str, Any]) -> pd.DataFrame:
