@@ -32,7 +32,7 @@ def submit_study(study: Prepared) -> str:
     """
     if study.engine.kind == "local":
         raise UsageError(
-            "A study with kind = \"local\" runs on this machine and has no queue. Set engine.kind to slurm, pbs, lsf, "
+            'A study with kind = "local" runs on this machine and has no queue. Set engine.kind to slurm, pbs, lsf, '
             "gridengine, htcondor or kubernetes, or leave out `submit`."
         )
     with study.folder.alone():
