@@ -119,8 +119,10 @@ def test_workers_and_the_engine_killed_while_the_run_goes_on(tmp_path: Path, spe
     out, moments = tmp_path / "out", random.Random(0)
     run = Run(spec, out)
     for number in range(6):
-        wait_for(lambda: run.workers() or run.main.poll() is not None)
-        time.sleep(moments.uniform(0.2, 1.5))
+        # Each time until work goes on again: who kills all workers before they have begun has no study.
+        before = n_done(out)
+        wait_for(lambda: n_done(out) > before + 3 or run.main.poll() is not None, 120)  # noqa: B023
+        time.sleep(moments.uniform(0.0, 0.5))
         engine = [one for one in run.others() if "interchange" in words_of(one) and "-S" not in words_of(one)]
         victims = engine if number == 2 else run.workers()
         if victims:
@@ -148,8 +150,10 @@ def test_a_run_that_sleeps_longer_than_every_timeout_goes_on(tmp_path: Path, spe
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_run_says_so_within_two_seconds_and_leaves_nobody(tmp_path: Path, spec: Path, number: signal.Signals):
     out = tmp_path / "out"
+    spec.write_text(spec.read_text().replace("seconds = 0.1", "seconds = 2.0"))
     run = Run(spec, out)
     wait_for(lambda: n_done(out) > 5)
+    time.sleep(0.5)
     run.others()
     os.kill(run.main.pid, number)
     said = run.end(130 if number == signal.SIGINT else 75)

@@ -115,10 +115,14 @@ def run_study(
     """
     if not isinstance(study, Prepared):
         study = prepare_study(study, out=out, changes=None if workers is None else {"engine.workers": workers})
-    with submitted_again(study), study.folder.alone():
-        study.write()
-        engine = Engine(study.engine, study.folder.path, study.folder.logs, run_task)
-        return run_tasks(study.folder, study.graph, engine, stop=stop or Stop(), **more)
+    folder = study.folder
+    try:
+        with submitted_again(study), folder.alone():
+            study.write()
+            engine = Engine(study.engine, folder.path, folder.logs, run_task)
+            return run_tasks(folder, study.graph, engine, stop=stop or Stop(), **more)
+    except OSError as error:
+        raise storage_error(folder.path, error) from error
 
 
 def run_tasks(

@@ -58,7 +58,8 @@ class Work:
         self._groups = [self._group_of(task) for task in graph.tasks]
         self._pending: dict[str, list[tuple[int, int]]] = {name: [] for name in workers.groups}
         self._n_handed_over: Counter[str] = Counter()
-        self._running: set[int] = set()
+        # In the order in which they were handed over.
+        self._running: dict[int, None] = {}
         # Position -> labels of inputs, near or far, that were not to be had.
         self._lacking: dict[int, list[str]] = {}
         self._counts: Counter[tuple[int, str]] = Counter()
@@ -81,13 +82,16 @@ class Work:
             self.workers.stop(0.0, lambda: None)
 
     def _stop(self, on_stop: Callable[[str], object]) -> None:
-        labels = [self.graph.tasks[number].label for number in sorted(self._running) if self._can_save(number)]
+        # Those handed over after as many as there are workers wait for one.
+        _, n_workers = self.workers.words()
+        at_work = [number for number in list(self._running)[:n_workers] if self._can_save(number)]
+        labels = [self.graph.tasks[number].label for number in at_work]
         status = self.watch.seen()
         told = f"Stopping with {status.words()}; waiting up to {GRACE_SECONDS:.0f} s for {some(labels)} to save."
         self.workers.stop(GRACE_SECONDS, lambda: on_stop(told))
         for ended in self.workers.take(0.0):
             self._take(ended)
-        saved = [self.graph.tasks[n].label for n in sorted(self._running) if self._has_saved(n)]
+        saved = [self.graph.tasks[n].label for n in self._running if self._has_saved(n)]
         for number in list(self._running):
             self.schedule.set(number, State.WAITING)
         status = self.watch.look(is_last=True)
@@ -107,7 +111,7 @@ class Work:
                 # It may have been blocked, or an input found damaged, since it was ready.
                 if self.schedule.state(number) is State.WAITING and number not in self._running:
                     self.schedule.set(number, State.RUNNING)
-                    self._running.add(number)
+                    self._running[number] = None
                     self._n_handed_over[name] += 1
                     self.workers.submit(number, self._request(number, name), name, rank)
 
@@ -142,7 +146,7 @@ class Work:
     def _take(self, ended: Ended) -> None:
         """Note how a task ended, and what follows."""
         number, answer = ended.key, ended.answer
-        self._running.discard(number)
+        self._running.pop(number, None)
         self._n_handed_over[self._groups[number]] -= 1
         task = self.graph.tasks[number]
         if answer is None:

@@ -31,8 +31,8 @@ from vvscale.study.engine.lifeline import lifeline_command
 from vvscale.study.engine.worker import Answer, Request
 from vvscale.study.spec.workers import EngineSpec, Group
 
-# On this machine a dead worker is noticed within a second; over a network a slow answer is no death.
-_BEAT_SECONDS = {True: (1, 20), False: (15, 60)}
+# Of the silence after which a job is lost; workers are looked after as often as it sends a sign of life.
+_BEATS_PER_SILENCE = 5
 _STRATEGY_SECONDS = {True: 0.2, False: 3.0}
 # A job without work leaves its node to others.
 _IDLE_SECONDS = 120.0
@@ -42,7 +42,9 @@ _MOST_FAILED_JOBS, _FAILING_SECONDS = 3, 600.0
 _LAST_LINES = 5
 _LOOK_SECONDS = 2.0
 # A dead worker is replaced within two seconds.
-_SHORT_OF_WORKERS_SECONDS = 15.0
+_SHORT_OF_WORKERS_SECONDS = 10.0
+# A pool may take so long to start all its processes, on a machine with other work.
+_START_SECONDS = 20.0
 # Most tasks save their state at once, and nothing needs to be said about it.
 _A_MOMENT_SECONDS = 1.0
 
@@ -206,7 +208,9 @@ class Engine:
 
         from vvscale.study.engine.providers import make_provider
 
-        beat, silence = _BEAT_SECONDS[self._is_local]
+        silence = self._spec.silence
+        # A dead worker of this machine is noticed within a second.
+        beat = 1 if self._is_local else max(1, silence // _BEATS_PER_SILENCE)
         grace = group.of("grace_seconds")
         limit = 60 * group.of("time_minutes")
         lifeline = self._lifeline
@@ -288,7 +292,7 @@ class Engine:
                 n_alive = _count_pool(job)
                 if n_alive >= n_full:
                     self._full_since[job] = now
-                elif now - self._full_since.get(job, now) > _SHORT_OF_WORKERS_SECONDS:
+                elif now - self._full_since.setdefault(job, now + _START_SECONDS) > _SHORT_OF_WORKERS_SECONDS:
                     del self._full_since[job]
                     if (group := _group_of(job)) is not None:
                         _signal_group(group, signal.SIGKILL)

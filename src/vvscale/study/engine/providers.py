@@ -33,7 +33,7 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Of the environment of the run; not every scheduler hands all of it on.
 _HANDED_ON = ("PYTHONPATH", "VVSCALE_DATA", "VVSCALE_MIRROR", "VVSCALE_CACHE")
 # A scheduler serves the whole cluster and is asked rarely; a command to it may take long when it is busy.
-_ASK_SECONDS, _COMMAND_SECONDS = 15, 60
+_ASKS_PER_SILENCE, _COMMAND_SECONDS = 4, 60
 _PREFIX = {"slurm": "#SBATCH", "pbs": "#PBS", "lsf": "#BSUB", "gridengine": "#$", "htcondor": ""}
 
 
@@ -60,6 +60,7 @@ def make_provider(engine: EngineSpec, group: Group, *, study: Path, lifeline: Pa
         return _asked_every(LocalProvider, 1)(**{**blocks, "min_blocks": 1}, launcher=SimpleLauncher())
     if kind == "kubernetes":
         return _kubernetes(group, blocks)
+    ask = max(1, engine.silence // _ASKS_PER_SILENCE)
     queue, account = group.of("partition"), group.of("account")
     directives = [f"{_PREFIX[kind]} {line}".strip() for line in group.of("directives")]
     common = {
@@ -75,20 +76,20 @@ def make_provider(engine: EngineSpec, group: Group, *, study: Path, lifeline: Pa
         more = {name: group.of(name) for name in ("account", "qos", "constraint", "gres")}
         if gpus and more["gres"] is None:
             more["gpus_per_node"] = gpus
-        return _asked_every(SlurmProvider, _ASK_SECONDS)(
+        return _asked_every(SlurmProvider, ask)(
             **common, **more, partition=queue, cores_per_node=cores, mem_per_node=memory, exclusive=False,
             scheduler_options="\n".join(directives),
         )  # fmt: skip
     if kind == "pbs":
         select = f"mem={memory}gb" + (f":ngpus={gpus}" if gpus else "")
-        return _asked_every(PBSProProvider, _ASK_SECONDS)(
+        return _asked_every(PBSProProvider, ask)(
             **common, account=account, queue=queue, cpus_per_node=cores, select_options=select,
             scheduler_options="\n".join(directives),
         )  # fmt: skip
     if kind == "lsf":
         directives += [f'#BSUB -gpu "num={gpus}"'] if gpus else []
         directives += [f"#BSUB -M {memory}GB"]
-        return _asked_every(LSFProvider, _ASK_SECONDS)(
+        return _asked_every(LSFProvider, ask)(
             **common, project=account, queue=queue, cores_per_block=cores, cores_per_node=cores,
             request_by_nodes=False, scheduler_options="\n".join(directives),
         )  # fmt: skip
@@ -97,12 +98,10 @@ def make_provider(engine: EngineSpec, group: Group, *, study: Path, lifeline: Pa
         directives += [f"#$ -l h_vmem={math.ceil(group.mem_gb / group.cpus)}G"]
         directives += [f"#$ -l gpu={gpus}"] if gpus else []
         directives += [f"#$ -P {account}"] if account else []
-        return _asked_every(GridEngineProvider, _ASK_SECONDS)(
-            **common, queue=queue, scheduler_options="\n".join(directives)
-        )
+        return _asked_every(GridEngineProvider, ask)(**common, queue=queue, scheduler_options="\n".join(directives))
     directives += [f"request_gpus = {gpus}"] if gpus else []
     directives += [f"accounting_group = {account}"] if account else []
-    return _asked_every(CondorProvider, _ASK_SECONDS)(
+    return _asked_every(CondorProvider, ask)(
         **common, cores_per_slot=cores, mem_per_slot=float(memory), requirements=group.of("constraint") or "",
         scheduler_options="\n".join(directives),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from vvscale.study.spec.axes import AxisValue, has_values
 Scheduler = Literal["local", "slurm", "pbs", "lsf", "gridengine", "htcondor", "kubernetes"]
 _LEAST = {
     "workers": 0, "per_job": 0, "gpus_per_task": 0, "per_gpu": 1, "nodes_per_task": 1, "cpus": 1, "time_minutes": 1,
-    "grace_seconds": 1,
+    "grace_seconds": 1, "silence_seconds": 5,
 }  # fmt: skip
 # Sizes that suit one training of a small network on a shared cluster.
 _DEFAULTS: dict[str, Any] = {
@@ -23,6 +23,7 @@ _DEFAULTS: dict[str, Any] = {
     "mem_gb": 8.0, "time_minutes": 240, "grace_seconds": 120, "setup": (), "directives": (), "volumes": (),
 }  # fmt: skip
 _CLUSTER_WORKERS = 16
+_LOCAL_SILENCE, _CLUSTER_SILENCE = 20, 60
 MAIN = "main"
 
 
@@ -81,7 +82,7 @@ class Resources:
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
-            value = getattr(self, name)
+            value = getattr(self, name, None)
             if value is not None and value < least:
                 raise ConfigError(f"`{name}` is {value}; expected at least {least}.", key=name)
         if self.mem_gb is not None and self.mem_gb <= 0:
@@ -124,6 +125,8 @@ class EngineSpec(Resources):
         What estimates assume: cpu, a100, h100, h200; by default cpu, or h100 with GPUs.
     address
         Name or address of the machine of the run as workers reach it; found by itself where it is not given.
+    silence_seconds
+        A job that was silent for so long is taken for lost, and its tasks are given to others; at least 5.
     groups
         Workers of their own for some tasks.
     """
@@ -131,6 +134,7 @@ class EngineSpec(Resources):
     kind: Scheduler = "local"
     device: str | None = None
     address: str | None = None
+    silence_seconds: int | None = None
     groups: tuple[GroupSpec, ...] = ()
 
     def __post_init__(self) -> None:
@@ -151,6 +155,11 @@ class EngineSpec(Resources):
                 )
         if self.kind == "kubernetes" and not self.image:
             raise ConfigError('kind = "kubernetes" needs `image`, a container image with vvscale in it.')
+
+    @property
+    def silence(self) -> int:
+        """Seconds of silence after which a job is lost; over a network a slow answer is no death."""
+        return self.silence_seconds or (_LOCAL_SILENCE if self.kind == "local" else _CLUSTER_SILENCE)
 
     @property
     def all_groups(self) -> list[Group]:
