@@ -9,7 +9,6 @@ import pytest
 
 from vvscale.errors import ConfigError, DataError, MissingDataError, UnknownNameError, UsageError
 from vvscale.figures import citations
-from vvscale.figures.base import fits as fits_module
 from vvscale.figures.base.fits import Fits
 from vvscale.figures.base.tables import open_source
 from vvscale.figures.drawing import style
@@ -308,21 +307,3 @@ def test_a_table_of_little_compute_draws_what_it_can(lab, fits_of, tmp_path):
     lacking = {one.name: one.lacking for one in drawn if one.lacking}
     assert "decades of compute, expected more than" in lacking["horizon"]
     assert len(drawn) - len(lacking) > 5
-
-
-def test_an_interval_without_an_end_is_no_plateau():
-    class Done:
-        verdict = "plateau identified, exponent identified"
-        fit = None
-
-        @staticmethod
-        def to_dict():
-            interval = {"ci": {"E": [0.1, None]}, "n_units": 2, "leaves_one_out": True, "share_at_zero": 0.0}
-            return {"S_inf": 0.5, "intervals": {"arch": interval}}
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fits_module, "_with_interval", lambda *_: None)
-        patch.setattr(Done, "fit", type("F", (), {"law": type("L", (), {"formula": ""})}), raising=False)
-        facts = fits_module._facts(Done(), "arch")
-    assert facts["s_inf_interval"] is None
-    assert not facts["is_identified"]

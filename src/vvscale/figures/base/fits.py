@@ -21,10 +21,9 @@ import numpy as np
 from vvscale.core.files import write_json
 from vvscale.core.hashing import source_digest
 from vvscale.errors import ShapeError, UsageError
-from vvscale.figures.base.law_curve import LawCurve, interpolates
+from vvscale.figures.base.law_curve import LawCurve
 from vvscale.figures.base.tables import Source, frame_digest
 from vvscale.figures.drawing.values import plain
-from vvscale.laws.comparison.sensitivity import verdict as limit_verdict
 from vvscale.laws.fit import Status
 from vvscale.laws.gokce2025.experiments import Experiment
 from vvscale.laws.gokce2025.reproduction import Reproduction, reproduce
@@ -47,10 +46,10 @@ if TYPE_CHECKING:
 FOLDER = "fits"
 # Points of a drawn curve, and how far beyond the data it goes.
 GRID, BEYOND = 81, 10.0
+# With fewer distinct points, or more than this share of resamples with too few, a law has no band worth drawing.
+FEW, INTERPOLATING = 10, 0.025
 # Level of prediction intervals, and of everything else.
 NEW_MODEL = 0.9
-# How a verdict of ``vvscale.laws`` begins where nothing speaks against the plateau.
-IDENTIFIED = "plateau identified"
 # Columns that a fit depends on, where the table has them.
 ROW_COLUMNS = ("model_id", "misalignment", "arch", "parent_family", "dataset", "samples_per_class", "train_flop")
 
@@ -133,29 +132,27 @@ class Fits:
 def _facts(done: Reproduction, unit: str) -> dict[str, Any]:
     entry = done.to_dict()
     made = entry["intervals"].get(unit)
-    ends = made["ci"]["E"] if made else []
-    # JSON has no infinity; an interval without an end says nothing of a plateau.
-    is_bounded = bool(ends) and None not in ends
-    interval = [1.0 - end for end in reversed(ends)] if is_bounded else None
-    verdict = done.verdict
-    if ends and not is_bounded and verdict.startswith(IDENTIFIED):
-        verdict = "plateau not identified" + verdict.removeprefix(IDENTIFIED)
-    if made and interval and verdict.startswith(IDENTIFIED):
-        # A plateau counts as known only if its interval says where it is.
-        known = limit_verdict(entry["S_inf"], interval[0], interval[1], made["share_at_zero"])
-        verdict = known + verdict.removeprefix(IDENTIFIED)
+    ends = done.verdict.interval
     return {
         **entry,
         "formula": done.fit.law.formula,
         "s_inf": entry["S_inf"],
-        "s_inf_interval": interval,
-        "verdict": verdict,
-        "is_identified": " identified" in verdict and "not identified" not in verdict,
+        "s_inf_interval": [1.0 - end for end in reversed(ends)] if ends else None,
+        "verdict": done.verdict.words,
+        "exponents": {name: str(known) for name, known in done.verdict.exponents.items()},
+        "is_identified": done.verdict.is_identified,
         "unit": unit if made else "",
         "n_units": made["n_units"] if made else 0,
-        "is_range": bool(made and made["leaves_one_out"]),
+        "method": made["method"] if made else "",
+        "interpolates": _interpolates(done.fit, made),
         "gain": _with_interval(done.fit, made, "gain"),
     }
+
+
+def _interpolates(fit: Fit, made: dict[str, Any] | None) -> bool:
+    """Whether there are so few points that the law, or many of its resamples, goes through all of them."""
+    few = fit.problem.n_distinct < FEW
+    return few or bool(made and made["n_interpolating"] > INTERPOLATING * made["n_resamples"])
 
 
 def _with_interval(fit: Fit, made: dict[str, Any] | None, name: str) -> list[float] | None:
@@ -172,7 +169,7 @@ def _curve(fit: Fit, resampled: Bootstrap | None, facts: dict[str, Any]) -> LawC
     x = np.geomspace(values.min(), values.max() * BEYOND, GRID)
     missing = np.full(GRID, np.nan)
     low, high = missing, missing
-    if resampled is not None and not interpolates(facts):
+    if resampled is not None and not facts["interpolates"]:
         low, high = 1.0 - np.stack(resampled.curve(x)[::-1])
     inside = x <= values.max() * (1 + 1e-9)
     return LawCurve(facts, x, inside, 1.0 - fit.predict(x), low, high, *_predicted(fit, [x]))

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-# With fewer distinct points a law of three parameters has no interval worth drawing.
-FEW = 10
-
 
 @dataclass(frozen=True)
 class LawCurve:
@@ -28,7 +25,7 @@ class LawCurve:
     ----------
     facts
         What ``fits.json`` says of it: params, status, edges, verdict, n, intervals and the like; and ``s_inf``,
-        ``s_inf_interval``, ``is_identified`` (the plateau, by the law's own verdict), ``unit``, ``is_range``.
+        ``s_inf_interval``, ``is_identified`` and ``exponents`` (by the law's own verdict), ``unit``, ``method``.
     x
         Input in raw units, shape (m,): over the data and ten times beyond. For joint laws the budget in FLOP.
     inside
@@ -68,17 +65,15 @@ class LawCurve:
         ends = ""
         if interval:
             low, high = (f"{end:.2f}" for end in interval)
-            ends = f", range {low} to {high}" if self.facts["is_range"] else f" [{low}, {high}]"
+            ends = f" [{low}, {high}]"
         return f"n = {self.facts['n']}, plateau {self.facts['s_inf']:.2f}{ends}"
 
     def _unknown(self) -> str:
         """Why no plateau can be named, with what it may be where that says something."""
-        if interpolates(self.facts):
+        if self.facts["interpolates"]:
             return "too few points"
         ends = self.facts["s_inf_interval"]
         known = f"{ends[0]:.2f} to {ends[1]:.2f}" if ends is not None and ends[0] < ends[1] <= 1.0 else ""
-        if self.facts["verdict"].startswith("curve and E only"):
-            return "exponent not identified" + (f", plateau {known}" if known else "")
         return "plateau not identified" + (f": {known}" if known else "")
 
     @property
@@ -89,7 +84,8 @@ class LawCurve:
     @property
     def joint(self) -> JointLaw:
         """The joint law with its resamples."""
-        return JointLaw(**self.facts["raw"], draws=self.draws, unit=self.facts["unit"])
+        leaves_one_out = self.facts["method"] == "CRV3-t"
+        return JointLaw(**self.facts["raw"], draws=self.draws, unit=self.facts["unit"], leaves_one_out=leaves_one_out)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
@@ -103,11 +99,6 @@ class LawCurve:
         for name in ("path", "draws"):
             values[name] = {key: _array(each) for key, each in saved[name].items()}
         return cls(facts=saved["facts"], inside=np.array(saved["inside"], dtype=bool), **values)
-
-
-def interpolates(facts: dict[str, Any]) -> bool:
-    """Whether there are so few points that the law, or many of its resamples, goes through all of them."""
-    return facts["n_distinct"] < FEW or facts["verdict"].startswith("too few points")
 
 
 def _array(values: list[Any]) -> Array:

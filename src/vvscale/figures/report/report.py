@@ -260,7 +260,7 @@ def _not_allowed(what: str, reasons: list[str]) -> str:
 def _law_row(name: str, title: str, law: LawCurve) -> str:
     facts = law.facts
     ends = facts["s_inf_interval"]
-    interval = f"{ends[0]:.2f} to {ends[1]:.2f}{' (range)' if facts['is_range'] else ''}" if ends else "none"
+    interval = f"{ends[0]:.2f} to {ends[1]:.2f}" if ends else "none"
     r2 = "" if facts["r2"] is None else f"{facts['r2']:.2f}"
     kind = "" if law.is_identified else ' class="verdict-no"'
     return (
@@ -290,9 +290,7 @@ def _plan(law: LawCurve | None, reason: str) -> str:
         ("plan-new", "mean score, a new architecture (90 %)"),
     )  # fmt: skip
     cells = "".join(f'<div><dt>{label}</dt><dd id="{key}">–</dd></div>' for key, label in answers)
-    how = (
-        f"range over leaving each {facts['unit']} out" if facts["is_range"] else f"95 % over resampled {facts['unit']}"
-    )
+    how = f"95 % t, each {facts['unit']} left out" if facts["method"] == "CRV3-t" else f"95 % by {facts['unit']}"
     said = (
         f"{escape(facts['formula'])}, {facts['n']} models; cost {escape(facts['cost']['source'])}. Intervals: {how}. "
         f"N* ~ C<sup>{facts['n_exponent']:.3f}</sup>, D* ~ C<sup>{facts['d_exponent']:.3f}</sup>; score at "
