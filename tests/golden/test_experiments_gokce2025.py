@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables, matching, reproduce
+from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables, matching
 from vvscale.laws.gokce2025.reproduce import run
+from vvscale.laws.gokce2025.reproduction import reproduce
 
 # Rows of each experiment in the study.
 ROWS = {
@@ -40,9 +41,32 @@ def tables(_scores):
     return ModelTables(_scores)
 
 
-def test_there_are_43():
-    assert dict.fromkeys(EXPERIMENTS, True) == dict.fromkeys(ROWS, True)
-    assert len(EXPERIMENTS) == 43
+def test_there_are_43_and_the_laws_of_the_first_version():
+    assert matching([]) == matching(["icml2025"]) == [name for name, one in EXPERIMENTS.items() if one.published]
+    assert dict.fromkeys(matching([]), True) == dict.fromkeys(ROWS, True)
+    assert matching(["ccn2024"]) == [name for name in EXPERIMENTS if name not in ROWS]
+    assert len(matching(["ccn2024"])) == 9
+
+
+def test_conditions_of_a_preset_hold_those_of_the_preset_that_it_names():
+    core = {"is_pretrained": False, "is_random": False, "is_ssl": False, "is_adv": False, "is_ablation": False,
+            "dataset": ["imagenet", "ecoset"]}  # fmt: skip
+    assert EXPERIMENTS["compute_neuro"].where == core
+    assert EXPERIMENTS["ccn_parameters"].where == {
+        **core, "parent_family": ["ResNet", "EfficientNet", "CORnet-S", "AlexNet"], "samples_per_class": 0,
+    }  # fmt: skip
+    assert "is_pretrained" not in EXPERIMENTS["simclr_v1"].where
+
+
+def test_published_fits_are_those_of_the_authors(mirror):
+    """Against the file that the authors' stored results were written down in."""
+    stored = json.loads((mirror / "gokce2025" / "published_fits.json").read_text())
+    for name in matching([]):
+        ours, theirs = EXPERIMENTS[name].published, stored[name]
+        names = {"lam": "lambda"}
+        assert ours.loss == theirs["loss"]
+        assert ours.params == {names.get(key, key): value for key, value in theirs["params"].items()}
+        assert ours.interval == {names.get(key, key): value for key, value in theirs["ci"].items()}
 
 
 @pytest.mark.parametrize("name", ROWS)

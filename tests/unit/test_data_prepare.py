@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torchvision import datasets, transforms
 
-from vvscale.data import ImageStore, load_dataset, open_store, prepare_images, verify
+from vvscale.data import Evaluation, ImageStore, Loader, load_dataset, open_store, prepare_images, verify
 from vvscale.data.prepare import parallel as parts
 from vvscale.data.prepare import passes
 from vvscale.data.prepare import prepare as ingest
@@ -406,6 +407,39 @@ def test_damaged_stores_are_refused(out):
         verify(out)
     pixels.unlink()
     with pytest.raises(MissingDataError, match=r"lacks images.bin"):
+        load_dataset(out)
+
+
+@pytest.mark.parametrize("residency", ["device", "map", "host"])
+def test_no_changed_pixel_reaches_a_batch(residency, out, source):
+    """128 of 128 changed bytes were once trained on under the old digest."""
+    pixels = out / "train" / "images.bin"
+    content = pixels.read_bytes()
+    transform = Evaluation(image_size=24, resize=24)
+    rng = np.random.default_rng(0)
+    for position in rng.integers(0, len(content), 20).tolist():
+        pixels.write_bytes(content[:position] + bytes([content[position] ^ 4]) + content[position + 1 :])
+        with pytest.raises(DigestError, match=r"of 'out/train' are not those that were prepared.*`replace`"):
+            list(Loader(open_store(out / "train"), transform=transform, batch_size=2, residency=residency).epoch(0))
+    done = prepare_images(source, out=out, size=24, replace=True)
+    assert done.did == "prepared"
+    assert pixels.read_bytes() == content
+    assert prepare_images(source, out=out, size=24, replace=True).did == "found"
+
+
+def test_images_are_hashed_once_per_store(out, monkeypatch):
+    store = open_store(out / "train")
+    loader = Loader(store, transform=Evaluation(image_size=24, resize=24), batch_size=2, residency="map")
+    first = [batch.images for batch in loader.epoch(0)]
+    monkeypatch.setattr("vvscale.data.store.hashlib", None)
+    assert all(torch.equal(a, b.images) for a, b in zip(first, loader.epoch(0), strict=False))
+
+
+@pytest.mark.parametrize("change", [("class_names", ["cat", "dig"]), ("digest", "0" * 64)])
+def test_a_changed_manifest_is_refused(change, out):
+    path = out / "train" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | dict([change])))
+    with pytest.raises(DigestError, match="class names or digest were changed"):
         load_dataset(out)
 
 

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from vvscale.core.sealed import sealed
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, ShapeError, UsageError
 from vvscale.models import (
     build_model,
@@ -41,7 +42,7 @@ def saved(module: nn.Module, tmp_path: Path) -> Path:
 def test_weights_and_record_come_back_as_they_went(module: nn.Module, saved: Path):
     state, record = load_weights(saved)
     assert all(torch.equal(tensor, state[key]) for key, tensor in module.state_dict().items())
-    assert record["format"] == "vvscale-weights-1"
+    assert record["format"] == "vvscale-weights-2"
     assert record["model"] == TINY
     assert record["row"] == {
         "model_id": "a",
@@ -138,6 +139,9 @@ def test_damaged_and_foreign_files(saved: Path):
     changed = json.loads(whole[1])
     changed["sha256"] = hashlib.sha256(b"not weights").hexdigest()
     record.write_text(json.dumps(changed))
+    with pytest.raises(DigestError, match=r"weights\.json' is not what was written.*'content_sha256'"):
+        load_weights(saved)
+    record.write_text(json.dumps(sealed(changed)))
     with pytest.raises(DataError, match=r"weights\.safetensors' cannot be read as safetensors"):
         load_weights(saved)
     restore()
@@ -145,7 +149,7 @@ def test_damaged_and_foreign_files(saved: Path):
     with pytest.raises(DataError, match=r"weights\.json' is not JSON"):
         load_weights(saved)
     record.write_text("[]")
-    with pytest.raises(DataError, match="not a record of weights: format 'list', expected 'vvscale-weights-1'"):
+    with pytest.raises(DataError, match="not a record of weights: format 'list', expected 'vvscale-weights-2'"):
         load_weights(saved)
     record.write_text('{"format": "vvscale-weights-9"}')
     with pytest.raises(DataError, match="format 'vvscale-weights-9'"):
@@ -162,6 +166,18 @@ def test_damaged_and_foreign_files(saved: Path):
     (saved.parent / "run").mkdir()
     with pytest.raises(MissingDataError, match=r"There is no file '.*run/weights\.safetensors'.*has not finished"):
         load_weights(saved.parent / "run")
+
+
+def test_records_of_the_first_version_are_read(saved: Path):
+    """They carry no digest of their own; the published weights in users' caches have them."""
+    path = saved.with_suffix(".json")
+    old = json.loads(path.read_text()) | {"format": "vvscale-weights-1"}
+    del old["content_sha256"]
+    path.write_text(json.dumps(old))
+    assert load_weights(saved)[1] == old
+    path.write_text(json.dumps(old | {"format": "vvscale-weights-2"}))
+    with pytest.raises(DigestError, match="is not what was written"):
+        load_weights(saved)
 
 
 def test_a_checkpoint_of_another_architecture_says_which():
@@ -202,7 +218,7 @@ def test_tensors_that_share_memory_are_written_apart(tmp_path: Path):
 def test_options_of_another_version(saved: Path):
     record = json.loads(saved.with_suffix(".json").read_text())
     record["model_options"]["colour"] = "green"
-    saved.with_suffix(".json").write_text(json.dumps(record))
+    saved.with_suffix(".json").write_text(json.dumps(sealed(record)))
     with pytest.raises(DataError, match=r"model_options that cannot be read: .*'colour': 'green'.*another version"):
         load_model(saved)
 

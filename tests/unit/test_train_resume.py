@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -14,8 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from vvscale.errors import ConfigError, DataError, DivergedError, StoppedError, UsageError
+from vvscale.errors import ConfigError, DataError, DivergedError, StoppedError, UsageError, VvscaleWarning
 from vvscale.train import RunSpec, load_recipe, train
+from vvscale.train.run_folder import RunFolder
 
 MODEL = "resnetflex-w2-d1-1-1"
 SHORT = {"schedule.steps": 24, "batch_size": 16, "evaluations_per_decade": 3, "checkpoints_per_decade": 1}
@@ -54,6 +56,7 @@ def outcome(folder: Path) -> tuple[dict[str, bytes], dict, list]:
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     for record in (result, *lines):
         record.pop("seconds")
+        record.pop("content_sha256", None)  # it covers the seconds too
     return weights, result, lines
 
 
@@ -273,15 +276,82 @@ def test_a_divergence_is_a_recorded_result(tmp_path: Path):
     assert not (tmp_path / "weights.safetensors").exists()
 
 
-def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    train(spec(), out=folder, device="cpu", save_seconds=0)
+    return folder
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Path:
     with pytest.raises(StoppedError):
-        train(spec(), out=tmp_path, device="cpu", watchers=(Stop(5),))
-    path = tmp_path / "checkpoint.pt"
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(DataError, match=r"checkpoint.pt' cannot be read.*Remove it"):
-        train(spec(), out=tmp_path, device="cpu")
-    path.unlink()
-    assert train(spec(), out=tmp_path, device="cpu").status == "finished"
+        train(spec(), out=tmp_path / "run", device="cpu", save_seconds=0, watchers=(Stop(9),))
+    return tmp_path / "run"
+
+
+def flip(path: Path, position: int) -> None:
+    """Change one bit of a file, as a worn disk does."""
+    content = bytearray(path.read_bytes())
+    content[position // 8] ^= 1 << position % 8
+    path.write_bytes(content)
+
+
+def test_two_states_are_kept_and_none_when_the_run_has_ended(stopped: Path, whole: Path):
+    assert [path.name[:20] for path in RunFolder(stopped).checkpoints()] == [
+        "checkpoint-000000009", "checkpoint-000000008",
+    ]  # fmt: skip
+    assert not list(whole.glob("checkpoint*"))
+
+
+def test_one_flipped_bit_of_a_checkpoint_is_seen_and_the_state_before_is_taken(stopped: Path, whole: Path):
+    """26 of 60 such runs once ended with other weights, in silence."""
+    first, before = RunFolder(stopped).checkpoints()
+    draws, sound = random.Random(0), stopped.with_name("sound")
+    shutil.copytree(stopped, sound)
+    for position in draws.sample(range(8 * first.stat().st_size), 12):
+        shutil.rmtree(stopped)
+        shutil.copytree(sound, stopped)
+        flip(first, position)
+        with pytest.warns(VvscaleWarning, match=r"is damaged.*set aside as .*damaged'; training resumes from step 8"):
+            train(spec(), out=stopped, device="cpu")
+        assert outcome(stopped) == outcome(whole)
+        assert (stopped / f"{first.name}.damaged").is_file()
+    assert not before.exists()
+
+
+@pytest.mark.parametrize("damage", ["both damaged", "empty", "of an earlier version"])
+def test_without_a_sound_state_training_begins_anew_and_says_so(damage: str, stopped: Path, whole: Path):
+    for number, path in enumerate(RunFolder(stopped).checkpoints()):
+        if damage == "both damaged":
+            flip(path, 1000)
+        elif damage == "empty":
+            path.write_bytes(b"")
+        elif number == 0:
+            path.replace(stopped / "checkpoint.pt")
+        else:
+            path.unlink()
+    with pytest.warns(VvscaleWarning, match="begins anew"):
+        train(spec(), out=stopped, device="cpu")
+    assert outcome(stopped) == outcome(whole)
+
+
+@pytest.mark.parametrize("name", ["spec.json", "result.json", "weights.json", "weights.safetensors"])
+def test_no_flipped_bit_of_a_finished_run_changes_what_it_says(name: str, whole: Path, tmp_path: Path):
+    """Healed or refused: the answer is the old one, or none."""
+    expected = train(spec(), out=whole, device="cpu").to_dict() | {"path": ""}
+    draws, refused = random.Random(name), 0
+    for position in draws.sample(range(8 * (whole / name).stat().st_size), 25):
+        folder = tmp_path / str(position)
+        shutil.copytree(whole, folder)
+        flip(folder / name, position)
+        try:
+            found = train(spec(), out=folder, device="cpu").to_dict() | {"path": ""}
+        except (DataError, ConfigError):
+            refused += 1
+        else:
+            assert found == expected
+    assert refused >= 20
 
 
 @pytest.mark.parametrize("kind", ["sgd", "simclr"])

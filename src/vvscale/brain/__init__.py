@@ -10,159 +10,60 @@ import training or laws.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vvscale.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from vvscale.brain.activations.record import record
-    from vvscale.brain.benchmarks.assembly import Assembly, StimulusSet
-    from vvscale.brain.benchmarks.benchmark import BehavioralBenchmark, BenchmarkResult, NeuralBenchmark
-    from vvscale.brain.benchmarks.check import ContractReport, check_benchmark
-    from vvscale.brain.catalogue import (
-        BenchmarkInfo,
-        benchmark_ids,
-        list_benchmarks,
-        load_benchmark,
-        resolve_benchmarks,
-    )
-    from vvscale.brain.inputs.preprocess import Preprocessing
-    from vvscale.brain.metrics.ceiled import Score, behavioral_score, ceiled_score, neural_score
-    from vvscale.brain.metrics.ceiling import Ceiling, internal_consistency
-    from vvscale.brain.metrics.gram import Gram, GramAccumulator
-    from vvscale.brain.metrics.i2n import BehavioralConsistency, behavioral_consistency, i2n
-    from vvscale.brain.metrics.pls import Predictivity, linear_predictivity
-    from vvscale.brain.metrics.readout import Readout, fit_readout, readout_probabilities
-    from vvscale.brain.metrics.ridge import ridge_predictivity
-    from vvscale.brain.metrics.rsa import representational_similarity
-    from vvscale.brain.metrics.splits import stratified_splits
-    from vvscale.brain.metrics.trials import Trials
-    from vvscale.brain.scoring.brainscore_adapter import brainscore_model
-    from vvscale.brain.scoring.cache import ScoreCache
-    from vvscale.brain.scoring.layers import (
-        LayerCommitment,
-        committed_layers,
-        default_layers,
-        read_commitment,
-        select_layers,
-    )
-    from vvscale.brain.scoring.options import ScoringOptions
-    from vvscale.brain.scoring.results import ModelScores
-    from vvscale.brain.scoring.session import score_model
-    from vvscale.brain.simulated.stream import SimulatedStream, simulate
-    from vvscale.brain.simulated.worlds import DIGITS, SHAPES, Scenes, World
+    from vvscale.brain.activations.record import record as record
+    from vvscale.brain.benchmarks.assembly import Assembly as Assembly
+    from vvscale.brain.benchmarks.assembly import StimulusSet as StimulusSet
+    from vvscale.brain.benchmarks.benchmark import BehavioralBenchmark as BehavioralBenchmark
+    from vvscale.brain.benchmarks.benchmark import BenchmarkResult as BenchmarkResult
+    from vvscale.brain.benchmarks.benchmark import NeuralBenchmark as NeuralBenchmark
+    from vvscale.brain.benchmarks.check import ContractReport as ContractReport
+    from vvscale.brain.benchmarks.check import check_benchmark as check_benchmark
+    from vvscale.brain.catalogue import BenchmarkInfo as BenchmarkInfo
+    from vvscale.brain.catalogue import benchmark_ids as benchmark_ids
+    from vvscale.brain.catalogue import list_benchmarks as list_benchmarks
+    from vvscale.brain.catalogue import load_benchmark as load_benchmark
+    from vvscale.brain.catalogue import resolve_benchmarks as resolve_benchmarks
+    from vvscale.brain.inputs.preprocess import Preprocessing as Preprocessing
+    from vvscale.brain.metrics.ceiled import Score as Score
+    from vvscale.brain.metrics.ceiled import behavioral_score as behavioral_score
+    from vvscale.brain.metrics.ceiled import ceiled_score as ceiled_score
+    from vvscale.brain.metrics.ceiled import neural_score as neural_score
+    from vvscale.brain.metrics.ceiling import Ceiling as Ceiling
+    from vvscale.brain.metrics.ceiling import internal_consistency as internal_consistency
+    from vvscale.brain.metrics.gram import Gram as Gram
+    from vvscale.brain.metrics.gram import GramAccumulator as GramAccumulator
+    from vvscale.brain.metrics.i2n import BehavioralConsistency as BehavioralConsistency
+    from vvscale.brain.metrics.i2n import behavioral_consistency as behavioral_consistency
+    from vvscale.brain.metrics.i2n import i2n as i2n
+    from vvscale.brain.metrics.pls import Predictivity as Predictivity
+    from vvscale.brain.metrics.pls import linear_predictivity as linear_predictivity
+    from vvscale.brain.metrics.readout import Readout as Readout
+    from vvscale.brain.metrics.readout import fit_readout as fit_readout
+    from vvscale.brain.metrics.readout import readout_probabilities as readout_probabilities
+    from vvscale.brain.metrics.ridge import ridge_predictivity as ridge_predictivity
+    from vvscale.brain.metrics.rsa import representational_similarity as representational_similarity
+    from vvscale.brain.metrics.splits import stratified_splits as stratified_splits
+    from vvscale.brain.metrics.trials import Trials as Trials
+    from vvscale.brain.scoring.brainscore_adapter import brainscore_model as brainscore_model
+    from vvscale.brain.scoring.cache import ScoreCache as ScoreCache
+    from vvscale.brain.scoring.layers import LayerCommitment as LayerCommitment
+    from vvscale.brain.scoring.layers import committed_layers as committed_layers
+    from vvscale.brain.scoring.layers import default_layers as default_layers
+    from vvscale.brain.scoring.layers import read_commitment as read_commitment
+    from vvscale.brain.scoring.layers import select_layers as select_layers
+    from vvscale.brain.scoring.options import ScoringOptions as ScoringOptions
+    from vvscale.brain.scoring.results import ModelScores as ModelScores
+    from vvscale.brain.scoring.session import score_model as score_model
+    from vvscale.brain.simulated.stream import SimulatedStream as SimulatedStream
+    from vvscale.brain.simulated.stream import simulate as simulate
+    from vvscale.brain.simulated.worlds import DIGITS as DIGITS
+    from vvscale.brain.simulated.worlds import SHAPES as SHAPES
+    from vvscale.brain.simulated.worlds import Scenes as Scenes
+    from vvscale.brain.simulated.worlds import World as World
 
-_HOME_OF = {
-    "DIGITS": "simulated.worlds",
-    "SHAPES": "simulated.worlds",
-    "Assembly": "benchmarks.assembly",
-    "BehavioralBenchmark": "benchmarks.benchmark",
-    "BehavioralConsistency": "metrics.i2n",
-    "BenchmarkInfo": "catalogue",
-    "BenchmarkResult": "benchmarks.benchmark",
-    "Ceiling": "metrics.ceiling",
-    "ContractReport": "benchmarks.check",
-    "Gram": "metrics.gram",
-    "GramAccumulator": "metrics.gram",
-    "LayerCommitment": "scoring.layers",
-    "ModelScores": "scoring.results",
-    "NeuralBenchmark": "benchmarks.benchmark",
-    "Predictivity": "metrics.pls",
-    "Preprocessing": "inputs.preprocess",
-    "Readout": "metrics.readout",
-    "Scenes": "simulated.worlds",
-    "Score": "metrics.ceiled",
-    "ScoreCache": "scoring.cache",
-    "ScoringOptions": "scoring.options",
-    "SimulatedStream": "simulated.stream",
-    "StimulusSet": "benchmarks.assembly",
-    "Trials": "metrics.trials",
-    "World": "simulated.worlds",
-    "behavioral_consistency": "metrics.i2n",
-    "behavioral_score": "metrics.ceiled",
-    "benchmark_ids": "catalogue",
-    "brainscore_model": "scoring.brainscore_adapter",
-    "ceiled_score": "metrics.ceiled",
-    "check_benchmark": "benchmarks.check",
-    "committed_layers": "scoring.layers",
-    "default_layers": "scoring.layers",
-    "fit_readout": "metrics.readout",
-    "i2n": "metrics.i2n",
-    "internal_consistency": "metrics.ceiling",
-    "linear_predictivity": "metrics.pls",
-    "list_benchmarks": "catalogue",
-    "load_benchmark": "catalogue",
-    "neural_score": "metrics.ceiled",
-    "read_commitment": "scoring.layers",
-    "readout_probabilities": "metrics.readout",
-    "record": "activations.record",
-    "representational_similarity": "metrics.rsa",
-    "resolve_benchmarks": "catalogue",
-    "ridge_predictivity": "metrics.ridge",
-    "score_model": "scoring.session",
-    "select_layers": "scoring.layers",
-    "simulate": "simulated.stream",
-    "stratified_splits": "metrics.splits",
-}
-
-__all__ = [
-    "DIGITS",
-    "SHAPES",
-    "Assembly",
-    "BehavioralBenchmark",
-    "BehavioralConsistency",
-    "BenchmarkInfo",
-    "BenchmarkResult",
-    "Ceiling",
-    "ContractReport",
-    "Gram",
-    "GramAccumulator",
-    "LayerCommitment",
-    "ModelScores",
-    "NeuralBenchmark",
-    "Predictivity",
-    "Preprocessing",
-    "Readout",
-    "Scenes",
-    "Score",
-    "ScoreCache",
-    "ScoringOptions",
-    "SimulatedStream",
-    "StimulusSet",
-    "Trials",
-    "World",
-    "behavioral_consistency",
-    "behavioral_score",
-    "benchmark_ids",
-    "brainscore_model",
-    "ceiled_score",
-    "check_benchmark",
-    "committed_layers",
-    "default_layers",
-    "fit_readout",
-    "i2n",
-    "internal_consistency",
-    "linear_predictivity",
-    "list_benchmarks",
-    "load_benchmark",
-    "neural_score",
-    "read_commitment",
-    "readout_probabilities",
-    "record",
-    "representational_similarity",
-    "resolve_benchmarks",
-    "ridge_predictivity",
-    "score_model",
-    "select_layers",
-    "simulate",
-    "stratified_splits",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME_OF:
-        return getattr(import_module(f"vvscale.brain.{_HOME_OF[name]}"), name)
-    raise AttributeError(f"module 'vvscale.brain' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, *globals()])
+__getattr__, __dir__ = lazy(__name__)

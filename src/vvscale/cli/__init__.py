@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VvscaleError as error:
         if "--debug" in tokens:
             raise
-        print(f"vvscale: {error}", file=sys.stderr)
+        print(f"vvscale: {_as_typed(str(error), tokens)}", file=sys.stderr)
         return error.exit_code
     except CycloptsError as error:
         if "--debug" in tokens:
@@ -101,3 +101,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("vvscale: interrupted; files already under their final name are whole.", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _as_typed(message: str, tokens: Sequence[str]) -> str:
+    """Return an error's text with the flags of the verb that ran in place of the library's field names."""
+    from vvscale.cli.options import with_flags
+
+    target = next((VERBS[token][0] for token in tokens if token in VERBS), "")
+    return with_flags(message, target.partition(":")[0])

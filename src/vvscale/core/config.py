@@ -49,7 +49,7 @@ def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
     Parameters
     ----------
     kind
-        A dataclass whose hints are bool, int, float, str, Literal, tuples and mappings of these, other such
+        A dataclass whose hints are bool, int, float, str, Path, Literal, tuples and mappings of these, other such
         dataclasses, or one of them or None, which TOML spells ``"none"``.
     table
         Keys and values as read from TOML or JSON.
@@ -84,7 +84,7 @@ def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
         needs_value = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if needs_value and key not in table:
             raise ConfigError(f"The key '{key}' is missing from {where}. Expected {_described(hints[key])}.")
-    values = {key: _value(hints[key], value, f"'{key}' in {where}") for key, value in table.items()}
+    values = {key: convert(hints[key], value, f"'{key}' in {where}") for key, value in table.items()}
     try:
         return kind(**values)
     except ConfigError as error:
@@ -103,8 +103,14 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:
-    """Return ``value`` as the type that ``hint`` asks for."""
+def convert(hint: Any, value: Any, where: str) -> Any:
+    """Return ``value`` as the type that ``hint`` asks for.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be one; ``where`` says in the message what it is.
+    """
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         choices = [choice for choice in get_args(hint) if choice is not type(None)]
@@ -113,10 +119,10 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             return None
         for choice in choices[:-1]:
             try:
-                return _value(choice, value, where)
+                return convert(choice, value, where)
             except ConfigError:
                 continue
-        return _value(choices[-1], value, where)
+        return convert(choices[-1], value, where)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_table(cast(type, hint), value, where)
     if origin is Literal and value in get_args(hint):
@@ -125,14 +131,21 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return _tuple(hint, value, where)
     if origin in (dict, Mapping) and isinstance(value, Mapping):
         of = get_args(hint)[1]
-        return {str(key): _value(of, one, f"'{key}' of {where}") for key, one in value.items()}
+        return {str(key): convert(of, one, f"'{key}' of {where}") for key, one in value.items()}
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return _finite(value, where)
+    if hint is Path and isinstance(value, str | Path):
+        return Path(value)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
     if (hint is bool and isinstance(value, bool)) or (hint is str and isinstance(value, str)):
         return value
     raise ConfigError(f"Got {value!r} for {where}; expected {_described(hint)}.")
+
+
+def is_sequence(hint: Any) -> bool:
+    """Whether a hint asks for a tuple of any length."""
+    return get_origin(hint) is tuple and len(get_args(hint)) == 2 and get_args(hint)[1] is Ellipsis
 
 
 def _finite(value: float, where: str) -> float:
@@ -148,11 +161,11 @@ def _finite(value: float, where: str) -> float:
 
 def _tuple(hint: Any, values: Any, where: str) -> tuple[Any, ...]:
     items = get_args(hint)
-    if len(items) == 2 and items[1] is Ellipsis:
-        return tuple(_value(items[0], value, where) for value in values)
+    if is_sequence(hint):
+        return tuple(convert(items[0], value, where) for value in values)
     if len(values) != len(items):
         raise ConfigError(f"Got {len(values)} values for {where}; expected {len(items)}.")
-    return tuple(_value(item, value, where) for item, value in zip(items, values, strict=True))
+    return tuple(convert(item, value, where) for item, value in zip(items, values, strict=True))
 
 
 def _described(hint: Any) -> str:
@@ -166,4 +179,6 @@ def _described(hint: Any) -> str:
         return "a list"
     if dataclasses.is_dataclass(hint) or origin in (dict, Mapping):
         return "a table"
-    return {float: "a number", int: "a whole number", bool: "true or false", str: "text"}.get(hint, str(hint))
+    return {float: "a number", int: "a whole number", bool: "true or false", str: "text", Path: "a path"}.get(
+        hint, str(hint)
+    )

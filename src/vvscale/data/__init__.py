@@ -6,60 +6,24 @@ models, training or brain.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vvscale.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from vvscale.data.augment.counter import uniforms
-    from vvscale.data.augment.settings import Augmentation, Evaluation
-    from vvscale.data.dataset import Dataset, load_dataset
-    from vvscale.data.loader import Batch, Loader
-    from vvscale.data.manifest import open_store, verify
-    from vvscale.data.prepare.prepare import prepare_images
-    from vvscale.data.prepare.result import Prepared
-    from vvscale.data.store import ImageStore
-    from vvscale.data.subsets import Subset, balanced_subset
+    from vvscale.data.augment.counter import uniforms as uniforms
+    from vvscale.data.augment.settings import Augmentation as Augmentation
+    from vvscale.data.augment.settings import Evaluation as Evaluation
+    from vvscale.data.dataset import Dataset as Dataset
+    from vvscale.data.dataset import load_dataset as load_dataset
+    from vvscale.data.loader import Batch as Batch
+    from vvscale.data.loader import Loader as Loader
+    from vvscale.data.manifest import open_store as open_store
+    from vvscale.data.manifest import verify as verify
+    from vvscale.data.prepare.prepare import prepare_images as prepare_images
+    from vvscale.data.prepare.result import Prepared as Prepared
+    from vvscale.data.store import ImageStore as ImageStore
+    from vvscale.data.subsets import Subset as Subset
+    from vvscale.data.subsets import balanced_subset as balanced_subset
 
-_HOME_OF = {
-    "Augmentation": "augment.settings",
-    "Batch": "loader",
-    "Dataset": "dataset",
-    "Evaluation": "augment.settings",
-    "ImageStore": "store",
-    "Loader": "loader",
-    "Prepared": "prepare.result",
-    "Subset": "subsets",
-    "balanced_subset": "subsets",
-    "load_dataset": "dataset",
-    "open_store": "manifest",
-    "prepare_images": "prepare.prepare",
-    "uniforms": "augment.counter",
-    "verify": "manifest",
-}
-
-__all__ = [
-    "Augmentation",
-    "Batch",
-    "Dataset",
-    "Evaluation",
-    "ImageStore",
-    "Loader",
-    "Prepared",
-    "Subset",
-    "balanced_subset",
-    "load_dataset",
-    "open_store",
-    "prepare_images",
-    "uniforms",
-    "verify",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME_OF:
-        return getattr(import_module(f"vvscale.data.{_HOME_OF[name]}"), name)
-    raise AttributeError(f"module 'vvscale.data' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, *globals()])
+__getattr__, __dir__ = lazy(__name__)

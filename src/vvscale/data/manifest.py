@@ -26,6 +26,7 @@ from vvscale.errors import DataError, DigestError, MissingDataError
 
 PIXELS, INDEX, MANIFEST, REPORT = "images.bin", "index.parquet", "manifest.json", "report.json"
 _NEEDED = ["offset", "height", "width", "label"]
+_DIGESTS = "pixels_sha256"
 
 
 def write_store(folder: Path, index: pd.DataFrame, class_names: tuple[str, ...], name: str) -> dict[str, Any]:
@@ -89,12 +90,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def open_store(folder: str | Path) -> ImageStore:
     """Open one split of a prepared data set; its pixels are mapped, not read.
 
+    What is read later is compared with the digests of the index: see ``ImageStore.check_pixels``.
+
     Raises
     ------
     MissingDataError, DataError
         A file is absent, cut short or of another format.
     DigestError
-        The index is not the one that was written.
+        The index or the manifest is not the one that was written.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -112,17 +115,27 @@ def open_store(folder: str | Path) -> ImageStore:
             f"'{folder / INDEX}' is not the file that was written: expected sha256 {manifest['index_sha256'][:12]}..., "
             f"got {_sha256(folder / INDEX)[:12]}.... Copy it again or prepare the data set again."
         )
-    index = pq.read_table(folder / INDEX, columns=_NEEDED)
-    column = {name: index[name].to_numpy() for name in _NEEDED}
+    index = pq.read_table(folder / INDEX, columns=[*_NEEDED, _DIGESTS])
+    column = {name: index[name].to_numpy().astype(np.int64) for name in _NEEDED}
+    sizes = np.stack([column["height"], column["width"]], 1)
+    pixel_digests = b"".join(index[_DIGESTS].to_pylist())
+    class_names = tuple(manifest["class_names"])
+    # Covers what the digest of the index does not: the names of the classes, and the digest that runs record.
+    if content_digest(class_names, sizes, column["label"], pixel_digests) != manifest["digest"]:
+        raise DigestError(
+            f"'{folder / MANIFEST}' does not describe '{INDEX}' beside it: class names or digest were changed. Copy "
+            "the folder again or prepare the data set again."
+        )
     return ImageStore(
         # Copy-on-write: nothing writes, and torch wants memory that could be written.
         buffer=np.memmap(folder / PIXELS, np.uint8, mode="c"),
-        offsets=column["offset"].astype(np.int64),
-        sizes=np.stack([column["height"], column["width"]], 1).astype(np.int64),
-        labels=column["label"].astype(np.int64),
-        class_names=tuple(manifest["class_names"]),
+        offsets=column["offset"],
+        sizes=sizes,
+        labels=column["label"],
+        class_names=class_names,
         name=manifest["name"],
         known_digest=manifest["digest"],
+        pixel_digests=np.frombuffer(pixel_digests, np.uint8).reshape(-1, hashlib.sha256().digest_size),
     )
 
 

@@ -1,6 +1,7 @@
 """Where the pixels of a subset are while a model is trained: on the device, in memory, or on the disk.
 
-Every residency hands over the same bytes, so a batch does not depend on it.
+Every residency hands over the same bytes, so a batch does not depend on it. Images of a prepared data set are
+compared with their digests when they are first read, so that no changed pixel is trained on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vvscale.data.prepare.parallel import n_cores
 from vvscale.data.store import ImageStore
 from vvscale.errors import ConfigError, OutOfMemoryError, unknown_name
 
@@ -49,12 +51,15 @@ class Source:
     ------
     OutOfMemoryError
         There is not enough memory where the residency needs it.
+    DigestError
+        An image is not the one that was prepared; for "map" this is raised when it is first read.
     """
 
     def __init__(self, store: ImageStore, index: np.ndarray, *, device: torch.device, residency: Residency) -> None:
         if residency not in get_args(Residency):
             raise unknown_name("residency", str(residency), get_args(Residency))
         self.device = device
+        self._store, self._positions = store, index
         self.sizes = torch.from_numpy(store.sizes[index])
         self._n_bytes = store.n_bytes[index]
         self.residency: Residency = residency
@@ -82,6 +87,8 @@ class Source:
         on_gpu = self.device.type == "cuda"
         staged = torch.empty(int(ends[-1]) if len(ends) else 0, dtype=torch.uint8, pin_memory=on_gpu)
         _copy_runs(self._buffer.numpy(), self._offsets[rows], self._n_bytes[rows], staged.numpy())
+        if self.residency == "map":
+            self._store.check_pixels(self._positions[rows], staged.numpy())
         sizes = self.sizes[torch.from_numpy(rows)]
         return staged.to(self.device, non_blocking=True), torch.from_numpy(offsets), sizes
 
@@ -101,6 +108,7 @@ class Source:
             first, last = int(offsets[rows[0]]), int(ends[rows[-1]])
             part = loaded[first:last] if device.type == "cpu" else torch.empty(last - first, dtype=torch.uint8)
             _copy_runs(store.buffer, self._offsets[rows], self._n_bytes[rows], part.numpy())
+            store.check_pixels(self._positions[rows], part.numpy(), n_threads=n_cores())
             if device.type != "cpu":
                 loaded[first:last].copy_(part)
         self._buffer, self._offsets = loaded, offsets

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from vvscale.errors import DataError, ShapeError
+from vvscale.errors import DataError, DigestError, ShapeError
 
 FORMAT = "vvscale-images-1"
 
@@ -40,6 +41,8 @@ class ImageStore:
     digest
         sha256 over sizes, labels, class names and pixels: equal for equal images, however they are laid out.
         Computed on first use where it is not given.
+    pixel_digests
+        (n_images, 32) uint8, sha256 of each image's pixels, of stores on a disk: ``check_pixels`` compares with them.
     """
 
     buffer: np.ndarray = field(repr=False)
@@ -49,6 +52,7 @@ class ImageStore:
     class_names: tuple[str, ...] = field(repr=False)
     name: str = "images"
     known_digest: str | None = field(default=None, repr=False)
+    pixel_digests: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         n = len(self.labels)
@@ -129,6 +133,47 @@ class ImageStore:
         return self.buffer[start : start + 3 * height * width].reshape(height, width, 3)
 
     @cached_property
+    def _is_checked(self) -> np.ndarray:
+        return np.zeros(self.n_images, dtype=bool)
+
+    def check_pixels(self, positions: np.ndarray, pixels: np.ndarray, *, n_threads: int = 1) -> None:
+        """Compare images that were read from the disk with their digests, each once in the life of this store.
+
+        Parameters
+        ----------
+        positions
+            (n,) of the images.
+        pixels
+            (n_bytes,) uint8, these images one after another.
+        n_threads
+            Hashing large images lets threads work side by side.
+
+        Raises
+        ------
+        DigestError
+            The pixels of an image are not those that were written.
+        """
+        if self.pixel_digests is None or self._is_checked[positions].all():
+            return
+        ends = np.cumsum(self.n_bytes[positions]).tolist()
+        view = memoryview(np.ascontiguousarray(pixels))
+        parts = (view[start:end] for start, end in zip([0, *ends], ends, strict=False))
+        if n_threads > 1:
+            with ThreadPoolExecutor(n_threads) as pool:
+                found = list(pool.map(_sha256, parts))
+        else:
+            found = [_sha256(part) for part in parts]
+        same = (np.frombuffer(b"".join(found), np.uint8).reshape(-1, 32) == self.pixel_digests[positions]).all(1)
+        if not same.all():
+            wrong = positions[~same]
+            raise DigestError(
+                f"{len(wrong)} of {len(positions)} images of '{self.name}' are not those that were prepared, the first "
+                f"at position {wrong[0]}. Likely cause: the disk or a copy damaged the file of pixels. Copy the "
+                "prepared folder again, or prepare it again with `replace`."
+            )
+        self._is_checked[positions] = True
+
+    @cached_property
     def digest(self) -> str:
         """sha256 in hex of what the store holds."""
         if self.known_digest is not None:
@@ -138,6 +183,10 @@ class ImageStore:
 
     def __len__(self) -> int:
         return self.n_images
+
+
+def _sha256(pixels: memoryview) -> bytes:
+    return hashlib.sha256(pixels).digest()
 
 
 def content_digest(class_names: Sequence[str], sizes: np.ndarray, labels: np.ndarray, pixels: bytes) -> str:

@@ -6,39 +6,20 @@ this package loads no submodule; the public names below are resolved on first us
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vvscale.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from vvscale.figures.base.fits import Fits
-    from vvscale.figures.base.law_curve import LawCurve
-    from vvscale.figures.base.tables import Source, open_source
-    from vvscale.figures.drawing.draw import draw
-    from vvscale.figures.drawing.files import save
-    from vvscale.figures.drawing.values import FigureData
-    from vvscale.figures.gallery import FIGURES, draw_all, make
+    from vvscale.figures.base.fits import Fits as Fits
+    from vvscale.figures.base.law_curve import LawCurve as LawCurve
+    from vvscale.figures.base.tables import Source as Source
+    from vvscale.figures.base.tables import open_source as open_source
+    from vvscale.figures.drawing.draw import draw as draw
+    from vvscale.figures.drawing.files import save as save
+    from vvscale.figures.drawing.values import FigureData as FigureData
+    from vvscale.figures.gallery import FIGURES as FIGURES
+    from vvscale.figures.gallery import draw_all as draw_all
+    from vvscale.figures.gallery import make as make
 
-_HOME_OF = {
-    "FIGURES": "gallery",
-    "FigureData": "drawing.values",
-    "Fits": "base.fits",
-    "LawCurve": "base.law_curve",
-    "Source": "base.tables",
-    "draw": "drawing.draw",
-    "draw_all": "gallery",
-    "make": "gallery",
-    "open_source": "base.tables",
-    "save": "drawing.files",
-}
-
-__all__ = ["FIGURES", "FigureData", "Fits", "LawCurve", "Source", "draw", "draw_all", "make", "open_source", "save"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME_OF:
-        return getattr(import_module(f"vvscale.figures.{_HOME_OF[name]}"), name)
-    raise AttributeError(f"module 'vvscale.figures' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, *globals()])
+__getattr__, __dir__ = lazy(__name__)

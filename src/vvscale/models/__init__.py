@@ -8,64 +8,27 @@ import data, training or the brain.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vvscale.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from vvscale.models.architectures.build import build_model
-    from vvscale.models.architectures.names import Architecture, architecture, list_models
-    from vvscale.models.cost import Cost, model_cost
-    from vvscale.models.layers import layer_names, resolve_layer
-    from vvscale.models.load import LoadedModel, load_model
-    from vvscale.models.published.checkpoints import Checkpoint, fetch_weights, find_checkpoint
-    from vvscale.models.weights import load_state, load_weights, model_record, save_weights
+    from vvscale.models.architectures.build import build_model as build_model
+    from vvscale.models.architectures.names import Architecture as Architecture
+    from vvscale.models.architectures.names import architecture as architecture
+    from vvscale.models.architectures.names import list_models as list_models
+    from vvscale.models.cost import Cost as Cost
+    from vvscale.models.cost import model_cost as model_cost
+    from vvscale.models.layers import layer_names as layer_names
+    from vvscale.models.layers import resolve_layer as resolve_layer
+    from vvscale.models.load import LoadedModel as LoadedModel
+    from vvscale.models.load import load_model as load_model
+    from vvscale.models.published.checkpoints import Checkpoint as Checkpoint
+    from vvscale.models.published.checkpoints import fetch_weights as fetch_weights
+    from vvscale.models.published.checkpoints import find_checkpoint as find_checkpoint
+    from vvscale.models.weights import load_state as load_state
+    from vvscale.models.weights import load_weights as load_weights
+    from vvscale.models.weights import model_record as model_record
+    from vvscale.models.weights import save_weights as save_weights
 
-_HOME_OF = {
-    "Architecture": "architectures.names",
-    "Checkpoint": "published.checkpoints",
-    "Cost": "cost",
-    "LoadedModel": "load",
-    "architecture": "architectures.names",
-    "build_model": "architectures.build",
-    "model_cost": "cost",
-    "fetch_weights": "published.checkpoints",
-    "find_checkpoint": "published.checkpoints",
-    "layer_names": "layers",
-    "list_models": "architectures.names",
-    "load_model": "load",
-    "load_state": "weights",
-    "load_weights": "weights",
-    "model_record": "weights",
-    "resolve_layer": "layers",
-    "save_weights": "weights",
-}
-
-__all__ = [
-    "Architecture",
-    "Checkpoint",
-    "Cost",
-    "LoadedModel",
-    "architecture",
-    "build_model",
-    "fetch_weights",
-    "find_checkpoint",
-    "layer_names",
-    "list_models",
-    "load_model",
-    "load_state",
-    "load_weights",
-    "model_cost",
-    "model_record",
-    "resolve_layer",
-    "save_weights",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME_OF:
-        return getattr(import_module(f"vvscale.models.{_HOME_OF[name]}"), name)
-    raise AttributeError(f"module 'vvscale.models' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, *globals()])
+__getattr__, __dir__ = lazy(__name__)

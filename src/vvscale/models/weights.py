@@ -1,7 +1,8 @@
 """Weights on disk: one safetensors file, and beside it a JSON record that says what they are.
 
 The record holds everything that is needed to build the network again and to write its rows of the score
-table; it also holds the sha256 of the weights, which is checked whenever they are read. Nothing is pickled.
+table; it also holds the sha256 of the weights and of its own content, which are checked whenever they are read.
+Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vvscale.core.files import write_json, write_whole
+from vvscale.core.sealed import SEAL, seal_holds, sealed
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, ShapeError
 from vvscale.models.architectures.build import build_skeleton
 from vvscale.models.architectures.designs import LibraryDesign
@@ -27,7 +29,9 @@ from vvscale.models.architectures.library import IMAGENET_MEAN, IMAGENET_STD, li
 from vvscale.models.architectures.names import PUBLISHED, architecture
 from vvscale.models.cost import model_cost
 
-FORMAT = "vvscale-weights-1"
+FORMAT = "vvscale-weights-2"
+_UNSEALED_FORMAT = "vvscale-weights-1"
+"""Records of earlier versions: the same keys without a digest of their own."""
 WEIGHTS_NAME = "weights.safetensors"
 
 State = Mapping[str, Tensor]
@@ -138,7 +142,7 @@ def save_weights(path: Path | str, module_or_state: nn.Module | State, record: M
     module_or_state
         A network or its state_dict, on any device.
     record
-        As of ``model_record``; ``format`` and ``sha256`` are added.
+        As of ``model_record``; ``format``, ``sha256`` and ``content_sha256`` are added.
 
     Returns
     -------
@@ -159,7 +163,7 @@ def save_weights(path: Path | str, module_or_state: nn.Module | State, record: M
     tensors = _separate({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()})
     with write_whole(path) as part:
         _save(tensors, part)
-        written = {"format": FORMAT, **record, "sha256": sha256_of(part)}
+        written = sealed({**record, "format": FORMAT, "sha256": sha256_of(part)})
         write_json(path.with_suffix(".json"), written)
     return written
 
@@ -244,7 +248,7 @@ def _read_record(path: Path) -> Record:
     except ValueError as error:
         raise DataError(f"'{record_path}' is not JSON: {error}. Expected the record of '{path.name}'.") from error
     found = record.get("format") if isinstance(record, dict) else type(record).__name__
-    if found != FORMAT:
+    if found not in {FORMAT, _UNSEALED_FORMAT}:
         raise DataError(
             f"'{record_path}' is not a record of weights: format {found!r}, expected '{FORMAT}'. Likely cause: a file "
             "of another program, or of another version of vvscale."
@@ -252,6 +256,12 @@ def _read_record(path: Path) -> Record:
     absent = {"model", "model_options", "row", "preprocessing", "weights", "sha256"} - record.keys()
     if absent:
         raise DataError(f"The record '{record_path}' lacks {', '.join(sorted(absent))}. Likely cause: it was edited.")
+    if found == FORMAT and not seal_holds(record):
+        raise DigestError(
+            f"The record '{record_path}' is not what was written: its content does not have the digest under '{SEAL}'. "
+            "Likely cause: it was edited, or the disk or a copy damaged it. Next: copy both files again, or train or "
+            "fetch them again."
+        )
     return record
 
 

@@ -11,79 +11,33 @@ Importing this package loads no submodule; the public names below are resolved o
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vvscale.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from vvscale.study.estimate import StudyPlan, plan_study
-    from vvscale.study.graph.graph import Graph, GraphBuilder, Task
-    from vvscale.study.graph.kinds import Estimate, Kind, Rates, TaskContext
-    from vvscale.study.prepare import Prepared, locate_study, make_engine, prepare_study
-    from vvscale.study.run import StudyResult, run_study
-    from vvscale.study.spec.schema import StudySpec, load_spec
-    from vvscale.study.status import StudyStatus, study_status
-    from vvscale.study.tasks.registry import TASKS
-    from vvscale.study.workers.folder import StudyFolder
-    from vvscale.study.workers.worker import WorkerOptions, work
+    from vvscale.study.estimate import StudyPlan as StudyPlan
+    from vvscale.study.estimate import plan_study as plan_study
+    from vvscale.study.graph.graph import Graph as Graph
+    from vvscale.study.graph.graph import GraphBuilder as GraphBuilder
+    from vvscale.study.graph.graph import Task as Task
+    from vvscale.study.graph.kinds import Estimate as Estimate
+    from vvscale.study.graph.kinds import Kind as Kind
+    from vvscale.study.graph.kinds import Rates as Rates
+    from vvscale.study.graph.kinds import TaskContext as TaskContext
+    from vvscale.study.prepare import Prepared as Prepared
+    from vvscale.study.prepare import locate_study as locate_study
+    from vvscale.study.prepare import make_engine as make_engine
+    from vvscale.study.prepare import prepare_study as prepare_study
+    from vvscale.study.run import StudyResult as StudyResult
+    from vvscale.study.run import run_study as run_study
+    from vvscale.study.spec.schema import StudySpec as StudySpec
+    from vvscale.study.spec.schema import load_spec as load_spec
+    from vvscale.study.status import StudyStatus as StudyStatus
+    from vvscale.study.status import study_status as study_status
+    from vvscale.study.tasks.registry import TASKS as TASKS
+    from vvscale.study.workers.folder import StudyFolder as StudyFolder
+    from vvscale.study.workers.worker import WorkerOptions as WorkerOptions
+    from vvscale.study.workers.worker import work as work
 
-_HOME_OF = {
-    "TASKS": "tasks.registry",
-    "Estimate": "graph.kinds",
-    "Graph": "graph.graph",
-    "GraphBuilder": "graph.graph",
-    "Kind": "graph.kinds",
-    "Prepared": "prepare",
-    "Rates": "graph.kinds",
-    "StudyFolder": "workers.folder",
-    "StudyPlan": "estimate",
-    "StudyResult": "run",
-    "StudySpec": "spec.schema",
-    "StudyStatus": "status",
-    "Task": "graph.graph",
-    "TaskContext": "graph.kinds",
-    "WorkerOptions": "workers.worker",
-    "load_spec": "spec.schema",
-    "locate_study": "prepare",
-    "make_engine": "prepare",
-    "plan_study": "estimate",
-    "prepare_study": "prepare",
-    "run_study": "run",
-    "study_status": "status",
-    "work": "workers.worker",
-}
-
-__all__ = [
-    "TASKS",
-    "Estimate",
-    "Graph",
-    "GraphBuilder",
-    "Kind",
-    "Prepared",
-    "Rates",
-    "StudyFolder",
-    "StudyPlan",
-    "StudyResult",
-    "StudySpec",
-    "StudyStatus",
-    "Task",
-    "TaskContext",
-    "WorkerOptions",
-    "load_spec",
-    "locate_study",
-    "make_engine",
-    "plan_study",
-    "prepare_study",
-    "run_study",
-    "study_status",
-    "work",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME_OF:
-        return getattr(import_module(f"vvscale.study.{_HOME_OF[name]}"), name)
-    raise AttributeError(f"module 'vvscale.study' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, *globals()])
+__getattr__, __dir__ = lazy(__name__)

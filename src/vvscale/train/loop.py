@@ -67,7 +67,7 @@ def train(
     ConfigError
         The spec, the folder or the device does not allow it.
     DataError
-        The state to go on from is damaged, or the weights of a finished run are, or are gone.
+        The weights or the result of a finished run are damaged, or are gone.
     DivergedError
         The loss became NaN or infinite; the result says when, and a second call says it again.
     StoppedError
@@ -82,7 +82,7 @@ def train(
                 folder.check_weights(ended)
                 return _ended(folder, ended)
             progress = Progress(n_steps=job.n_steps)
-            if (state := folder.load(here.device)) is not None:
+            if (state := folder.load(here)) is not None:
                 job.restore(state)
                 progress = Progress(**state["progress"])
             if here.is_first:
@@ -178,7 +178,7 @@ def _ended(folder: RunFolder, ended: dict[str, Any]) -> RunResult:
 def _save(job: Job, folder: RunFolder, progress: Progress) -> None:
     """Save all that is needed to go on; every process has the same."""
     if job.here.is_first:
-        folder.save({"progress": dataclasses.asdict(progress), **job.state()})
+        folder.save(progress.step, {"progress": dataclasses.asdict(progress), **job.state()})
     job.here.barrier()
 
 

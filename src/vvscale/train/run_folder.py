@@ -1,22 +1,23 @@
 """The folder of one run: what was asked, how far it is, what came out.
 
-    spec.json        what was asked and of which data; a folder belongs to one of them
-    log.jsonl        one line per look at the run
-    checkpoint.pt    all that is needed to go on, bit for bit
-    epochs/          weights at epochs evenly spaced in log samples seen
-    weights.*        the final weights and their record
-    result.json      how it ended
-    lock             held while a run that wants the folder for itself is training
+    spec.json             what was asked and of which data; a folder belongs to one of them
+    log.jsonl             one line per evaluation during training
+    checkpoint-*.pt       the two latest states, each all that is needed to resume, bit for bit
+    epochs/               weights at epochs evenly spaced in log samples seen
+    weights.*             the final weights and their record
+    result.json           how it ended
+    lock                  held while a run that wants the folder for itself is training
 
-Only the first of several processes writes.
+JSON files carry a digest of their content, and a checkpoint carries that of its bytes in its name; both are checked
+before use. Only the first of several processes writes.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
-import os
 import pickle
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -25,11 +26,20 @@ from typing import Any
 import torch
 
 from vvscale.core.files import make_folder, write_bytes, write_json, write_with
-from vvscale.errors import ConfigError, DataError, UsageError
+from vvscale.core.sealed import SEAL, seal_holds, sealed
+from vvscale.errors import ConfigError, DataError, DigestError, UsageError, VvscaleWarning
 from vvscale.models import load_weights
+from vvscale.models.weights import sha256_of
 from vvscale.train.compute.ranks import Ranks
 
-_FORMAT = "vvscale-run-1"
+_FORMAT = "vvscale-run-2"
+# The first version had neither seals nor digests in names.
+_UNSEALED_FORMAT = "vvscale-run-1"
+_UNSEALED_CHECKPOINT = "checkpoint.pt"
+# With two states a damaged one costs the time between two saves, not the whole run.
+_N_CHECKPOINTS = 2
+# 64 bits tell a damaged file from a sound one; the whole digest would make names hard to read.
+_NAME_DIGITS = 16
 _PLACES = {"run.dataset", "run.dataset_label"}
 """Images are known by their digests; a folder of them may have moved or got another name."""
 
@@ -46,7 +56,6 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.weights_path = self.path / "weights.safetensors"
-        self._checkpoint = self.path / "checkpoint.pt"
         self._log = self.path / "log.jsonl"
 
     def claim(self, spec: Mapping[str, Any]) -> None:
@@ -56,12 +65,14 @@ class RunFolder:
         ------
         ConfigError
             The folder holds another run; the message says in what they differ.
+        DataError
+            Its spec.json is damaged.
         """
         path = self.path / "spec.json"
         if not path.exists():
-            write_json(path, {"format": _FORMAT, **spec})
+            write_json(path, sealed({**spec, "format": _FORMAT}))
             return
-        before, now = _flat(_read_json(path)), _flat(json.loads(json.dumps(spec)))
+        before, now = _flat(_read_sealed(path)), _flat(json.loads(json.dumps(spec)))
         differing = [key for key in now if now[key] != before.get(key) and key not in _PLACES]
         if differing:
             key = differing[0]
@@ -103,9 +114,18 @@ class RunFolder:
                     path.unlink(missing_ok=True)
 
     def result(self) -> dict[str, Any] | None:
-        """Return how the run ended, or None while it has not."""
+        """Return how the run ended, or None while it has not.
+
+        Raises
+        ------
+        DataError
+            The file that says so is damaged.
+        """
         path = self.path / "result.json"
-        return _read_json(path) if path.exists() else None
+        if not path.exists():
+            return None
+        record = _read_sealed(path)
+        return {key: value for key, value in record.items() if key not in {SEAL, "format"}}
 
     def check_weights(self, ended: Mapping[str, Any]) -> None:
         """Check that a finished run still has what it was for.
@@ -113,12 +133,14 @@ class RunFolder:
         Raises
         ------
         DataError
-            The final weights or their record are gone or damaged.
+            The final weights or their record are gone or damaged, or are not those of the result.
         """
         if ended["status"] != "finished":
             return
         try:
-            load_weights(self.weights_path)
+            _, record = load_weights(self.weights_path)
+            if record["row"] != ended["row"]:
+                raise DataError("The record of the weights and result.json disagree about the run.")
         except DataError as error:
             raise DataError(
                 f"The run '{self.path}' has finished, but its weights cannot be used any more. {error} To train it "
@@ -126,34 +148,43 @@ class RunFolder:
             ) from error
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write how the run ended; what was needed to go on is removed."""
-        write_json(self.path / "result.json", dict(result))
-        self._checkpoint.unlink(missing_ok=True)
+        """Write how the run ended; what was needed to resume is removed."""
+        write_json(self.path / "result.json", sealed({**result, "format": _FORMAT}))
+        for path in self.checkpoints():
+            path.unlink(missing_ok=True)
 
-    def save(self, state: Mapping[str, Any]) -> None:
-        """Write the state to go on from."""
-        write_with(self._checkpoint, lambda part: torch.save({"format": _FORMAT, **state}, part))
+    def checkpoints(self) -> list[Path]:
+        """Return the states to resume from, the latest first."""
+        return sorted(self.path.glob("checkpoint-*.pt"), reverse=True)
 
-    def load(self, device: torch.device) -> dict[str, Any] | None:
-        """Return the state to go on from, or None at the start.
+    def save(self, step: int, state: Mapping[str, Any]) -> None:
+        """Write the state after a step to resume from, and remove all but the one before."""
+        part = self.path / "checkpoint.new"
+        write_with(part, lambda path: torch.save({"format": _FORMAT, **state}, path))
+        part.replace(self.path / f"checkpoint-{step:09d}-{sha256_of(part)[:_NAME_DIGITS]}.pt")
+        for path in self.checkpoints()[_N_CHECKPOINTS:]:
+            path.unlink(missing_ok=True)
 
-        Raises
-        ------
-        DataError
-            The file is damaged.
+    def load(self, here: Ranks) -> dict[str, Any] | None:
+        """Return the latest sound state to resume from, or None to begin anew.
+
+        A damaged state is set aside as ``NAME.damaged`` with a warning, and the one before it is taken.
         """
-        if not self._checkpoint.exists():
-            return None
-        try:
-            state = torch.load(self._checkpoint, map_location=device, weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
-            raise DataError(
-                f"The checkpoint '{self._checkpoint}' cannot be read: {str(error).splitlines()[0]}. Expected the file "
-                "that this run wrote whole; the disk or another program has damaged it. Remove it to train again "
-                "from the start: the same command then begins anew."
-            ) from error
-        if not isinstance(state, dict) or state.get("format") != _FORMAT:
-            raise DataError(f"'{self._checkpoint}' is not a checkpoint of this version; expected '{_FORMAT}'.")
+        state, damaged = None, {}
+        for path in self.checkpoints():
+            try:
+                state = _read_checkpoint(path, here.device)
+                break
+            except DataError as error:
+                damaged[path] = str(error)
+        if (unsealed := self.path / _UNSEALED_CHECKPOINT).exists() and state is None:
+            damaged[unsealed] = f"'{unsealed}' was written by an earlier version and carries no digest."
+        here.barrier()
+        for path, problem in damaged.items() if here.is_first else ():
+            path.replace(path.with_name(f"{path.name}.damaged"))
+            then = "begins anew" if state is None else f"resumes from step {state['progress']['step']}"
+            text = f"{problem} It was set aside as '{path.name}.damaged'; training {then}."
+            warnings.warn(text, VvscaleWarning, stacklevel=3)
         return state
 
     def log(self, line: Mapping[str, Any]) -> None:
@@ -184,20 +215,37 @@ class RunFolder:
         """Return where the weights after an epoch lie."""
         return self.path / "epochs" / f"ep{epoch}.safetensors"
 
-    def free_bytes(self) -> int:
-        """Return the free space of the disk that the folder is or will be on."""
-        at = self.path.absolute()
-        while not at.exists():
-            at = at.parent
-        stat = os.statvfs(at)
-        return stat.f_bavail * stat.f_frsize
 
-
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_sealed(path: Path) -> dict[str, Any]:
+    """Return a record of the run, checked against its own digest."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise DataError(f"'{path}' cannot be read: {error}. Expected the JSON file that this run wrote.") from error
+        record = json.loads(path.read_text(encoding="utf-8"))
+        is_sound = seal_holds(record) or (record.get("format") in {_UNSEALED_FORMAT, None} and SEAL not in record)
+    except (OSError, ValueError, AttributeError) as error:
+        raise _damaged(path, str(error)) from error
+    if not is_sound:
+        raise _damaged(path, f"its content does not have the digest under '{SEAL}'")
+    return record
+
+
+def _damaged(path: Path, problem: str) -> DataError:
+    return DataError(
+        f"'{path}' is not the file that this run wrote: {problem}. Likely cause: the disk or a copy damaged it, or it "
+        f"was edited. Copy the folder again; or remove the folder '{path.parent}' and run the same command, which "
+        "trains again."
+    )
+
+
+def _read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    if sha256_of(path)[:_NAME_DIGITS] != path.stem.rpartition("-")[2]:
+        raise DigestError(f"The checkpoint '{path}' is damaged: its content does not have the digest in its name.")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
+        raise DataError(f"The checkpoint '{path}' cannot be read: {str(error).splitlines()[0]}.") from error
+    if not isinstance(state, dict) or state.get("format") != _FORMAT:
+        raise DataError(f"'{path}' is not a checkpoint of this version; expected '{_FORMAT}'.")
+    return state
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from vvscale.core.files import make_folder, write_json, write_with
-from vvscale.data.manifest import INDEX, MANIFEST, PIXELS, REPORT, read_manifest
+from vvscale.data.manifest import INDEX, MANIFEST, PIXELS, REPORT, read_manifest, verify
 from vvscale.data.prepare.decode import UnreadableError, decode, read_bytes
 from vvscale.data.prepare.finish import SPLITS, failures, finish, oddities_of, pixels_path, refuse_corrupt
 from vvscale.data.prepare.inputs import COLUMNS, Inputs, collect
@@ -79,7 +79,7 @@ def prepare_images(
     skip_corrupt
         Leave out images that cannot be decoded, instead of refusing.
     replace
-        Remove what is in ``out`` from other inputs or settings.
+        Remove what is in ``out`` from other inputs or settings, or what is damaged.
     dry_run
         Only count, and estimate bytes and time from a sample.
     progress
@@ -164,7 +164,7 @@ def _list(
 
 def _found(out: Path, inputs: Inputs, listing: Listing, *, replace: bool) -> Prepared | None:
     """Return the finished data set if it is the one asked for; refuse if it is another."""
-    if not (out / MANIFEST).is_file():
+    if not (out / MANIFEST).is_file() or (replace and _is_damaged(out)):
         return None
     manifest = read_manifest(out)
     if manifest["fingerprint"] == inputs.fingerprint:
@@ -178,6 +178,14 @@ def _found(out: Path, inputs: Inputs, listing: Listing, *, replace: bool) -> Pre
         f"'{out}' holds a data set made from something else: {inputs.changes(manifest['settings'], pd.concat(was))}. "
         "Choose another --out, or replace it with --replace."
     )
+
+
+def _is_damaged(out: Path) -> bool:
+    try:
+        verify(out)
+    except DataError:
+        return True
+    return False
 
 
 @contextmanager

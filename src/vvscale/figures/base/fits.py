@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -26,7 +26,8 @@ from vvscale.figures.base.tables import Source, frame_digest
 from vvscale.figures.drawing.values import plain
 from vvscale.laws.comparison.sensitivity import verdict as limit_verdict
 from vvscale.laws.fit import Status
-from vvscale.laws.gokce2025.experiments import Experiment, Reproduction, reproduce
+from vvscale.laws.gokce2025.experiments import Experiment
+from vvscale.laws.gokce2025.reproduction import Reproduction, reproduce
 from vvscale.laws.planning.cost import fit_cost
 from vvscale.laws.planning.joint import JointLaw
 from vvscale.laws.planning.plan import plan
@@ -77,7 +78,7 @@ class Fits:
         """Return a fitted experiment, from the disk if it was fitted to these very rows before."""
         adapted = self.source.adapt(experiment)
         request = {
-            "experiment": {key: plain(value) for key, value in adapted.__dict__.items() if key != "summary"},
+            "experiment": {key: plain(value) for key, value in asdict(adapted).items() if key != "summary"},
             "rows": self.digest(experiment),
             "n_resamples": self.n_resamples,
             "seed": self.seed,

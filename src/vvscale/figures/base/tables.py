@@ -93,7 +93,7 @@ class Source:
             for column, wanted in experiment.where.items()
             if (kept := self._known(column, wanted)) is not None
         }
-        published = experiment.published if self.name in SETS else {}
+        published = experiment.published if self.name in SETS else None
         return replace(experiment, where=where, published=published, drops_small_transformers=drops)
 
     def rows(self, experiment: Experiment) -> pd.DataFrame:

@@ -15,7 +15,8 @@ from multiprocessing import connection
 from typing import TYPE_CHECKING, Any
 
 from vvscale.errors import RunError, UsageError
-from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables, reproduce
+from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
+from vvscale.laws.gokce2025.reproduction import reproduce
 from vvscale.laws.planning.cost import fit_cost
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vvscale.errors import UsageError
-from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables, reproduce
+from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
+from vvscale.laws.gokce2025.reproduction import reproduce
 from vvscale.laws.planning.cost import Cost, family_cost, fit_cost
 from vvscale.laws.planning.joint import JointLaw
 from vvscale.laws.planning.plan import Plan, plan, worst_allocations

@@ -34,12 +34,12 @@ def reproduction_table(entries: Sequence[Mapping[str, Any]], units: Sequence[str
     """One row per experiment: paper, ours, interval of the plateau by each unit, verdict."""
     rows = []
     for entry in entries:
-        params, published = entry["params"], entry["published"]
+        params = entry["params"]
         row = {
             "experiment": entry["name"],
             "form": entry["form"],
             "n": entry["n"],
-            "paper": ", ".join(f"{name} {number(value)}" for name, value in published.items()),
+            "paper": _paper(entry["published"]),
             "ours": ", ".join(f"{name} {number(params[name])}" for name in SHOWN if name in params),
             "loss": number(entry["loss"], 6),
         }
@@ -50,6 +50,16 @@ def reproduction_table(entries: Sequence[Mapping[str, Any]], units: Sequence[str
             row[f"E 95 % by {unit}"] = f"{cell} (range)" if made and made["leaves_one_out"] else cell
         rows.append({**row, "verdict": entry["verdict"]})
     return pd.DataFrame(rows)
+
+
+def _paper(published: Mapping[str, Any] | None) -> str:
+    """Published plateau and exponents, each with its interval over row resamples."""
+    if published is None:
+        return ""
+    shown = [name for name in SHOWN if name in published["params"]]
+    return ", ".join(
+        f"{name} {number(published['params'][name])} [{interval(published['interval'][name])}]" for name in shown
+    )
 
 
 def fit_tables(result: FitResult) -> list[tuple[str, pd.DataFrame]]:

@@ -172,12 +172,12 @@ def _weights(folder: Path, epoch: int | None) -> Path:
 
 
 PIPELINE = {
-    "train": Kind(run_train, "training", estimate_train, can_spread=True, scratch=("checkpoint.pt",)),
+    "train": Kind(run_train, "training", estimate_train, can_spread=True, scratch=("checkpoint*",)),
     "layers": Kind(run_layers, "selecting layers", estimate_score, scratch=("store/*",)),
     "score": Kind(run_score, "scoring", estimate_score, scratch=("store/*",)),
     "table": Kind(run_table, "collecting", lambda facts, rates: Estimate(seconds=2.0)),
     "fit": Kind(run_fit, "fitting", lambda facts, rates: Estimate(seconds=2.0, n_bytes=1e6)),
-    "forecast": Kind(run_forecast, "forecasting", estimate_train, scratch=("store/*", "seed-*/checkpoint.pt")),
+    "forecast": Kind(run_forecast, "forecasting", estimate_train, scratch=("store/*", "seed-*/checkpoint*")),
     "figures": Kind(run_figures, "drawing", lambda facts, rates: Estimate(seconds=20.0, n_bytes=1e7)),
     "report": Kind(run_report, "reporting", lambda facts, rates: Estimate(seconds=20.0, n_bytes=3e6)),
 }

@@ -1,0 +1,150 @@
+"""How the command line shows the options of a verb: one flag per field of its dataclass.
+
+The library says what an option is (:mod:`vvscale.core.options`); this module makes flags of it, and writes flags in
+place of field names in the errors that the library raises.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, Field, field, fields, make_dataclass
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from cyclopts import Group, Parameter
+
+from vvscale.cli.output import Output
+from vvscale.core.config import is_sequence
+from vvscale.core.options import About, Options, described
+
+Verb = TypeVar("Verb", bound=Callable[..., None])
+
+# A field in an error's text: `by` or `by="row"`.
+_FIELD = re.compile(r"`(?P<name>[a-z_]+)(?:=(?P<value>[^`]*))?`")
+
+_OPTIONS: dict[str, list[type[Options]]] = {}
+"""Module of a verb -> the option classes that its functions take."""
+
+
+def verb(function: Verb) -> Verb:
+    """Make a function a verb: its parameters that are option classes become flags, with their defaults.
+
+    Examples
+    --------
+    A parameter ``options: FitOptions`` becomes ``--law``, ``--x`` and the others; the function gets one FitOptions.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    signature = inspect.signature(function)
+    parameters, defaults = [], {}
+    for name, parameter in signature.parameters.items():
+        hint = hints[name]
+        if isinstance(hint, type) and issubclass(hint, Options):
+            _OPTIONS.setdefault(function.__module__, []).append(hint)
+            shown = Annotated[flags(hint), Parameter(name="*")]
+            defaults |= {} if _needs_value(hint) else {name: hint()}
+        elif hint is Output:
+            shown, defaults[name] = hint, Output()
+        else:
+            shown = hint
+        hints[name] = shown
+        parameters.append(parameter.replace(annotation=shown, default=defaults.get(name, parameter.default)))
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> None:
+        function(*args, **{**defaults, **kwargs})
+
+    # Without this cyclopts reads the signature of the function behind.
+    del run.__wrapped__
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = hints
+    return run  # type: ignore[return-value]
+
+
+@functools.cache
+def flags(kind: type[Options]) -> type[Options]:
+    """Return a subclass of an option class whose fields say to cyclopts how their flags look."""
+    of = {one.name: one for one in fields(kind)}
+    groups: dict[str, Group] = {}
+    shown = []
+    for name, hint, about in described(kind):
+        group = groups.setdefault(about.group or "Options", Group(about.group or "Options", sort_key=len(groups)))
+        shown.append((name, Annotated[hint, _parameter(name, hint, about, group)], _default(of[name])))
+    made = make_dataclass(kind.__name__, shown, bases=(kind,), frozen=True, kw_only=True)
+    # Of the module "types", where make_dataclass puts it, cyclopts takes it for a builtin without fields.
+    made.__module__ = kind.__module__
+    # The text of the class is for readers of the library, not for --help.
+    made.__doc__ = None
+    return made
+
+
+def with_flags(message: str, module: str) -> str:
+    """Return an error's text with the flags of a verb in place of field names.
+
+    Parameters
+    ----------
+    message
+        Text in which fields stand between backquotes, alone or with a value.
+    module
+        Module of the verb; a name that is no option of it stays as it is.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from vvscale.core.options import option
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class FitOptions(Options):
+    ...     offset_by: str = option("family", "Column of the groups.")
+    >>> @verb
+    ... def fit(*, options: FitOptions) -> None: ...
+    >>> with_flags('Give `offset_by`, for example `offset_by="arch"`; `vvscale ls columns` lists them.', __name__)
+    'Give `--offset-by`, for example `--offset-by arch`; `vvscale ls columns` lists them.'
+    """
+    known = {name: about for kind in _OPTIONS.get(module, ()) for name, _, about in described(kind)}
+
+    def flag(found: re.Match[str]) -> str:
+        name, value = found["name"], found["value"]
+        if name not in known:
+            return found[0]
+        text = _flag(name, known[name])
+        return f"`{text}`" if value in (None, "True") else f"`{text} {_shell(value)}`"
+
+    return _FIELD.sub(flag, message)
+
+
+def _flag(name: str, about: About) -> str:
+    return about.flag or f"--{name.replace('_', '-')}"
+
+
+def _shell(value: str) -> str:
+    """Return a value as one types it: without the quotes and brackets of Python."""
+    return " ".join(re.sub(r"[\"'(),\[\]]+", " ", value).split())
+
+
+def _needs_value(kind: type[Options]) -> bool:
+    return any(one.default is MISSING and one.default_factory is MISSING for one in fields(kind))
+
+
+def _default(one: Field[Any]) -> Any:
+    if one.default_factory is not MISSING:
+        return field(default_factory=one.default_factory, metadata=one.metadata)
+    return field(default=one.default, metadata=one.metadata)
+
+
+def _parameter(name: str, hint: Any, about: About, group: Group) -> Parameter:
+    is_switch = hint is bool
+    is_either = set(get_args(hint)) == {bool, type(None)}
+    several = is_sequence(hint) or get_origin(hint) is dict
+    text = f"{about.help} [{about.unit}]" if about.unit else about.help
+    settings: dict[str, Any] = {"help": text, "group": group, "show": about.is_shown}
+    if about.flag is not None:
+        settings["name"] = about.flag
+    if several:
+        settings |= {"consume_multiple": True, "negative": "", "show_default": False}
+    if is_switch:
+        settings |= {"negative": "", "show_default": False}
+    if is_either:
+        name = _flag(name, about).removeprefix("--")
+        settings |= {"name": f"--{name}", "negative": f"--no-{name}", "show_default": False}
+    return Parameter(**settings)
