@@ -1,7 +1,8 @@
-"""The tables that figures are drawn from: one score table, what was published beside it, and models laid over it.
+"""The tables that figures are drawn from: any table, what was published beside it, and models laid over it.
 
-A table need not be the published one: flags that it lacks count as false, data sets that it does not know are not
-asked for, and what it cannot do without is named. This module must not fit or draw.
+A table of scores has one row per model and benchmark and is averaged over regions; any other table is taken as it is,
+one row per observation. Flags that it lacks count as false, and what it cannot do without is named. This module must
+not fit or draw.
 """
 
 from __future__ import annotations
@@ -15,10 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vvscale.errors import DataError, MissingDataError
+from vvscale.errors import DataError, MissingDataError, UnknownNameError
+from vvscale.figures.base.outcomes import (
+    Outcome,
+    default_outcome,
+    outcome_of_column,
+    outcome_of_regions,
+    require_column,
+)
 from vvscale.laws.gokce2025.experiments import CONTROLLED, CORE, Experiment, ModelTables
-from vvscale.scores import SETS, load_scores, model_table
+from vvscale.scores import SETS, load_scores, load_table, model_table
 from vvscale.scores.published import FILES, identify
+from vvscale.scores.schema import REGIONS
+from vvscale.scores.table import REGION_SETS
 
 if TYPE_CHECKING:
     from vvscale.scores import ModelTable
@@ -27,6 +37,9 @@ PUBLISHED = "gokce2025"
 # What the published set has beside its main table.
 BESIDE = {"checkpoints": "gokce2025:checkpoints", "private": "gokce2025:private"}
 FLAGS = tuple(CONTROLLED)
+# A table with these columns is averaged over regions; the second set is what the authors called them.
+LONG = frozenset({"model_id", "region", "score"})
+PUBLISHED_COLUMNS = frozenset({"model_id", "arch_family", "benchmark_name"})
 
 
 @dataclass(frozen=True)
@@ -38,13 +51,15 @@ class Source:
     name
         What the main table was called.
     scores
-        Long table, one row per model and benchmark: of several epochs, the last.
+        The table: of several epochs of a model, the last.
     epochs
         Long table with several epochs per model, or None.
     private
         Long table of private benchmarks (model_id, benchmark_id, score), or None.
+    layers
+        Long table with several layers per model and benchmark, or None; ``scores`` then has the best of them.
     added
-        Label -> long table of models laid over the main one.
+        Label -> tables of models laid over the main one.
     digests
         Name of each table -> sha256 of its content.
     lacking
@@ -57,15 +72,21 @@ class Source:
     scores: pd.DataFrame = field(repr=False)
     epochs: pd.DataFrame | None = field(default=None, repr=False)
     private: pd.DataFrame | None = field(default=None, repr=False)
-    added: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+    layers: pd.DataFrame | None = field(default=None, repr=False)
+    added: Mapping[str, Source] = field(default_factory=dict, repr=False)
     digests: Mapping[str, str] = field(default_factory=dict)
     lacking: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_long(self) -> bool:
+        """Whether the table has one row per model and benchmark."""
+        return set(map(str, self.scores.columns)) >= LONG
+
     @cached_property
     def tables(self) -> ModelTables:
         """Model tables by region set, each made once."""
-        if "region" not in self.scores.columns:
+        if not self.is_long:
             raise MissingDataError(
                 f"The table '{self.name}' has no column 'region', so that its scores cannot be averaged by region. "
                 "Expected one row per model and benchmark; see docs/schema.md."
@@ -74,8 +95,43 @@ class Source:
 
     @property
     def models(self) -> pd.DataFrame:
-        """One row per model, without scores."""
-        return self.tables.models
+        """One row per model, without scores; of a table without regions, its rows."""
+        return self.tables.models if self.is_long else self.scores
+
+    @cached_property
+    def regions(self) -> tuple[str, ...]:
+        """Regions that the table has scores of, in the order of the ventral stream."""
+        if not self.is_long:
+            return ()
+        present = set(self.scores.dropna(subset=["score"])["region"])
+        return tuple(region for region in REGIONS if region in present)
+
+    def outcome(self, y: str = "") -> Outcome:
+        """Return what ``y`` names: a region, a set of them, or a column; by default the mean over all its regions.
+
+        Raises
+        ------
+        MissingDataError, UnknownNameError
+            The table has no such region or column.
+        """
+        if self.is_long and (not y or y in REGIONS or y in REGION_SETS):
+            if not y and not self.regions:
+                raise MissingDataError(f"The table '{self.name}' has no score of any region.")
+            name = y or ("all" if self.regions == REGIONS else "+".join(self.regions))
+            return outcome_of_regions(name, self.regions if not y else ())
+        name = y or default_outcome(self.models, self.name)
+        require_column(self.models, name)
+        return outcome_of_column(name)
+
+    def measured(self, outcome: Outcome) -> pd.DataFrame:
+        """One row per model with ``score``, what is drawn of it, and ``misalignment``, what laws are fitted to."""
+        if self.is_long and (outcome.name in REGIONS or outcome.name in REGION_SETS or "+" in outcome.name):
+            regions = outcome.name.split("+") if "+" in outcome.name else outcome.name
+            frame = self.averaged(regions)
+            return _with_objective(frame)
+        frame = self.models.dropna(subset=[outcome.name]).reset_index(drop=True)
+        value = frame[outcome.name].astype(float)
+        return _with_objective(frame.assign(score=value, misalignment=1.0 - value if outcome.is_score else value))
 
     def adapt(self, experiment: Experiment) -> Experiment:
         """Return the experiment as this table can answer it.
@@ -136,18 +192,19 @@ class Source:
 
     def averaged(self, regions: str | Sequence[str]) -> pd.DataFrame:
         """All models with their mean score over regions."""
-        key = regions if isinstance(regions, str) else None
-        table: ModelTable = self.tables[key] if key else model_table(self.scores, regions)
+        table: ModelTable = (
+            self.tables[regions] if isinstance(regions, str) else model_table(self.tables.scores, regions)
+        )
         return table.frame
 
-    def laid_over(self, regions: str, columns: Iterable[str]) -> tuple[dict[str, pd.DataFrame], list[str]]:
-        """Added models that have all these regions and columns, by label, and why a table has none."""
+    def laid_over(self, y: str, columns: Iterable[str]) -> tuple[dict[str, pd.DataFrame], list[str]]:
+        """Added models that have this outcome and these columns, by label, and why a table has none."""
         made, absent = {}, []
-        for label, scores in self.added.items():
+        for label, one in self.added.items():
             try:
-                frame = model_table(scores, regions).frame
+                frame = one.measured(one.outcome(y))
                 require(frame, columns, f"'{label}'")
-            except MissingDataError as error:
+            except (MissingDataError, UnknownNameError) as error:
                 absent.append(f"'{label}' is not laid over: {error}")
                 continue
             made[label] = frame.dropna(subset=list(columns))
@@ -177,7 +234,7 @@ def open_source(
         As of ``vvscale.scores.load_scores``. The published set brings its trajectories and private scores along; in
         another table several epochs per model are trajectories, and the last of them its scores.
     add
-        Tables of models to lay over it.
+        Tables of models to lay over it, each with its label before a ``=`` if it is to have one.
 
     Raises
     ------
@@ -185,7 +242,7 @@ def open_source(
         See ``vvscale.scores.load_scores``.
     """
     name, is_published = _name(scores)
-    table, notes = _with_flags(load_scores(scores), name)
+    table, notes = _with_flags(_read(scores), name)
     lacking, digests = {}, {name: _digest(scores, table)}
     beside: dict[str, pd.DataFrame | None] = {}
     for kind, chosen in BESIDE.items():
@@ -198,19 +255,43 @@ def open_source(
             digests[chosen] = FILES[SETS[chosen].file].sha256
         except DataError as error:
             lacking[kind] = str(error)
+    table, layers = _split_layers(table)
     table, epochs = _split_epochs(table)
     _check_models(table)
     added = {}
     for one in add:
-        label, _ = _name(one)
-        rows, _ = _with_flags(load_scores(one), label)
-        added[label] = _split_epochs(rows)[0]
-        _check_models(added[label])
-        digests[label] = _digest(one, rows)
+        label, place = _label(one)
+        added[label] = replace(open_source(place), name=label)
+        digests[label] = next(iter(added[label].digests.values()))
     return Source(
-        name, table, epochs if epochs is not None else beside["checkpoints"], beside["private"], added, digests,
-        lacking, tuple(notes),
+        name, table, epochs if epochs is not None else beside["checkpoints"], beside["private"], layers, added,
+        digests, lacking, tuple(notes),
     )  # fmt: skip
+
+
+def _read(scores: str | Path | pd.DataFrame) -> pd.DataFrame:
+    """Read a score table with every check, or any other table as it is, with model_id and family where they follow."""
+    if isinstance(scores, str | Path) and (str(scores) in SETS or not Path(scores).is_file()):
+        return load_scores(scores)
+    frame = scores if isinstance(scores, pd.DataFrame) else load_table(scores)
+    names = set(map(str, frame.columns))
+    if names >= LONG or names >= PUBLISHED_COLUMNS:
+        return load_scores(scores)
+    frame = frame.copy()
+    if "model_id" not in names:
+        frame.insert(0, "model_id", [f"row {row}" for row in range(1, len(frame) + 1)])
+    if "family" in names and "parent_family" not in names:
+        frame["parent_family"] = frame["family"]
+    return frame
+
+
+def _label(one: str | Path | pd.DataFrame) -> tuple[str, str | Path | pd.DataFrame]:
+    """Split LABEL=TABLE; a table without a label is called after its file."""
+    if isinstance(one, str) and "=" in one and not Path(one).exists():
+        label, _, place = one.partition("=")
+        if label and place:
+            return label, place
+    return _name(one)[0], one
 
 
 def require(frame: pd.DataFrame, columns: Iterable[str], where: str) -> None:
@@ -267,9 +348,20 @@ def _split_epochs(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame | Non
     return kept, table
 
 
+def _split_layers(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Return the best layer of each model and benchmark, and all of them if there are several."""
+    keys = [name for name in ("model_id", "region", "benchmark_id", "epoch", "run_id") if name in table.columns]
+    if not {"layer", "region", "score"} <= set(table.columns) or not table.duplicated(keys).any():
+        return table, None
+    if table.groupby(keys, dropna=False)["layer"].nunique().max() < 2:
+        return table, None
+    best = table.sort_values("score", kind="stable").drop_duplicates(keys, keep="last").sort_index()
+    return best.reset_index(drop=True), table
+
+
 def _check_models(table: pd.DataFrame) -> None:
     """Refuse a table whose rows disagree about a model, once and not in every figure."""
-    if "region" in table.columns and table["region"].notna().any():
+    if set(map(str, table.columns)) >= LONG and table["region"].notna().any():
         known = table.dropna(subset=["region", "score"])
         model_table(table, str(known["region"].iloc[0]) if len(known) else None)
 
@@ -300,3 +392,19 @@ def _digest(scores: str | Path | pd.DataFrame, table: pd.DataFrame) -> str:
 def frame_digest(frame: pd.DataFrame) -> str:
     """Return sha256 of a table's names and values; floats count with every digit."""
     return hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
+
+
+def objective(frame: pd.DataFrame) -> pd.Series:
+    """How each model was trained: its own column ``objective``, or supervised, adversarial, ablation, ssl_method."""
+    if "objective" in frame.columns:
+        return frame["objective"]
+    method = frame["ssl_method"].fillna("self-supervised") if "ssl_method" in frame.columns else "self-supervised"
+    made = pd.Series("supervised", index=frame.index, dtype=object)
+    for flag, name in (("is_ablation", "ablation"), ("is_adv", "adversarial"), ("is_ssl", method)):
+        if flag in frame.columns:
+            made = made.mask(frame[flag].fillna(False).astype(bool), name)
+    return made
+
+
+def _with_objective(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame if "objective" in frame.columns else frame.assign(objective=objective(frame))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 
 from vvscale.figures.drawing import style
-from vvscale.figures.drawing.legend import handles_of, height_of, keep_inside, put_below, texts
+from vvscale.figures.drawing.legend import handles_of, height_of, is_turned, keep_inside, put_below, texts
 from vvscale.figures.drawing.limits import limits
 from vvscale.figures.drawing.pen import Pen
 from vvscale.figures.drawing.ticks import log_ticks, minor_ticks
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # A row of categories needs this much height, in inches, to be read.
 CATEGORY_HEIGHT = 0.125
+# Inches that "n = 123" needs beside the title.
+NUMBER_WIDTH = 0.5
 
 
 def draw(data: FigureData) -> Canvas:
@@ -40,18 +42,22 @@ def draw(data: FigureData) -> Canvas:
         grid = canvas.subplots(n_rows, n_columns, squeeze=False).ravel()
         for axes in grid[len(data.panels) :]:
             axes.set_visible(False)
+        held = []
         for axes, panel, handles in zip(grid, data.panels, labels, strict=False):
             _draw_panel(canvas, axes, panel, is_alone=len(data.panels) == 1)
             if not is_shared and handles:
-                put_below(axes, handles)
+                held.append(put_below(axes, handles, panel))
         if is_shared and labels[0]:
             n_legend = min(len(labels[0]), 6 if n_columns > 1 else 3)
             canvas.legend(handles=labels[0], loc="outside lower center", ncols=n_legend)
         # Laid out once; every format then takes the same places.
         canvas.draw_without_rendering()
         canvas.set_layout_engine("none")
-        for axes in grid[: len(data.panels)]:
+        for each in held:
+            each.remove()
+        for axes, panel in zip(grid, data.panels, strict=False):
             keep_inside(canvas, axes)
+            _count(axes, panel)
         return canvas
 
 
@@ -83,7 +89,7 @@ def _set_axis(axes: Axes, which: str, axis: Axis, shown: tuple[float, float] | N
         places = range(len(axis.categories))
         getattr(axes, f"set_{which}ticks")(list(places), list(axis.categories))
         axes.grid(visible=False, axis="x" if which == "x" else "y")
-        if which == "x" and sum(map(len, axis.categories)) > 26:
+        if which == "x" and is_turned(axis):
             axes.tick_params(axis="x", rotation=30)
         return
     if shown is not None:
@@ -99,12 +105,23 @@ def _set_axis(axes: Axes, which: str, axis: Axis, shown: tuple[float, float] | N
 
 
 def _say(axes: Axes, panel: Panel, *, is_alone: bool) -> None:
-    """Title, number of models and the lines of text inside a panel."""
+    """Title, and the lines of text inside a panel."""
     axes.set_title(panel.title if is_alone else f"{panel.key}  {panel.title}", loc="left")
-    if panel.n:
-        axes.set_title(f"n = {panel.n}", loc="right", fontsize=6, fontweight="normal", color="#555555")
     if panel.text:
         axes.text(
             0.02 if panel.text_side == "left" else 0.98, 0.98, "\n".join(panel.text), transform=axes.transAxes,
             ha=panel.text_side, va="top", fontsize=6, color="#333333", zorder=6,
         )  # fmt: skip
+
+
+def _count(axes: Axes, panel: Panel) -> None:
+    """Say how many models there are: beside the title, or inside the panel where the title is too long."""
+    if not panel.n:
+        return
+    looks = {"fontsize": 6, "fontweight": "normal", "color": "#555555"}
+    text, title = f"n = {panel.n}", axes.title if axes.title.get_text() else axes._left_title
+    free = axes.get_window_extent().x1 - title.get_window_extent().x1
+    if free > NUMBER_WIDTH * axes.figure.dpi:
+        axes.set_title(text, loc="right", **looks)
+    else:
+        axes.text(0.99, 0.02, text, transform=axes.transAxes, ha="right", va="bottom", zorder=6, **looks)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.transforms import ScaledTranslation
 
 from vvscale.figures.drawing import style
@@ -20,12 +21,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-    from vvscale.figures.drawing.values import Panel
+    from vvscale.figures.drawing.values import Axis, Panel
 
 # Height of a line in points; entries side by side, and how long those may be.
 LINE, SIDE_BY_SIDE, SHORT = 9.6, 3, 17
 # Width of a character and of a handle with its gaps, in inches, at the legend's size.
-CHARACTER, HANDLE = 0.049, 0.34
+CHARACTER, HANDLE = 0.0425, 0.34
+
+# Where a legend begins, as a share of the axes; and how near to the edge of the sheet it may come, in pixels.
+ANCHOR, EDGE = (-0.02, 0.0), 3.0
+# Characters of all labels of an axis of categories that stand side by side.
+MOST_CHARACTERS = 26
 
 
 def handles_of(panel: Panel, width: float) -> list[Line2D]:
@@ -62,22 +68,47 @@ def height_of(handles: Sequence[Line2D]) -> float:
     return (LINE * n_lines + 6.0) / 72.0 if handles else 0.0
 
 
-def put_below(axes: Axes, handles: Sequence[Line2D]) -> None:
-    """Put a panel's own legend under its x-axis: short names side by side, then one line for each long one."""
-    down = 30.0 if axes.get_xlabel() else 17.0
+def put_below(axes: Axes, handles: Sequence[Line2D], panel: Panel) -> Rectangle:
+    """Put a panel's own legend under its x-axis: short names side by side, then one line for each long one.
+
+    Returns what holds its height in the layout: the legend itself may be wider than its axes and is left out of it.
+    """
+    down = _below_ticks(axes, panel)
+    canvas = axes.get_figure(root=True)
+    assert canvas is not None
+    depth = down / 72.0 + height_of(handles)
+    place = canvas.dpi_scale_trans + ScaledTranslation(0.5, 0.0, axes.transAxes)
+    held = Rectangle((0.0, -depth), 1e-3, depth, transform=place, clip_on=False, alpha=0.0)
+    axes.add_artist(held)
     short, long = _split(handles)
     for part, n_columns in ((short, SIDE_BY_SIDE), (long, 1)):
         if not part:
             continue
-        below = axes.transAxes + ScaledTranslation(0.0, -down / 72.0, axes.figure.dpi_scale_trans)  # pyright: ignore[reportOptionalMemberAccess]
+        below = axes.transAxes + ScaledTranslation(0.0, -down / 72.0, canvas.dpi_scale_trans)
         legend = Legend(
-            axes, list(part), texts(part), loc="upper left", bbox_to_anchor=(-0.02, 0.0), bbox_transform=below,
+            axes, list(part), texts(part), loc="upper left", bbox_to_anchor=ANCHOR, bbox_transform=below,
             ncols=min(n_columns, len(part)), borderaxespad=0.0, borderpad=0.1,
         )  # fmt: skip
         axes.add_artist(legend)
         legend.set_clip_on(False)
+        legend.set_in_layout(False)
         n_lines = -(-len(part) // n_columns) if n_columns > 1 else sum(1 + text.count("\n") for text in texts(part))
         down += LINE * n_lines + 2.0
+    return held
+
+
+def _below_ticks(axes: Axes, panel: Panel) -> float:
+    """Points from the axis down to where the legend begins: below ticks and label."""
+    down = 30.0 if panel.x.label else 17.0
+    if is_turned(panel.x):
+        # Sine of the angle times the longest label, less the one line that is counted already.
+        down += max(0.5 * max(map(len, panel.x.categories)) * 72 * CHARACTER + 3.0, 0.0)
+    return down
+
+
+def is_turned(axis: Axis) -> bool:
+    """Whether the labels of an x-axis of categories are too long to stand side by side."""
+    return axis.scale == "category" and sum(map(len, axis.categories)) > MOST_CHARACTERS
 
 
 def keep_inside(canvas: Canvas, axes: Axes) -> None:
@@ -87,12 +118,11 @@ def keep_inside(canvas: Canvas, axes: Axes) -> None:
         if not isinstance(legend, Legend):
             continue
         box = legend.get_window_extent()
-        over = box.x1 - (width - 3.0)
-        shift = -min(over, box.x0 - 3.0) if over > 0 else max(3.0 - box.x0, 0.0)
+        over = box.x1 - (width - EDGE)
+        shift = -min(over, box.x0 - EDGE) if over > 0 else max(EDGE - box.x0, 0.0)
         if shift:
-            transform = legend.get_bbox_to_anchor()._transform  # pyright: ignore[reportAttributeAccessIssue]  # noqa: SLF001
-            moved = transform + ScaledTranslation(shift / canvas.dpi, 0.0, canvas.dpi_scale_trans)
-            legend.set_bbox_to_anchor((-0.02, 0.0), moved)
+            left = ANCHOR[0] + shift / axes.get_window_extent().width
+            legend.set_bbox_to_anchor((left, ANCHOR[1]), legend.get_bbox_to_anchor()._transform)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _split(handles: Sequence[Line2D]) -> tuple[list[Line2D], list[Line2D]]:

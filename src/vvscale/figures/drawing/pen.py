@@ -146,9 +146,7 @@ class Pen:
             # Told apart by more than colour: a marker here and there.
             marker = {} if is_many else {"marker": one.marker, "markevery": max(len(x) // 6, 1), "markersize": 3.0}
             self.axes.plot(x, y, **looks, **marker)
-            low, high = column(part, "low"), column(part, "high")
-            if not np.isnan(low).all():
-                self.axes.fill_between(x, low, high, color=one.colour, alpha=style.BAND * 0.8, lw=0, zorder=1)
+            self._bands(one, part, 0.8)
 
     def labels(self, one: Series, marks: pd.DataFrame) -> None:
         """Words on a light ground, centred at a place."""
@@ -170,7 +168,11 @@ class Pen:
         if not inside.all():
             # The last vertex of the data is the first beyond, so that the line does not break.
             self.axes.plot(x[last:], y[last:], color=one.colour, ls=":", lw=1.0, alpha=0.8 * alpha, zorder=4)
-        fade = style.FADED if one.is_faded else 1.0
+        self._bands(one, marks, style.FADED if one.is_faded else 1.0)
+
+    def _bands(self, one: Series, marks: pd.DataFrame, fade: float) -> None:
+        """Interval of a line, and paler that of a new architecture."""
+        x = column(marks, "x")
         for low, high, depth in (("predicted_low", "predicted_high", style.PREDICTION), ("low", "high", style.BAND)):
             bottom, top = column(marks, low), column(marks, high)
             if not np.isnan(bottom).all():
@@ -184,9 +186,7 @@ class Pen:
 
     def fills(self, one: Series, marks: pd.DataFrame) -> None:
         """A filled polygon; its rows are the vertices."""
-        self.axes.fill(
-            column(marks, "x"), column(marks, "y"), color=one.colour, alpha=style.BAND, lw=0, zorder=1
-        )
+        self.axes.fill(column(marks, "x"), column(marks, "y"), color=one.colour, alpha=style.BAND, lw=0, zorder=1)
 
 
 def column(marks: pd.DataFrame, name: str) -> Array:
