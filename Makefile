@@ -12,7 +12,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Several small processes beat one process with many threads, and results do not depend on the core count.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo reproduce test check bench bench-reference lock clean
+.PHONY: help setup demo reproduce test check bench real bench-reference lock clean
 
 help:            ## Show these verbs.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -31,7 +31,7 @@ demo: $(READY)   ## A whole small study: train, score, fit, draw, report; result
 	$(BIN)/vvscale study run demo --out $(OUT)/demo
 
 reproduce: $(READY)  ## Fit the 43 laws of the study with 1000 resamples each; results in out/reproduce.
-	$(BIN)/vvscale reproduce --bootstrap 1000 --out $(OUT)/reproduce
+	$(BIN)/vvscale reproduce --resamples 1000 --out $(OUT)/reproduce
 
 test: $(READY)   ## Run the tests.
 	$(BIN)/python -m pytest
@@ -43,6 +43,10 @@ check: $(READY)  ## Format, lint and type checks.
 
 bench: $(READY)  ## Speed, as ratios within one run.
 	$(BIN)/python -m pytest benchmarks --benchmark-only -q -s --benchmark-columns=median,rounds
+
+real: $(READY)   ## Real recordings and a real network: fetch a session of V4, score EfficientNet-Lite0, compare.
+	$(BIN)/uv pip install --quiet --no-deps --require-hashes -r requirements/real.lock
+	$(BIN)/python benchmarks/real/compare.py
 
 bench-reference: $(READY) $(REFERENCE)/.ready  ## Metrics beside the reference implementation; LARGE=1 adds 20 minutes.
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/reference/compare.py --python $(REFERENCE)/bin/python $(if $(LARGE),--large)
@@ -56,6 +60,7 @@ $(REFERENCE)/.ready: benchmarks/reference/requirements.lock | $(READY)
 lock: $(READY)   ## Renew the pinned dependencies.
 	cd requirements && $(CURDIR)/$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-annotate --no-header bootstrap.in -o bootstrap.lock
 	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --all-extras --group dev -o requirements/dev.lock
+	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-deps --no-annotate --no-header --python-version 3.11 --group pyproject.toml:real -o requirements/real.lock
 	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-annotate --no-header --python-version 3.11 benchmarks/reference/requirements.in -o benchmarks/reference/requirements.lock
 
 clean:           ## Remove the environments, caches and results.

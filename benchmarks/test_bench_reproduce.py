@@ -46,7 +46,7 @@ def test_original_fits(benchmark, tmp_path):
 
 @pytest.mark.parametrize("units", [("row",), ("row", "arch")], ids="+".join)
 def test_with_a_thousand_resamples(benchmark, tmp_path, units):
-    options = ["--bootstrap", "1000", "--out", str(tmp_path / "out"), *(f"--unit={unit}" for unit in units)]
+    options = ["--resamples", "1000", "--out", str(tmp_path / "out"), *(f"--by={unit}" for unit in units)]
     wall, cpu, memory = benchmark.pedantic(run, args=(tmp_path, *options), rounds=1, iterations=1)
     faster = len(units) * PUBLISHED_CPU_SECONDS / cpu
     cores = len(os.sched_getaffinity(0))

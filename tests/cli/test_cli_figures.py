@@ -38,7 +38,7 @@ def test_ls_figures(capsys):
 def test_figure_draws_what_it_can_and_says_what_it_cannot(mine, tmp_path, capsys):
     code, out, err = run(
         capsys, "figure", "icml-6c", "icml-6a", "icml-1b", "--scores", mine, "--out", tmp_path / "o", "--format", "csv",
-        "--format", "svg", "--bootstrap", "0", "--workers", "1",
+        "--format", "svg", "--resamples", "0", "--workers", "1",
     )  # fmt: skip
     assert code == 3
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == [
@@ -52,7 +52,7 @@ def test_figure_draws_what_it_can_and_says_what_it_cannot(mine, tmp_path, capsys
 
 def test_figure_json(mine, tmp_path, capsys):
     code, out, _ = run(
-        capsys, "figure", "icml-6b", "--scores", mine, "--out", tmp_path / "o", "--format", "json", "--bootstrap", "0",
+        capsys, "figure", "icml-6b", "--scores", mine, "--out", tmp_path / "o", "--format", "json", "--resamples", "0",
         "--json",
     )  # fmt: skip
     document = json.loads(out)
@@ -73,7 +73,7 @@ def test_dry_runs_do_nothing(tmp_path, capsys):
 
 
 def test_report_of_a_small_table(mine, tmp_path, capsys):
-    code, out, err = run(capsys, "report", tmp_path / "r.html", "--scores", mine, "--bootstrap", "0", "--workers", "1")
+    code, out, err = run(capsys, "report", tmp_path / "r.html", "--scores", mine, "--resamples", "0", "--workers", "1")
     assert code == 0
     assert "12 models" in out
     assert "Not in it: Figure 'icml-1b' needs train_flop" in out
@@ -101,10 +101,10 @@ def test_cite(mirror, tmp_path, capsys):
     [
         (["figure"], 2, "Which figure?"),
         (["figure", "icml-9"], 2, "Unknown figure 'icml-9'"),
-        (["figure", "icml-1b", "--format", "jpg"], 2, "Unknown format 'jpg'"),
+        (["figure", "icml-1b", "--format", "jpg"], 2, 'Did you mean "png"?'),
         (["figure", "icml-1b", "--scores", "nothing"], 2, "Unknown score set or file"),
         (["figure", "icml-1b", "--scores", "nothing.csv"], 3, "does not exist"),
-        (["figure", "icml-6c", "--workers", "0"], 2, "at least 1, got 0"),
+        (["figure", "icml-6c", "--workers", "0"], 2, "`--workers` is 0"),
         (["report", "page.pdf"], 2, "ends in .html"),
         (["report", "/proc/none/r.html"], 2, "Cannot write"),
         (["cite", "nobody"], 2, "Unknown thing to cite 'nobody'"),

@@ -34,12 +34,12 @@ def test_fit_prints_parameters_status_and_next_step(tmp_path, capsys):
     assert code == 0
     for word in ("E + A X^-alpha", "n = 7", "alpha", "S_inf", "converged"):
         assert word in out
-    assert "--bootstrap 1000" in err
+    assert "--resamples 1000" in err
 
 
 def test_fit_json_is_one_document(tmp_path, capsys):
     code, out, _ = run(
-        capsys, "fit", write(tmp_path, GOOD), "--x", "x", "--y", "y", "--json", "--bootstrap", 50, "--unit", "row"
+        capsys, "fit", write(tmp_path, GOOD), "--x", "x", "--y", "y", "--json", "--resamples", 50, "--by", "row"
     )
     (entry,) = json.loads(out)
     assert code == 0
@@ -63,11 +63,11 @@ def test_fit_by_group_writes_all_and_plan_reads_it(tmp_path, capsys):
         source,
         "--law",
         "joint",
-        "--by",
+        "--each",
         "kind",
-        "--bootstrap",
+        "--resamples",
         20,
-        "--unit",
+        "--by",
         "row",
         "--out",
         tmp_path / "o",
@@ -108,7 +108,7 @@ def test_fit_predicts_new_models_and_draws_what_was_asked(mirror, capsys):
         capsys,
         "fit",
         "gokce2025",
-        "--region",
+        "--regions",
         "neural",
         *where,
         "--at",
@@ -125,7 +125,7 @@ def test_fit_predicts_new_models_and_draws_what_was_asked(mirror, capsys):
         capsys, "fit", "gokce2025", "--law", "joint", *where, "--at", "1e7", "--at", "1e9", "--at", "1e7"
     )
     assert code == 2
-    assert "--at needs 2 value(s) per model (n_params, samples_seen), got 3" in err
+    assert "`--at` needs 2 value(s) per model (n_params, samples_seen), got 3" in err
 
 
 BAD_TABLES = {
@@ -145,17 +145,22 @@ BAD_TABLES = {
     "text": (GOOD.replace("b,2", "b,two"), ["--x", "x", "--y", "y"], 3, "'two'"),
     "truncated": (GOOD[:-8], ["--x", "x", "--y", "y"], 3, "cut off"),
     "not UTF-8": (b"model_id,x,y\na\xff,1,.5\n", ["--x", "x", "--y", "y"], 3, "not UTF-8"),
-    "no resamples": (GOOD, ["--x", "x", "--y", "y", "--bootstrap", "0"], 2, "at least 1, got 0"),
+    "negative resamples": (GOOD, ["--x", "x", "--y", "y", "--resamples", "-1"], 2, "`--resamples` is -1"),
     "unknown law": (GOOD, ["--x", "x", "--y", "y", "--law", "powr"], 2, "Did you mean 'power'?"),
-    "negative delta": (GOOD, ["--x", "x", "--y", "y", "--delta", "-1"], 2, "must be positive"),
-    "unknown unit": (GOOD, ["--x", "x", "--y", "y", "--bootstrap", "5", "--unit", "archs"], 2, "archs"),
+    "negative delta": (GOOD, ["--x", "x", "--y", "y", "--delta", "-1"], 2, "`--delta` is -1; expected more than 0"),
+    "unknown unit": (GOOD, ["--x", "x", "--y", "y", "--resamples", "5", "--by", "archs"], 2, "archs"),
     "joint law with one x": (GOOD, ["--x", "x", "--y", "y", "--law", "joint"], 2, "takes 2 input column(s)"),
     "offsets without a term": (GOOD, ["--x", "x", "--y", "y", "--law", "log", "--offsets", "A"], 2, "group offsets"),
     "text score": ("model_id,x,score\na,1,.5\nb,2,n/a!\n", ["--x", "x"], 3, "row 2 has 'n/a!'"),
-    "negative seed": (GOOD, ["--x", "x", "--y", "y", "--bootstrap", "5", "--unit", "row", "--seed", "-1"], 2, "got -1"),
-    "region of a plain table": (GOOD, ["--x", "x", "--y", "y", "--region", "V1"], 2, "nothing to average"),
-    "too few in a group": (GOOD, ["--x", "x", "--y", "y", "--by", "model_id"], 3, "Group 'a' of --by model_id"),
-    "unknown group": (GOOD, ["--x", "x", "--y", "y", "--by", "colour"], 2, "Unknown column 'colour'"),
+    "negative seed": (
+        GOOD,
+        ["--x", "x", "--y", "y", "--resamples", "5", "--by", "row", "--seed", "-1"],
+        2,
+        "`--seed` is -1",
+    ),
+    "region of a plain table": (GOOD, ["--x", "x", "--y", "y", "--regions", "V1"], 2, "nothing to average"),
+    "too few in a group": (GOOD, ["--x", "x", "--y", "y", "--each", "model_id"], 3, "Group 'a' of `--each model_id`"),
+    "unknown group": (GOOD, ["--x", "x", "--y", "y", "--each", "colour"], 2, "Unknown column 'colour'"),
 }
 
 
@@ -173,19 +178,23 @@ def test_bad_input_is_one_paragraph_that_names_the_place(case, tmp_path, capsys)
     ("tokens", "expected", "words"),
     [
         (["reproduce", "compute_nero"], 2, "Did you mean 'compute_neuro'?"),
-        (["reproduce", "compute_neuro", "--bootstrap", "0"], 2, "at least 1, got 0"),
+        (["reproduce", "compute_neuro", "--resamples", "-1"], 2, "`--resamples` is -1"),
         (["reproduce", "compute_neuro", "--out", "/proc/none"], 2, "Cannot write '/proc/none'"),
-        (["reproduce", "--bootstap", "9"], 2, "Did you mean --bootstrap?"),
-        (["reproduce", "compute_neuro", "--bootstrap", "5", "--workers", "0"], 2, "at least 1, got 0"),
-        (["reproduce", "compute_neuro", "--bootstrap", "5", "--workers", "1", "--seed", "-1"], 2, "got -1"),
+        (["reproduce", "--resample", "9"], 2, "Did you mean --resamples?"),
+        (
+            ["reproduce", "compute_neuro", "--resamples", "5", "--workers", "0"],
+            2,
+            "`--workers` is 0",
+        ),
+        (["reproduce", "compute_neuro", "--resamples", "5", "--workers", "1", "--seed", "-1"], 2, "`--seed` is -1"),
         (["plan", "compute_chinchilla", "--budget", "1e20", "--name", "a"], 2, "is an experiment"),
-        (["plan", "--worst", "-1"], 2, "at least 0, got -1"),
+        (["plan", "--worst", "-1"], 2, "`--worst` is -1; expected at least 0"),
         (["plan"], 2, "--budget 1e20"),
         (["plan", "compute_neuro", "--budget", "1e20"], 2, "a plan needs a joint law"),
         (["plan", "compute_chinchila", "--budget", "1e20"], 2, "Did you mean 'compute_chinchilla'?"),
-        (["plan", "--budget", "-1", "--bootstrap", "5"], 2, "positive number of FLOP"),
-        (["plan", "--target", "1.5", "--bootstrap", "5"], 2, "between 0 and 1"),
-        (["plan", "--budget", "1e20", "--family", "Resnet", "--bootstrap", "5"], 2, "Families here"),
+        (["plan", "--budget", "-1", "--resamples", "5"], 2, "`--budget` is -1; expected more than 0"),
+        (["plan", "--target", "1.5", "--resamples", "5"], 2, "`--target` is 1.5; expected at most 1"),
+        (["plan", "--budget", "1e20", "--family", "Resnet", "--resamples", "5"], 2, "Families here"),
         (["plan", "/none/fits.json", "--budget", "1e20"], 3, "No fit at"),
     ],
 )
@@ -207,7 +216,7 @@ def test_what_is_asked_beside_a_fit_is_in_the_json_too(tmp_path, capsys):
 def test_rows_without_a_group_are_left_out_by_name(tmp_path, capsys):
     text = GOOD.replace("y\n", "y,kind\n", 1).replace(",.5\n", ",.5,\n")
     text = "\n".join(line + (",k" if i > 1 and line else "") for i, line in enumerate(text.split("\n")))
-    code, out, _ = run(capsys, "fit", write(tmp_path, text), "--x", "x", "--y", "y", "--by", "kind")
+    code, out, _ = run(capsys, "fit", write(tmp_path, text), "--x", "x", "--y", "y", "--each", "kind")
     assert code == 0
     assert "n = 6" in out
     assert "left out, kind is missing: 1 (a)" in out
@@ -219,7 +228,7 @@ def test_names_in_brackets_are_printed_and_ranges_called_ranges(tmp_path, capsys
     kind = np.where(np.arange(40) % 2, "/x", "y")
     frame = pd.DataFrame({"x": x, "kind": kind, "y": (0.3 + 0.5 * x**-0.4) * np.exp(rng.normal(0, 0.01, 40))})
     frame.to_csv(tmp_path / "t.csv", index=False)
-    options = ["--x", "x", "--y", "y", "--offsets", "A", "--offset-by", "kind", "--bootstrap", 9, "--unit", "kind"]
+    options = ["--x", "x", "--y", "y", "--offsets", "A", "--offset-by", "kind", "--resamples", 9, "--by", "kind"]
     code, out, _ = run(capsys, "fit", tmp_path / "t.csv", *options)
     assert code == 0
     assert "A[y]/A[/x]" in out
@@ -232,7 +241,7 @@ def test_reproduce_writes_fits_and_resamples(mirror, tmp_path, capsys):
         "reproduce",
         "simclr_neuro",
         "sample_places365_scaling",
-        "--bootstrap",
+        "--resamples",
         30,
         "--out",
         tmp_path,
@@ -256,7 +265,7 @@ def test_reproduce_writes_fits_and_resamples(mirror, tmp_path, capsys):
 
 
 def start(tmp_path, mirror):
-    command = [sys.executable, "-m", "vvscale", "reproduce", "simclr_*", "--bootstrap", "60", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "vvscale", "reproduce", "simclr_*", "--resamples", "60", "--out", str(tmp_path)]
     return subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 

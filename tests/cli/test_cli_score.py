@@ -150,11 +150,11 @@ def test_a_layer_asked_for_by_name_that_fails_is_exit_code_3(run):
         (("absent.py:net",), 3, "There is no file 'absent.py'"),
         (("mine.py:net",), 3, "no architecture name"),
         (("mine.py:net", "--layers", "9"), 2, "Unknown layer of Sequential '9'"),
-        (("mine.py:net", "--layers", "committed", "0"), 2, "--layers committed stands alone"),
+        (("mine.py:net", "--layers", "committed", "0"), 2, "`--layers committed` stands alone"),
         (("mine.py:net", "--layers", "all", "--on", "v1"), 2, "Unknown benchmark 'v1'. Did you mean"),
         (("mine.py:net", "--layers", "all", "--memory", "50MB"), 4, "does not fit into a memory of 0.05 GB"),
         (("mine.py:net", "--layers", "all", "--projection", "pca-10"), 2, "none were given"),
-        (("mine.py:net", "mine.py:other", "--layers", "all", "--name", "x"), 2, "--name is of one model"),
+        (("mine.py:net", "mine.py:other", "--layers", "all", "--name", "x"), 2, "`--name` is of one model"),
         (("mine.py:net", "--layers", "all", "--preprocessing", "other"), 2, "Next: `vvscale score --help`"),
     ],
 )

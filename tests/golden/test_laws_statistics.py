@@ -5,12 +5,25 @@ Two scores over the 620 models trained on ImageNet or ecoset: the mean of the fo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from vvscale.laws import Comparison, Fit, HoldOut, compare, conclusions, coverage, fit_law, hold_out
+from vvscale.laws import (
+    Comparison,
+    Fit,
+    HoldOut,
+    compare,
+    conclusions,
+    coverage,
+    fit_law,
+    hold_out,
+    prediction_interval,
+)
+from vvscale.laws.gokce2025.experiments import EXPERIMENTS
 from vvscale.scores import load_scores, model_table, select
 
 FLAGS = {f"is_{flag}": False for flag in ("pretrained", "random", "ssl", "adv", "ablation")}
@@ -222,3 +235,19 @@ def test_the_limit_of_neural_scores_depends_on_the_loss_and_the_unit(neural: Fit
     assert "the resampling unit (by row limit identified near 0.48, by arch limit not identified" in result.sentence
     assert rows.loc[("Huber 0.001", "row"), "score_x10000"] == pytest.approx(0.468, abs=0.001)
     assert rows.loc[("least squares", "row"), "score_x10000"] == pytest.approx(0.583, abs=0.001)
+
+
+def test_a_group_is_found_by_its_name_also_where_two_columns_hold_the_same_labels(gokce2025):
+    """Rows whose family is their parent family: the groups' column cannot be guessed from the labels."""
+    rows = replace(EXPERIMENTS["compute_neuro"], regions="all").rows(gokce2025)[0]
+    rows = rows[rows["family"].astype(str) == rows["parent_family"].astype(str)]
+    fit = fit_law(rows, law="joint", x=["n_params", "samples_seen"], offsets=["B"], offset_by="parent_family")
+    at = pd.DataFrame({"n_params": [1e7] * 3, "samples_seen": [1e8] * 3, "parent_family": ["ResNet", "ViT", None]})
+    told = prediction_interval(fit, at)
+    np.testing.assert_allclose(told.predicted[:2], [0.5637, 0.6832], atol=5e-5)
+    for name, value in zip(("ResNet", "ViT"), told.predicted, strict=False):
+        assert fit.predict(1e7, 1e8, group=name)[0] == pytest.approx(value, rel=1e-12)
+        assert prediction_interval(fit, [[1e7], [1e8]], group=name).predicted[0] == pytest.approx(value, rel=1e-12)
+    # No group in particular is the average group, whoever is asked.
+    assert fit.predict(1e7, 1e8)[0] == pytest.approx(told.predicted[2], rel=1e-12)
+    assert prediction_interval(fit, [[1e7], [1e8]]).predicted[0] == pytest.approx(told.predicted[2], rel=1e-12)

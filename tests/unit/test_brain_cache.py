@@ -116,12 +116,15 @@ def model(seed=0):
 
 
 def key(module=None, benchmark=None, layer="0", **options):
-    options = {"preprocessing": Preprocessing(image_size=8), **options}
+    preprocessing = options.pop("preprocessing", Preprocessing(image_size=8))
+    images = options.pop("projection_images", None)
     work = plan_work(
         module or model(),
         benchmarks=[benchmark or STREAM.benchmark("V1")],
         layers=[layer],
         options=ScoringOptions(**options),
+        preprocessing=preprocessing,
+        projection_images=images,
     )
     return work.score_key(work.pairs[0]), work
 
@@ -179,7 +182,7 @@ CHANGES = {
     "its kind": lambda: key(projection="gaussian-100"),
     "images it is fitted on": lambda: key(projection="pca-100", projection_images=FOLDER),
     "batch size": lambda: key(batch_size=32),
-    "resamples": lambda: key(n_resamples=999),
+    "resamples": lambda: key(resamples=999),
     "seed": lambda: key(seed=1),
 }
 
@@ -195,7 +198,7 @@ def test_a_key_changes_with_everything_a_score_depends_on():
 
 def test_a_key_does_not_change_with_what_does_not_matter():
     before = key()[0]
-    assert key(memory="3GB", n_workers=2, max_passes=2, n_threads=1)[0] == before
+    assert key(memory="3GB", workers=2, max_passes=2, threads=1)[0] == before
     assert key(module=copy.deepcopy(model()))[0] == before
 
 
@@ -209,7 +212,7 @@ def test_a_change_of_the_code_changes_the_key(tmp_path, monkeypatch):
     from vvscale.brain.scoring import digests
 
     (tmp_path / "metric.py").write_text("x = 1")
-    monkeypatch.setattr(digests, "_CODE", (tmp_path,))
+    monkeypatch.setattr(digests, "_CODE", tmp_path)
     digests.code_digest.cache_clear()
     before = digests.code_digest()
     (tmp_path / "metric.py").write_text("x = 2")

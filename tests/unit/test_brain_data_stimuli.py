@@ -189,6 +189,34 @@ def test_an_entry_twice_is_refused(folder):
         read(folder)
 
 
+def test_two_spellings_of_one_file_are_a_second_file_of_its_name(folder):
+    entries = contents(folder)
+    rewrite(folder, [*entries, (f"./{entries[0][0]}", b"other")])
+    with pytest.raises(DataError, match="a second file of this name"):
+        read(folder)
+    rewrite(folder, [(f"./{name}", content) for name, content in entries])
+    assert [path.read_bytes() for path in read(folder).paths] == [content for _, content in entries]
+
+
+def test_an_archive_that_would_fill_the_disk_is_refused(folder):
+    with (
+        zipfile.ZipFile(folder / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("bomb.png", "w", force_zip64=True) as entry,
+    ):
+        for _ in range(11):
+            entry.write(bytes(100_000_000))
+    with pytest.raises(DataError, match=r"would unpack to 1.1 GB, \d+ times its size"):
+        read(folder)
+
+
+def test_a_column_of_degrees_must_agree_with_the_set(folder):
+    edit(folder, lambda table: table.assign(degrees=8))
+    assert read(folder).degrees == 8.0
+    edit(folder, lambda table: table.assign(degrees=[8, 8, 5, 8, 8]))
+    with pytest.raises(DataError, match=r"is of 8 degrees, and its column 'degrees' says 5 for .* \(1 of 5 rows"):
+        read(folder)
+
+
 def test_missing_and_surplus_images_are_named(folder):
     held = contents(folder)
     rewrite(folder, held[1:])

@@ -37,6 +37,17 @@ def test_the_default_layers_of_a_resnet18_are_60(resnet):
     assert "layer2.0.downsample.0" in names
 
 
+class Identity(nn.Module):
+    """What some libraries have beside PyTorch's own."""
+
+    def forward(self, x):
+        return x
+
+
+def test_a_module_that_passes_its_input_on_is_no_layer_whoever_defines_it():
+    assert default_layers(nn.Sequential(nn.Linear(2, 2), Identity(), nn.ReLU())) == ["0", "2"]
+
+
 def test_names_and_patterns(resnet):
     assert choose_layers(resnet, "all") == default_layers(resnet)
     assert choose_layers(resnet, ["layer4.?", "fc", "layer4.1"]) == ["layer4.0", "layer4.1", "fc"]

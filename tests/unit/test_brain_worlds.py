@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from vvscale.brain import DIGITS, SHAPES, Preprocessing, Scenes, World, score_model, simulate
+from vvscale.brain import DIGITS, SHAPES, Preprocessing, Scenes, World, score_layers, simulate
 from vvscale.brain.simulated.stream import NOISE
 from vvscale.brain.simulated.worlds import SIZE, WORLDS
 from vvscale.data import load_dataset
@@ -126,12 +126,12 @@ def test_knowing_digits_better_raises_it_and_behaviour_and_not_v1(stream, tmp_pa
         spec = RunSpec("resnetflex-w12-d1-1-1", "digits", load_recipe("tiny"), samples_per_class=n, seed=1)
         accuracy[n] = train(spec, out=tmp_path / str(n), device="cpu").accuracy
         loaded = load_model(str(tmp_path / str(n)))
-        made = score_model(
+        made = score_layers(
             loaded.module,
             benchmarks=list(stream.benchmarks.values()),
             layers=layers,
             preprocessing=Preprocessing.from_record("brainscore", loaded.record["preprocessing"]),
-            n_resamples=1,
+            resamples=1,
         )
         scores[n] = made.table().set_index("region")["score"]
     assert accuracy[100] > accuracy[1] + 0.2

@@ -10,7 +10,7 @@ import pytest
 
 from vvscale.errors import UnknownNameError, UsageError
 from vvscale.laws import LAWS, Fit, Status, fit_law
-from vvscale.laws.fit import ADVICE, CONVERGED
+from vvscale.laws.status import ADVICE, CONVERGED
 
 RNG = np.random.default_rng(3)
 X = np.geomspace(1.0, 1e5, 60)
@@ -217,7 +217,9 @@ def test_offset_groups(law: str, offsets: str):
     for name in ("main", "other", "third"):
         rows = data[group == name]
         np.testing.assert_allclose(fit.predict(*(rows[c] for c in x), group=name), rows["y"], rtol=1e-6)
-    np.testing.assert_allclose(fit.predict(*(data[c][:1] for c in x)), data["y"][:1], rtol=1e-6)
+    of_each = [fit.predict(*(data[c][:1] for c in x), group=name) for name in fit.problem.groups]
+    np.testing.assert_allclose(fit.predict(*(data[c][:1] for c in x)), np.exp(np.mean(np.log(of_each), axis=0)))
+    assert fit.offset_by == "g"
     assert len(fit.params) == LAWS[law].n_parameters + 2 * len(offsets)
     json.dumps(fit.to_dict(), allow_nan=False)
 

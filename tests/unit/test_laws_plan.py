@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from vvscale.errors import DataError, FitError, MissingDataError, UsageError
-from vvscale.laws import bootstrap, fit_law
+from vvscale.laws import LAWS, bootstrap, fit_law
 from vvscale.laws.planning.cost import Cost, family_cost, fit_cost
 from vvscale.laws.planning.joint import JointLaw
 from vvscale.laws.planning.plan import optimum, plan, worst_allocations
@@ -209,7 +209,7 @@ def test_a_group_is_planned_with_its_own_amplitude(tmp_path):
     resampled = bootstrap(fit, 30)
     entry = joint_entry(fit, intervals={"arch": resampled.to_dict()})
     save_fits(tmp_path, [entry], {"arch": {"mine": resampled.table()}})
-    with pytest.raises(UsageError, match="Say which with --group"):
+    with pytest.raises(UsageError, match="Say which with `group`"):
         load_joint(tmp_path)
     with pytest.raises(UsageError, match="groups are one, two"):
         load_joint(tmp_path, group="three")
@@ -266,7 +266,7 @@ def test_what_is_not_a_file_of_joint_fits_is_refused(tmp_path):
         load_joint(tmp_path)
     assert error.value.exit_code == 3
     with pytest.raises(UsageError, match="needs a joint law"):
-        JointLaw.from_params("power", {"E": 0.5}, [1.0])
+        JointLaw.from_params(LAWS["power"], {"E": 0.5}, [1.0])
 
 
 def test_a_plan_is_plain_json():

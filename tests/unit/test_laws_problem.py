@@ -57,7 +57,7 @@ BAD: dict[str, tuple[pd.DataFrame, dict[str, Any], type[VvscaleError], int, list
         POWER,
         MissingDataError,
         3,
-        ["loss", "NaN", "row 7", "--drop-missing"],
+        ["loss", "NaN", "row 7", "`missing="],
     ),
     "text in x": (with_cell("compute", 4, "n/a"), POWER, DataError, 3, ["'compute'", "'model_04'", "'n/a'"]),
     "text in y": (with_cell("loss", 4, "high"), POWER, DataError, 3, ["'loss'", "'model_04'", "'high'"]),
@@ -78,7 +78,7 @@ BAD: dict[str, tuple[pd.DataFrame, dict[str, Any], type[VvscaleError], int, list
         3,
         ["'compute'", "-2", "row 10", "greater than 0"],
     ),
-    "zero misalignment": (with_cell("loss", 3, 0.0), POWER, DataError, 3, ["'loss'", "'model_03'", "--law ccn"]),
+    "zero misalignment": (with_cell("loss", 3, 0.0), POWER, DataError, 3, ["'loss'", "'model_03'", '`law="ccn"`']),
     "negative misalignment": (with_cell("loss", 3, -0.1), POWER, DataError, 3, ["'loss'", "-0.1", "'model_03'"]),
     "too few rows": (TABLE[:2], POWER, ShapeError, 3, ["'power' has 3 parameters", "only 2 rows"]),
     "too few rows for offsets": (
@@ -159,7 +159,7 @@ BAD: dict[str, tuple[pd.DataFrame, dict[str, Any], type[VvscaleError], int, list
         2,
         ["'product' cannot have group offsets"],
     ),
-    "offsets of no group": (TABLE, {**POWER, "offsets": ["A"]}, UsageError, 2, ["offsets on A", "--offset-by"]),
+    "offsets of no group": (TABLE, {**POWER, "offsets": ["A"]}, UsageError, 2, ["offsets on A", "`offset_by`"]),
 }
 
 

@@ -90,7 +90,7 @@ def test_refusals():
             resamples(FRAME, "row", n)
     with pytest.raises(UnknownNameError, match=r"'dataste'.*Did you mean 'dataset'"):
         resamples(FRAME, "dataste", 5)
-    with pytest.raises(UsageError, match="--unit row"):
+    with pytest.raises(UsageError, match=r"by=.row"):
         resamples(FRAME[["model_id"]], "family", 5)
     with pytest.raises(ShapeError, match="all 60 rows belong to one, 100"):
         resamples(FRAME, "n_epochs", 5)

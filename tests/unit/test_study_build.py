@@ -106,7 +106,7 @@ def test_a_changed_input_redoes_exactly_what_depends_on_it(tmp_path: Path, chang
 
 
 def test_a_changed_law_redoes_only_itself(tmp_path: Path):
-    before, after = graph(tmp_path), graph(tmp_path, SPEC + "bootstrap = 10\n")
+    before, after = graph(tmp_path), graph(tmp_path, SPEC + "resamples = 10\n")
     changed = {task.label for task in after.tasks} - {task.label for task in after.tasks if task.id in before.index}
     assert changed == {"law joint", "report"}
 

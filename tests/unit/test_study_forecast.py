@@ -62,7 +62,7 @@ def context(tmp_path: Path) -> TaskContext:
     scores().to_parquet(tmp_path / "table" / "scores.parquet")
     (tmp_path / "out").mkdir()
     params = {
-        "forecast": {"budget": 4e9, "seed": [5, 6], "level": 0.8, "unit": "arch"},
+        "forecast": {"budget": 4e9, "seed": [5, 6], "level": 0.8, "by": "arch"},
         "law": law(),
         "candidates": CANDIDATES,
         "run": {"image_size": None, "subset_seed": None, "subset_rule": "uniform", "start": None},
@@ -144,7 +144,7 @@ def test_a_forecast_of_alignment_scores_what_it_trains(context: TaskContext):
     rows["score"] = 1 - error_of(rows["n_params"], rows["samples_seen"])
     rows.to_parquet(context.input("table") / "scores.parquet")
     more = {
-        "law": law(y="misalignment", region=("V1",)),
+        "law": law(y="misalignment", regions=("V1",)),
         "benchmarks": [{"id": "simulated.V1-pls"}],
         "layers": {"V1": "conv1"},
     }
@@ -190,7 +190,7 @@ def test_wrong_forecasts_are_refused(change: dict, message: str):
         ({"score.layers": {"V1": "conv1"}}, "names none for IT, V2, V4, behavior"),
         ({"laws.1.y": "misalignmnt"}, "Unknown outcome of the law 'IT' 'misalignmnt'. Did you mean 'misalignment'"),
         ({"laws.1.x": ["train_flops"]}, "Did you mean 'train_flop'"),
-        ({"laws.1.unit": ["archs"]}, "Did you mean 'arch'"),
+        ({"laws.1.by": ["archs"]}, "Did you mean 'arch'"),
     ],
 )
 def test_what_would_fail_after_training_is_refused_before(change: dict, message: str, tmp_path: Path):
@@ -200,9 +200,9 @@ def test_what_would_fail_after_training_is_refused_before(change: dict, message:
 
 def test_findings_are_those_of_the_files(tmp_path: Path):
     from vvscale.laws.workflow.fit_tables import run_fits
-    from vvscale.study.tasks.rows import fit_request
+    from vvscale.study.tasks.rows import fit_options
 
-    (done,) = run_fits(outcomes(scores(), law()), fit_request(law(), n_resamples=50))
+    (done,) = run_fits(outcomes(scores(), law()), fit_options(law(resamples=50)))
     unit = next(iter(done.resamples))
     save_fits(tmp_path / "a", [done.entry], {unit: {"joint": done.resamples[unit]}})
     table = findings({"accuracy": tmp_path / "a"}, [])["Laws of this study"]

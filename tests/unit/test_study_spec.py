@@ -80,9 +80,9 @@ def test_master_seeds_do_not_share_runs(tmp_path: Path):
 
 
 def test_changes_reach_into_tables_and_lists(tmp_path: Path):
-    changes = {"engine.workers": 3, "laws.0.bootstrap": 50, "axes.seed": [5], "report.title": "T"}
+    changes = {"engine.workers": 3, "laws.0.resamples": 50, "axes.seed": [5], "report.title": "T"}
     spec = load_spec(write(tmp_path, GOOD), changes=changes)
-    assert (spec.engine.workers, spec.laws[0].bootstrap, spec.report.title) == (3, 50, "T")
+    assert (spec.engine.workers, spec.laws[0].resamples, spec.report.title) == (3, 50, "T")
     assert {run.seed for run in spec.runs()} == {5}
     with pytest.raises(ConfigError, match="'name' is a value and no table"):
         load_spec(write(tmp_path, GOOD), changes={"name.x": 1})

@@ -51,14 +51,17 @@ if TYPE_CHECKING:
     from vvscale.brain.metrics.trials import Trials as Trials
     from vvscale.brain.scoring.brainscore_adapter import brainscore_model as brainscore_model
     from vvscale.brain.scoring.cache import ScoreCache as ScoreCache
+    from vvscale.brain.scoring.features import Features as Features
+    from vvscale.brain.scoring.features import read_features as read_features
+    from vvscale.brain.scoring.features import score_features as score_features
     from vvscale.brain.scoring.layers import LayerCommitment as LayerCommitment
     from vvscale.brain.scoring.layers import committed_layers as committed_layers
     from vvscale.brain.scoring.layers import default_layers as default_layers
     from vvscale.brain.scoring.layers import read_commitment as read_commitment
     from vvscale.brain.scoring.layers import select_layers as select_layers
-    from vvscale.brain.scoring.options import ScoringOptions as ScoringOptions
+    from vvscale.brain.scoring.options import ScoreOptions as ScoreOptions
     from vvscale.brain.scoring.results import ModelScores as ModelScores
-    from vvscale.brain.scoring.session import score_model as score_model
+    from vvscale.brain.scoring.session import score_layers as score_layers
     from vvscale.brain.simulated.stream import SimulatedStream as SimulatedStream
     from vvscale.brain.simulated.stream import simulate as simulate
     from vvscale.brain.simulated.worlds import DIGITS as DIGITS

@@ -1,7 +1,8 @@
-"""Every benchmark by name: the public five, the simulated ones, those of installed packages, and own files.
+"""Every benchmark by name: the public five, sessions of V4, simulated ones, those of installed packages, own files.
 
-A name stands for one benchmark, a region for the public one of that region, and ``public``, ``simulated`` or
-``simulated-digits`` for five. Asking what there is loads no data.
+A name stands for one benchmark, a region for the public one of that region, ``public``, ``simulated`` or
+``simulated-digits`` for five, and ``cowley2023-test`` for the authors' test sessions.
+Asking what there is loads no data.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from vvscale.brain.benchmarks.benchmark import Benchmark, NeuralBenchmark
+from vvscale.brain.benchmarks.cowley2023 import COLLECTION, DEFAULT_SESSION, SESSIONS, TESTED, CowleySession
 from vvscale.brain.benchmarks.public import PUBLIC, PublicBenchmark
 from vvscale.brain.simulated.stream import IMAGES_PER_OBJECT, N_NEUROIDS, SimulatedStream, simulate
 from vvscale.brain.simulated.worlds import WORLDS, World
@@ -35,6 +37,8 @@ SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         **{one.region: (benchmark_id,) for benchmark_id, one in PUBLIC.items()},
         "public": tuple(PUBLIC),
         **{name: tuple(f"{name}.{one.region}-{one.metric}" for one in PUBLIC.values()) for name in WORLDS},
+        f"{COLLECTION}-test": tuple(SESSIONS[name].benchmark_id for name in TESTED),
+        f"{COLLECTION}-all": tuple(one.benchmark_id for one in SESSIONS.values()),
     }
 )
 """A word for one or several benchmarks -> their names."""
@@ -43,6 +47,9 @@ ALIASES: Mapping[str, str] = MappingProxyType(
     {
         **{alias: benchmark_id for benchmark_id, one in PUBLIC.items() for alias in one.aliases},
         **{f"{name}-i2n": f"{name}.behavior-i2n" for name in WORLDS},
+        **{f"{COLLECTION}.{name}": one.benchmark_id for name, one in SESSIONS.items()},
+        # One word for the session that is quickest to fetch: the example of real data everywhere.
+        COLLECTION: SESSIONS[DEFAULT_SESSION].benchmark_id,
     }
 )
 """Other names in use -> our name."""
@@ -75,9 +82,37 @@ class BenchmarkInfo:
     state: str = "installed"
 
 
+Downloadable = PublicBenchmark | CowleySession
+"""What knows of its files, and loads the benchmark from them."""
+
+
 def list_benchmarks() -> list[BenchmarkInfo]:
-    """Return what is known of every named benchmark, loading none."""
-    return [_info(benchmark_id, entry) for benchmark_id, entry in BENCHMARKS.items()]
+    """Return what is known of every named benchmark, loading none; of the sessions of V4, the tested ones."""
+    return [
+        _info(benchmark_id, entry)
+        for benchmark_id, entry in BENCHMARKS.items()
+        if not isinstance(entry, CowleySession) or entry.session in TESTED
+    ]
+
+
+def downloadable(names: str | Iterable[str]) -> list[Downloadable]:
+    """Return the benchmarks that the names stand for, as far as to fetch their files.
+
+    Raises
+    ------
+    UsageError
+        One of them has no files to fetch.
+    """
+    found = []
+    for name in benchmark_ids(names):
+        entry = None if _is_file(name) else BENCHMARKS[name]
+        if not isinstance(entry, Downloadable):
+            raise UsageError(
+                f"'{name}' has no files to fetch; those have {', '.join(PUBLIC)}, {COLLECTION}, {COLLECTION}-test and "
+                f"{COLLECTION}-all."
+            )
+        found.append(entry)
+    return found
 
 
 def benchmark_ids(names: str | Iterable[str]) -> list[str]:
@@ -177,6 +212,8 @@ for _id, _one in PUBLIC.items():
 for _world in WORLDS.values():
     for _id in SETS[_world.name]:
         BENCHMARKS.add(_id, _Simulated(_world, _id))
+for _session in SESSIONS.values():
+    BENCHMARKS.add(_session.benchmark_id, _session)
 
 
 def _known(name: str) -> str:
@@ -187,7 +224,7 @@ def _known(name: str) -> str:
 
 
 def _info(benchmark_id: str, entry: Any) -> BenchmarkInfo:
-    if isinstance(entry, PublicBenchmark):
+    if isinstance(entry, Downloadable):
         return BenchmarkInfo(
             benchmark_id,
             entry.region,
@@ -217,7 +254,7 @@ def _info(benchmark_id: str, entry: Any) -> BenchmarkInfo:
 
 def _made(entry: Any, what: str, path: Path | None = None) -> Benchmark:
     """Return a benchmark that is given as itself or as a function without arguments."""
-    made = entry.load() if isinstance(entry, PublicBenchmark) else entry
+    made = entry.load() if isinstance(entry, Downloadable) else entry
     if callable(made):
         made = _run(made, what, path)
     if not isinstance(made, Benchmark):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vvscale.core.files import make_folder
+from vvscale.core.files import write_whole
 from vvscale.errors import DataError, DigestError, MissingDataError
 
 MIRROR_VARIABLE = "VVSCALE_MIRROR"
@@ -50,7 +49,7 @@ class RemoteFile:
     address
         Where it lies when no mirror is set.
     algorithm, digest
-        Name of the hash, as hashlib has it, and its value in hexadecimal.
+        Name of the hash, as hashlib has it or ``git-blob`` for git's id of a file, and its value in hexadecimal.
     meaning
         What is in it, a few words.
     command
@@ -60,7 +59,7 @@ class RemoteFile:
     name: str
     collection: str
     address: str
-    algorithm: Literal["sha1", "sha256"]
+    algorithm: Literal["sha1", "sha256", "git-blob"]
     digest: str
     meaning: str
     command: str
@@ -99,24 +98,8 @@ class RemoteFile:
         """
         if self.state() == "cached":
             return self.path
-        import pooch
-
-        make_folder(self.path.parent)
-        # pooch tells of each download on standard error; what is worth saying is said by the command line.
-        download: Any = _Download(self, on_bytes)
-        logger = pooch.get_logger()
-        level = logger.level
-        logger.setLevel(logging.ERROR)
-        try:
-            pooch.retrieve(
-                url=self.url,
-                known_hash=f"{self.algorithm}:{self.digest}",
-                fname=self.name,
-                path=self.path.parent,
-                downloader=download,
-            )
-        finally:
-            logger.setLevel(level)
+        with write_whole(self.path) as part:
+            _Download(self, on_bytes)(self.url, part)
         return self.path
 
     def clear(self) -> bool:
@@ -127,32 +110,36 @@ class RemoteFile:
 
 
 def hash_of(path: Path, algorithm: str = "sha256") -> str:
-    """Return the hash of a file's content in hexadecimal."""
+    """Return the hash of a file's content in hexadecimal; ``git-blob`` is the id that git gives it."""
     with path.open("rb") as file:
+        if algorithm == "git-blob":
+            # git hashes the content behind a header with its size.
+            content = file.read()
+            return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 @dataclass(frozen=True)
 class _Download:
-    """pooch's downloader protocol, with our errors; it writes only to pooch's temporary file."""
+    """Copies or downloads one file and checks its hash, with our errors."""
 
     file: RemoteFile
     on_bytes: OnBytes | None = None
 
-    def __call__(self, url: str, output_file: Any, pooch: Any) -> None:
+    def __call__(self, url: str, part: Path) -> None:
         try:
             if url.startswith(("http://", "https://")):
                 from pooch import HTTPDownloader
 
                 bar: Any = False if self.on_bytes is None else _Bar(self.on_bytes)
-                HTTPDownloader(progressbar=bar)(url, output_file, pooch)
+                HTTPDownloader(progressbar=bar)(url, str(part), None)
             else:
-                shutil.copyfile(url.removeprefix("file://"), output_file)
+                shutil.copyfile(url.removeprefix("file://"), part)
         except OSError as error:  # requests' exceptions are OSErrors too
             raise self._unreachable(url, error) from error
-        got = hash_of(Path(output_file), self.file.algorithm)
+        got = hash_of(part, self.file.algorithm)
         if got != self.file.digest:
-            size = Path(output_file).stat().st_size
+            size = part.stat().st_size
             raise DigestError(
                 f"'{url}' is not the published {self.file.name}: got {self.file.algorithm} {got} ({size} bytes), "
                 f"expected {self.file.digest}. Likely cause: a truncated download, or another version of the file. "

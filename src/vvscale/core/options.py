@@ -22,6 +22,9 @@ from vvscale.errors import ConfigError, unknown_name
 T = TypeVar("T")
 _KEY = "vvscale"
 
+MISSING: Any = dataclasses.MISSING
+"""Default of an option that must be given."""
+
 SEED = 42
 """Default of every seed; the published resamples of rows are those of 42."""
 
@@ -42,7 +45,7 @@ class About:
 
 
 def option(
-    default: T = dataclasses.MISSING,
+    default: T = MISSING,
     help: str = "",  # noqa: A002
     *,
     unit: str = "",

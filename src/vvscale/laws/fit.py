@@ -5,63 +5,31 @@ The result is a frozen value with a status; what went wrong, what it means and w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from vvscale.errors import UsageError, unknown_name
-from vvscale.laws.forms.others import Logistic
 from vvscale.laws.forms.plateau import Plateau
 from vvscale.laws.law import LAWS, Law
 from vvscale.laws.problem import Problem, make_problem
-from vvscale.laws.solve_law import curves, derive, half_points, natural, optimise
+from vvscale.laws.solve_law import AVERAGE, curves, derive, group_curves, half_points, natural, optimise
 from vvscale.laws.solver.deviance import Around
 from vvscale.laws.solver.search import Optima
+from vvscale.laws.status import ADVICE, Status, edges_of, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from vvscale.laws.solver.newton import Form
+    from vvscale.laws.forms.form import Form
 
     Array = NDArray[np.float64]
 
 DELTA = 1e-3
-# Scaled gradient below which a smooth minimum counts as reached.
-CONVERGED = 1e-5
-# The exponent is unidentified if both half and twice its value fit this well (deviance, 95 % of one degree
-# of freedom), rows taken as independent.
-UNIDENTIFIED = 3.84
-# An exponent below this is 0: no range of X that exists would show it.
-NO_SLOPE = 1e-9
-
-
-class Status(StrEnum):
-    """How a fit ended, what that means, and what to do."""
-
-    CONVERGED = "converged"
-    AT_BOUNDARY = "at_boundary"
-    UNIDENTIFIED = "unidentified"
-    NOT_CONVERGED = "not_converged"
-    TOO_FEW_POINTS = "too_few_points"
-
-
-ADVICE = {
-    Status.CONVERGED: "A minimum with zero gradient that every better start leads to.",
-    Status.AT_BOUNDARY: "The best fit lies on the edge of the law ({edge}). Report it as that, not as a value; the "
-    "parameter beyond the edge has no interval of its own. Compare forms before reading a limit off it.",
-    Status.UNIDENTIFIED: "Very different exponents fit these rows as well (half and twice the fitted one; for the "
-    "shifted law, none or an infinite one): only the curve within the data and, with care, E mean something. Use a "
-    "law with fewer parameters, or a wider range of {x}.",
-    Status.NOT_CONVERGED: "The search stopped with a scaled gradient of {gradient:.1e}. Check the table for outliers, "
-    "or try a larger --delta.",
-    Status.TOO_FEW_POINTS: "{n_distinct} distinct points for {p} parameters: the law nearly interpolates them. "
-    "No interval is given; collect more points or use a law with fewer parameters.",
-}
 
 
 @dataclass(frozen=True)
@@ -79,8 +47,7 @@ class Fit:
     status
         See ``Status``.
     edges
-        The boundaries that the optimum lies on: ``"E = 0"``, ``"alpha = 0"``, ``"alpha = inf"``,
-        ``"lambda = -inf"`` and the like.
+        The boundaries that the optimum lies on; see ``vvscale.laws.status.Edge``.
     gradient
         Largest free gradient component over delta times n; 0 at a smooth minimum.
     agreement
@@ -97,6 +64,8 @@ class Fit:
         Whether negative exponents were allowed.
     optima
         The solver's own account; ``theta`` of shape (1, p).
+    free
+        Parameters for which very different values fit the rows as well; empty unless the status is unidentified.
     """
 
     law: Law
@@ -112,6 +81,12 @@ class Fit:
     offsets: tuple[str, ...] = ()
     negative: bool = False
     optima: Optima | None = field(default=None, repr=False)
+    free: tuple[str, ...] = ()
+
+    @property
+    def offset_by(self) -> str | None:
+        """Column whose values are the offset groups; None without offsets."""
+        return self.problem.offset_by
 
     @property
     def n(self) -> int:
@@ -127,6 +102,7 @@ class Fit:
             gradient=self.gradient,
             n_distinct=self.problem.n_distinct,
             p=len(self.params),
+            free=" and ".join(self.free),
         )
 
     @property
@@ -150,7 +126,7 @@ class Fit:
         x
             One array per input of the law, values > 0.
         group
-            Offset group; the reference by default.
+            Offset group; by default the average (of the log) over all of them.
 
         Raises
         ------
@@ -169,10 +145,10 @@ class Fit:
                 raise UsageError(f"Cannot predict at {column} = {bad:g}: inputs of a scaling law are greater than 0.")
         if group is not None and group not in self.problem.groups:
             raise unknown_name("offset group", group, self.problem.groups)
-        index = 0 if group is None else self.problem.groups.index(group)
-        points = self.problem.points(arrays, np.full(arrays[0].shape, index, dtype=np.intp))
         assert self.optima is not None
-        return np.exp(curves(self.forms(), self.optima, points))[0]
+        index = AVERAGE if group is None else self.problem.groups.index(group)
+        groups = np.full(arrays[0].shape, index, dtype=np.intp)
+        return np.exp(group_curves(self.forms(), self.optima, self.problem, arrays, groups))[0]
 
     def derived(self) -> dict[str, Array]:
         """Quantities that follow from the parameters, each of shape (1,); see ``derive`` and ``half_points``."""
@@ -181,7 +157,7 @@ class Fit:
     def derived_from(self, params: dict[str, Array], optima: Optima | None) -> dict[str, Array]:
         """The same of other optima of this law on these rows."""
         made = derive(self.law, params)
-        if self.law.name == "shifted" and optima is not None:
+        if any(term.coordinate == "shifted" for term in self.law.terms) and optima is not None:
             made["half_point"] = half_points(self.problem, optima)
         return made
 
@@ -218,8 +194,12 @@ class Fit:
             "params": {name: value if np.isfinite(value) else None for name, value in self.params.items()},
             "loss": self.loss,
             "delta": self.delta,
+            "offsets": list(self.offsets),
+            "offset_by": self.offset_by,
+            "groups": list(self.problem.groups) if self.offsets else [],
             "status": str(self.status),
-            "edges": list(self.edges),
+            "free": list(self.free),
+            "edges": [str(edge) for edge in self.edges],
             "advice": self.advice,
             "gradient": self.gradient,
             "agreement": self.agreement,
@@ -309,7 +289,7 @@ def fit_law(
     if offsets and offset_by is None:
         raise UsageError(
             f"Group offsets on {' and '.join(offsets)} need a column that says which rows form a group. Give it as "
-            "--offset-by, 'parent_family' for example."
+            "`offset_by`, 'parent_family' for example."
         )
     problem = make_problem(
         table,
@@ -333,9 +313,8 @@ def describe(
     """Turn the first optimum into a ``Fit``."""
     first = optima.take(slice(0, 1))
     params = {name: float(value[0]) for name, value in natural(law, problem, first, offsets).items()}
-    edges = _edges(law, first, params)
     draft = Fit(
-        law, params, float(first.loss[0]), Status.CONVERGED, edges, float(first.gradient[0]),
+        law, params, float(first.loss[0]), Status.CONVERGED, edges_of(law, first, params), float(first.gradient[0]),
         float(first.n_agree[0] / max(first.n_starts[0], 1)), np.nan, problem, delta, offsets, negative, first,
     )  # fmt: skip
     raw = [value * unit for value, unit in zip(problem.x, problem.units, strict=True)]
@@ -343,45 +322,5 @@ def describe(
     residual = problem.y - predicted
     spread = float(((problem.y - problem.y.mean()) ** 2).sum())
     r2 = 1.0 - float((residual**2).sum()) / spread if spread > 0 else np.nan
-    status = _status(draft)
-    return Fit(**{**draft.__dict__, "status": status, "r2": r2})
-
-
-def _edges(law: Law, optima: Optima, params: dict[str, float]) -> tuple[str, ...]:
-    edges = []
-    if "E" in params and not law.signed_plateau and (optima.at_zero[0] or params["E"] <= 1e-12):
-        edges.append("E = 0")
-    # A term that has become a constant; Kaplan's law in one input alone.
-    edges += [f"{name} = 0" for name in ("alpha", "beta") if abs(params.get(name, 1.0)) < NO_SLOPE]
-    edges += [f"{name} = 0" for name in ("N_c", "D_c") if params.get(name) == 0.0]
-    if isinstance(law.own_form, Logistic) and law.own_form.is_outside(optima.theta)[0]:
-        edges.append("midpoint outside the data")
-    if "lambda" in params:
-        if not np.isfinite(params["alpha"]):
-            edges.append("alpha = inf")
-        if params["lambda"] == -np.inf:
-            edges.append("lambda = -inf")
-    return tuple(edges)
-
-
-def _status(fit: Fit) -> Status:
-    if fit.problem.n_distinct <= len(fit.params) + 1 and fit.law.name != "constant":
-        return Status.TOO_FEW_POINTS
-    if fit.gradient > CONVERGED:
-        return Status.NOT_CONVERGED
-    if fit.law.terms and _exponent_is_free(fit):
-        return Status.UNIDENTIFIED
-    return Status.AT_BOUNDARY if fit.edges else Status.CONVERGED
-
-
-def _exponent_is_free(fit: Fit) -> bool:
-    """Whether very different exponents fit the rows as well, everything else refitted.
-
-    Half and twice the (first) slope; and for the shifted law, whose slope is known better than its exponent, the
-    plain power law or the exponential that its exponent and shift run into.
-    """
-    around = fit.around()
-    if fit.law.terms[0].coordinate == "shifted":
-        return bool((around.of_shift([0.0, 1.0]) < UNIDENTIFIED).any())
-    slope = around.slope
-    return bool((around.of_slope([slope / 2, slope * 2]) < UNIDENTIFIED).all())
+    status, free = status_of(draft)
+    return replace(draft, status=status, free=free, r2=r2)

@@ -8,7 +8,7 @@ names of its parameters, how residuals are measured. ``LAWS`` is open to entry p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vvscale.core.registry import Registry
 from vvscale.errors import ConfigError
@@ -17,7 +17,7 @@ from vvscale.laws.forms.plateau import Plateau, Vanishing
 from vvscale.laws.forms.terms import Term
 
 if TYPE_CHECKING:
-    from vvscale.laws.solver.newton import Form
+    from vvscale.laws.forms.form import LawForm
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,13 @@ class Law:
     terms
         Coordinates of the decaying terms; empty for forms that are not plateaus.
     own_form
-        The form, where it is not made of terms.
+        The form, where it is not made of terms; see ``vvscale.laws.forms.form.LawForm``.
     log_residuals
         Whether residuals are logs (of the misalignment) or plain differences.
     signed_plateau
         Whether E may be negative.
+    scales
+        Whether the outcome depends on the inputs at all.
     """
 
     name: str
@@ -48,14 +50,25 @@ class Law:
     inputs: tuple[str, ...]
     parameters: tuple[str, ...]
     terms: tuple[Term, ...] = ()
-    own_form: Any = None
+    own_form: LawForm | None = None
     log_residuals: bool = True
     signed_plateau: bool = False
+    scales: bool = True
 
     @property
     def has_limit(self) -> bool:
         """Whether the law has an asymptote E at infinite X that is a parameter."""
-        return "E" in self.parameters
+        return self.scales and "E" in self.parameters
+
+    @property
+    def is_power(self) -> bool:
+        """Whether it is one power law of one input above a plateau."""
+        return [term.coordinate for term in self.terms] == ["log"]
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether it is a power law of each of two inputs above a plateau, as a plan needs."""
+        return [(term.coordinate, term.column) for term in self.terms] == [("log", 0), ("log", 1)]
 
     @property
     def n_parameters(self) -> int:
@@ -64,7 +77,7 @@ class Law:
 
     def forms(
         self, n_groups: int = 1, offsets: tuple[str, ...] = (), *, negative: bool = False
-    ) -> tuple[Form, Vanishing | None]:
+    ) -> tuple[LawForm, Vanishing | None]:
         """Return the interior form and the E = 0 form, if there is one.
 
         Parameters
@@ -76,7 +89,7 @@ class Law:
         negative
             Whether exponents may be negative.
         """
-        if not self.terms:
+        if self.own_form is not None:
             return self.own_form, None
         terms = tuple(
             Term(term.coordinate, term.column, n_groups - 1 if letter in offsets else 0)
@@ -95,7 +108,7 @@ class Law:
                 allowed = f"it allows {' and '.join(letters)}" if letters else "it allows none"
                 raise ConfigError(
                     f"The law '{self.name}' cannot have group offsets on '{letter}': {allowed}. "
-                    "Drop --offsets or choose power, shifted or joint."
+                    "Leave out `offsets` or choose power, shifted or joint."
                 )
 
 
@@ -118,7 +131,7 @@ for _law in (
         ("E", "A", "k", "midpoint"), own_form=Logistic()),
     Law("log", "straight line in log X, without a limit", "intercept - slope log10(X)", ("X",),
         ("intercept", "slope"), own_form=LogLaw()),
-    Law("constant", "no scaling", "E", ("X",), ("E",), own_form=Constant()),
+    Law("constant", "no scaling", "E", ("X",), ("E",), own_form=Constant(), scales=False),
     Law("ccn", "power law on the score, residuals in score (the CCN 2024 form)", "S = 1 - E - A X^-alpha", ("X",),
         ("E", "A", "alpha"), (Term(),), log_residuals=False, signed_plateau=True),
     Law("ccn-joint", "the CCN form in parameters and samples", "S = 1 - E - A N^-alpha - B D^-beta", ("N", "D"),

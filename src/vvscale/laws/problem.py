@@ -59,6 +59,8 @@ class Problem:
         Row of ``frame`` behind each row of ``sample``, shape (n,).
     excluded
         Reason -> names of the rows left out.
+    offset_by
+        Column whose values are the offset groups; None without offsets.
     """
 
     frame: pd.DataFrame
@@ -73,6 +75,7 @@ class Problem:
     sample: Sample
     order: NDArray[np.intp]
     excluded: dict[str, list[str]]
+    offset_by: str | None = None
 
     @property
     def n_distinct(self) -> int:
@@ -157,7 +160,7 @@ def make_problem(
         )
     if delta is not None and not 0 < delta < np.inf:
         raise UsageError(
-            f"The Huber threshold must be positive and finite, got {delta}. Use --delta 0.001, or --loss squares."
+            f"The Huber threshold must be positive and finite, got {delta}. Use `delta=0.001`, or least squares."
         )
     _check_units(units or {}, table)
     for column in (*columns, y, *([offset_by] if offset_by else [])):
@@ -173,7 +176,7 @@ def make_problem(
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         raise MissingDataError(
             f"Cannot fit: {reason} (NaN) at {names[0]}{more}, and a law needs all its columns. Leave such rows out "
-            "with --drop-missing (drop_incomplete=True), which counts and names them, or select others with --where."
+            'with `missing="drop"`, which counts and names them, or select others with `where`.'
         )
     values = tuple(_numbers(frame, column) for column in columns)
     outcome = _numbers(frame, y)
@@ -186,7 +189,7 @@ def make_problem(
             "an input of a scaling law must be greater than 0, to take its log",
         )
     if law.log_residuals:
-        reason = "a loss on log residuals needs misalignments greater than 0 (scores below 1); fit it with --law ccn"
+        reason = 'a loss on log residuals needs misalignments greater than 0 (scores below 1); fit it with `law="ccn"`'
         _require(frame, y, outcome, outcome > 0, reason)
     if frame.empty:
         raise ShapeError(
@@ -204,7 +207,7 @@ def make_problem(
     left_out = {**(excluded or {})}
     for reason, names in missing.items():
         left_out[reason] = [*left_out.get(reason, []), *names]
-    return Problem(frame, scaled, outcome, columns, scale, y, groups, group, centre, sample, order, left_out)
+    return Problem(frame, scaled, outcome, columns, scale, y, groups, group, centre, sample, order, left_out, offset_by)
 
 
 def _check_units(units: Mapping[str, float], table: pd.DataFrame) -> None:
@@ -251,7 +254,7 @@ def _require(frame: pd.DataFrame, column: str, values: Array, valid: NDArray[np.
         more = f" ({bad.size - 1} more)" if bad.size > 1 else ""
         raise DataError(
             f"Column '{column}' has {values[bad[0]]:g} at {_row_name(frame, int(bad[0]))}{more}: {reason}. "
-            f"Remove such rows with --where, or correct the table."
+            f"Remove such rows with `where`, or correct the table."
         )
 
 
@@ -280,7 +283,7 @@ def _refuse_too_few(
             f"The law '{law.name}' has {n_parameters} parameters, but only {n_rows} rows are left to fit it to. "
             "Widen the selection, or choose a law with fewer parameters (`vvscale ls laws`)."
         )
-    if law.name == "constant":
+    if not law.scales:
         return
     n_distinct = _n_distinct(x, group)
     for column, value in zip(columns, x, strict=True):

@@ -6,18 +6,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vvscale.laws.forms.terms import ratio_key
 from vvscale.laws.solver.search import Optima, solve
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from vvscale.laws.forms.form import Form
     from vvscale.laws.forms.plateau import Vanishing
     from vvscale.laws.forms.terms import Points
     from vvscale.laws.law import Law
     from vvscale.laws.problem import Problem
-    from vvscale.laws.solver.newton import Form
 
     Array = NDArray[np.float64]
+
+# Each amplitude with its exponent.
+AMPLITUDES = (("A", "alpha"), ("B", "beta"))
+# An exponent below this is 0: no range of X that exists would show it.
+NO_SLOPE = 1e-9
+# In place of a group's index: no group in particular, the average (of the log) over all of them.
+AVERAGE = -1
 
 
 def optimise(
@@ -25,9 +35,7 @@ def optimise(
 ) -> Optima:
     """Fit a law to every row of ``weights`` (B, n), whose columns follow ``problem.frame``."""
     interior, boundary = law.forms(len(problem.groups), offsets, negative=negative)
-    starts = None
-    if not law.terms:
-        starts = interior.starts(problem.sample.points, float(np.median(problem.y)))  # type: ignore[attr-defined]
+    starts = interior.starts(problem.sample.points, float(np.median(problem.y)))
     return solve(interior, boundary, problem.sample, weights[:, problem.order], negative=negative, starts=starts)
 
 
@@ -36,11 +44,33 @@ def natural(law: Law, problem: Problem, optima: Optima, offsets: tuple[str, ...]
     interior, boundary = law.forms(len(problem.groups), offsets)
     # Parameters of the E = 0 form mean nothing to the interior one.
     theta = np.where(optima.at_zero[:, None], np.nan, optima.theta)
-    values = interior.natural(theta, problem.centre)  # type: ignore[attr-defined]
+    values = interior.natural(theta, problem.centre)
     if boundary is not None and optima.at_zero.any():
         at_zero = boundary.natural(optima.theta[:, : boundary.size], problem.centre)
         values = {name: np.where(optima.at_zero, at_zero[name], value) for name, value in values.items()}
-    return {_group_name(name, problem.groups): value for name, value in values.items()}
+    if law.signed_plateau:
+        _logarithmic(values)
+    names = {
+        ratio_key(letter, index): ratio_name(letter, group, problem.groups[0])
+        for letter in offsets
+        for index, group in enumerate(problem.groups)
+    }
+    return {names.get(name, name): value for name, value in values.items()}
+
+
+def _logarithmic(values: dict[str, Array]) -> None:
+    """Write a signed law whose exponent is 0 as what it is, a logarithm: E = -inf, A = inf, in place."""
+    for letter, exponent in AMPLITUDES:
+        if letter in values:
+            is_log = (np.abs(values[exponent]) < NO_SLOPE) & (values[letter] > 0.0)
+            values["E"] = np.where(is_log, -np.inf, values["E"])
+            values[letter] = np.where(is_log, np.inf, values[letter])
+            values[exponent] = np.where(is_log, 0.0, values[exponent])
+
+
+def ratio_name(letter: str, group: str, reference: str) -> str:
+    """Name of a group's amplitude relative to that of the reference group, among a fit's parameters."""
+    return f"{letter}[{group}]/{letter}[{reference}]"
 
 
 def derive(law: Law, params: dict[str, Array]) -> dict[str, Array]:
@@ -54,21 +84,15 @@ def derive(law: Law, params: dict[str, Array]) -> dict[str, Array]:
         Joint law at fixed C ~ N D: N* ~ C^n_exponent, D* ~ C^d_exponent.
     """
     made: dict[str, Array] = {}
-    name = law.name
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        if law.has_limit and name != "constant":
+        if law.has_limit:
             made["S_inf"] = 1.0 - params["E"]
-        if name in {"power", "ccn"}:
+        if law.is_power:
             made["gain"] = params["A"] * 10.0 ** -params["alpha"]
-        if name in {"joint", "ccn-joint"}:
+        if law.is_joint:
             made["n_exponent"] = params["beta"] / (params["alpha"] + params["beta"])
             made["d_exponent"] = params["alpha"] / (params["alpha"] + params["beta"])
     return made
-
-
-def _group_name(name: str, groups: tuple[str, ...]) -> str:
-    stem, ratio, index = name.partition("_ratio_")
-    return f"{stem}[{groups[int(index)]}]/{stem}[{groups[0]}]" if ratio else name
 
 
 def curves(forms: tuple[Form, Vanishing | None], optima: Optima, points: Points) -> Array:
@@ -83,6 +107,19 @@ def curves(forms: tuple[Form, Vanishing | None], optima: Optima, points: Points)
         if boundary is not None and edge.size:
             for rows in np.array_split(edge, max(1, edge.size // 64)):
                 f[rows] = boundary.evaluate(optima.theta[rows, : boundary.size], points).f
+    return f
+
+
+def group_curves(
+    forms: tuple[Form, Vanishing | None], optima: Optima, problem: Problem, x: Sequence[Array], group: NDArray[np.intp]
+) -> Array:
+    """Log of the predicted outcome of all optima at inputs in raw units, (B, m); ``group`` may hold ``AVERAGE``."""
+    f = curves(forms, optima, problem.points(x, np.maximum(group, 0)))
+    average = group == AVERAGE
+    if len(problem.groups) > 1 and average.any():
+        at = [np.asarray(value, float)[average] for value in x]
+        each = [np.full(len(at[0]), g, dtype=np.intp) for g in range(len(problem.groups))]
+        f[:, average] = np.mean([curves(forms, optima, problem.points(at, g)) for g in each], axis=0)
     return f
 
 

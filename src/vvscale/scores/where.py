@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import ConfigError, unknown_name
+from vvscale.scores.presets import find_preset
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,16 @@ class Not:
     condition: Any
 
 
-def select(table: pd.DataFrame, /, **conditions: Any) -> pd.DataFrame:
+def select(table: pd.DataFrame, /, preset: str | Sequence[str] | None = None, **conditions: Any) -> pd.DataFrame:
     """Return the rows of ``table`` that meet every condition, in their order.
 
     Parameters
     ----------
     table : (n_rows, n_columns)
         Scores, or the frame of a ``ModelTable``.
+    preset
+        Name of conditions that are often wanted together, such as ``"controlled"``, a ``.toml`` file of one's own, or
+        several of these; ``vvscale ls presets`` lists them. A condition on the same column replaces the preset's.
     **conditions
         Column = what it must be. A value, or a list of values any of which will do; a text with ``*``,
         ``?`` or ``[`` is a pattern. A tuple ``(low, high)`` of two numbers is a range with both ends
@@ -57,7 +61,7 @@ def select(table: pd.DataFrame, /, **conditions: Any) -> pd.DataFrame:
     [2000000.0]
     """
     keep = np.ones(len(table), dtype=bool)
-    for name, condition in conditions.items():
+    for name, condition in {**_conditions_of(preset), **conditions}.items():
         if name not in table.columns:
             raise unknown_name("column", name, map(str, table.columns), _column_hint(name))
         keep &= _mask(table[name], condition)
@@ -71,7 +75,7 @@ def parse_where(conditions: Iterable[str]) -> dict[str, Any]:
     ----------
     conditions
         Each ``column=value[,value...]``, ``column!=value[,value...]``, or ``column`` ``>=``, ``<=``, ``>``,
-        ``<`` number. Two bounds of one column are a range.
+        ``<`` number. Two bounds of one column are a range; ``preset=name`` stands for the conditions of a preset.
 
     Raises
     ------
@@ -108,6 +112,11 @@ def parse_where(conditions: Iterable[str]) -> dict[str, Any]:
                 f"bounds; give several values as {name}=a,b."
             )
     return parsed
+
+
+def _conditions_of(preset: str | Sequence[str] | None) -> dict[str, Any]:
+    names = (preset,) if isinstance(preset, str) else preset or ()
+    return {name: wanted for one in names for name, wanted in parse_where(find_preset(one).where).items()}
 
 
 Range = tuple[float | None, float | None]

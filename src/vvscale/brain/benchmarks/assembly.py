@@ -58,6 +58,25 @@ class StimulusSet:
                 f"The stimulus set '{self.identifier}' has {n_images} images and {len(self.table)} rows of "
                 "labels; expected one image per row, as pixels or as paths."
             )
+        if self.pixels is not None and self.pixels.dtype != np.uint8:
+            raise ShapeError(
+                f"The stimulus set '{self.identifier}' has pixels of {self.pixels.dtype}; expected uint8, 0 to 255."
+            )
+        self._refuse_other_degrees()
+
+    def _refuse_other_degrees(self) -> None:
+        """Refuse labels that contradict the visual angle of the set; one angle holds for all of its images."""
+        if "degrees" not in self.table:
+            return
+        said = pd.to_numeric(self.table["degrees"], errors="coerce").to_numpy(float)
+        wrong = np.flatnonzero(~np.isclose(said, self.degrees))
+        if len(wrong):
+            raise DataError(
+                f"The stimulus set '{self.identifier}' is of {self.degrees:g} degrees, and its column 'degrees' says "
+                f"{self.table['degrees'].iloc[wrong[0]]} for '{self.table.index[wrong[0]]}' ({len(wrong)} of "
+                f"{len(said)} rows differ). Set the angle of the set to that of its images; images of several angles "
+                "need one set each."
+            )
 
     def __len__(self) -> int:
         return len(self.table)

@@ -12,13 +12,14 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vvscale.brain.benchmarks.assembly import StimulusSet
+from vvscale.data.depth import to_eight_bits
 from vvscale.errors import DataError, MissingDataError
 
 GRAY = (128, 128, 128)
 
 
 def open_stimulus(stimuli: StimulusSet, row: int) -> Image.Image:
-    """Read one image of a set, whole, in the mode of its file.
+    """Read one image of a set, whole, with at most eight bits a channel.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def open_stimulus(stimuli: StimulusSet, row: int) -> Image.Image:
     MissingDataError
         The file is not there.
     DataError
-        The file is not an image, or only a part of one.
+        The file is not an image, or only a part of one, or its numbers have no known range.
     """
     if stimuli.pixels is not None:
         return Image.fromarray(stimuli.pixels[row])
@@ -40,7 +41,7 @@ def open_stimulus(stimuli: StimulusSet, row: int) -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()
-            return image
+            return to_eight_bits(image)
     except FileNotFoundError as error:
         raise MissingDataError(
             f"The image '{path}' of stimulus '{stimuli.stimulus_id[row]}' of '{stimuli.identifier}' is not there. "

@@ -38,7 +38,7 @@ def brainscore_model(
         Region -> layer for V1, V2, V4 and IT, and ``behavior`` for the readout; such as
         :attr:`LayerCommitment.layers`.
     preprocessing
-        As for :func:`vvscale.brain.score_model`; by default the reference's own rule at 224 pixels.
+        As for :func:`vvscale.brain.score_layers`; by default the reference's own rule at 224 pixels.
 
     Returns
     -------

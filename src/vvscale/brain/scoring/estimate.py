@@ -21,7 +21,7 @@ def estimate_seconds(session: Session, recording: Recording) -> float:
     The forward pass of the plan and one small product are timed; metrics and disks are as measured elsewhere.
     """
     n, distinct = recording.sizes.n_images, recording.seen.distinct()
-    n_features = sum(session.work.options.projection.n_kept(layer.n_features) for layer in distinct.values())
+    n_features = sum(session.work.options.how_projected.n_kept(layer.n_features) for layer in distinct.values())
     ways = len({pair.benchmark.standardize for pair in recording.pairs})
     products = ways * n**2 * n_features * _seconds_per_product()
     kept = 2 * sum(one.holding.disk_bytes for one in recording.passes) / DISK_RATE

@@ -81,8 +81,8 @@ def default_layers(module: nn.Module) -> list[str]:
     """Return the layers of a model that make sense to score, in the order of the model.
 
     Every module except the model itself, containers (``Sequential`` and lists: they give what their last part
-    gives), and modules that pass their input on (``Identity``, ``Dropout``). For a ResNet-18 these are 60: the
-    52 convolutions, normalisations, activations, poolings and the classifier, and its 8 blocks.
+    gives), and modules that pass their input on (``Dropout``; ``Identity``, also a library's own). For a ResNet-18
+    these are 60: the 52 convolutions, normalisations, activations, poolings and the classifier, and its 8 blocks.
 
     Examples
     --------
@@ -90,10 +90,14 @@ def default_layers(module: nn.Module) -> list[str]:
     ['0', '1.0']
     """
     return [
-        name
-        for name, one in module.named_modules()
-        if name and type(one) not in _CONTAINERS and type(one) not in _PASSING
+        name for name, one in module.named_modules() if name and type(one) not in _CONTAINERS and not _passes_on(one)
     ]
+
+
+def _passes_on(module: nn.Module) -> bool:
+    """Whether a module gives its input; libraries have an Identity of their own."""
+    is_plain = not list(module.children()) and not module.state_dict()
+    return type(module) in _PASSING or (type(module).__name__ == "Identity" and is_plain)
 
 
 def choose_layers(module: nn.Module, names: str | Sequence[str]) -> list[str]:

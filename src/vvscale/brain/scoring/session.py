@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,10 @@ from vvscale.brain.activations.memory import Pass, Sizes, check_memory, peak_mem
 from vvscale.brain.activations.products import inner_products, layer_blocks
 from vvscale.brain.activations.record import PROBED_IMAGES, Probe, Recorder, probe
 from vvscale.brain.activations.storage import HeldActivations
+from vvscale.brain.benchmarks.assembly import StimulusSet
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.inputs.batches import image_batches
+from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.layers import LayerCommitment
@@ -69,11 +71,13 @@ class Recording:
         return len(self.passes) * n_batches + len(self.seen.distinct())
 
 
-def score_model(
+def score_layers(
     module: nn.Module,
     *,
     benchmarks: Sequence[Benchmark],
     layers: str | Sequence[str] | Mapping[str, str] | LayerCommitment = "all",
+    preprocessing: Preprocessing | None = None,
+    projection_images: StimulusSet | None = None,
     options: ScoringOptions | None = None,
     cache: ScoreCache | None = None,
     progress: Progress | None = None,
@@ -89,8 +93,12 @@ def score_model(
         As :func:`vvscale.brain.resolve_benchmarks` gives, or own ones.
     layers
         ``"all"``, names and patterns, each scored on every benchmark; or which layer stands for which region.
+    preprocessing
+        From stimuli to the model's input; by default that of the reference at 224 pixels.
+    projection_images
+        Images that principal components are fitted on.
     options, settings
-        :class:`ScoringOptions`, or its fields by name.
+        A :class:`ScoringOptions`, its fields as keywords, or both.
     cache
         Where finished scores are kept and looked up; None for nowhere.
     progress
@@ -114,14 +122,20 @@ def score_model(
     >>> from vvscale.brain.inputs.preprocess import Preprocessing
     >>> stream = simulate(images_per_object=10, n_neuroids=10)
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 5, stride=4), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 49, 30))
-    >>> scores = score_model(
-    ...     model, benchmarks=[stream.benchmark("V1")], preprocessing=Preprocessing(image_size=32), n_resamples=10
+    >>> scores = score_layers(
+    ...     model, benchmarks=[stream.benchmark("V1")], preprocessing=Preprocessing(image_size=32), resamples=10
     ... )
     >>> scores.table()["layer"].tolist(), scores.usage.n_forward
     (['0', '1', '2', '3'], 80)
     """
-    options = replace(options, **settings) if options is not None else ScoringOptions(**settings)
-    work = plan_work(module, benchmarks=benchmarks, layers=layers, options=options)
+    work = plan_work(
+        module,
+        benchmarks=benchmarks,
+        layers=layers,
+        preprocessing=preprocessing or Preprocessing(),
+        projection_images=projection_images,
+        options=ScoringOptions.of(options, **settings),
+    )
     return Session(work, cache).run(progress=progress)
 
 
@@ -137,6 +151,7 @@ class Session:
     def __init__(self, work: Work, cache: ScoreCache | None = None) -> None:
         self.work = work
         self._options = work.options
+        self._projection = work.options.how_projected
         self._cache = cache
         self._advance: Progress = lambda name: None
         self._scores: dict[tuple[str, str], LayerScore] = {}
@@ -207,21 +222,21 @@ class Session:
         seen = self._probe(stimuli)
         layers = dict.fromkeys(pair.layer for pair in pairs if pair.layer in seen.layers)
         seen = seen.only(layers)
-        if self._options.projection.kind == "sparse":
+        if self._projection.kind == "sparse":
             seen = seen.underived()
         sizes = Sizes(
             memory=self._options.memory_bytes,
             resident=resident_memory(),
             n_images=len(self.work.stimuli[stimuli]),
-            n_fitted=len(self._options.projection_images or ()),
+            n_fitted=len(self.work.projection_images or ()),
             n_pixels=int(np.prod(self._image_shape)),
             batch_size=self._options.batch_size,
         )
         if not layers:
             return Recording(stimuli, (), sizes, seen, ())
-        check_memory(sizes, seen, self._options.projection)
+        check_memory(sizes, seen, self._projection)
         passes = plan_passes(
-            sizes, seen, self._options.projection, self._options.scratch_folder, max_passes=self._options.max_passes
+            sizes, seen, self._projection, self._options.scratch_folder, max_passes=self._options.max_passes
         )
         return Recording(stimuli, tuple(pair for pair in pairs if pair.layer in layers), sizes, seen, passes)
 
@@ -229,7 +244,7 @@ class Session:
         """See what the layers give; every stimulus set has the same shape after preprocessing."""
         if self._seen is None:
             rows = [number % len(self.work.stimuli[stimuli]) for number in range(PROBED_IMAGES)]
-            images = self._options.preprocessing.batch(self.work.stimuli[stimuli], rows)
+            images = self.work.preprocessing.batch(self.work.stimuli[stimuli], rows)
             self._image_shape = images.shape[1:]
             self.work.module.to(self._options.device)
             order = dict.fromkeys(pair.layer for pair in self.work.pairs)
@@ -242,7 +257,7 @@ class Session:
 
     def _run_pass(self, recording: Recording, one: Pass) -> None:
         seen = recording.seen.only(one.layers)
-        kept = {name: self._options.projection.n_kept(layer.n_features) for name, layer in seen.recorded().items()}
+        kept = {name: self._projection.n_kept(layer.n_features) for name, layer in seen.recorded().items()}
         self._scratch = max(self._scratch, one.holding.disk_bytes)
         with HeldActivations(one.holding, kept, self._options.scratch_folder) as held:
             self._record(recording, seen, held)
@@ -254,7 +269,7 @@ class Session:
                 held.drop(source)
 
     def _record(self, recording: Recording, seen: Probe, held: HeldActivations) -> None:
-        projection = self._options.projection
+        projection = self._projection
         start = 0
 
         def keep(layer: str, rows: torch.Tensor) -> None:
@@ -262,15 +277,15 @@ class Session:
             held.put(layer, start, projection.at_recording(table))
 
         sets = [self.work.stimuli[recording.stimuli]]
-        if self._options.projection_images is not None:
-            sets.append(self._options.projection_images)
+        if self.work.projection_images is not None:
+            sets.append(self.work.projection_images)
         with Recorder(self.work.module, seen.recorded(), keep, device=self._options.device) as recorder:
             for stimuli in sets:
                 batches = image_batches(
                     stimuli,
-                    self._options.preprocessing,
+                    self.work.preprocessing,
                     batch_size=recording.sizes.batch_size,
-                    n_workers=self._options.n_workers,
+                    n_workers=self._options.workers,
                 )
                 while True:
                     with self._timed("decode"):
@@ -294,11 +309,11 @@ class Session:
                     lambda: layer_blocks(held, self.work.module, seen.layers, name),
                     seen.layers[name],
                     standardized={pair.benchmark.standardize for pair in pairs},
-                    projection=self._options.projection,
+                    projection=self._projection,
                     image_names=stimuli.stimulus_id,
                     device=None if self._options.device == "cpu" else self._options.device,
                     n_fitted=recording.sizes.n_fitted,
-                    n_threads=self._options.n_threads,
+                    n_threads=self._options.threads,
                 )
         except DataError as error:
             self._failures += [LayerFailure(one, "", f"Layer '{one}': {error}") for one in names]
@@ -319,7 +334,7 @@ class Session:
                 result = pair.benchmark.score(
                     gram,
                     device=None if options.device == "cpu" else options.device,
-                    n_resamples=options.n_resamples,
+                    n_resamples=options.resamples,
                     seed=options.seed,
                 )
         except DataError as error:
@@ -342,9 +357,9 @@ class Session:
             provenance={
                 "run_id": work.run_id,
                 "weights_digest": work.weights,
-                "preprocessing": options.preprocessing.name,
-                "preprocessing_digest": options.preprocessing.digest(),
-                "projection": str(options.projection),
+                "preprocessing": work.preprocessing.name,
+                "preprocessing_digest": work.preprocessing.digest(),
+                "projection": options.projection,
                 "device": options.device,
                 "batch_size": options.batch_size,
             },

@@ -10,6 +10,7 @@ from torch import nn
 
 from vvscale.brain.benchmarks.assembly import StimulusSet, row_order
 from vvscale.brain.benchmarks.benchmark import Benchmark, NeuralBenchmark
+from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.metrics.ceiled import ceiled_score
 from vvscale.brain.metrics.pls import draw_splits
 from vvscale.brain.scoring.digests import benchmark_digest, code_digest, model_digest, weights_digest
@@ -33,7 +34,7 @@ class Work:
 
     Attributes
     ----------
-    module, options
+    module, preprocessing, projection_images, options
         The model, and how it is scored.
     pairs
         Layers on benchmarks, by benchmark and in the order of the model.
@@ -50,6 +51,8 @@ class Work:
     """
 
     module: nn.Module
+    preprocessing: Preprocessing
+    projection_images: StimulusSet | None
     options: ScoringOptions
     pairs: tuple[Pair, ...]
     stimuli: Mapping[str, StimulusSet]
@@ -72,7 +75,7 @@ class Work:
             **self.common,
             "layer": pair.layer,
             "benchmark": self.benchmark_digests[pair.benchmark.benchmark_id],
-            "intervals": [options.n_resamples, options.seed],
+            "intervals": [options.resamples, options.seed],
         }
 
     def products_key(self, layer: str, stimuli: str, is_standardized: bool) -> dict[str, Any]:
@@ -86,6 +89,8 @@ def plan_work(
     benchmarks: Sequence[Benchmark],
     layers: str | Sequence[str] | Mapping[str, str] | LayerCommitment,
     options: ScoringOptions,
+    preprocessing: Preprocessing,
+    projection_images: StimulusSet | None = None,
 ) -> Work:
     """Pair layers with benchmarks and compute the digests.
 
@@ -111,18 +116,26 @@ def plan_work(
     digests = {key: stimuli.digest() for key, stimuli in sets.items()}
     stimuli_of = {one.benchmark_id: digests[id(one.stimuli)] for one in benchmarks}
     data_digests = {one.benchmark_id: one.data_digest() for one in benchmarks}
-    fitted = options.projection_images
+    fitted = projection_images
+    if options.how_projected.kind == "pca" and fitted is None:
+        raise ConfigError(
+            "Principal components are fitted on images of their own (the ICML 2025 study: 1000 of the ImageNet "
+            "validation set), and none were given. Give a folder as `projection_images`, or use "
+            '`projection="sparse-1000"`.'
+        )
     common = {
         "model": model_digest(module),
         "code": code_digest(),
-        "preprocessing": options.preprocessing.digest(),
-        "projection": str(options.projection),
+        "preprocessing": preprocessing.digest(),
+        "projection": str(options.how_projected),
         "projection_images": None if fitted is None else fitted.digest(),
         "device": options.device.split(":")[0],
         "batch_size": options.batch_size,
     }
     return Work(
         module=module,
+        preprocessing=preprocessing,
+        projection_images=projection_images,
         options=options,
         pairs=_pair(module, benchmarks, layers),
         stimuli={stimuli_of[one.benchmark_id]: one.stimuli for one in benchmarks},

@@ -8,17 +8,12 @@ from vvscale.cli.output import Output
 
 
 def fetch_benchmarks(names: Sequence[str], *, dry_run: bool, output: Output) -> None:
-    """Download the files of some public benchmarks, of all five without names, and unpack their images."""
-    from vvscale.brain import benchmark_ids
-    from vvscale.brain.benchmarks.public import PUBLIC
+    """Download the files of some benchmarks, of the public five without names, and unpack their images."""
+    from vvscale.brain.catalogue import downloadable
     from vvscale.cli.progress import transfer
-    from vvscale.errors import UsageError
 
-    chosen = benchmark_ids(names or ["public"])
-    other = [name for name in chosen if name not in PUBLIC]
-    if other:
-        raise UsageError(f"'{other[0]}' has no files to fetch; only the public benchmarks have: {', '.join(PUBLIC)}.")
-    files = {file.name: file for name in chosen for file in PUBLIC[name].files()}
+    chosen = downloadable(names or ["public"])
+    files = {file.name: file for one in chosen for file in one.files()}
     rows = []
     for file in files.values():
         had = file.state() == "cached"
@@ -42,10 +37,13 @@ def fetch_benchmarks(names: Sequence[str], *, dry_run: bool, output: Output) -> 
         )
     unpacked = {}
     if not dry_run:
-        for name in chosen:
-            stimuli = PUBLIC[name].stimuli()
+        for one in chosen:
+            stimuli = one.stimuli()
             unpacked[stimuli.identifier] = len(stimuli)
     for identifier, n_images in unpacked.items():
         output.say(f"{identifier}: {n_images} images unpacked")
-    output.say("Next: vvscale ls benchmarks")
-    output.document({"command": "fetch benchmarks", "benchmarks": chosen, "files": rows, "unpacked": unpacked})
+    names = [one.benchmark_id for one in chosen]
+    output.say(
+        f"Next: vvscale score MODEL --on {names[0]} --layers all" if len(names) == 1 else "Next: vvscale ls benchmarks"
+    )
+    output.document({"command": "fetch benchmarks", "benchmarks": names, "files": rows, "unpacked": unpacked})

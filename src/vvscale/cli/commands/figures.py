@@ -7,27 +7,23 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from vvscale.cli.options import verb
 from vvscale.cli.output import Output
+from vvscale.figures.options import FigureOptions
 
-Repeated = Parameter(show_default=False)
 
-
+@verb
 def figure(
     names: Annotated[tuple[str, ...], Parameter(name="NAME", show_default=False)] = (),
     /,
     *,
     all_figures: Annotated[bool, Parameter(name="--all", negative="")] = False,
-    scores: str = "gokce2025",
-    add: Annotated[tuple[str, ...], Repeated] = (),
+    options: FigureOptions,
     out: Path = Path("figures"),
-    format: Annotated[tuple[str, ...], Repeated] = (),  # noqa: A002
-    bootstrap: int = 1000,
-    seed: int = 42,
-    workers: int | None = None,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    output: Output | None = None,
+    dry_run: bool = False,
+    output: Output,
 ) -> None:
-    """Draw figures of the study, and a few more, from a table of scores.
+    """Draw figures from a table of scores.
 
     Parameters
     ----------
@@ -35,20 +31,8 @@ def figure(
         Figures, or patterns such as 'icml-*'. `vvscale ls figures` lists them.
     all_figures
         All of them.
-    scores
-        Score table: a published set, a CSV or Parquet file, or a store folder.
-    add
-        Table of models to lay over it. Repeatable.
     out
         Folder for the files.
-    format
-        pdf, svg, png, csv or json. Repeatable; all five by default.
-    bootstrap
-        Resamples for intervals; 0 for none.
-    seed
-        Seed of the resamples.
-    workers
-        Processes; by default one per core.
     dry_run
         Say which figures would be drawn and do nothing.
     """
@@ -59,20 +43,19 @@ def figure(
     from vvscale.figures.drawing.files import check_formats
     from vvscale.figures.gallery import draw_all, matching
 
-    output = output or Output()
     if not names and not all_figures:
         raise UsageError(
             "Which figure? Give names, patterns such as 'icml-*', or --all; `vvscale ls figures` lists them."
         )
     chosen = matching(() if all_figures else names)
-    formats = check_formats(format)
+    formats = check_formats(options.format)
     if dry_run:
         output.say(f"Would draw {', '.join(chosen)} as {', '.join(formats)} into '{out}'.")
         output.document({"command": "figure", "out": str(out), "would_draw": chosen, "formats": list(formats)})
         return
-    fits = Fits(open_source(scores, add=add), n_resamples=bootstrap, seed=seed)
+    fits = Fits(open_source(options.scores, add=options.add), n_resamples=options.resamples, seed=options.seed)
     with progress("figures", len(chosen), quiet=output.quiet) as advance:
-        drawn = draw_all(chosen, fits, out, formats=formats, n_workers=workers, on_done=advance)
+        drawn = draw_all(chosen, fits, out, formats=formats, n_workers=options.workers, on_done=advance)
     for one in drawn:
         counts = ", ".join(map(str, one.n))
         output.say(f"{one.name:12}{one.lacking or f'{len(one.files)} files, n = {counts}'}")
@@ -95,6 +78,6 @@ def figure(
     )
     if lacking:
         raise MissingDataError(
-            f"{len(lacking)} of {len(drawn)} figures could not be drawn from '{scores}': "
+            f"{len(lacking)} of {len(drawn)} figures could not be drawn from '{options.scores}': "
             f"{', '.join(one.name for one in lacking)}. The others are in '{out}'. The first: {lacking[0].lacking}"
         )

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     Listing = tuple[pd.DataFrame, str]
 
 What = Literal[
-    "sets", "scores", "models", "experiments", "laws", "figures", "regions", "columns", "architectures", "recipes",
-    "benchmarks",
+    "sets", "scores", "models", "experiments", "laws", "figures", "regions", "presets", "columns", "architectures",
+    "recipes", "benchmarks",
 ]  # fmt: skip
 
 # Enough for a screen; --limit 0 and --json show everything.
@@ -37,11 +37,11 @@ def ls(
     Parameters
     ----------
     what
-        sets: the published tables; scores: rows of a table; models: one row per model, mean of the five
-        regions; experiments: the named laws of the study; laws: the forms that can be fitted; figures: what can be
-        drawn; columns: the schema; architectures: networks that can be built, trained and loaded, those of the
-        study or, with 'timm:...' or 'torchvision:...', of a library; recipes: how networks are trained; benchmarks:
-        what models are scored on.
+        sets: the published tables; scores: rows of a table; models: one row per model, mean of the five regions;
+        experiments: the named laws of the papers; laws: the forms that can be fitted; figures: what can be drawn;
+        presets: named conditions on rows; columns: the schema; architectures: networks that can be built, trained and
+        loaded, the built-in ones or, with 'timm:...' or 'torchvision:...', those of a library; recipes: how networks
+        are trained; benchmarks: what models are scored on.
     pattern
         A name or a pattern such as 'resnet*' that the first column must match.
     table
@@ -63,6 +63,7 @@ def ls(
         "laws": _laws,
         "figures": _figures,
         "regions": _regions,
+        "presets": _presets,
         "columns": _columns,
         "benchmarks": _benchmarks,
         "recipes": _recipes,
@@ -156,6 +157,15 @@ def _regions() -> Listing:
     rows = [{"region": name, "meaning": "one benchmark of the study"} for name in REGIONS]
     rows += [{"region": name, "meaning": f"mean of {', '.join(regions)}"} for name, regions in REGION_SETS.items()]
     return pd.DataFrame(rows), "vvscale ls scores --where region=V1"
+
+
+def _presets() -> Listing:
+    import pandas as pd
+
+    from vvscale.scores.presets import presets
+
+    rows = [{"preset": name, "meaning": one.meaning, "where": " ".join(one.where)} for name, one in presets().items()]
+    return pd.DataFrame(rows), "vvscale fit gokce2025 --regions neural --where preset=controlled"
 
 
 def _columns() -> Listing:

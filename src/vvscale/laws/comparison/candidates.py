@@ -13,7 +13,7 @@ from vvscale.laws.fit import DELTA, Fit, describe
 from vvscale.laws.law import LAWS, Law
 from vvscale.laws.problem import Problem, make_problem
 from vvscale.laws.solve_law import optimise
-from vvscale.laws.uncertainty.refits import Refits, offset_column
+from vvscale.laws.uncertainty.refits import Refits
 from vvscale.scores import drop_missing
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def contest(
         columns, frame = data.problem.columns, data.problem.frame
         x = x or (columns[0] if len(columns) == 1 else COMPUTE)
         sizes = sizes or ((columns[0], columns[1]) if len(columns) == 2 else SIZES)
-        y, offset_by = y or data.problem.outcome, offset_by or offset_column(data)
+        y, offset_by = y or data.problem.outcome, offset_by or data.offset_by
         threshold = data.delta if delta == "default" else delta
     else:
         frame, x, sizes, y = data, x or COMPUTE, sizes or SIZES, y or "misalignment"

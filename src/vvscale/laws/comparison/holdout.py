@@ -16,7 +16,7 @@ import pandas as pd
 
 from vvscale.errors import ShapeError, UsageError
 from vvscale.laws.comparison.candidates import contest
-from vvscale.laws.fit import CONVERGED
+from vvscale.laws.status import CONVERGED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from vvscale.errors import UsageError
 from vvscale.laws.comparison.candidates import Contest, contest
 from vvscale.laws.fit import DELTA
 from vvscale.laws.solve_law import natural
-from vvscale.laws.uncertainty.refits import Refits, offset_column
+from vvscale.laws.uncertainty.refits import Refits
 from vvscale.laws.uncertainty.resample import Resamples, clusters, default_unit, resamples
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def conclusions(
     weights = np.concatenate([one.weights for one in drawn])
     rows: list[dict[str, Any]] = []
     for delta in losses:
-        field_ = contest(fit, laws=names, delta=delta, offset_by=offset_column(fit))
+        field_ = contest(fit, laws=names, delta=delta, offset_by=fit.offset_by)
         for name, (one, _) in field_.entries.items():
             _require_limit(name, one.law)
             rows += _describe_units(name, field_.refit(name, weights), drawn, _far(field_, name))
@@ -156,7 +156,7 @@ def _units(frame: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _require_limit(name: str, law: Law) -> None:
-    if not law.has_limit or law.name == "constant":
+    if not law.has_limit:
         raise UsageError(
             f"The law '{name}' has no limit to be estimated: its score at infinite X is fixed by the form. Choose "
             "power, shifted, logistic, joint or product."
@@ -179,7 +179,6 @@ def _describe_units(name: str, run: Refits, drawn: list[Resamples], far: list[Ar
     fit = run.fit
     assert fit.optima is not None
     whole = Refits(fit, fit.optima, np.ones((1, fit.n)))
-    # The reference group speaks for all where groups have their own amplitudes.
     ahead = 1.0 - np.exp(whole.log_curves(far))[0]
     scores = 1.0 - np.exp(run.log_curves(far))
     plateau = limits(natural(fit.law, fit.problem, run.optima, fit.offsets))

@@ -31,6 +31,11 @@ FAR = 300.0
 class Unbounded:
     """A form whose parameters may take any value."""
 
+    def edges(self, theta: Array) -> tuple[str, ...]:
+        """None."""
+        del theta
+        return ()
+
     def project(self, theta: Array) -> Array:
         """Nothing to hold."""
         return theta
@@ -160,10 +165,11 @@ class Logistic:
         lower, upper = LOGISTIC_BOUNDS
         return ((theta <= lower) & (gradient > 0)) | ((theta >= upper) & (gradient < 0))
 
-    def is_outside(self, theta: Array) -> NDArray[np.bool_]:
-        """Whether the middle of the step left the data on either side, shape (b,): only a tail of it is seen."""
+    def edges(self, theta: Array) -> tuple[str, ...]:
+        """Whether the middle of the step (theta (1, p)) left the data on either side: only a tail of it is seen."""
         lower, upper = LOGISTIC_BOUNDS
-        return (theta[:, 3] <= lower[3]) | (theta[:, 3] >= upper[3])
+        is_outside = theta[0, 3] <= lower[3] or theta[0, 3] >= upper[3]
+        return ("midpoint outside the data",) if is_outside else ()
 
     def starts(self, points: Points, level: float) -> Array:
         """Return starts (k, p): steps at three places, two widths, two heights."""
@@ -236,6 +242,11 @@ class Kaplan:
         return np.array(
             [[np.log(level), beta, share, a] for beta in (0.05, 0.2) for share in (0.2, 0.8) for a in (0.5, 1.5)]
         )
+
+    def edges(self, theta: Array) -> tuple[str, ...]:
+        """Whether theta (1, p) is a law of one input alone: the share of the other is 0."""
+        share = theta[0, 2]
+        return (*(["N_c = 0"] if share <= 0.0 else []), *(["D_c = 0"] if share >= 1.0 else []))
 
     def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
         """N_c, alpha_N, D_c, alpha_D in units of N and D."""

@@ -152,6 +152,16 @@ class Plateau:
         level = level - amplitude + there
         return np.stack([np.log(level), s * there / level, s], axis=1)
 
+    def starts(self, points: Points, level: float) -> Array:
+        """Return none: the solver starts from a grid of exponents (``solver.starts``)."""
+        del points, level
+        return np.empty((0, self.size))
+
+    def edges(self, theta: Array) -> tuple[str, ...]:
+        """Return none: E = 0 and flat exponents show in the parameters."""
+        del theta
+        return ()
+
     def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
         """Parameters in units of X, each (b,): E, then A, alpha (, lambda) and B, beta per term.
 
@@ -266,6 +276,16 @@ class Vanishing:
     def on_edge(self, theta: Array) -> NDArray[np.bool_]:
         """Never: this form is an edge itself."""
         return np.zeros(len(theta), dtype=bool)
+
+    def starts(self, points: Points, level: float) -> Array:
+        """Return none: the solver starts from a grid of exponents (``solver.starts``)."""
+        del points, level
+        return np.empty((0, self.size))
+
+    def edges(self, theta: Array) -> tuple[str, ...]:
+        """Return none: E = 0 and flat exponents show in the parameters."""
+        del theta
+        return ()
 
     def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
         """Parameters in units of X, each (b,), as ``Plateau.natural``, with E = 0."""

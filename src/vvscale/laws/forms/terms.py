@@ -230,7 +230,7 @@ class Term:
                 }
             for g in range(self.n_offsets):
                 tau = own[:, self.size - self.n_offsets + g]
-                values[f"{letter}_ratio_{g + 1}"] = np.exp(values[exponent] * tau)
+                values[ratio_key(letter, g + 1)] = np.exp(values[exponent] * tau)
         return values
 
     def project(self, theta: Array) -> None:
@@ -238,6 +238,11 @@ class Term:
         np.clip(theta[:, 0], -MAX_EXPONENT, MAX_EXPONENT, out=theta[:, 0])
         if self.has_rho:
             np.clip(theta[:, 1], 0.0, 1.0, out=theta[:, 1])
+
+
+def ratio_key(letter: str, index: int) -> str:
+    """Name, inside the forms, of the amplitude ``letter`` of group number ``index`` relative to the first group's."""
+    return f"{letter}_ratio_{index}"
 
 
 def held_within_unit(theta: Array, gradient: Array, places: list[int]) -> NDArray[np.bool_]:

@@ -134,7 +134,7 @@ PRESETS: dict[str, dict[str, Any]] = {}
 
 
 def _read(name: str) -> dict[str, Any]:
-    return tomllib.loads((files(__package__) / f"{name}.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((files("vvscale.laws.gokce2025") / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def _conditions(own: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,9 +150,11 @@ def _define() -> None:
             PRESETS[name] = _conditions(preset)
         for name, entry in written["experiments"].items():
             where = _conditions({**entry.pop("where", {}), "preset": entry.pop("preset", "")})
-            lists = {key: tuple(entry.pop(key, ())) for key in ("x", "requires")}
-            made = Experiment(name, **entry, **lists, where=where, published=published.get(name), paper=paper)
-            EXPERIMENTS.add(name, made)
+            x, requires = (tuple(entry.pop(key, ())) for key in ("x", "requires"))
+            told = published.get(name)
+            EXPERIMENTS.add(name, Experiment(
+                name, x=x, requires=requires, where=where, published=told, paper=paper, **entry
+            ))  # fmt: skip
 
 
 _define()

@@ -39,7 +39,7 @@ def run_one(name: str, scores: ModelTables, n_resamples: int, units: tuple[str, 
     """Fit and resample one experiment."""
     done = reproduce(EXPERIMENTS[name], scores, n_resamples=n_resamples, units=units, seed=seed)
     entry = done.to_dict()
-    if done.experiment.law == "joint":
+    if done.fit.law.is_joint:
         entry["cost"] = dict(fit_cost(done.fit.problem.frame).__dict__)
     return Result(entry, {unit: resampled.table() for unit, resampled in done.resamples.items()})
 
@@ -86,7 +86,7 @@ def run(
     except BrokenProcessPool as error:
         raise RunError(
             f"A worker process died after {len(by_name)} of {len(names)} experiments, most likely for lack of "
-            "memory. Nothing was written. Run the same command with --workers 1."
+            "memory. Nothing was written. Run it again with `workers=1`."
         ) from error
     return [by_name[name] for name in names]
 

@@ -89,6 +89,8 @@ class Reproduction:
             "form": self.experiment.law,
             "x": fit["x"],
             "units": fit["units"],
+            "offsets": fit["offsets"],
+            "groups": fit["groups"],
             "y": f"1 - mean score of {self.experiment.regions}",
             "n": fit["n"],
             "n_distinct": fit["n_distinct"],

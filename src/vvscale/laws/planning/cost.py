@@ -69,7 +69,7 @@ def fit_cost(table: pd.DataFrame) -> Cost:
     frame = complete_rows(table, ["n_params", "samples_seen", "train_flop"])
     size = np.log(frame["n_params"].to_numpy(float)) + np.log(frame["samples_seen"].to_numpy(float))
     if np.ptp(size) == 0:
-        raise DataError("Cannot fit a cost: all rows have the same n_params x samples_seen. Give --cost m n instead.")
+        raise DataError("Cannot fit a cost: all rows have the same n_params x samples_seen. Give a `cost` instead.")
     n, log_m = np.polyfit(size, np.log(frame["train_flop"].to_numpy(float)), 1)
     return Cost(float(np.exp(log_m)), float(n), float(n), f"m (N D)^n fitted to {len(frame)} models")
 
@@ -109,7 +109,7 @@ def complete_rows(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise MissingDataError(
-            f"Cannot fit a cost: the table lacks {', '.join(missing)}. Give the cost with --cost m n, or plan with a "
+            f"Cannot fit a cost: the table lacks {', '.join(missing)}. Give a `cost`, or plan with a "
             "fit whose rows have these columns."
         )
     return table.dropna(subset=list(columns))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vvscale.errors import FitError, UsageError
+from vvscale.laws.solve_law import ratio_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,12 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vvscale.laws.fit import Fit
+    from vvscale.laws.law import Law
     from vvscale.laws.uncertainty.bootstrap import Bootstrap
 
     Array = NDArray[np.float64]
-
-# A group's amplitude relative to the reference group's, as ``optimise.natural`` names it.
-_RATIO = re.compile(r"(?P<letter>[AB])\[(?P<group>.*)\]/[AB]\[(?P<reference>.*)\]")
 
 
 @dataclass(frozen=True)
@@ -58,35 +56,61 @@ class JointLaw:
             )
 
     @classmethod
-    def from_fit(cls, fit: Fit, resampled: Bootstrap | None = None) -> JointLaw:
-        """Take the law from a fit without offsets of n_params and samples_seen (in this order) and its bootstrap."""
+    def from_fit(cls, fit: Fit, resampled: Bootstrap | None = None, *, group: str | None = None) -> JointLaw:
+        """Take the law from a fit of n_params and samples_seen (in this order) and its bootstrap.
+
+        Parameters
+        ----------
+        fit
+            A fit of a joint law.
+        resampled
+            Its resamples, for intervals.
+        group
+            Which group of a fit with group offsets.
+        """
         draws = resampled.params if resampled is not None else {}
         usable = resampled.usable if resampled is not None else slice(None)
         kept = {name: values[usable] for name, values in draws.items()}
         unit = resampled.resamples.unit if resampled is not None else ""
         is_range = resampled is not None and resampled.resamples.leaves_one_out
-        return cls.from_params(fit.law.name, fit.params, fit.problem.units, kept, unit, is_range=is_range)
+        groups = fit.problem.groups if fit.offsets else ()
+        return cls.from_params(
+            fit.law, fit.params, fit.problem.units, kept, unit,
+            ratios=group_ratios(fit.offsets, groups, group), is_range=is_range,
+        )  # fmt: skip
 
     @classmethod
     def from_params(
         cls,
-        law: str,
+        law: Law,
         params: Mapping[str, float],
         units: Sequence[float],
         draws: Mapping[str, Array] | None = None,
         unit: str = "",
         *,
-        group: str | None = None,
+        ratios: Mapping[str, str] | None = None,
         is_range: bool = False,
     ) -> JointLaw:
-        """Take the law from parameters in scaled units; of a fit with group offsets, that of one ``group``."""
-        if law not in {"joint", "ccn-joint"}:
+        """Take the law from parameters in scaled units.
+
+        Parameters
+        ----------
+        law, params, units
+            The law, its parameters, and the units of N and D that they are in.
+        draws
+            The same parameters of each resample.
+        unit, is_range
+            As the attributes.
+        ratios
+            Amplitude -> name of the parameter that it is to be multiplied by for one group; see ``group_ratios``.
+        """
+        if not law.is_joint:
             raise UsageError(
-                f"A plan needs a joint law in parameters and samples, got '{law}'. Fit one with "
-                "`vvscale fit TABLE --law joint --x n_params --x samples_seen --out DIR`."
+                f"A plan needs a joint law in parameters and samples, got '{law.name}'. Fit one with "
+                "`vvscale fit TABLE --law joint --x n_params samples_seen --out DIR`."
             )
 
-        ratio = _group_ratios(params, group)
+        ratio = ratios or {}
 
         def raw(values: Mapping[str, Any]) -> dict[str, Any]:
             own = {letter: values[letter] * (values[ratio[letter]] if letter in ratio else 1.0) for letter in "AB"}
@@ -109,16 +133,31 @@ class JointLaw:
         return self.E + self.A * np.asarray(n, float) ** -self.alpha + self.B * np.asarray(d, float) ** -self.beta
 
 
-def _group_ratios(params: Mapping[str, float], group: str | None) -> dict[str, str]:
-    """Name of the ratio of each amplitude, A or B, that a group has for itself; empty for the reference group."""
-    ratios = [match for name in params if (match := _RATIO.fullmatch(name))]
-    groups = sorted({match[part] for match in ratios for part in ("group", "reference")})
-    if not ratios and group is None:
+def group_ratios(offsets: Sequence[str], groups: Sequence[str], group: str | None) -> dict[str, str]:
+    """Name of the ratio of each amplitude that a group has for itself; empty for the reference group, the first.
+
+    Parameters
+    ----------
+    offsets
+        Amplitudes with group offsets.
+    groups
+        The fit's groups, the reference first; empty without offsets.
+    group
+        The one wanted.
+
+    Raises
+    ------
+    UsageError
+        A group that is not there, or none given where there are some.
+    """
+    if not offsets and group is None:
         return {}
-    if group not in groups:
-        listed = f"the fit's groups are {', '.join(groups)}" if groups else "the fit has no groups"
+    if group not in groups or not offsets:
+        listed = f"the fit's groups are {', '.join(sorted(groups))}" if offsets else "the fit has no groups"
         raise UsageError(
             f"Which group to plan for? Got {group!r}, but {listed}. "
-            + ("Say which with --group." if groups else "Leave --group out.")
+            + ("Say which with `group`." if offsets else "Leave `group` out.")
         )
-    return {match["letter"]: match[0] for match in ratios if match["group"] == group}
+    if group == groups[0]:
+        return {}
+    return {letter: ratio_name(letter, str(group), groups[0]) for letter in offsets}

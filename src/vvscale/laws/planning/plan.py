@@ -131,7 +131,7 @@ def plan(
         A budget or bound that is not positive, or bounds that no allocation of this budget meets.
     """
     if not (budget > 0 and np.isfinite(budget)):
-        raise UsageError(f"A budget must be a positive number of FLOP, got {budget}. Example: --budget 1e20.")
+        raise UsageError(f"A budget must be a positive number of FLOP, got {budget}. Example: `budget=1e20`.")
     low, high, names = _log_n_range(cost, budget, n_bounds, d_bounds)
     free_n, _ = optimum(law.alpha, law.A, law.beta, law.B, cost, budget)
     log_n = float(np.clip(np.log(free_n), low, high))

@@ -81,7 +81,7 @@ def budget_for(
     On the path both terms fall as C grows, so that the budget is the root of a decreasing function.
     """
     if not 0 < target < 1:
-        raise UsageError(f"A target score lies between 0 and 1, got {target}. Example: --target 0.45.")
+        raise UsageError(f"A target score lies between 0 and 1, got {target}. Example: `target=0.45`.")
     values = np.array([[law.E], [law.A], [law.alpha], [law.B], [law.beta]])
     bounds = (*_ends(n_bounds), *_ends(d_bounds))
     budget = _budgets(values, target, cost, bounds)[0]

@@ -19,9 +19,10 @@ from vvscale.laws.solver.newton import minimise
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from vvscale.laws.forms.form import Form
     from vvscale.laws.forms.plateau import Plateau, Vanishing
     from vvscale.laws.forms.terms import Derivatives, Points
-    from vvscale.laws.solver.newton import Form, Sample
+    from vvscale.laws.solver.newton import Sample
     from vvscale.laws.solver.search import Optima
 
     Array = NDArray[np.float64]
@@ -62,16 +63,26 @@ class Around:
     @property
     def slope(self) -> float:
         """The first term's slope at the centre; for a power law its exponent."""
-        return float(self._line()[0, self._line_place(0)] if self._at_zero else self.optima.theta[0, 2])
+        return self.slope_of(0)
+
+    def slope_of(self, term: int) -> float:
+        """Slope at the centre of the term of that number."""
+        if self._at_zero:
+            return float(self._line()[0, self._line_place(0, term)])
+        return float(self.optima.theta[0, self._inside_place(0, term)])
 
     @property
     def _at_zero(self) -> bool:
         return bool(self.optima.at_zero[0])
 
-    def _line_place(self, own: int) -> int:
-        """Where the first term's parameter ``own`` stands in the boundary form."""
+    def _line_place(self, own: int, term: int = 0) -> int:
+        """Where a term's parameter ``own`` stands in the boundary form."""
         assert self.boundary is not None
-        return len(self.boundary.terms) + own
+        return self.boundary.slots()[term][1] + own
+
+    def _inside_place(self, own: int, term: int = 0) -> int:
+        """Where a term's parameter ``own`` stands in the interior form, after its kappa."""
+        return self.interior.slots()[term][1] + 1 + own
 
     def _line(self) -> Array:
         """Return the optimum, or a start near it, in the boundary form's parameters (1, p)."""
@@ -105,25 +116,26 @@ class Around:
             return len(self.residuals) * np.log(np.maximum(losses, least) / max(self.loss, least))
         return 4.0 * density_at_zero(self.residuals) * (losses - self.loss) / self.delta
 
-    def of_slope(self, values: Sequence[float] | Array) -> Array:
-        """Deviance with the first term's slope at the centre held at each value, the rest refitted; shape (k,)."""
-        return self._of_term(0, values)
+    def of_slope(self, values: Sequence[float] | Array, term: int = 0) -> Array:
+        """Deviance with a term's slope at the centre held at each value, the rest refitted; shape (k,)."""
+        return self._of_term(0, values, term)
 
     def of_shift(self, values: Sequence[float] | Array) -> Array:
         """Deviance of a shifted law with rho held at each value: 0 is an exponential, 1 the plain power law; (k,)."""
         return self._of_term(1, values)
 
-    def _of_term(self, own: int, values: Sequence[float] | Array) -> Array:
-        """Deviance with the first term's parameter number ``own`` (0 the slope, 1 rho) held at each value."""
+    def _of_term(self, own: int, values: Sequence[float] | Array, term: int = 0) -> Array:
+        """Deviance with a term's parameter number ``own`` (0 the slope, 1 rho) held at each value."""
         values = np.asarray(values, float)
+        slope = self._inside_place(0, term)
         # Three starts a value. The relative slope kappa is what the data fix; E >= 0 bounds it by the slope s.
         start = np.repeat(self._inside(), 3 * len(values), axis=0)
-        start[:, 2 + own] = np.repeat(values, 3)
+        start[:, slope + own] = np.repeat(values, 3)
         for place, share in ((1, 0.5), (2, 0.95)):
-            start[place::3, 1] = share * start[place::3, 2]
-        losses = self._held_losses(Pinned(self.interior, 2 + own), start).reshape(-1, 3).min(axis=1)
+            start[place::3, slope - 1] = share * start[place::3, slope]
+        losses = self._held_losses(Pinned(self.interior, slope + own), start).reshape(-1, 3).min(axis=1)
         if self.boundary is not None:
-            place = self._line_place(own)
+            place = self._line_place(own, term)
             start = np.repeat(self._line(), len(values), axis=0)
             start[:, place] = values
             losses = np.minimum(losses, self._held_losses(Pinned(self.boundary, place), start))

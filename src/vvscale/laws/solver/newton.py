@@ -14,14 +14,15 @@ losses, but no tables.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from vvscale.laws.forms.terms import Derivatives, Points
+    from vvscale.laws.forms.form import Form
+    from vvscale.laws.forms.terms import Points
 
     Array = NDArray[np.float64]
 
@@ -32,31 +33,6 @@ MAX_REJECTED = 30
 FLAT = 1e-14
 MAX_AT_EDGE = 3
 SAME = 5e-7
-
-
-class Form(Protocol):
-    """What the solver needs of a functional form; see ``forms``."""
-
-    @property
-    def size(self) -> int:
-        """Number of parameters p."""
-        ...
-
-    def evaluate(self, theta: Array, points: Points) -> Derivatives:
-        """Log Y and its derivatives at theta (b, p)."""
-        ...
-
-    def project(self, theta: Array) -> Array:
-        """Move theta (b, p) in place to the nearest admissible values."""
-        ...
-
-    def on_edge(self, theta: Array) -> NDArray[np.bool_]:
-        """Whether each of theta (b, p) lies on the edge of the form."""
-        ...
-
-    def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
-        """Which parameters (b, p) do not move: those pressed against a bound by the gradient (b, p)."""
-        ...
 
 
 @dataclass(frozen=True)

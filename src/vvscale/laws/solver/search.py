@@ -21,7 +21,8 @@ from vvscale.laws.solver.starts import candidate_losses, candidates, pick_apart
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from vvscale.laws.solver.newton import Form, Sample
+    from vvscale.laws.forms.form import Form
+    from vvscale.laws.solver.newton import Sample
 
     Array = NDArray[np.float64]
 

@@ -21,8 +21,9 @@ from vvscale.laws.forms.terms import decay
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from vvscale.laws.forms.form import Form
     from vvscale.laws.forms.terms import Points, Term
-    from vvscale.laws.solver.newton import Form, Sample
+    from vvscale.laws.solver.newton import Sample
 
     Array = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from vvscale.errors import ShapeError
 from vvscale.laws.fit import Fit
-from vvscale.laws.solve_law import curves, natural, optimise
+from vvscale.laws.solve_law import AVERAGE, group_curves, natural, optimise, ratio_name
 from vvscale.laws.solver.search import Optima
 from vvscale.laws.uncertainty.resample import Resamples, default_unit, resamples
 
@@ -89,9 +89,10 @@ class Bootstrap:
         return float((self.params["E"] <= 1e-12).mean())
 
     def curve(self, *x: Sequence[float] | Array, level: float = LEVEL) -> tuple[Array, Array]:
-        """Percentile band of the fitted curve at new inputs, in raw units; two arrays (m,)."""
-        points = self.fit.problem.points([np.atleast_1d(np.asarray(value, float)) for value in x])
-        values = np.exp(curves(self.fit.forms(), self.optima, points))[self.usable]
+        """Percentile band of the fitted curve (of the average group) at new inputs, in raw units; two arrays (m,)."""
+        at = [np.atleast_1d(np.asarray(value, float)) for value in x]
+        groups = np.full(at[0].shape, AVERAGE)
+        values = np.exp(group_curves(self.fit.forms(), self.optima, self.fit.problem, at, groups))[self.usable]
         if self.resamples.leaves_one_out:
             return values.min(axis=0), values.max(axis=0)
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
@@ -175,9 +176,11 @@ def bootstrap(fit: Fit, n_resamples: int = 1000, *, unit: str | None = None, see
 
 def _without_absent_groups(fit: Fit, weights: Array, params: dict[str, Array]) -> dict[str, Array]:
     """Set a group's ratio to NaN in the resamples that drew none of its rows, or none of the reference's."""
-    for g, name in enumerate(fit.problem.groups):
-        absent = weights[:, fit.problem.group == g].sum(axis=1) == 0
-        for key in params:
-            if key.endswith(f"/{key[0]}[{fit.problem.groups[0]}]") and (g == 0 or key[1:].startswith(f"[{name}]/")):
-                params[key] = np.where(absent, np.nan, params[key])
+    problem = fit.problem
+    reference = problem.groups[0]
+    absent = [weights[:, problem.group == g].sum(axis=1) == 0 for g in range(len(problem.groups))]
+    for letter in fit.offsets:
+        for g, name in enumerate(problem.groups[1:], start=1):
+            key = ratio_name(letter, name, reference)
+            params[key] = np.where(absent[0] | absent[g], np.nan, params[key])
     return params

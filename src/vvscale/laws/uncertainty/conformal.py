@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import ShapeError, UsageError, unknown_name
+from vvscale.laws.solve_law import AVERAGE
 from vvscale.laws.uncertainty.folds import grouped_folds
-from vvscale.laws.uncertainty.refits import Refits, offset_column, refit_fit
+from vvscale.laws.uncertainty.refits import Refits, refit_fit
 from vvscale.laws.uncertainty.resample import clusters, default_unit
 
 if TYPE_CHECKING:
@@ -190,8 +191,9 @@ def prediction_interval(
     unit, seed
         See ``calibrate``, which is worth calling once for many questions.
     group
-        Offset group of all new models; one that the fit does not know, like a missing one in a table, is
-        predicted as the average group.
+        Offset group of all new models; by default that of the table's column, else none in particular. None in
+        particular, and a label in the table that the fit does not know, is predicted as the average group, as
+        ``Fit.predict`` does.
 
     Raises
     ------
@@ -270,13 +272,15 @@ def _new_models(
 ) -> tuple[list[Array], NDArray[np.intp]]:
     """Return inputs in raw units and offset group (-1 if unknown) of new models."""
     columns, names = fit.problem.columns, list(fit.problem.groups)
+    if group is not None and group not in names:
+        raise unknown_name("offset group", group, names)
     labels = None if group is None else [group]
     if isinstance(x, pd.DataFrame):
         for column in columns:
             if column not in x.columns:
                 raise unknown_name("column", column, map(str, x.columns))
-        by = offset_column(fit)
-        if group is None and by in x.columns:
+        by = fit.offset_by
+        if group is None and by is not None and by in x.columns:
             labels = list(x[by].astype(str))
         values = [x[column].to_numpy(float) for column in columns]
     else:
@@ -290,5 +294,5 @@ def _new_models(
     for column, value in zip(columns, values, strict=True):
         if not (np.isfinite(value) & (value > 0)).all():
             raise ShapeError(f"New inputs must be finite and greater than 0; '{column}' has {value.min():g}.")
-    place = [names.index(label) if label in names else -1 for label in labels or [names[0] if len(names) == 1 else ""]]
+    place = [names.index(label) if label in names else AVERAGE for label in labels or [""]]
     return values, np.broadcast_to(np.array(place, dtype=np.intp), values[0].shape)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vvscale.laws.fit import Fit
-from vvscale.laws.solve_law import curves, optimise
+from vvscale.laws.solve_law import AVERAGE, curves, optimise
 from vvscale.laws.solver.search import Optima
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Refits:
     def usable(self) -> NDArray[np.bool_]:
         """Whether each weighting has more distinct points than the law has parameters, shape (B,)."""
         problem = self.fit.problem
-        if self.fit.law.name == "constant":
+        if not self.fit.law.scales:
             return (self.weights > 0).sum(axis=1) > 0
         groups = np.unique(problem.group)
         seen = np.stack([(self.weights[:, problem.group == g] > 0).any(axis=1) for g in groups]).sum(axis=0)
@@ -59,15 +59,15 @@ class Refits:
         x
             Inputs in raw units, (m,) each; by default those of the rows.
         group
-            Offset group of each point, -1 for a group of its own. A group that a weighting has no rows of is
-            predicted as the average (of the log) over the groups that it has.
+            Offset group of each point; by default ``AVERAGE``, none in particular. That, and a group that a weighting
+            has no rows of, is predicted as the average (of the log) over the groups that the weighting has.
         """
         problem = self.fit.problem
         if x is None:
             x = [value * unit for value, unit in zip(problem.x, problem.units, strict=True)]
             group = problem.group
-        group = np.zeros(len(x[0]), dtype=np.intp) if group is None else group
-        f = curves(self.fit.forms(), self.optima, problem.points(x, group))
+        group = np.full(len(x[0]), AVERAGE) if group is None else group
+        f = curves(self.fit.forms(), self.optima, problem.points(x, np.maximum(group, 0)))
         n_groups = len(problem.groups)
         if n_groups == 1:
             return f
@@ -89,16 +89,6 @@ class Refits:
     def rows(self, chosen: NDArray[np.intp] | slice) -> Refits:
         """Return some of the weightings."""
         return replace(self, optima=self.optima.take(chosen), weights=self.weights[chosen])
-
-
-def offset_column(fit: Fit) -> str | None:
-    """Column whose values are the offset groups of a fit; None without offsets."""
-    if not fit.offsets:
-        return None
-    labels = np.array(fit.problem.groups)[fit.problem.group]
-    frame = fit.problem.frame
-    same = (str(c) for c in frame.columns if frame[c].notna().all() and (frame[c].astype(str) == labels).all())
-    return next(same, None)
 
 
 def refit_fit(fit: Fit, weights: Array) -> Refits:

@@ -75,7 +75,7 @@ def clusters(frame: pd.DataFrame, unit: str) -> tuple[NDArray[np.intp], tuple[st
         if unit in UNITS:
             raise UsageError(
                 f"Cannot resample by '{unit}': the table has none of its columns ({', '.join(UNITS[unit])}). Use "
-                "`--unit row`, or name a column that says which rows belong together."
+                '`by="row"`, or name a column that says which rows belong together.'
             )
         raise unknown_name("resampling unit", unit, dict.fromkeys([*UNITS, *map(str, frame.columns)]))
     _require_values(frame, columns, unit)
@@ -92,7 +92,7 @@ def _require_values(frame: pd.DataFrame, columns: list[str], unit: str) -> None:
             row = f"model '{frame['model_id'].iloc[lacks[0]]}'" if named else f"row {lacks[0] + 1}"
             raise DataError(
                 f"Cannot group rows by '{unit}': column '{column}' is missing for {row} ({lacks.size} rows in all), so "
-                "that it belongs to no cluster. Fill it in, leave these rows out with --where, or use `--unit row`."
+                'that it belongs to no cluster. Fill it in, leave these rows out with `where`, or use `by="row"`.'
             )
 
 
@@ -137,7 +137,7 @@ def resamples(frame: pd.DataFrame, unit: str, n_resamples: int, *, seed: int = 4
     k = len(names)
     if k == 1:
         raise ShapeError(
-            f"Cannot resample by '{unit}': all {n} rows belong to one, {names[0]}. Use `--unit row` or another column."
+            f"Cannot resample by '{unit}': all {n} rows belong to one, {names[0]}. Use `by=\"row\"` or another column."
         )
     if k < FEW_CLUSTERS:
         return Resamples((code[None] != np.arange(k)[:, None]).astype(float), unit, k, names)
@@ -149,8 +149,7 @@ def check_n_resamples(n_resamples: int) -> None:
     """Refuse a number of resamples below 1."""
     if n_resamples < 1:
         raise UsageError(
-            f"The number of resamples must be at least 1, got {n_resamples}. 1000 is usual; leave --bootstrap out "
-            "for none."
+            f"The number of resamples must be at least 1, got {n_resamples}. 1000 is usual; 0 resamples are none."
         )
 
 

@@ -45,7 +45,7 @@ def load_rows(
         if regions is not None:
             raise UsageError(
                 "The table has one row per observation and no column 'region', so that there is nothing to average "
-                "over. Leave --region out."
+                "over. Leave `regions` out."
             )
         frame = select(frame, **conditions) if conditions else frame
     if "score" in frame.columns and "misalignment" not in frame.columns:
@@ -60,7 +60,7 @@ def _scores(column: pd.Series) -> pd.Series:
         row = int(bad.argmax())
         raise DataError(
             f"Column 'score' is not numeric: row {row + 1} has {column.iloc[row]!r}. Expected numbers; correct the "
-            "table, or fit another column with --y."
+            "table, or fit another column as `y`."
         )
     return numbers
 

@@ -7,15 +7,16 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from vvscale.core.files import make_folder, write_json, write_with
 from vvscale.errors import DataError, MissingDataError, UsageError, unknown_name
+from vvscale.laws.law import LAWS
 from vvscale.laws.planning.cost import Cost
-from vvscale.laws.planning.joint import JointLaw
+from vvscale.laws.planning.joint import JointLaw, group_ratios
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +30,38 @@ def resamples_path(folder: Path, unit: str) -> Path:
     # A unit may be any column, and a column may be called anything.
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", unit)
     return folder / ("bootstrap.parquet" if unit == "row" else f"bootstrap_{plain}.parquet")
+
+
+class Saveable(Protocol):
+    """What is kept of a fit: its plain values and, by unit, its resamples."""
+
+    @property
+    def entry(self) -> Mapping[str, Any]:
+        """Plain values, with a ``name``."""
+        ...
+
+    @property
+    def resamples(self) -> Mapping[str, pd.DataFrame]:
+        """Unit -> one row per resample."""
+        ...
+
+
+def save_results(folder: str | Path, results: Sequence[Saveable], *, units: Sequence[str] | None = None) -> list[Path]:
+    """Write the fits of a command with their resamples; see :func:`save_fits`.
+
+    Parameters
+    ----------
+    units
+        Order of the files of resamples; by default alphabetical.
+    """
+    drawn = sorted({unit for result in results for unit in result.resamples}) if units is None else units
+    by_unit = {unit: {r.entry["name"]: r.resamples[unit] for r in results if unit in r.resamples} for unit in drawn}
+    return save_fits(folder, [result.entry for result in results], by_unit)
+
+
+def can_plan(entry: Mapping[str, Any]) -> bool:
+    """Whether a fit has parameters and samples to plan with; a law of a package that is not installed has none."""
+    return entry["form"] in LAWS and LAWS[entry["form"]].is_joint
 
 
 def save_fits(
@@ -115,12 +148,12 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
     if not file.is_file():
         raise MissingDataError(
             f"No fit at '{path}'. Expected a fits.json or its folder; write one with `vvscale fit TABLE --law joint "
-            "--x n_params --x samples_seen --out DIR` or `vvscale reproduce compute_chinchilla --out DIR`."
+            "--x n_params samples_seen --out DIR` or `vvscale reproduce compute_chinchilla --out DIR`."
         )
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
         entries = [entries] if isinstance(entries, dict) else list(entries)
-        joint = {entry["name"]: entry for entry in entries if entry["form"] in {"joint", "ccn-joint"}}
+        joint = {entry["name"]: entry for entry in entries if can_plan(entry)}
         names = [entry["name"] for entry in entries]
     except (ValueError, TypeError, KeyError) as error:
         raise _not_fits(file, error) from error
@@ -129,18 +162,19 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
     if not joint:
         raise MissingDataError(
             f"'{file}' holds no joint fit (found {', '.join(names[:6]) or 'none'}), and a plan needs parameters and "
-            "samples. Fit one with `vvscale fit TABLE --law joint --x n_params --x samples_seen --out DIR`."
+            "samples. Fit one with `vvscale fit TABLE --law joint --x n_params samples_seen --out DIR`."
         )
     if name is None and len(joint) > 1:
-        raise UsageError(f"'{file}' holds several joint fits: {', '.join(joint)}. Say which with --name.")
+        raise UsageError(f"'{file}' holds several joint fits: {', '.join(joint)}. Say which with `name`.")
     chosen = joint[name] if name is not None else next(iter(joint.values()))
     try:
         _refuse_other_inputs(file, chosen["x"])
         draws, unit, is_range = _draws(file.parent, chosen)
         cost = Cost(**chosen["cost"]) if chosen.get("cost") else None
         law = JointLaw.from_params(
-            chosen["form"], chosen["params"], chosen["units"], draws, unit, group=group, is_range=is_range
-        )
+            LAWS[chosen["form"]], chosen["params"], chosen["units"], draws, unit,
+            ratios=group_ratios(chosen["offsets"], chosen["groups"], group), is_range=is_range,
+        )  # fmt: skip
     except (ValueError, TypeError, KeyError) as error:
         raise _not_fits(file, error) from error
     return SavedLaw(chosen["name"], law, cost)
@@ -158,7 +192,7 @@ def _refuse_other_inputs(file: Path, x: Sequence[str]) -> None:
     if x[0] in {"samples_seen", "n_samples", "train_flop"} or x[1] in {"n_params", "n_samples", "train_flop"}:
         raise UsageError(
             f"The fit in '{file}' is in {x[0]} and {x[1]}; a plan needs parameters and samples seen (epochs included), "
-            "in this order. Fit again with --x n_params --x samples_seen."
+            "in this order. Fit again with --x n_params samples_seen."
         )
 
 
@@ -170,7 +204,7 @@ def _draws(folder: Path, entry: Mapping[str, Any]) -> tuple[dict[str, np.ndarray
         if not path.is_file() or _digest(path) != listed[unit]["sha256"]:
             raise DataError(
                 f"The resamples '{path}' are not those of the fit '{entry['name']}': the file is absent or was written "
-                "by another command. Fit again with --out to a folder of its own."
+                "by another command. Fit again into a folder of its own."
             )
         frame = pd.read_parquet(path)
         frame = frame[frame["experiment"] == entry["name"]]

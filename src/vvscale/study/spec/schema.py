@@ -15,7 +15,9 @@ from typing import Any, Literal
 
 from vvscale.core.config import from_table, read_toml
 from vvscale.core.files import safe_name
+from vvscale.core.options import MISSING, option
 from vvscale.errors import ConfigError, MissingDataError, did_you_mean
+from vvscale.laws.workflow.options import FitOptions
 from vvscale.study.spec.axes import AxisValue, Run, Scalar, SetRule, expand_runs
 
 NAMED_STUDIES = Path("studies")
@@ -87,36 +89,18 @@ class ScoreSpec:
     options: Mapping[str, AxisValue] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class LawSpec:
-    """A law to fit; the keys are the options of ``vvscale fit``.
+@dataclass(frozen=True, kw_only=True)
+class LawSpec(FitOptions):
+    """A law to fit: every option of ``vvscale fit``, and what a study adds.
 
-    Attributes
-    ----------
-    y
-        Outcome; besides the columns of the table, ``accuracy_error`` = 1 - accuracy.
-    average_seeds
-        Whether runs that differ in the seed alone are averaged first.
-    budgets
-        FLOP for which the best parameters and samples are planned; only for a joint law.
+    Besides the columns of the table, ``y`` may be ``accuracy_error`` = 1 - accuracy.
     """
 
-    name: str
-    law: str = "power"
-    x: tuple[str, ...] = ()
-    y: str = "misalignment"
-    region: tuple[str, ...] = ()
-    where: tuple[str, ...] = ()
-    by: str | None = None
-    offsets: tuple[str, ...] = ()
-    loss: Literal["huber", "squares"] = "huber"
-    delta: float = 1e-3
-    bootstrap: int | None = None
-    unit: tuple[str, ...] = ()
-    seed: int = 42
-    drop_missing: bool = False
-    average_seeds: bool = False
-    budgets: tuple[float, ...] = ()
+    name: str = option(MISSING, "Name of the fit.")
+    average_seeds: bool = option(False, "Average runs that differ in the seed alone first.")
+    budgets: tuple[float, ...] = option(
+        (), "FLOP for which the best parameters and samples are planned; only for a joint law.", above=0
+    )
 
 
 _PLANNED = ("n_params", "samples_seen")
@@ -140,8 +124,8 @@ class ForecastSpec:
     like
         Which runs of the study the new ones are like in data set and recipe, as values of axes.
     level
-        Coverage of the prediction interval, in (0, 1); at most K / (K + 1) for K values of ``unit``.
-    unit
+        Coverage of the prediction interval, in (0, 1); at most K / (K + 1) for K values of ``by``.
+    by
         What the new network is new in; see ``vvscale.laws.prediction_interval``.
     """
 
@@ -151,7 +135,7 @@ class ForecastSpec:
     seed: tuple[int, ...] = (0,)
     like: Mapping[str, AxisValue] = field(default_factory=dict)
     level: float = 0.8
-    unit: str = "arch"
+    by: str = "arch"
 
     def __post_init__(self) -> None:
         if not self.budget > 0 or not self.arch or not self.seed or not 0 < self.level < 1:
@@ -308,10 +292,10 @@ class StudySpec:
             raise ConfigError(f"Two laws are named '{twice}'; give one of them another name.")
         if self.forecast is not None:
             law = next((law for law in self.laws if law.name == self.forecast.law), None)
-            if law is None or law.law != "joint" or law.x not in ((), _PLANNED) or law.by or law.offsets:
+            if law is None or law.law != "joint" or law.x not in ((), _PLANNED) or law.each or law.offsets:
                 raise ConfigError(
                     f"[forecast] goes by the law '{self.forecast.law}', which is {'absent' if law is None else law}; "
-                    f"expected one of [[laws]] with law = \"joint\", x = {list(_PLANNED)}, without 'by' and 'offsets'."
+                    f'expected one of [[laws]] with law = "joint", x = {list(_PLANNED)}, without each, offsets.'
                 )
         if (self.diagnostics is None) == (not self.axes):
             raise ConfigError("A study has [axes], or [diagnostics], and not both. Add one of them.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.core.files import write_json
 from vvscale.errors import ConfigError
-from vvscale.study.tasks.rows import ACCURACY_ERROR, fit_request, outcomes, score_rows
+from vvscale.study.tasks.rows import ACCURACY_ERROR, fit_options, outcomes, score_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +51,7 @@ def run_forecast(context: TaskContext) -> dict[str, Any]:
         )
     per_class = _fewest(train.labels, train.n_classes)
     rows = outcomes(context.input("table") / "scores.parquet", law)
-    (fitted,) = run_fits(rows, fit_request(law, n_resamples=None))
+    (fitted,) = run_fits(rows, fit_options({**law, "resamples": 0}))
     planned, arch, samples_per_class = choose(
         fitted.fit, wanted["budget"], params["candidates"], samples_of_one=epochs * train.n_classes, per_class=per_class
     )
@@ -63,7 +63,7 @@ def run_forecast(context: TaskContext) -> dict[str, Any]:
     first = runs[0].row
     n_params, samples_seen = float(first["n_params"]), float(first["samples_seen"])
     at = [np.array([n_params]), np.array([samples_seen])]
-    interval = prediction_interval(fitted.fit, at, level=wanted["level"], unit=wanted["unit"])
+    interval = prediction_interval(fitted.fit, at, level=wanted["level"], unit=wanted["by"])
     mean = math.fsum(observed) / len(observed)
     lower, upper = float(interval.lower[0]), float(interval.upper[0])
     told = {
@@ -167,5 +167,5 @@ def _outcome(context: TaskContext, run: RunResult, law: Mapping[str, Any]) -> fl
         assert run.accuracy is not None
         return 1.0 - run.accuracy
     rows = score_rows(context, run.path, layers=context.params["layers"])
-    frame, _ = load_rows(rows, regions=tuple(law["region"]) or None)
+    frame, _ = load_rows(rows, regions=tuple(law["regions"]) or None)
     return float(frame[law["y"]].iloc[0])

@@ -25,7 +25,7 @@ from vvscale.core.files import write_json, write_with
 from vvscale.errors import MissingDataError
 from vvscale.study.graph.kinds import Estimate, Kind, Rates, TaskContext
 from vvscale.study.tasks.forecast import run_forecast
-from vvscale.study.tasks.rows import LAYERS, fit_request, outcomes, score_rows
+from vvscale.study.tasks.rows import LAYERS, fit_options, outcomes, score_rows
 
 if TYPE_CHECKING:
     from vvscale.figures.base.fits import Fits
@@ -97,17 +97,15 @@ def run_table(context: TaskContext) -> dict[str, Any]:
 def run_fit(context: TaskContext) -> dict[str, Any]:
     """Fit one law. ``params``: ``law``, the fields of :class:`vvscale.study.spec.schema.LawSpec`."""
     from vvscale.laws.workflow.fit_tables import run_fits
-    from vvscale.laws.workflow.plan_budgets import PlanRequest, run_plan
-    from vvscale.laws.workflow.save import save_fits
+    from vvscale.laws.workflow.plan_budgets import run_plan
+    from vvscale.laws.workflow.save import save_results
 
     law = context.params["law"]
     rows = outcomes(context.input("table") / SCORES, law)
-    results = run_fits(rows, fit_request(law, n_resamples=law["bootstrap"]))
-    units = {unit for result in results for unit in result.resamples}
-    by_unit = {u: {r.entry["name"]: r.resamples[u] for r in results if u in r.resamples} for u in sorted(units)}
-    save_fits(context.out, [result.entry for result in results], by_unit)
+    results = run_fits(rows, fit_options(law))
+    save_results(context.out, results)
     if law["budgets"]:
-        answer = run_plan(PlanRequest(fit=str(context.out), budgets=tuple(law["budgets"])))
+        answer = run_plan(str(context.out), budget=tuple(law["budgets"]))
         write_json(context.out / "plan.json", answer.to_dict())
     return {"fits": [{"name": r.entry["name"], "status": str(r.fit.status)} for r in results]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,7 +14,7 @@ from vvscale.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vvscale.laws.workflow.fit_tables import FitRequest
+    from vvscale.laws.workflow.options import FitOptions
     from vvscale.study.graph.kinds import TaskContext
 
 LAYERS = "layers.json"
@@ -32,22 +33,23 @@ def score_rows(
 
     ``context.params``: ``benchmarks``, id and digest of each; ``options`` of the scorer.
     """
-    from vvscale.brain.scoring.run import ScoreRequest, run_scores
+    from vvscale.brain.scoring.run import run_scores
 
     if isinstance(layers, Mapping):
         write_json(context.out / LAYERS, {"format": LAYERS_FORMAT, "layers": dict(layers)})
         layers = str(context.out / LAYERS)
     benchmarks = tuple(one["id"] for one in context.params["benchmarks"])
-    request = ScoreRequest(
-        models=(str(reference),),
+    options = dict(
         on=benchmarks,
         layers=(layers,),
         device=context.device,
         out=context.out / _STORE,
         commit=commit,
-        **{"cache": "none", "n_threads": 1, **context.params["options"]},
+        **{"cache": "none", "threads": 1, **context.params["options"]},
     )
-    (scored,) = run_scores(request, watch=lambda what, total: nullcontext(lambda name: context.check_stop()))
+    (scored,) = run_scores(
+        (str(reference),), watch=lambda what, total: nullcontext(lambda name: context.check_stop()), **options
+    )
     return scored.rows
 
 
@@ -102,12 +104,9 @@ def average_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     return made.assign(model_id=made["model_id"].str.replace(r"_seed-\d+", "_seeds", regex=True))
 
 
-def fit_request(law: Mapping[str, Any], *, n_resamples: int | None) -> FitRequest:
+def fit_options(law: Mapping[str, Any]) -> FitOptions:
     """Return the fit that a law of the study asks for."""
-    from vvscale.laws.workflow.fit_tables import FitRequest
+    from vvscale.laws.workflow.options import FitOptions
 
-    return FitRequest(
-        law=law["law"], x=tuple(law["x"]), y=law["y"], regions=tuple(law["region"]), where=tuple(law["where"]),
-        by=law["by"], offsets=tuple(law["offsets"]), delta=law["delta"] if law["loss"] == "huber" else None,
-        n_resamples=n_resamples, units=tuple(law["unit"]), seed=law["seed"], drop_missing=law["drop_missing"],
-    )  # fmt: skip
+    known = {field.name for field in dataclasses.fields(FitOptions)}
+    return FitOptions.from_table({key: value for key, value in law.items() if key in known}, f"law '{law['name']}'")
