@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from vvscale.core.files import make_folder
 from vvscale.errors import DataError, FitError, MissingDataError, RunError, UnknownNameError, UsageError, VvscaleError
-from vvscale.figures.base.ask import FigureOptions
 from vvscale.figures.base.captions import caption
 from vvscale.figures.base.fits import Fits
 from vvscale.figures.base.registry import FIGURES, in_order, matching
 from vvscale.figures.drawing.files import FORMATS, check_formats, save
+from vvscale.figures.options import DrawOptions
 
 # Importing a module registers its figures.
 # isort: off
@@ -65,7 +65,7 @@ class Drawn:
     caption: str = ""
 
 
-def make(name: str, fits: Fits, options: FigureOptions | None = None) -> FigureData:
+def make(name: str, fits: Fits, options: DrawOptions | None = None) -> FigureData:
     """Make one figure's values.
 
     Parameters
@@ -88,7 +88,7 @@ def make(name: str, fits: Fits, options: FigureOptions | None = None) -> FigureD
     """
     chosen = FIGURES[name]
     try:
-        data = chosen.make(fits, options or FigureOptions())
+        data = chosen.make(fits, options or DrawOptions())
         return replace(data, caption=caption(data, fits))
     except (DataError, FitError, UnknownNameError) as error:
         if isinstance(error, UnknownNameError) and options is not None and options.given:
@@ -101,7 +101,7 @@ def draw_all(
     fits: Fits,
     folder: str | Path,
     *,
-    options: FigureOptions | None = None,
+    options: DrawOptions | None = None,
     formats: Sequence[str] = FORMATS,
     n_workers: int | None = None,
     on_done: Callable[[str], None] = lambda name: None,
@@ -155,7 +155,7 @@ def draw_all(
     return [made[name] for name in names]
 
 
-def _draw_one(name: str, fits: Fits, folder: Path, formats: Sequence[str], options: FigureOptions | None) -> Drawn:
+def _draw_one(name: str, fits: Fits, folder: Path, formats: Sequence[str], options: DrawOptions | None) -> Drawn:
     try:
         data = make(name, fits, options)
     except VvscaleError as error:
@@ -183,6 +183,6 @@ def _keep(fits: Fits) -> None:
     _fits = fits
 
 
-def _draw_kept(name: str, folder: Path, formats: Sequence[str], options: FigureOptions | None) -> Drawn:
+def _draw_kept(name: str, folder: Path, formats: Sequence[str], options: DrawOptions | None) -> Drawn:
     assert _fits is not None
     return _draw_one(name, _fits, folder, formats, options)

@@ -147,7 +147,7 @@ def _one_input(
             looks.append(Series(name, *style.look(name, list(fits)), f"{name} ({made.summary})",
                                 not made.is_identified and made.facts["limit"] is not None))  # fmt: skip
             continue
-        by = fit.problem.offset_by if fit.offsets else default_colour(frame)
+        by = fit.offset_by or default_colour(frame)
         named = as_names(frame[by]) if by else pd.Series("rows", index=frame.index)
         rows.append(points(frame, column, series=named))
         looks += style.series(in_order(named), {"rows": ""} if not by else None)
@@ -160,8 +160,10 @@ def _one_input(
     looks = [replace(each, label=None) if each.label == "" else each for each in looks]
     whole = pd.concat([_drawn_rows(fit, is_score=is_score) for fit in fits.values()])
     title = f"{y.label.partition(' (')[0]} against {column_label(column).partition(' (')[0]}"
-    panel = Panel("a", _wrapped(title), input_axis(whole, column), y, pd.concat(rows, ignore_index=True), tuple(looks), n,
-                  unit_of_n="rows", fits=tuple(facts))  # fmt: skip
+    panel = Panel(
+        "a", _wrapped(title), input_axis(whole, column), y, pd.concat(rows, ignore_index=True), tuple(looks), n,
+        unit_of_n="rows", fits=tuple(facts),
+    )  # fmt: skip
     return FigureData("fit", title, (panel,), tuple(_verdicts(facts)), 1, _caption(title, n, first, facts))
 
 
@@ -170,7 +172,7 @@ def _of_groups(fit: Fit, column: str, *, is_score: bool) -> list[pd.DataFrame]:
     made = []
     frame = fit.problem.frame
     for group in fit.problem.groups:
-        own = frame.loc[frame[fit.problem.offset_by].astype(str) == str(group), column]
+        own = frame.loc[frame[fit.offset_by].astype(str) == str(group), column]
         x = np.geomspace(own.min(), own.max(), GRID)
         outcome = fit.predict(x, group=group)
         made.append(line(str(group), x, 1.0 - outcome if is_score else outcome))

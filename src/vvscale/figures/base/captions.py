@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vvscale.figures.base.law_curve import interpolates
 from vvscale.figures.drawing.values import ADDED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from vvscale.figures.base.fits import Fits
     from vvscale.figures.drawing.values import FigureData
 
@@ -30,7 +32,7 @@ def caption(data: FigureData, fits: Fits) -> str:
     return " ".join(part for part in said if part)
 
 
-def _laws(data: FigureData, facts: list[dict]) -> list[str]:
+def _laws(data: FigureData, facts: Sequence[Mapping[str, Any]]) -> list[str]:
     formulas = dict.fromkeys(f"{fit['form']} ({fit['formula']})" for fit in facts)
     said = [f"Law: {', '.join(formulas)}; solid over the data, dotted beyond."]
     curves = [panel.rows[panel.rows["mark"] == "curve"] for panel in data.panels]
@@ -44,7 +46,7 @@ def _laws(data: FigureData, facts: list[dict]) -> list[str]:
     return said
 
 
-def _band(fit: dict) -> str:
+def _band(fit: Mapping[str, Any]) -> str:
     if fit["is_range"]:
         return f"range over leaving out each of {fit['n_units']} {_plural(fit['unit'])}"
     return f"95 % over {fit['n_units']} resampled {_plural(fit['unit'])}"

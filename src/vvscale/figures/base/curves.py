@@ -15,6 +15,7 @@ from vvscale.laws.gokce2025.reproduction import Reproduction
 from vvscale.laws.planning.cost import fit_cost
 from vvscale.laws.planning.joint import JointLaw
 from vvscale.laws.planning.plan import plan
+from vvscale.laws.solve_law import curves
 from vvscale.laws.uncertainty.conformal import calibrate
 
 if TYPE_CHECKING:
@@ -102,18 +103,10 @@ def gain_between(fit: Fit, resampled: Bootstrap | None, low: float, high: float)
     value = float(outcome[0] - outcome[1])
     if resampled is None:
         return [value, np.nan, np.nan]
-    return [value, *resampled.difference(*x)] if hasattr(resampled, "difference") else [value, *_between(resampled, x)]
-
-
-def _between(resampled: Bootstrap, x: Array) -> tuple[float, float]:
-    from vvscale.laws.solve_law import curves
-
-    points = resampled.fit.problem.points([x])
-    values = np.exp(curves(resampled.fit.forms(), resampled.optima, points))[resampled.usable]
-    gains = values[:, 0] - values[:, 1]
+    points = fit.problem.points([x])
+    values = np.exp(curves(fit.forms(), resampled.optima, points))[resampled.usable]
     tails = [0.0, 1.0] if resampled.resamples.leaves_one_out else [0.025, 0.975]
-    low, high = np.quantile(gains, tails)
-    return float(low), float(high)
+    return [value, *(float(end) for end in np.quantile(values[:, 0] - values[:, 1], tails))]
 
 
 def _gain(fit: Fit, resampled: Bootstrap | None, largest: float) -> list[float]:

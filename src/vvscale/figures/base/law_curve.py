@@ -12,6 +12,8 @@ from vvscale.laws.planning.cost import Cost
 from vvscale.laws.planning.joint import JointLaw
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -113,7 +115,7 @@ class LawCurve:
         return cls(facts=saved["facts"], inside=np.array(saved["inside"], dtype=bool), **values)
 
 
-def interpolates(facts: dict[str, Any]) -> bool:
+def interpolates(facts: Mapping[str, Any]) -> bool:
     """Whether there are so few points that the law, or many of its resamples, goes through all of them."""
     return facts["n_distinct"] < FEW or facts["verdict"].startswith("too few points")
 

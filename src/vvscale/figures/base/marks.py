@@ -93,7 +93,7 @@ def in_order(values: pd.Series) -> list[str]:
     """Distinct values as text, those with looks of their own first, in the order of ``style``; numbers ascending."""
     distinct = values.dropna().unique()
     if values.dtype.kind in "iuf":
-        return [said(value) for value in sorted(distinct)]
+        return [str(said(value)) for value in sorted(distinct)]
     present = set(map(str, distinct))
     return [name for name in style.LOOKS if name in present] + sorted(present - set(style.LOOKS))
 

@@ -1,6 +1,6 @@
 """The figures by name.
 
-A figure is a function from ``Fits`` (which hold the tables) and ``FigureOptions`` to ``FigureData``. General figures
+A figure is a function from ``Fits`` (which hold the tables) and ``DrawOptions`` to ``FigureData``. General figures
 draw what any table has; the papers' are presets that ask for their own rows and laws and take no options. Other
 packages add theirs under the entry-point group ``vvscale.figure``.
 """
@@ -18,9 +18,9 @@ from vvscale.errors import UsageError, unknown_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vvscale.figures.base.ask import FigureOptions
     from vvscale.figures.base.fits import Fits
     from vvscale.figures.drawing.values import FigureData
+    from vvscale.figures.options import DrawOptions
 
 # What every figure of the papers rests on.
 STUDY = ("gokce2025",)
@@ -49,7 +49,7 @@ class Figure:
 
     name: str
     summary: str
-    make: Callable[[Fits, FigureOptions], FigureData]
+    make: Callable[[Fits, DrawOptions], FigureData]
     needs: str
     cites: tuple[str, ...] = ()
     is_preset: bool = False
@@ -58,7 +58,7 @@ class Figure:
 FIGURES: Registry[Figure] = Registry("figure", hint=HINT)
 
 
-Make = Callable[["Fits", "FigureOptions"], "FigureData"]
+Make = Callable[["Fits", "DrawOptions"], "FigureData"]
 MakePreset = Callable[["Fits"], "FigureData"]
 
 
@@ -78,7 +78,7 @@ def preset(
     """Register the decorated figure of a paper under a name."""
 
     def register(make: MakePreset) -> MakePreset:
-        def made(fits: Fits, options: FigureOptions) -> FigureData:
+        def made(fits: Fits, options: DrawOptions) -> FigureData:
             if options.given:
                 raise UsageError(
                     f"Figure '{name}' is a preset of a paper with rows and laws of its own, and does not take "

@@ -41,6 +41,8 @@ class Shown:
         What of it is drawn.
     label
         What the legend calls its law; by default its name as people write it.
+    y
+        Outcome that models of another table laid over it show; by default that of a published experiment.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Shown:
     has_curve: bool = True
     has_points: bool = True
     label: str = ""
+    y: str = ""
 
     def rows(self, fits: Fits) -> pd.DataFrame:
         """Its models, with a value of every input."""
@@ -59,7 +62,7 @@ class Shown:
     @property
     def outcome(self) -> str:
         """Name of its outcome where models of another table may be laid over it; empty where not."""
-        return "" if isinstance(self.asked, Question) else self.asked.regions
+        return self.y or ("" if isinstance(self.asked, Question) else self.asked.regions)
 
 
 @dataclass

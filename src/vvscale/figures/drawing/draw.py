@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -17,6 +17,7 @@ from vvscale.figures.drawing.ticks import log_ticks, minor_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Text
 
     from vvscale.figures.drawing.values import Axis, FigureData, Panel
 
@@ -42,9 +43,9 @@ def draw(data: FigureData) -> Canvas:
         grid = canvas.subplots(n_rows, n_columns, squeeze=False).ravel()
         for axes in grid[len(data.panels) :]:
             axes.set_visible(False)
-        held = []
+        held, titles = [], []
         for axes, panel, handles in zip(grid, data.panels, labels, strict=False):
-            _draw_panel(canvas, axes, panel, is_alone=len(data.panels) == 1)
+            titles.append(_draw_panel(canvas, axes, panel, is_alone=len(data.panels) == 1))
             if not is_shared and handles:
                 held.append(put_below(axes, handles, panel))
         if is_shared and labels[0]:
@@ -55,13 +56,14 @@ def draw(data: FigureData) -> Canvas:
         canvas.set_layout_engine("none")
         for each in held:
             each.remove()
-        for axes, panel in zip(grid, data.panels, strict=False):
+        for axes, panel, title in zip(grid, data.panels, titles, strict=False):
             keep_inside(canvas, axes)
-            _count(axes, panel)
+            _count(axes, panel, title)
         return canvas
 
 
-def _draw_panel(canvas: Canvas, axes: Axes, panel: Panel, *, is_alone: bool) -> None:
+def _draw_panel(canvas: Canvas, axes: Axes, panel: Panel, *, is_alone: bool) -> Text:
+    """Draw one panel and return its title."""
     pen = Pen(axes, panel)
     x, y = limits(panel)
     for which, axis, shown in (("x", panel.x, x), ("y", panel.y, y)):
@@ -75,12 +77,13 @@ def _draw_panel(canvas: Canvas, axes: Axes, panel: Panel, *, is_alone: bool) -> 
             axes.set_ylim(len(axis.categories) - 0.5, -0.5)
     axes.set_xlabel(panel.x.label)
     axes.set_ylabel(panel.y.label)
-    _say(axes, panel, is_alone=is_alone)
+    title = _say(axes, panel, is_alone=is_alone)
     if pen.shades is not None and panel.shade is not None:
         bar = canvas.colorbar(ScalarMappable(pen.shades, style.SHADES), ax=axes, pad=0.01, aspect=30, shrink=0.95)
         bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
         bar.set_label(panel.shade.label, fontsize=6.2)
         bar.ax.tick_params(labelsize=6)
+    return title
 
 
 def _set_axis(axes: Axes, which: str, axis: Axis, shown: tuple[float, float] | None) -> None:
@@ -104,24 +107,27 @@ def _set_axis(axes: Axes, which: str, axis: Axis, shown: tuple[float, float] | N
         ticks.set_minor_formatter(NullFormatter())
 
 
-def _say(axes: Axes, panel: Panel, *, is_alone: bool) -> None:
+def _say(axes: Axes, panel: Panel, *, is_alone: bool) -> Text:
     """Title, and the lines of text inside a panel."""
-    axes.set_title(panel.title if is_alone else f"{panel.key}  {panel.title}", loc="left")
+    title = axes.set_title(panel.title if is_alone else f"{panel.key}  {panel.title}", loc="left")
     if panel.text:
         axes.text(
             0.02 if panel.text_side == "left" else 0.98, 0.98, "\n".join(panel.text), transform=axes.transAxes,
             ha=panel.text_side, va="top", fontsize=6, color="#333333", zorder=6,
         )  # fmt: skip
+    return title
 
 
-def _count(axes: Axes, panel: Panel) -> None:
+def _count(axes: Axes, panel: Panel, title: Text) -> None:
     """Say how many models there are: beside the title, or inside the panel where the title is too long."""
     if not panel.n:
         return
-    looks = {"fontsize": 6, "fontweight": "normal", "color": "#555555"}
-    text, title = f"n = {panel.n}", axes.title if axes.title.get_text() else axes._left_title
+    canvas = axes.get_figure(root=True)
+    assert canvas is not None
+    looks: dict[str, Any] = {"fontsize": 6, "fontweight": "normal", "color": "#555555"}
+    text = f"n = {panel.n}"
     free = axes.get_window_extent().x1 - title.get_window_extent().x1
-    if free > NUMBER_WIDTH * axes.figure.dpi:
+    if free > NUMBER_WIDTH * canvas.dpi:
         axes.set_title(text, loc="right", **looks)
     else:
         axes.text(0.99, 0.02, text, transform=axes.transAxes, ha="right", va="bottom", zorder=6, **looks)

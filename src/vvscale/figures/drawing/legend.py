@@ -77,7 +77,7 @@ def put_below(axes: Axes, handles: Sequence[Line2D], panel: Panel) -> Rectangle:
     canvas = axes.get_figure(root=True)
     assert canvas is not None
     depth = down / 72.0 + height_of(handles)
-    place = canvas.dpi_scale_trans + ScaledTranslation(0.5, 0.0, axes.transAxes)
+    place = canvas.dpi_scale_trans + ScaledTranslation(0.5, 0.0, axes.transAxes)  # pyright: ignore[reportArgumentType]
     held = Rectangle((0.0, -depth), 1e-3, depth, transform=place, clip_on=False, alpha=0.0)
     axes.add_artist(held)
     short, long = _split(handles)

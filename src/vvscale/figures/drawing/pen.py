@@ -34,7 +34,7 @@ def areas(values: Array, among: Array) -> Array:
     """Marker areas of values, on a log scale over the range of ``among``."""
     low, high = np.log10(np.nanmin(among)), np.log10(np.nanmax(among))
     share = (np.log10(values) - low) / (high - low if high > low else 1.0)
-    return SMALLEST + (LARGEST - SMALLEST) * np.clip(share, 0.0, 1.0) ** 2
+    return np.asarray(SMALLEST + (LARGEST - SMALLEST) * np.clip(share, 0.0, 1.0) ** 2, dtype=np.float64)
 
 
 @dataclass
@@ -89,7 +89,8 @@ class Pen:
         if axis.scale != "category":
             return column(marks, which)
         places = {name: float(place) for place, name in enumerate(axis.categories)}
-        return marks["category"].map(places).to_numpy(float) + self._steps.get(str(marks["series"].iloc[0]), 0.0)
+        at = np.asarray(marks["category"].map(places), dtype=np.float64)
+        return at + self._steps.get(str(marks["series"].iloc[0]), 0.0)
 
     def points(self, one: Series, marks: pd.DataFrame) -> None:
         """One marker per model."""
@@ -119,7 +120,7 @@ class Pen:
         for chosen, alpha in ((~pale, 1.0), (pale, style.FADED)):
             if not chosen.any():
                 continue
-            error = {"xerr" if is_lying else "yerr": ends[:, chosen]}
+            error: dict[str, Any] = {"xerr" if is_lying else "yerr": ends[:, chosen]}
             self.axes.errorbar(
                 x[chosen], y[chosen], **error, fmt=one.marker or "o", color=one.colour, alpha=alpha, elinewidth=0.8,
                 markeredgecolor="white", markeredgewidth=0.3, zorder=4,
@@ -133,7 +134,7 @@ class Pen:
         self.axes.bar(x, y, width=min(0.7, 0.8 / together), color=one.colour, alpha=alpha, zorder=2)
         ends = np.abs(np.stack([column(marks, "low"), column(marks, "high")]) - y)
         known = ~np.isnan(ends).any(axis=0)
-        looks = {"fmt": "none", "ecolor": style.BLACK, "elinewidth": 0.8, "zorder": 4}
+        looks: dict[str, Any] = {"fmt": "none", "ecolor": style.BLACK, "elinewidth": 0.8, "zorder": 4}
         self.axes.errorbar(x[known], y[known], yerr=ends[:, known], **looks)
 
     def lines(self, one: Series, marks: pd.DataFrame) -> None:

@@ -17,8 +17,8 @@ from vvscale.laws import fit_law
 from vvscale.scores import parse_where, select
 
 if TYPE_CHECKING:
-    from vvscale.figures.base.ask import FigureOptions
     from vvscale.figures.base.fits import Fits
+    from vvscale.figures.options import DrawOptions
 
 # As many subset sizes as a legend can hold.
 MOST_SIZES = 8
@@ -28,7 +28,7 @@ WORST = 1.0
 
 @figure("accuracy", "Classification error over parameters, for each size of the training set, with the joint law.",
         "accuracy, n_params, n_samples")  # fmt: skip
-def accuracy(fits: Fits, options: FigureOptions) -> FigureData:
+def accuracy(fits: Fits, options: DrawOptions) -> FigureData:
     """Error of supervised networks on the data set with most of them; lines are one joint law for all sizes."""
     models = fits.source.models
     conditions = parse_where(options.where)

@@ -16,14 +16,14 @@ from vvscale.figures.general.rows import Rows, colour_of, facets, law_of, rows_o
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vvscale.figures.base.ask import FigureOptions
     from vvscale.figures.base.fits import Fits
+    from vvscale.figures.options import DrawOptions
 
 KEYS = "abcdefghi"
 
 
 def against(
-    fits: Fits, options: FigureOptions, name: str, x: tuple[str, ...] = (), *, at_largest: bool = False
+    fits: Fits, options: DrawOptions, name: str, x: tuple[str, ...] = (), *, at_largest: bool = False
 ) -> FigureData:
     """Draw the outcome against an input: one law, one per value of a column, or one per panel.
 
@@ -44,7 +44,7 @@ def against(
     return FigureData(name, _title(rows), tuple(panels), tuple(notes), 1 if len(panels) == 1 else 2)
 
 
-def _at_largest(rows: Rows, options: FigureOptions) -> Rows:
+def _at_largest(rows: Rows, options: DrawOptions) -> Rows:
     """Keep the models trained on the most images per class, unless a condition chooses them."""
     column = "samples_per_class"
     if column not in rows.frame.columns or any(condition.startswith(column) for condition in options.where):
@@ -60,7 +60,7 @@ def _at_largest(rows: Rows, options: FigureOptions) -> Rows:
     return replace(rows, frame=kept.reset_index(drop=True), notes=(*rows.notes, note))
 
 
-def _shown(options: FigureOptions, rows: Rows, part: pd.DataFrame) -> list[Shown]:
+def _shown(options: DrawOptions, rows: Rows, part: pd.DataFrame) -> list[Shown]:
     law = law_of(options)
     if options.each:
         require_column(part, options.each)
@@ -81,24 +81,24 @@ def _title(rows: Rows) -> str:
 
 
 @figure("compute", "Score against training compute, with its law.", "train_flop")
-def compute(fits: Fits, options: FigureOptions) -> FigureData:
+def compute(fits: Fits, options: DrawOptions) -> FigureData:
     """Score against training compute."""
     return against(fits, options, "compute", ("train_flop",))
 
 
 @figure("parameters", "Score against the number of parameters, with its law.", "n_params")
-def parameters(fits: Fits, options: FigureOptions) -> FigureData:
+def parameters(fits: Fits, options: DrawOptions) -> FigureData:
     """Score against parameters."""
     return against(fits, options, "parameters", ("n_params",), at_largest=True)
 
 
 @figure("samples", "Score against the samples seen in training, with its law.", "samples_seen")
-def samples(fits: Fits, options: FigureOptions) -> FigureData:
+def samples(fits: Fits, options: DrawOptions) -> FigureData:
     """Score against samples."""
     return against(fits, options, "samples", ("samples_seen",))
 
 
 @figure("scatter", "Any column against any other, with a law; for a table of one's own.", "two columns of numbers")
-def scatter(fits: Fits, options: FigureOptions) -> FigureData:
+def scatter(fits: Fits, options: DrawOptions) -> FigureData:
     """Any column against any other."""
     return against(fits, options, "scatter")

@@ -20,9 +20,9 @@ from vvscale.figures.drawing.values import ADDED, Axis, FigureData, Panel, Serie
 from vvscale.figures.general.rows import Rows, rows_of
 
 if TYPE_CHECKING:
-    from vvscale.figures.base.ask import FigureOptions
     from vvscale.figures.base.fits import Fits
     from vvscale.figures.base.law_curve import LawCurve
+    from vvscale.figures.options import DrawOptions
     from vvscale.laws.gokce2025.experiments import Experiment
 
 ND = ("n_params", "samples_seen")
@@ -31,7 +31,7 @@ PATH = "optimal path"
 LEVELS, LABEL_AT = 8, 0.75
 
 
-def joint_rows(fits: Fits, options: FigureOptions) -> Rows:
+def joint_rows(fits: Fits, options: DrawOptions) -> Rows:
     """Rows of a joint law: models with parameters, samples seen and compute."""
     rows = rows_of(fits, options, x=(*ND, "train_flop"))
     if not rows.outcome.is_score:
@@ -44,7 +44,7 @@ def joint_rows(fits: Fits, options: FigureOptions) -> Rows:
     return replace(rows, x=ND)
 
 
-def _law_name(options: FigureOptions) -> str:
+def _law_name(options: DrawOptions) -> str:
     return options.law if options.law in {"joint", "ccn-joint"} else "joint"
 
 
@@ -52,7 +52,7 @@ def _law_name(options: FigureOptions) -> str:
     "allocation", "Score against compute with the best split of compute between parameters and samples.",
     "n_params, samples_seen, train_flop", cites=("hoffmann2022",),
 )  # fmt: skip
-def allocation(fits: Fits, options: FigureOptions) -> FigureData:
+def allocation(fits: Fits, options: DrawOptions) -> FigureData:
     """Size N, shade D, and the path of the joint law."""
     rows = joint_rows(fits, options)
     asked = rows.question("joint", rows.frame, _law_name(options))
@@ -89,7 +89,7 @@ def allocation_panel(
     "contours", "Score over parameters and samples: equal scores, equal budgets, the optimal path.",
     "n_params, samples_seen, train_flop", cites=("hoffmann2022",),
 )  # fmt: skip
-def contours(fits: Fits, options: FigureOptions) -> FigureData:
+def contours(fits: Fits, options: DrawOptions) -> FigureData:
     """Equal scores and budgets of the joint law, with the optimal path and its 95 % range of N."""
     rows = joint_rows(fits, options)
     return contours_of(fits, rows.question("joint", rows.frame, _law_name(options)), rows)

@@ -17,8 +17,8 @@ from vvscale.figures.general.rows import outcomes_of, rows_of
 from vvscale.laws.comparison.holdout import hold_out
 
 if TYPE_CHECKING:
-    from vvscale.figures.base.ask import FigureOptions
     from vvscale.figures.base.fits import Fits, Question
+    from vvscale.figures.options import DrawOptions
 
 # Decades held out, and the forecasts compared: two laws with a limit, and three forecasts that are naive.
 HORIZONS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
@@ -36,7 +36,7 @@ SAID = (
 
 
 @figure("horizon", "How far laws predict: error on held-out models against the horizon.", "a range of two decades")
-def horizon(fits: Fits, options: FigureOptions) -> FigureData:
+def horizon(fits: Fits, options: DrawOptions) -> FigureData:
     """Laws fitted without the top decades of an input, and their error there."""
     panels, notes = [], {}
     for key, y in zip("ab", outcomes_of(fits, options), strict=False):

@@ -17,15 +17,15 @@ from vvscale.scores import parse_where, select
 from vvscale.scores.schema import REGIONS
 
 if TYPE_CHECKING:
-    from vvscale.figures.base.ask import FigureOptions
     from vvscale.figures.base.fits import Fits
+    from vvscale.figures.options import DrawOptions
 
 # As many networks as a page holds.
 MOST_MODELS = 6
 
 
 @figure("layers", "Score of every layer by region: where along a network each region is read best.", "several layers")
-def layers(fits: Fits, options: FigureOptions) -> FigureData:
+def layers(fits: Fits, options: DrawOptions) -> FigureData:
     """One panel per network, one line per region over the layers in their order."""
     table = fits.source.layers
     if table is None:

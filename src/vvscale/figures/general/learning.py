@@ -18,9 +18,9 @@ from vvscale.figures.drawing.values import FigureData, Panel
 from vvscale.scores import model_table, parse_where, select
 
 if TYPE_CHECKING:
-    from vvscale.figures.base.ask import FigureOptions
     from vvscale.figures.base.fits import Fits
     from vvscale.figures.base.tables import Source
+    from vvscale.figures.options import DrawOptions
 
 SAID = "Epochs at which every model of a group was scored; in brackets the number of models."
 
@@ -38,7 +38,7 @@ def trajectories(source: Source, regions: str | list[str]) -> pd.DataFrame:
 
 
 @figure("learning", "Score during training, by group of models.", "several epochs per model")
-def learning(fits: Fits, options: FigureOptions) -> FigureData:
+def learning(fits: Fits, options: DrawOptions) -> FigureData:
     """One line per value of a column: the mean over its models at each epoch."""
     source = fits.source
     epochs = source.require_epochs()

@@ -18,12 +18,12 @@ from vvscale.figures.general.against import KEYS
 from vvscale.scores import parse_where, select
 
 if TYPE_CHECKING:
-    from vvscale.figures.base.ask import FigureOptions
     from vvscale.figures.base.fits import Fits
+    from vvscale.figures.options import DrawOptions
 
 
 @figure("objectives", "Mean score of each training objective (or of any column's values), by region.", "two objectives")
-def objectives(fits: Fits, options: FigureOptions) -> FigureData:
+def objectives(fits: Fits, options: DrawOptions) -> FigureData:
     """Means with intervals over architectures; one panel per value of ``facet``."""
     source, by = fits.source, options.each or options.colour or "objective"
     chosen = [options.y] if options.y or not source.regions else [*source.regions, ""]
@@ -57,7 +57,7 @@ def objectives(fits: Fits, options: FigureOptions) -> FigureData:
 
 
 def _panel(
-    fits: Fits, options: FigureOptions, frames: dict, by: str, names: list[str], key: str, heading: str,
+    fits: Fits, options: DrawOptions, frames: dict, by: str, names: list[str], key: str, heading: str,
     value: str | None,
 ) -> Panel:  # fmt: skip
     rows, counts = [], dict.fromkeys(names, 0)

@@ -18,8 +18,8 @@ from vvscale.laws.uncertainty.profile import CHI_SQUARE_95, profile
 from vvscale.laws.uncertainty.resample import default_unit, design_effect
 
 if TYPE_CHECKING:
-    from vvscale.figures.base.ask import FigureOptions
     from vvscale.figures.base.fits import Fits, Question
+    from vvscale.figures.options import DrawOptions
 
 # Deviances beyond this many times the upper line are not shown.
 SHOWN = 3.0
@@ -31,7 +31,7 @@ SAID = (
 
 
 @figure("plateau", "How well is the limit known? Deviance with the limit held at each value.", "an input and a score")
-def plateau(fits: Fits, options: FigureOptions) -> FigureData:
+def plateau(fits: Fits, options: DrawOptions) -> FigureData:
     """Profile of the limit of one law."""
     law = law_of(options) or "power"
     if "E" not in LAWS[law].parameters:

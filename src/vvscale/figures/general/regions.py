@@ -16,17 +16,16 @@ from vvscale.figures.drawing import style
 from vvscale.figures.drawing.names import column_label, written
 from vvscale.figures.drawing.values import Axis, FigureData, Panel, Series
 from vvscale.figures.general.rows import law_of, rows_of
-from vvscale.laws.fit import NO_SLOPE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vvscale.figures.base.ask import FigureOptions
     from vvscale.figures.base.fits import Fits
+    from vvscale.figures.options import DrawOptions
 
 
 @figure("regions", "Each region's score against compute, and what the last tenfold added.", "region, score")
-def regions(fits: Fits, options: FigureOptions) -> FigureData:
+def regions(fits: Fits, options: DrawOptions) -> FigureData:
     """One series per region; on the right the score that the last tenfold of the input added under each law."""
     source = fits.source
     if not source.regions:
@@ -37,38 +36,34 @@ def regions(fits: Fits, options: FigureOptions) -> FigureData:
     for region in source.regions:
         rows = rows_of(fits, options, x=(x,), y=region)
         notes |= dict.fromkeys(rows.notes)
-        shown.append(Shown(region, rows.question(region, rows.frame, law or "power"), has_curve=bool(law)))
+        shown.append(Shown(region, rows.question(region, rows.frame, law or "power"), has_curve=bool(law), y=region))
     panel, more = scaling(fits, shown, key="a", title="Each region", y=score_axis(), x=x)
     panels = [panel]
     if law:
         gains: dict[str, Sequence[float]] = {}
-        faded: list[str] = []
         for one in shown:
             try:
                 made = fits.curve(one.asked)
             except (DataError, FitError):
                 continue
             gains[one.name] = made.facts["gain"]
-            if abs(made.facts["params"].get("alpha") or 0.0) < NO_SLOPE:
-                faded.append(one.name)
         if gains:
             what = column_label(x).partition(" (")[0]
-            panels.append(gain_panel(gains, "b", "What the last tenfold added", f"Score added, {what[0].lower()}"
-                                     f"{what[1:]} x 10", panel.n, faded))  # fmt: skip
+            said = f"Score added, {what[0].lower()}{what[1:]} x 10"
+            said = f"Score added, {what[0].lower()}{what[1:]} x 10"
+            panels.append(gain_panel(gains, "b", "What the last tenfold added", said, panel.n))
     return FigureData("regions", "Each region", tuple(panels), (*notes, *more), 2)
 
 
-def gain_panel(
-    gains: Mapping[str, Sequence[float]], key: str, title: str, label: str, n: int, faded: Sequence[str] = ()
-) -> Panel:
+def gain_panel(gains: Mapping[str, Sequence[float]], key: str, title: str, label: str, n: int) -> Panel:
     """Bars of the score that a tenfold adds, with intervals."""
     rows = []
     for name, (value, low, high) in gains.items():
         ends = [float("nan") if end is None else end for end in (low, high)]
-        estimate = statistics.Estimate(value, *ends, n)
+        estimate = statistics.Estimate(value, ends[0], ends[1], n)
         rows.append(mean(estimate, name, category=written(name), mark="bar"))
     names = tuple(row["category"] for row in rows)
-    looks = tuple(Series(name, *style.look(name), None, name in faded) for name in gains)
+    looks = tuple(Series(name, *style.look(name), None) for name in gains)
     return Panel(
         key, title, Axis("Region", "region", "category", names), Axis(label, "gain"), pd.DataFrame(rows), looks, n
     )

@@ -19,9 +19,9 @@ from vvscale.figures.general.rows import Rows, law_of, outcomes_of, rows_of
 from vvscale.scores import parse_where, select
 
 if TYPE_CHECKING:
-    from vvscale.figures.base.ask import FigureOptions
     from vvscale.figures.base.fits import Fits, Question
     from vvscale.figures.base.law_curve import LawCurve
+    from vvscale.figures.options import DrawOptions
 
 # Columns that groups are made of, with their looks.
 GROUPED = {
@@ -62,7 +62,7 @@ def residuals(fits: Fits, asked: Question, frame: pd.DataFrame, over: str = "") 
 
 @figure("residuals", "Who beats scale: each model against the law at its own compute, and means of groups.",
         "an input and a score", cites=("barber2021",))  # fmt: skip
-def who_beats_scale(fits: Fits, options: FigureOptions) -> FigureData:
+def who_beats_scale(fits: Fits, options: DrawOptions) -> FigureData:
     """Residual of each model, and means of groups with intervals."""
     panels, notes = [], {}
     for keys, y in zip(("ab", "cd"), outcomes_of(fits, options), strict=False):
@@ -139,8 +139,8 @@ def _groups(fits: Fits, base: pd.DataFrame, law: LawCurve, key: str, title: str)
         if column not in base.columns or not 2 <= base[column].nunique() <= MOST_GROUPS:
             continue
         # Objectives differ in more than objective unless compared on the same families; that is left to the reader.
-        is_plain = (base["objective"] == "supervised") if column != "objective" else True
-        chosen = base[is_plain] if column != "objective" and (base["objective"] == "supervised").any() else base
+        is_supervised = base["objective"] == "supervised"
+        chosen = base[is_supervised] if column != "objective" and is_supervised.any() else base
         for value in in_order(chosen[column]):
             part = chosen[as_names(chosen[column]) == value]
             one = statistics.mean(part, "residual", n_resamples=fits.n_resamples, seed=fits.seed)

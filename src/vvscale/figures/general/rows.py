@@ -16,9 +16,9 @@ from vvscale.scores.schema import REGIONS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vvscale.figures.base.ask import FigureOptions
     from vvscale.figures.base.fits import Fits
     from vvscale.figures.base.outcomes import Outcome
+    from vvscale.figures.options import DrawOptions
 
 NO_LAW = "none"
 # As many panels as a page holds.
@@ -51,7 +51,7 @@ class Rows:
         return Question(name, frame, law, self.x, self.outcome.is_score)
 
 
-def rows_of(fits: Fits, options: FigureOptions, *, x: tuple[str, ...] = (), y: str = "") -> Rows:
+def rows_of(fits: Fits, options: DrawOptions, *, x: tuple[str, ...] = (), y: str = "") -> Rows:
     """Choose rows, outcome and inputs.
 
     Models that were pretrained elsewhere, never trained, or trained otherwise than the others are left out, unless
@@ -88,12 +88,12 @@ def rows_of(fits: Fits, options: FigureOptions, *, x: tuple[str, ...] = (), y: s
     return Rows(known.reset_index(drop=True), outcome, inputs, tuple(notes))
 
 
-def outcomes_of(fits: Fits, options: FigureOptions) -> list[str]:
+def outcomes_of(fits: Fits, options: DrawOptions) -> list[str]:
     """Return what is drawn side by side: as asked, else neural and behaviour where the table has both."""
     return [options.y] if options.y or fits.source.regions != REGIONS else ["neural", "behavior"]
 
 
-def colour_of(options: FigureOptions, frame: pd.DataFrame) -> str:
+def colour_of(options: DrawOptions, frame: pd.DataFrame) -> str:
     """Return the column that colours points, given or chosen."""
     if options.colour:
         require_column(frame, options.colour)
@@ -101,7 +101,7 @@ def colour_of(options: FigureOptions, frame: pd.DataFrame) -> str:
     return default_colour(frame)
 
 
-def law_of(options: FigureOptions, n_inputs: int = 1) -> str:
+def law_of(options: DrawOptions, n_inputs: int = 1) -> str:
     """Return the name of the law to fit; empty for none.
 
     Raises
@@ -117,7 +117,7 @@ def law_of(options: FigureOptions, n_inputs: int = 1) -> str:
     return law.name
 
 
-def facets(options: FigureOptions, rows: Rows) -> list[tuple[str, pd.DataFrame]]:
+def facets(options: DrawOptions, rows: Rows) -> list[tuple[str, pd.DataFrame]]:
     """Return the rows of each panel with its heading; all in one without a column to divide by."""
     if not options.facet:
         return [("", rows.frame)]
