@@ -18,10 +18,10 @@ from vvscale.brain.activations.memory import Sizes, check_memory, least_memory, 
 from vvscale.brain.activations.projection import Projection
 from vvscale.brain.activations.record import probe, record
 from vvscale.brain.activations.storage import HeldActivations, plan_holding
-from vvscale.brain.benchmarks.assembly import StimulusSet
-from vvscale.brain.benchmarks.benchmark import NeuralBenchmark
+from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.inputs.batches import image_batches
 from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.gram import BLOCK_FEATURES
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import drift, refuse_drift
@@ -127,7 +127,7 @@ def test_disk_memory_and_several_passes_give_the_same_bits(scores, benchmarks, m
 def test_too_little_disk_is_said_with_the_ways_out(benchmarks, monkeypatch, tmp_path):
     monkeypatch.setattr("vvscale.brain.activations.memory.plan_holding", lambda n, p, memory: plan_holding(n, p, 0))
     monkeypatch.setattr("vvscale.brain.activations.memory.free_disk", lambda folder: 80 * 6 * 32 * 32 * 4)
-    with pytest.raises(OutOfMemoryError, match=r"widest layer is 'conv1'.*--max-passes 2.*--projection sparse-1000"):
+    with pytest.raises(OutOfMemoryError, match=r"widest layer is 'conv1'.*`max_passes=2`.*`projection=.sparse-1000.`"):
         score_layers(net(), benchmarks=benchmarks, scratch=tmp_path, **FAST)
 
 
@@ -142,10 +142,10 @@ def test_the_least_memory_is_enough_and_a_byte_less_is_not():
     least, layer = least_memory(sizes, seen, Projection())
     assert layer == "conv1"
     check_memory(replace(sizes, memory=least), seen, Projection())
-    with pytest.raises(OutOfMemoryError, match=f"Raise --memory to {1.1 * least / 1e9:.1f}GB"):
+    with pytest.raises(OutOfMemoryError, match=f"Raise `memory` to {1.1 * least / 1e9:.1f}GB"):
         check_memory(replace(sizes, memory=least - 1), seen, Projection())
     wide = replace(sizes, n_images=10, batch_size=4096, memory=sizes.resident + 10**7)
-    with pytest.raises(OutOfMemoryError, match="Pass --batch-size 32, or raise"):
+    with pytest.raises(OutOfMemoryError, match="Pass `batch_size=32`, or raise"):
         check_memory(wide, seen, Projection())
 
 
@@ -368,7 +368,7 @@ def test_a_ceiling_that_is_not_above_zero_is_refused(stream):
     # Repetitions that contradict each other: half of them is the other half with its sign turned.
     sign = np.where(one.assembly.repetition % 2, 1.0, -1.0)
     bench = replace(one, assembly=replace(one.assembly, responses=one.assembly.responses * sign[:, None]))
-    assert bench.ceiling < 0
+    assert bench.noise_ceiling < 0
     with pytest.raises(DataError, match=r"Benchmark 'simulated.V1-pls' cannot .* The ceiling is"):
         score_layers(net(), benchmarks=[bench], **FAST)
 

@@ -150,7 +150,7 @@ def draw_all(
         raise RunError(
             f"A worker process died after {len(made)} of {len(names)} figures, most likely for lack of memory. "
             "The files "
-            "that are there are whole. Run the same command with --workers 1."
+            "that are there are whole. Run the same command with `workers=1`."
         ) from error
     return [made[name] for name in names]
 

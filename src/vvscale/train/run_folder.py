@@ -78,7 +78,7 @@ class RunFolder:
             key = differing[0]
             raise ConfigError(
                 f"The folder '{self.path}' holds another run: its {key} is {before.get(key)!r} and {now[key]!r} was "
-                f"asked for ({len(differing)} differences). Give another --out, or the same settings to go on with "
+                f"asked for ({len(differing)} differences). Give another `out`, or the same settings to go on with "
                 "that run."
             )
 
@@ -96,7 +96,7 @@ class RunFolder:
             if here.any(not is_ours):
                 raise UsageError(
                     f"Another process is training the run '{self.path}' at this moment. Wait for it or end it, then "
-                    "run the same command again; or give another --out."
+                    "run the same command again; or give another `out`."
                 )
             try:
                 yield

@@ -114,6 +114,16 @@ class ScoreOptions(ScoringOptions):
         "such as 'layer4.*', each on every benchmark.",
         group=_WHAT,
     )
+    features: Path | None = option(
+        None,
+        "Features that were computed elsewhere, .npy, .npz or .h5, instead of a model; each array is a layer.",
+        group=_WHAT,
+    )
+    stimulus_ids: Path | None = option(
+        None,
+        "Which image each row of the features is of: text, one label per line, where the file itself does not say.",
+        group=_WHAT,
+    )
     preprocessing: Literal["brainscore", "gokce2025"] = option(
         "brainscore", "brainscore (resize with antialias) or gokce2025 (256 without, then the centre).", group=_INPUT
     )
@@ -131,6 +141,12 @@ class ScoreOptions(ScoringOptions):
     )
     cache: Literal["scores", "products", "none"] = option(
         "scores", "scores: keep finished scores; products: inner products too; none.", group=_COST
+    )
+    arch: str | None = option(
+        None,
+        "Architecture of a checkpoint that another program wrote (.pt, .pth, .safetensors): a name of `vvscale ls "
+        "architectures`, timm:NAME or torchvision:NAME; by default the published one whose tensors these are.",
+        group=_WHAT,
     )
     name: str | None = option(None, "model_id of the rows.", group=_KEEP)
     expect: Path | None = option(

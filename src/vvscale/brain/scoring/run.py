@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,21 +13,22 @@ import pandas as pd
 from torch import nn
 
 from vvscale.brain.activations.memory import least_memory
-from vvscale.brain.benchmarks.assembly import StimulusSet
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.stimulus_files import IMAGE_SUFFIXES
 from vvscale.brain.catalogue import resolve_benchmarks
 from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import refuse_drift
 from vvscale.brain.scoring.estimate import estimate_seconds
+from vvscale.brain.scoring.features import read_features, score_features
 from vvscale.brain.scoring.layers import LayerCommitment, committed_layers, read_commitment
 from vvscale.brain.scoring.options import ScoreOptions
 from vvscale.brain.scoring.results import ModelScores
 from vvscale.brain.scoring.session import Recording, Session
 from vvscale.brain.scoring.work import plan_work
 from vvscale.core.userfile import is_own_model, load_own_model
-from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError
+from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
 from vvscale.scores import ScoreStore, load_scores
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
@@ -90,12 +92,9 @@ def run_scores(
     # A file that is not there should not be found out after an hour.
     expected = None if options.expect is None else load_scores(str(options.expect))
     benchmarks = resolve_benchmarks(options.on, formula=options.formula)
-    for ref in models:
-        session, record = _session(options, _load(ref, options.name), benchmarks, ref)
+    runs = _of_models(models, options, benchmarks, watch) if models else _of_features(options, benchmarks, watch)
+    for scores, record in runs:
         model_id = str(record["row"]["model_id"])
-        recordings = session.plan()
-        with watch(model_id, sum(one.n_steps for one in recordings)) as advance:
-            scores = session.run(recordings, progress=advance)
         rows = scores.rows(record["row"], epoch=record.get("epoch"))
         n_compared = 0
         if expected is not None:
@@ -106,19 +105,49 @@ def run_scores(
         if options.commit is not None:
             best.save(options.commit)
         yield Scored(model_id, scores, rows, path, best, n_compared)
-        if scores.failures and "all" not in options.layers:
+        if models and scores.failures and "all" not in options.layers:
             raise DataError(
                 f"{len(scores.failures)} of the layers asked for have no score; the other rows are stored in "
                 f"'{options.out}'. {scores.failures[0].reason}"
             )
 
 
+def _of_models(
+    models: Sequence[str], options: ScoreOptions, benchmarks: Sequence[Benchmark], watch: Watch
+) -> Iterator[tuple[ModelScores, Mapping[str, Any]]]:
+    for ref in models:
+        session, record = _session(options, _load(ref, options), benchmarks, ref)
+        recordings = session.plan()
+        with watch(str(record["row"]["model_id"]), sum(one.n_steps for one in recordings)) as advance:
+            scores = session.run(recordings, progress=advance)
+        yield scores, record
+
+
+def _of_features(
+    options: ScoreOptions, benchmarks: Sequence[Benchmark], watch: Watch
+) -> Iterator[tuple[ModelScores, Mapping[str, Any]]]:
+    assert options.features is not None
+    features = read_features(options.features, options.stimulus_ids, name=options.name or "")
+    with watch(features.name, len(features.layers) * len(benchmarks)) as advance:
+        scores = score_features(
+            features,
+            benchmarks=benchmarks,
+            n_resamples=options.resamples,
+            seed=options.seed,
+            device=None if options.device == "cpu" else options.device,
+            progress=advance,
+        )
+    yield scores, {"row": {"model_id": features.name}}
+
+
 def plan_scores(models: Sequence[str], options: ScoreOptions) -> Iterator[dict[str, Any]]:
     """Say what scoring would take, one row per model and stimulus set; nothing but two images is run."""
     options = _checked(models, options)
+    if options.features is not None:
+        raise UsageError("Features need no model and no plan; leave `dry_run` out.")
     benchmarks = resolve_benchmarks(options.on, formula=options.formula)
     for ref in models:
-        session, record = _session(options, _load(ref, options.name), benchmarks, ref)
+        session, record = _session(options, _load(ref, options), benchmarks, ref)
         recordings = session.plan()
         model_id = record["row"]["model_id"]
         if not recordings:
@@ -146,7 +175,13 @@ def _plan_row(session: Session, recording: Recording) -> dict[str, Any]:
 
 
 def _checked(models: Sequence[str], options: ScoreOptions) -> ScoreOptions:
-    if not models:
+    if options.features is not None and models:
+        raise UsageError(
+            f"`features` are scored instead of a model, and '{models[0]}' was named; give one or the other."
+        )
+    if options.stimulus_ids is not None and options.features is None:
+        raise UsageError("`stimulus_ids` are the labels of `features`, and none were given.")
+    if not models and options.features is None:
         raise UsageError("No model was named; expected at least one, such as 'untrained:resnet18'.")
     for what in ("name", "commit"):
         if getattr(options, what) is not None and len(models) > 1:
@@ -175,16 +210,18 @@ def _session(
     return Session(work, cache), record
 
 
-def _load(ref: str, name: str | None) -> Model:
+def _load(ref: str, options: ScoreOptions) -> Model:
     if is_own_model(ref):
         module, record = load_own_model(ref)
     else:
         from vvscale.models import load_model
 
-        loaded = load_model(ref)
+        loaded = load_model(ref, arch=options.arch)
         module, record = loaded.module, loaded.record
+        if loaded.note:
+            warnings.warn(loaded.note, VvscaleWarning, stacklevel=4)
     row = {**record.get("row", {})}
-    row["model_id"] = name or row.get("model_id") or ref
+    row["model_id"] = options.name or row.get("model_id") or ref
     return module, {**record, "row": row}
 
 

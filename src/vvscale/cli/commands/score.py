@@ -21,8 +21,8 @@ def score(*models: str, options: ScoreOptions, dry_run: bool = False, output: Ou
     Parameters
     ----------
     models
-        gokce2025:MODEL_ID[@EPOCH], a weights file or run folder, timm:NAME, torchvision:NAME, untrained:NAME[@SEED],
-        or own ones as file.py:NAME.
+        gokce2025:MODEL_ID[@EPOCH], a weights file (also .pt or .pth of other programs) or run folder, timm:NAME,
+        torchvision:NAME, untrained:NAME[@SEED], or own ones as file.py:NAME.
     dry_run
         Say what it would take: images, forward passes, layers, memory, disk, time.
     """
@@ -69,7 +69,9 @@ def _show(scored: Scored, models: tuple[str, ...], options: ScoreOptions, output
     following = (
         f"--layers {options.commit}" if options.commit else f"vvscale show {scored.model_id} --table {options.out}"
     )
-    output.say(f"Next: {f'vvscale score {models[0]} {following}' if options.commit else following}")
+    if not models:
+        following = f"vvscale show {scored.model_id} --table {options.out}"
+    output.say(f"Next: {f'vvscale score {models[0]} {following}' if options.commit and models else following}")
     return {
         "model_id": scored.model_id,
         "store": str(options.out),

@@ -145,7 +145,7 @@ def _no_such_table(kind: str, name: str) -> str:
         )
     return (
         f"Private Brain-Score results are known for the published models only, and '{name}' is another table. Draw "
-        f"them with --scores {PUBLISHED}."
+        f"them with `scores={PUBLISHED}`."
     )
 
 

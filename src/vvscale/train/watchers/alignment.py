@@ -54,7 +54,7 @@ class Scorer:
         resamples: int = 200,
     ) -> None:
         if every < 1:
-            raise ConfigError(f"--score-every is {every}; expected 1 for every look, or more.")
+            raise ConfigError(f"`every` is {every}; expected 1 for every evaluation, or more.")
         # Loaded now: a name that is wrong should not be found out after the first epochs.
         self._benchmarks = resolve_benchmarks(tuple(on))
         self._every, self._store, self._layers = every, ScoreStore(store), layers

@@ -90,8 +90,8 @@ def fit_readout(features: Any, labels: Any) -> Readout:
     return Readout(objects, mean, scale, F.T @ solve(weights), intercept)
 
 
-def readout_probabilities(gram: Gram, labels: Any, stimulus_id: Any) -> pd.DataFrame:
-    """Fit the readout and return its probabilities for the same images, from inner products alone.
+def readout_probabilities(gram: Gram, labels: Any, stimulus_id: Any, *, n_fitted: int = 0) -> pd.DataFrame:
+    """Fit the readout and return its probabilities, from inner products alone.
 
     Parameters
     ----------
@@ -99,11 +99,13 @@ def readout_probabilities(gram: Gram, labels: Any, stimulus_id: Any) -> pd.DataF
         Inner products of standardised features: ``Gram.from_features(features, standardize=True)``.
     labels, stimulus_id
         (n_images,) object names, and names of the rows of the result.
+    n_fitted
+        The first so many images are learnt and the others judged; 0 learns and judges all.
 
     Returns
     -------
     pandas.DataFrame
-        (n_images, n_objects) probabilities, as :meth:`Readout.probabilities` gives; the cost does not grow
+        (n_judged, n_objects) probabilities, as :meth:`Readout.probabilities` gives; the cost does not grow
         with the number of features.
 
     Raises
@@ -120,8 +122,11 @@ def readout_probabilities(gram: Gram, labels: Any, stimulus_id: Any) -> pd.DataF
     held = gram.matrix if gram.factor is None else gram.factor
     held = held if gram.device is None else held.cpu().numpy()
     factor = _factor(held)[0] if gram.factor is None else held
-    weights, intercept = _fit(factor, codes)
-    return pd.DataFrame(softmax(factor @ weights + intercept, axis=1), index=list(stimulus_id), columns=objects)
+    fitted = slice(0, n_fitted or None)
+    learnt, codes = np.unique(codes[fitted], return_inverse=True)
+    weights, intercept = _fit(factor[fitted], codes)
+    judged = softmax(factor[n_fitted:] @ weights + intercept, axis=1)
+    return pd.DataFrame(judged, index=list(stimulus_id)[n_fitted:], columns=objects[learnt])
 
 
 def _factor(K: np.ndarray) -> tuple[np.ndarray, Any]:

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from vvscale.brain.metrics.trials import Trials
+from vvscale.brain.behavior.trials import Trials
+from vvscale.brain.metrics.checks import correlate_sums
 from vvscale.errors import DataError, MissingDataError, ShapeError, unknown_name
 
 # Shape legend: N images, O objects, R repetitions of the halving.
@@ -175,12 +176,6 @@ def sensitivities(rates: np.ndarray, truth: np.ndarray, metric: BehaviorMetric) 
     if metric.startswith("i1"):
         return _mean_known(d, axis=1)[:, None]
     return d
-
-
-def correlate_sums(sums: np.ndarray) -> np.ndarray:
-    """Return Pearson's r from (..., 6) counts, sums of both sides, their squares and their product."""
-    n, a, b, aa, bb, ab = np.moveaxis(sums, -1, 0)
-    return (n * ab - a * b) / np.sqrt((n * aa - a * a) * (n * bb - b * b))
 
 
 def _sums_by_image(left: np.ndarray, right: np.ndarray) -> np.ndarray:
