@@ -16,12 +16,15 @@ import pandas as pd
 import torch
 import torchvision
 
-from vvscale.brain.benchmarks.assembly import Assembly, StimulusSet
-from vvscale.brain.benchmarks.benchmark import BehavioralBenchmark, Benchmark, NeuralBenchmark
+from vvscale.brain.behavior.trials import Trials
+from vvscale.brain.benchmarks.assembly import Assembly
+from vvscale.brain.benchmarks.behavior import BehavioralBenchmark
+from vvscale.brain.benchmarks.benchmark import Benchmark
+from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.inputs.preprocess import Preprocessing
-from vvscale.brain.metrics.trials import Trials
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.scoring.layers import default_layers
-from vvscale.brain.scoring.session import score_model
+from vvscale.brain.scoring.session import score_layers
 
 SIDE = 128
 """Pixels of a made-up image before it is resized; decoding files is measured elsewhere."""
@@ -86,7 +89,7 @@ def main() -> None:
     torch.manual_seed(0)
     model = torchvision.models.resnet18()
     layers = default_layers(model)[:: max(1, arguments.layers)]
-    scores = score_model(
+    scores = score_layers(
         model,
         benchmarks=made_up(arguments.share),
         layers=layers,
@@ -94,7 +97,7 @@ def main() -> None:
         memory=arguments.memory,
         projection=arguments.projection,
         device=arguments.device,
-        n_threads=arguments.threads,
+        threads=arguments.threads,
         scratch=arguments.scratch,
     )
     usage = scores.to_dict()["usage"]

@@ -130,7 +130,7 @@ def test_small_images(benchmark, side):
 def test_preparing(benchmark, jpegs, tmp_path):
     benchmark.group = "JPEG of 375 x 500 pixels to a store, one process"
     numbers = iter(range(1000))
-    step = lambda: prepare_images(jpegs, out=tmp_path / str(next(numbers)), n_workers=1)  # noqa: E731
+    step = lambda: prepare_images(jpegs, out=tmp_path / str(next(numbers)), workers=1)  # noqa: E731
     benchmark.pedantic(step, rounds=4, iterations=1, warmup_rounds=1)
     rate(benchmark, BATCH + 1)
 

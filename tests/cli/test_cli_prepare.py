@@ -102,7 +102,7 @@ def test_classes_and_lists(run, source, tmp_path):
     [
         (["nowhere", "--out", "out"], 3, "There is no folder 'nowhere'"),
         (["SOURCE", "--out", "out", "--layout", "imagnet"], 2, "Unknown layout 'imagnet'. Did you mean 'imagenet'?"),
-        (["SOURCE", "--out", "out", "--size", "-5"], 2, "size is -5; expected a whole number of at least 0"),
+        (["SOURCE", "--out", "out", "--size", "-5"], 2, "`--size` is -5; expected at least 0"),
         (["SOURCE", "--out", "out", "--val-fraction", "0.1"], 3, "has images for evaluation already"),
         (["SOURCE", "--out", "out", "--classes", "none.txt"], 3, "There is no list 'none.txt'"),
         (["SOURCE", "--out", "out", "--train-list", "none.txt"], 3, "There is no list 'none.txt'"),

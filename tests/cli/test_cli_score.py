@@ -150,11 +150,11 @@ def test_a_layer_asked_for_by_name_that_fails_is_exit_code_3(run):
         (("absent.py:net",), 3, "There is no file 'absent.py'"),
         (("mine.py:net",), 3, "no architecture name"),
         (("mine.py:net", "--layers", "9"), 2, "Unknown layer of Sequential '9'"),
-        (("mine.py:net", "--layers", "committed", "0"), 2, "--layers committed stands alone"),
+        (("mine.py:net", "--layers", "committed", "0"), 2, "`--layers committed` stands alone"),
         (("mine.py:net", "--layers", "all", "--on", "v1"), 2, "Unknown benchmark 'v1'. Did you mean"),
         (("mine.py:net", "--layers", "all", "--memory", "50MB"), 4, "does not fit into a memory of 0.05 GB"),
         (("mine.py:net", "--layers", "all", "--projection", "pca-10"), 2, "none were given"),
-        (("mine.py:net", "mine.py:other", "--layers", "all", "--name", "x"), 2, "--name is of one model"),
+        (("mine.py:net", "mine.py:other", "--layers", "all", "--name", "x"), 2, "`--name` is of one model"),
         (("mine.py:net", "--layers", "all", "--preprocessing", "other"), 2, "Next: `vvscale score --help`"),
     ],
 )
@@ -162,3 +162,25 @@ def test_errors_name_what_to_do(run, argv, code, text):
     done = run("score", *argv, "--image-size", "32")
     assert done.code == code, done.err
     assert text in done.err
+
+
+def test_features_that_were_computed_elsewhere_need_no_model(run):
+    import numpy as np
+
+    from vvscale.brain import load_benchmark
+
+    stimuli = load_benchmark("simulated.V1-pls").stimuli
+    np.save("clip.npy", stimuli.pixels.reshape(len(stimuli), -1)[:, ::7])
+    Path("file_names.txt").write_text("".join(f"/images/{one}.png\n" for one in stimuli.stimulus_id))
+    done = run("score", "--features", "clip.npy", "--stimulus-ids", "file_names.txt", "--on", "V1sim", "--json")
+    assert done.code == 2
+    arguments = ["--features", "clip.npy", "--stimulus-ids", "file_names.txt", "--on", "simulated.V1-pls"]
+    done = run("score", *arguments, "--resamples", "20")
+    assert done.code == 0, done.err
+    assert "simulated.V1-pls" in done.out
+    assert "0 images through the model" in done.out
+    assert "Next: vvscale show clip --table scores" in done.out
+    assert ScoreStore("scores").read()["layer"].tolist() == ["clip"]
+    assert run("score", "mine.py:net", *arguments).code == 2
+    assert "--stimulus-ids" in run("score", "--features", "clip.npy", "--on", "simulated.V1-pls").err
+    assert run("score", "mine.py:net", "--stimulus-ids", "file_names.txt").code == 2

@@ -49,7 +49,7 @@ def run(capsys: pytest.CaptureFixture[str], *tokens: str) -> tuple[int, str, str
 def test_trains_and_says_what_it_did(capsys, tmp_path: Path):
     code, out, err = run(capsys, *QUICK, "--out", str(tmp_path))
     assert code == 0, err
-    assert "resnetflex-w2-d1-1-1_digits_2_seed-0_tiny+" in out
+    assert "resnetflex-w2-d1-1-1_digits_2_seed-42_tiny+" in out
     assert "finished after 4 steps and 80 images, accuracy" in out
     assert f"Next: vvscale score {tmp_path} --on simulated" in err
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -90,11 +90,15 @@ def test_a_dry_run_prints_the_cost_and_writes_nothing(capsys, tmp_path: Path):
         ([*QUICK, "--set", "batch_size.x=1"], 2, "'batch_size' is a value and no table"),
         ([*QUICK, "--set", "fits_batch=false"], 2, "The batch of 64 images is larger than the subset of 20"),
         (["resnetflex-w2-d1-1-1", "--samples-per-class", "1000"], 3, "Cannot draw 1000 images of each class"),
-        (["resnetflex-w2-d1-1-1", "--samples-per-class=-1"], 2, "samples_per_class is -1"),
+        (["resnetflex-w2-d1-1-1", "--samples-per-class=-1"], 2, "`--samples-per-class` is -1"),
         (["resnetflex-w2-d1-1-1", "--device", "cuda:7"], 2, "asks for GPU 7"),
         ([*QUICK, "--start", "nowhere/run"], 3, "nowhere/run"),
-        ([*QUICK, "--score-every", "2"], 2, "Add --score-on"),
-        ([*QUICK, "--score-every", "0", "--score-on", "simulated.V1-pls"], 2, "--score-every is 0; expected 1"),
+        ([*QUICK, "--score-every", "2"], 2, "Add `--score-on`"),
+        (
+            [*QUICK, "--score-every", "0", "--score-on", "simulated.V1-pls"],
+            2,
+            "`--score-every` is 0; expected at least 1",
+        ),
         ([*QUICK, "--track", "mlflow"], 2, "Unknown tracker 'mlflow'"),
         ([*QUICK, "--set", "optimizer.lr=1e30"], 4, "diverged: the sum of losses was"),
     ],
@@ -180,11 +184,11 @@ def test_alignment_during_training(capsys, tmp_path: Path):
 
 def test_a_run_that_goes_on_scores_the_same_looks(tmp_path: Path):
     """Which looks are scored is decided by their position in the run, not by where it was stopped."""
-    scored = Scorer(["simulated.V1-pls"], every=2, store=tmp_path / "scores", n_resamples=10)
+    scored = Scorer(["simulated.V1-pls"], every=2, store=tmp_path / "scores", resamples=10)
     spec = RunSpec(MODEL, "digits", load_recipe("tiny", FIVE_EPOCHS), samples_per_class=2)
     with pytest.raises(StoppedError):
         train(spec, out=tmp_path, device="cpu", watchers=(StopAt(3), scored))
-    afresh = Scorer(["simulated.V1-pls"], every=2, store=tmp_path / "scores", n_resamples=10)
+    afresh = Scorer(["simulated.V1-pls"], every=2, store=tmp_path / "scores", resamples=10)
     train(spec, out=tmp_path, device="cpu", watchers=(afresh,))
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [(line["look"], line["n_looks"]) for line in lines] == [(look, 5) for look in range(1, 6)]

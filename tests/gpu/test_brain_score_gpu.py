@@ -6,7 +6,7 @@ import torch
 import torchvision
 
 from vvscale.brain.inputs.preprocess import Preprocessing
-from vvscale.brain.scoring.session import score_model
+from vvscale.brain.scoring.session import score_layers
 from vvscale.brain.simulated.stream import simulate
 
 pytestmark = [
@@ -20,9 +20,9 @@ def test_a_gpu_gives_the_scores_of_the_cpu():
     benchmarks = [stream.benchmark(region) for region in ("V1", "IT", "behavior")]
     torch.manual_seed(0)
     model = torchvision.models.resnet18()
-    settings = {"benchmarks": benchmarks, "preprocessing": Preprocessing(image_size=64), "n_resamples": 10}
-    on_gpu = score_model(model, device="cuda", **settings).table()
-    on_cpu = score_model(model.cpu(), **settings).table()
+    settings = {"benchmarks": benchmarks, "preprocessing": Preprocessing(image_size=64), "resamples": 10}
+    on_gpu = score_layers(model, device="cuda", **settings).table()
+    on_cpu = score_layers(model.cpu(), **settings).table()
     assert on_gpu["layer"].tolist() == on_cpu["layer"].tolist()
     # Convolutions round differently; correlations over 32 test images show it in the fourth digit at most.
     np.testing.assert_allclose(on_gpu["raw_score"], on_cpu["raw_score"], atol=1e-4)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vvscale.brain import load_benchmark, score_model
+from vvscale.brain import load_benchmark, score_layers
 from vvscale.errors import MissingDataError
 from vvscale.models import load_model
 
@@ -24,7 +24,7 @@ def session(mirror):
 
 
 def scores(module, session, *layers):
-    table = score_model(module, benchmarks=[session], layers=layers, n_resamples=100).table()
+    table = score_layers(module, benchmarks=[session], layers=layers, resamples=100).table()
     return table.set_index("layer")
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from vvscale.brain import Gram
-from vvscale.brain.benchmarks.assembly import StimulusSet
+from vvscale.brain.ceilings.score import Score
 from vvscale.brain.inputs.preprocess import Preprocessing
-from vvscale.brain.metrics.ceiled import Score
+from vvscale.brain.inputs.stimuli import StimulusSet
+from vvscale.brain.metrics.pls import PLS
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.digests import model_digest, weights_digest
 from vvscale.brain.scoring.options import ScoringOptions
@@ -116,12 +117,15 @@ def model(seed=0):
 
 
 def key(module=None, benchmark=None, layer="0", **options):
-    options = {"preprocessing": Preprocessing(image_size=8), **options}
+    preprocessing = options.pop("preprocessing", Preprocessing(image_size=8))
+    images = options.pop("projection_images", None)
     work = plan_work(
         module or model(),
         benchmarks=[benchmark or STREAM.benchmark("V1")],
         layers=[layer],
         options=ScoringOptions(**options),
+        preprocessing=preprocessing,
+        projection_images=images,
     )
     return work.score_key(work.pairs[0]), work
 
@@ -169,7 +173,7 @@ CHANGES = {
     "a label": lambda: key(benchmark=relabelled(V1)),
     "version": lambda: key(benchmark=replace(V1, version=2)),
     "formula": lambda: key(benchmark=replace(V1, formula="(r/c)^2")),
-    "components": lambda: key(benchmark=replace(V1, n_components=10)),
+    "components": lambda: key(benchmark=replace(V1, metric=PLS(10))),
     "strata": lambda: key(benchmark=replace(V1, stratify_by=None)),
     "image size": lambda: key(preprocessing=Preprocessing(image_size=9)),
     "rule": lambda: key(preprocessing=Preprocessing("gokce2025", image_size=8)),
@@ -179,7 +183,7 @@ CHANGES = {
     "its kind": lambda: key(projection="gaussian-100"),
     "images it is fitted on": lambda: key(projection="pca-100", projection_images=FOLDER),
     "batch size": lambda: key(batch_size=32),
-    "resamples": lambda: key(n_resamples=999),
+    "resamples": lambda: key(resamples=999),
     "seed": lambda: key(seed=1),
 }
 
@@ -195,7 +199,7 @@ def test_a_key_changes_with_everything_a_score_depends_on():
 
 def test_a_key_does_not_change_with_what_does_not_matter():
     before = key()[0]
-    assert key(memory="3GB", n_workers=2, max_passes=2, n_threads=1)[0] == before
+    assert key(memory="3GB", workers=2, max_passes=2, threads=1)[0] == before
     assert key(module=copy.deepcopy(model()))[0] == before
 
 
@@ -209,7 +213,7 @@ def test_a_change_of_the_code_changes_the_key(tmp_path, monkeypatch):
     from vvscale.brain.scoring import digests
 
     (tmp_path / "metric.py").write_text("x = 1")
-    monkeypatch.setattr(digests, "_CODE", (tmp_path,))
+    monkeypatch.setattr(digests, "_CODE", tmp_path)
     digests.code_digest.cache_clear()
     before = digests.code_digest()
     (tmp_path / "metric.py").write_text("x = 2")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from vvscale.brain import Preprocessing, StimulusSet
 from vvscale.brain.inputs.screen import GRAY, as_rgb, open_stimulus, place_on_screen
-from vvscale.errors import DataError, MissingDataError
+from vvscale.errors import DataError, MissingDataError, ShapeError
 
 
 def noise(width, height):
@@ -152,3 +152,46 @@ def test_a_truncated_image_is_refused(tmp_path, suffix):
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(DataError, match=f"image.{suffix}"):
         open_stimulus(stimulus_set(paths=[path]), 0)
+
+
+def test_sixteen_bits_become_eight_and_unknown_ranges_are_refused(tmp_path):
+    """They once became white, and numbers with a fraction black."""
+    ramp = np.linspace(0, 65535, 12).astype(np.uint16).reshape(3, 4)
+    for suffix in ("png", "tif"):
+        Image.fromarray(ramp).save(tmp_path / f"wide.{suffix}")
+        shown = as_rgb(open_stimulus(stimulus_set(paths=[tmp_path / f"wide.{suffix}"]), 0))
+        np.testing.assert_array_equal(np.asarray(shown)[..., 1], ramp >> 8)
+    Image.fromarray((ramp >> 4).astype(np.uint16)).save(tmp_path / "camera.png")
+    Image.fromarray((ramp / 65535).astype(np.float32)).save(tmp_path / "float.tif")
+    Image.fromarray((ramp.astype(np.int64) * 4).astype(np.int32)).save(tmp_path / "int.tif")
+    for name, text in {"camera.png": "at most 4095", "float.tif": "floating-point", "int.tif": "32-bit"}.items():
+        with pytest.raises(DataError, match=rf"{name}.*{text}.*8 bits"):
+            open_stimulus(stimulus_set(paths=[tmp_path / name]), 0)
+
+
+def test_pixels_in_memory_are_bytes():
+    with pytest.raises(ShapeError, match="pixels of uint16; expected uint8"):
+        stimulus_set(pixels=np.zeros((1, 2, 2, 3), np.uint16))
+
+
+def test_a_jpeg_that_is_placed_is_compressed_again_as_in_the_reference(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a.jpg", "a.png"):
+        Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(tmp_path / name)
+    for name, is_same in (("a.jpg", False), ("a.png", True)):
+        stimuli = StimulusSet("one", pd.DataFrame(index=["a"]), 4.0, paths=(tmp_path / name,))
+        shown = Preprocessing(image_size=80, visual_degrees=8.0, mean=(0, 0, 0), std=(1, 1, 1)).batch(stimuli, [0])
+        # What the reference does: place, save under the same name, open again.
+        with Image.open(tmp_path / name) as image:
+            placed = place_on_screen(image, source_degrees=4, target_degrees=8)
+        placed.save(tmp_path / f"placed-{name}")
+        with Image.open(tmp_path / f"placed-{name}") as again:
+            expected = np.asarray(again.convert("RGB"), dtype=np.float32).transpose(2, 0, 1) / 255
+        np.testing.assert_allclose(shown[0], expected, atol=1e-6)
+        assert np.array_equal(np.asarray(placed), np.asarray(Image.open(tmp_path / f"placed-{name}"))) == is_same
+    # At its own angle a file is opened as it is.
+    own = Preprocessing(image_size=40, visual_degrees=4.0, mean=(0, 0, 0), std=(1, 1, 1))
+    stimuli = StimulusSet("one", pd.DataFrame(index=["a"]), 4.0, paths=(tmp_path / "a.jpg",))
+    with Image.open(tmp_path / "a.jpg") as image:
+        expected = np.asarray(image, dtype=np.float32).transpose(2, 0, 1) / 255
+    np.testing.assert_allclose(own.batch(stimuli, [0])[0], expected, atol=1e-6)

@@ -18,16 +18,16 @@ from vvscale.brain.activations.memory import Sizes, check_memory, least_memory, 
 from vvscale.brain.activations.projection import Projection
 from vvscale.brain.activations.record import probe, record
 from vvscale.brain.activations.storage import HeldActivations, plan_holding
-from vvscale.brain.benchmarks.assembly import StimulusSet
-from vvscale.brain.benchmarks.benchmark import NeuralBenchmark
+from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.inputs.batches import image_batches
 from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.gram import BLOCK_FEATURES
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import drift, refuse_drift
 from vvscale.brain.scoring.layers import default_layers
 from vvscale.brain.scoring.options import ScoringOptions
-from vvscale.brain.scoring.session import Session, score_model
+from vvscale.brain.scoring.session import Session, score_layers
 from vvscale.brain.scoring.work import plan_work
 from vvscale.brain.simulated.stream import simulate
 from vvscale.errors import (
@@ -43,7 +43,7 @@ from vvscale.errors import (
 )
 
 PRE = Preprocessing(image_size=32)
-FAST = {"preprocessing": PRE, "n_resamples": 20}
+FAST = {"preprocessing": PRE, "resamples": 20}
 
 
 class Net(nn.Module):
@@ -81,7 +81,7 @@ def benchmarks(stream):
 
 @pytest.fixture(scope="module")
 def scores(benchmarks):
-    return score_model(net(), benchmarks=benchmarks, **FAST)
+    return score_layers(net(), benchmarks=benchmarks, **FAST)
 
 
 def test_every_layer_scores_as_its_features_do(scores, benchmarks):
@@ -93,7 +93,7 @@ def test_every_layer_scores_as_its_features_do(scores, benchmarks):
     assert not scores.failures
     for benchmark in benchmarks:
         for layer in layers:
-            expected = benchmark.score(features[layer], n_resamples=20)
+            expected = benchmark.score(features[layer], n_resamples=20, seed=42)
             one = found[layer, benchmark.benchmark_id]
             assert one.score.raw_score == pytest.approx(expected.score.raw_score, abs=1e-6), layer
             assert one.score.low == pytest.approx(expected.score.low, abs=1e-4)
@@ -107,19 +107,19 @@ def test_each_image_goes_through_once_for_all_layers_and_benchmarks(scores):
 
 
 def test_batches_do_not_matter_beyond_rounding(scores, benchmarks):
-    other = score_model(net(), benchmarks=benchmarks[:1], layers=["conv2", "fc"], batch_size=7, **FAST).table()
+    other = score_layers(net(), benchmarks=benchmarks[:1], layers=["conv2", "fc"], batch_size=7, **FAST).table()
     both = other.merge(scores.table(), on=["layer", "benchmark_id"])
     np.testing.assert_allclose(both["raw_score_x"], both["raw_score_y"], atol=1e-5)
 
 
 def test_disk_memory_and_several_passes_give_the_same_bits(scores, benchmarks, monkeypatch, tmp_path):
     monkeypatch.setattr("vvscale.brain.activations.memory.plan_holding", lambda n, p, memory: plan_holding(n, p, 0))
-    on_disk = score_model(net(), benchmarks=benchmarks, scratch=tmp_path, **FAST)
+    on_disk = score_layers(net(), benchmarks=benchmarks, scratch=tmp_path, **FAST)
     assert on_disk.usage.scratch > 80 * 6 * 32 * 32 * 4
     assert on_disk.table().equals(scores.table())
     assert not list(tmp_path.iterdir()), "scratch files have no name"
     monkeypatch.setattr("vvscale.brain.activations.memory.free_disk", lambda folder: 80 * 6 * 32 * 32 * 4)
-    passes = score_model(net(), benchmarks=benchmarks, scratch=tmp_path, max_passes=2, **FAST)
+    passes = score_layers(net(), benchmarks=benchmarks, scratch=tmp_path, max_passes=2, **FAST)
     assert passes.usage.n_forward == 160
     assert passes.table().equals(scores.table())
 
@@ -127,13 +127,13 @@ def test_disk_memory_and_several_passes_give_the_same_bits(scores, benchmarks, m
 def test_too_little_disk_is_said_with_the_ways_out(benchmarks, monkeypatch, tmp_path):
     monkeypatch.setattr("vvscale.brain.activations.memory.plan_holding", lambda n, p, memory: plan_holding(n, p, 0))
     monkeypatch.setattr("vvscale.brain.activations.memory.free_disk", lambda folder: 80 * 6 * 32 * 32 * 4)
-    with pytest.raises(OutOfMemoryError, match=r"widest layer is 'conv1'.*--max-passes 2.*--projection sparse-1000"):
-        score_model(net(), benchmarks=benchmarks, scratch=tmp_path, **FAST)
+    with pytest.raises(OutOfMemoryError, match=r"widest layer is 'conv1'.*`max_passes=2`.*`projection=.sparse-1000.`"):
+        score_layers(net(), benchmarks=benchmarks, scratch=tmp_path, **FAST)
 
 
 def test_a_memory_too_small_names_the_layer_and_what_it_needs(benchmarks):
     with pytest.raises(OutOfMemoryError, match=r"Layer 'conv1' \(6,144 features of 80 images\).*0.10 GB: at least"):
-        score_model(net(), benchmarks=benchmarks, memory="100MB", **FAST)
+        score_layers(net(), benchmarks=benchmarks, memory="100MB", **FAST)
 
 
 def test_the_least_memory_is_enough_and_a_byte_less_is_not():
@@ -142,10 +142,10 @@ def test_the_least_memory_is_enough_and_a_byte_less_is_not():
     least, layer = least_memory(sizes, seen, Projection())
     assert layer == "conv1"
     check_memory(replace(sizes, memory=least), seen, Projection())
-    with pytest.raises(OutOfMemoryError, match=f"Raise --memory to {1.1 * least / 1e9:.1f}GB"):
+    with pytest.raises(OutOfMemoryError, match=f"Raise `memory` to {1.1 * least / 1e9:.1f}GB"):
         check_memory(replace(sizes, memory=least - 1), seen, Projection())
     wide = replace(sizes, n_images=10, batch_size=4096, memory=sizes.resident + 10**7)
-    with pytest.raises(OutOfMemoryError, match="Pass --batch-size 32, or raise"):
+    with pytest.raises(OutOfMemoryError, match="Pass `batch_size=32`, or raise"):
         check_memory(wide, seen, Projection())
 
 
@@ -169,11 +169,11 @@ def test_peak_memory_obeys_the_budget(tmp_path):
         "from torch import nn\n"
         "from vvscale.brain import simulate\n"
         "from vvscale.brain.inputs.preprocess import Preprocessing\n"
-        "from vvscale.brain.scoring.session import score_model\n"
+        "from vvscale.brain.scoring.session import score_layers\n"
         "model = nn.Sequential(*[nn.Conv2d(3 if i == 0 else 16, 16, 3, padding=1) for i in range(9)])\n"
         "bench = simulate(n_objects=4, images_per_object=60, n_neuroids=5, n_repetitions=2).benchmark('V1')\n"
-        "done = score_model(model, benchmarks=[bench], preprocessing=Preprocessing(image_size=100), batch_size=16,\n"
-        "                   memory='1.3GB', n_resamples=5, scratch=sys.argv[1])\n"
+        "done = score_layers(model, benchmarks=[bench], preprocessing=Preprocessing(image_size=100), batch_size=16,\n"
+        "                   memory='1.3GB', resamples=5, scratch=sys.argv[1])\n"
         "print(len(done.scores), done.usage.peak_memory, done.usage.scratch, done.usage.n_forward)\n"
     )
     done = subprocess.run(
@@ -190,22 +190,22 @@ def test_peak_memory_obeys_the_budget(tmp_path):
 
 def test_the_cache_gives_the_same_scores_without_the_model(scores, benchmarks, tmp_path):
     cache = ScoreCache(tmp_path)
-    first = score_model(net(), benchmarks=benchmarks, cache=cache, **FAST)
-    again = score_model(net(), benchmarks=benchmarks, cache=cache, **FAST)
+    first = score_layers(net(), benchmarks=benchmarks, cache=cache, **FAST)
+    again = score_layers(net(), benchmarks=benchmarks, cache=cache, **FAST)
     assert first.table().equals(scores.table())
     assert again.table().equals(scores.table())
     assert (again.usage.n_forward, again.usage.n_cached) == (0, len(scores.scores))
-    other = score_model(net(1), benchmarks=benchmarks[:1], layers=["fc"], cache=cache, **FAST)
+    other = score_layers(net(1), benchmarks=benchmarks[:1], layers=["fc"], cache=cache, **FAST)
     assert other.usage.n_cached == 0
 
 
 def test_a_damaged_entry_is_found_and_made_again(scores, benchmarks, tmp_path):
     cache = ScoreCache(tmp_path)
-    score_model(net(), benchmarks=benchmarks, cache=cache, **FAST)
+    score_layers(net(), benchmarks=benchmarks, cache=cache, **FAST)
     entry = next(entry for entry in cache.entries() if entry.parts["layer"] == "conv2")
     entry.path.write_bytes(entry.path.read_bytes()[:-20])
     with pytest.warns(VvscaleWarning, match="is damaged"):
-        again = score_model(net(), benchmarks=benchmarks, cache=cache, **FAST)
+        again = score_layers(net(), benchmarks=benchmarks, cache=cache, **FAST)
     assert again.table().equals(scores.table())
     assert again.usage.n_cached == len(scores.scores) - 1
     assert again.usage.n_forward == 80
@@ -215,8 +215,8 @@ def test_a_damaged_entry_is_found_and_made_again(scores, benchmarks, tmp_path):
 def test_kept_products_serve_other_formulas_without_the_model(stream, tmp_path):
     cache = ScoreCache(tmp_path, keep_products=True)
     one, layers = stream.benchmark("V1"), ["conv2", "fc"]
-    first = score_model(net(), benchmarks=[one], layers=layers, cache=cache, **FAST)
-    other = score_model(net(), benchmarks=[replace(one, formula="(r/c)^2")], layers=layers, cache=cache, **FAST)
+    first = score_layers(net(), benchmarks=[one], layers=layers, cache=cache, **FAST)
+    other = score_layers(net(), benchmarks=[replace(one, formula="(r/c)^2")], layers=layers, cache=cache, **FAST)
     assert (other.usage.n_forward, other.usage.n_cached) == (0, 0)
     assert other.table()["raw_score"].tolist() == first.table()["raw_score"].tolist()
     assert set(other.table()["score_formula"]) == {"(r/c)^2"}
@@ -229,12 +229,12 @@ sys.path.insert(0, sys.argv[2])
 from test_brain_session_net import net
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.scoring.cache import ScoreCache
-from vvscale.brain.scoring.session import score_model
+from vvscale.brain.scoring.session import score_layers
 from vvscale.brain.simulated.stream import simulate
 stream = simulate(n_objects=4, images_per_object=20, n_neuroids=12, n_repetitions=6)
 bench = [stream.benchmark(region) for region in ("V1", "IT", "behavior")]
 print("ready", flush=True)
-done = score_model(net(), benchmarks=bench, preprocessing=Preprocessing(image_size=32), n_resamples=20,
+done = score_layers(net(), benchmarks=bench, preprocessing=Preprocessing(image_size=32), resamples=20,
                    cache=ScoreCache(sys.argv[1] + "/cache"), scratch=sys.argv[1] + "/scratch")
 done.rows({"model_id": "m"}).to_parquet(sys.argv[1] + "/rows.parquet")
 print(done.usage.n_cached, flush=True)
@@ -303,7 +303,7 @@ def test_faults_of_one_layer_are_named_and_leave_the_others_alone(benchmarks):
         image = torch.from_numpy(PRE.batch(stimuli, [17]))
         model.spoil.target = float(model.pool(model.conv1(image)).sum())
     layers = ["conv1", "dead", "spoil", "poison", "fc"]
-    done = score_model(model, benchmarks=benchmarks[:1], layers=layers, **FAST)
+    done = score_layers(model, benchmarks=benchmarks[:1], layers=layers, **FAST)
     assert [one.layer for one in done.scores] == ["conv1", "fc"]
     reasons = {one.layer: one.reason for one in done.failures}
     assert f"hold nan at image '{stimuli.stimulus_id[17]}', row 17, feature 3" in reasons["spoil"]
@@ -314,7 +314,7 @@ def test_faults_of_one_layer_are_named_and_leave_the_others_alone(benchmarks):
     with pytest.raises(
         DataError, match=r"None of the 2 layers and benchmarks gave a score\. The first: Layer 'poison'"
     ):
-        score_model(model, benchmarks=benchmarks[:1], layers=["dead", "poison"], **FAST)
+        score_layers(model, benchmarks=benchmarks[:1], layers=["dead", "poison"], **FAST)
 
 
 def test_nan_in_a_layer_that_is_projected_is_named_too(benchmarks):
@@ -324,14 +324,14 @@ def test_nan_in_a_layer_that_is_projected_is_named_too(benchmarks):
         image = torch.from_numpy(PRE.batch(benchmarks[0].stimuli, [17]))
         model.spoil.target = float(model.pool(model.conv1(image)).sum())
     for projection in ("sparse-100", "gaussian-100"):
-        done = score_model(model, benchmarks=benchmarks[:1], layers=["spoil", "fc"], projection=projection, **FAST)
+        done = score_layers(model, benchmarks=benchmarks[:1], layers=["spoil", "fc"], projection=projection, **FAST)
         assert [one.layer for one in done.scores] == ["fc"]
         assert benchmarks[0].stimuli.stimulus_id[17] in done.failures[0].reason
 
 
 def test_too_few_features_fail_one_layer_and_not_behaviour(benchmarks):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 40))
-    done = score_model(model, benchmarks=benchmarks, layers=["1", "3"], **FAST)
+    done = score_layers(model, benchmarks=benchmarks, layers=["1", "3"], **FAST)
     assert {(one.layer, one.benchmark_id) for one in done.failures} == {
         ("1", "simulated.V1-pls"),
         ("1", "simulated.IT-pls"),
@@ -350,7 +350,7 @@ def test_a_stratum_of_one_image_is_refused_before_the_model_runs(benchmarks):
     with pytest.raises(
         ShapeError, match=r"Benchmark 'simulated\.V1-pls' cannot be scored on: Stratum 'alone' has only one image"
     ):
-        score_model(net(), benchmarks=[lonely(benchmarks[0])], **FAST)
+        score_layers(net(), benchmarks=[lonely(benchmarks[0])], **FAST)
 
 
 def test_duplicate_and_missing_stimuli_are_refused_by_name(benchmarks):
@@ -368,24 +368,24 @@ def test_a_ceiling_that_is_not_above_zero_is_refused(stream):
     # Repetitions that contradict each other: half of them is the other half with its sign turned.
     sign = np.where(one.assembly.repetition % 2, 1.0, -1.0)
     bench = replace(one, assembly=replace(one.assembly, responses=one.assembly.responses * sign[:, None]))
-    assert bench.ceiling < 0
+    assert bench.noise_ceiling < 0
     with pytest.raises(DataError, match=r"Benchmark 'simulated.V1-pls' cannot .* The ceiling is"):
-        score_model(net(), benchmarks=[bench], **FAST)
+        score_layers(net(), benchmarks=[bench], **FAST)
 
 
 def test_what_was_asked_for_must_exist(benchmarks):
     with pytest.raises(UsageError, match="No benchmark was given"):
-        score_model(net(), benchmarks=[], **FAST)
+        score_layers(net(), benchmarks=[], **FAST)
     with pytest.raises(UsageError, match=r"'simulated\.V1-pls' was given twice"):
-        score_model(net(), benchmarks=[benchmarks[0]] * 2, **FAST)
+        score_layers(net(), benchmarks=[benchmarks[0]] * 2, **FAST)
     with pytest.raises(ConfigError, match="No layer is committed to IT"):
-        score_model(net(), benchmarks=benchmarks, layers={"V1": "conv1"}, **FAST)
+        score_layers(net(), benchmarks=benchmarks, layers={"V1": "conv1"}, **FAST)
     with pytest.raises(UnknownNameError, match="Did you mean 'conv1'"):
-        score_model(net(), benchmarks=benchmarks, layers={"V1": "conv_1", "IT": "fc"}, **FAST)
+        score_layers(net(), benchmarks=benchmarks, layers={"V1": "conv_1", "IT": "fc"}, **FAST)
 
 
 def test_committed_layers_are_scored_on_their_regions_only(scores, benchmarks):
-    done = score_model(net(), benchmarks=benchmarks, layers={"V1": "conv1", "IT": "conv2"}, **FAST)
+    done = score_layers(net(), benchmarks=benchmarks, layers={"V1": "conv1", "IT": "conv2"}, **FAST)
     table = done.table()
     assert table[["region", "layer"]].values.tolist() == [["V1", "conv1"], ["IT", "conv2"], ["behavior", "flat"]]
     both = table.merge(scores.table(), on=["layer", "benchmark_id"])
@@ -402,14 +402,15 @@ def test_the_best_layers_can_be_committed(scores):
 
 def test_options_are_checked():
     for options, text in (
-        ({"batch_size": 0}, "batch_size=0"),
+        ({"batch_size": 0}, "`batch_size` is 0"),
         ({"memory": "lots"}, "Cannot read the memory 'lots'"),
-        ({"n_threads": 0}, "n_threads=0"),
-        ({"projection": "pca-10"}, "none were given"),
+        ({"threads": 0}, "`threads` is 0"),
         ({"device": "cuda:77"}, "device 'cuda:77' cannot be used"),
     ):
         with pytest.raises(ConfigError, match=text):
             ScoringOptions(**options)
+    with pytest.raises(ConfigError, match="none were given"):
+        score_layers(net(), benchmarks=[simulate(images_per_object=10).benchmark("V1")], projection="pca-10")
     with pytest.raises(UnknownNameError, match="Did you mean 'sparse-1000'"):
         ScoringOptions(projection="sparse-1000x")
     assert parse_memory("1.5 GiB") == 1.5 * 2**30
@@ -478,20 +479,20 @@ def test_projections_do_what_they_are_called(scores, benchmarks):
     layers = ["conv1", "conv2", "fc"]
     exact = scores.table().query("benchmark_id == 'simulated.V1-pls'").set_index("layer")["raw_score"]
     for projection in ("sparse-300", "gaussian-300"):
-        done = score_model(net(), benchmarks=benchmarks[:1], layers=layers, projection=projection, **FAST)
+        done = score_layers(net(), benchmarks=benchmarks[:1], layers=layers, projection=projection, **FAST)
         found = done.table().set_index("layer")
         assert found["n_features"].to_dict() == {"conv1": 300, "conv2": 300, "fc": 40}
         assert found["raw_score"]["fc"] == pytest.approx(exact["fc"], abs=1e-9), "a narrow layer is left as it is"
         assert found["raw_score"]["conv2"] == pytest.approx(exact["conv2"], abs=0.15)
         assert found["raw_score"]["conv2"] != exact["conv2"]
         assert set(done.rows({"model_id": "m"})["projection"]) == {projection}
-        again = score_model(net(), benchmarks=benchmarks[:1], layers=layers, projection=projection, **FAST)
+        again = score_layers(net(), benchmarks=benchmarks[:1], layers=layers, projection=projection, **FAST)
         assert again.table().equals(done.table())
 
 
 def test_sparse_projections_keep_nothing_but_the_projection(benchmarks, tmp_path):
-    options = ScoringOptions(projection="sparse-50", scratch=tmp_path, **FAST)
-    work = plan_work(net(), benchmarks=benchmarks[:1], layers="all", options=options)
+    options = ScoringOptions(projection="sparse-50", scratch=tmp_path)
+    work = plan_work(net(), benchmarks=benchmarks[:1], layers="all", options=options, preprocessing=PRE)
     [recording] = Session(work).plan()
     [one] = recording.passes
     assert one.holding.memory_bytes == 80 * 4 * (6 * 50 + 40)
@@ -528,7 +529,7 @@ def test_components_are_fitted_on_images_of_their_own(benchmarks):
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 255, (60, 32, 32, 3), dtype=np.uint8)
     others = StimulusSet("others", pd.DataFrame(index=[f"o{i}" for i in range(60)]), 8.0, pixels)
-    done = score_model(
+    done = score_layers(
         net(), benchmarks=benchmarks[:1], layers=["conv2", "fc"], projection="pca-30", projection_images=others, **FAST
     )
     assert done.usage.n_forward == 80 + 60

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from vvscale.brain import DIGITS, SHAPES, Preprocessing, Scenes, World, score_model, simulate
+from vvscale.brain import DIGITS, SHAPES, Preprocessing, Scenes, World, score_layers, simulate
 from vvscale.brain.simulated.stream import NOISE
 from vvscale.brain.simulated.worlds import SIZE, WORLDS
 from vvscale.data import load_dataset
@@ -66,7 +66,7 @@ def test_ceilings_are_what_the_noise_implies(noise):
     made = simulate(DIGITS, images_per_object=20, n_neuroids=40, noise=noise)
     for region in NEURAL:
         assert made.expected_ceiling[region] == pytest.approx(1 / (1 + (noise * NOISE[region]) ** 2 / 20))
-        assert made.benchmark(region).ceiling == pytest.approx(made.expected_ceiling[region], abs=0.04)
+        assert made.benchmark(region).noise_ceiling == pytest.approx(made.expected_ceiling[region], abs=0.04)
 
 
 def test_every_name_says_that_it_is_simulated(stream):
@@ -126,12 +126,12 @@ def test_knowing_digits_better_raises_it_and_behaviour_and_not_v1(stream, tmp_pa
         spec = RunSpec("resnetflex-w12-d1-1-1", "digits", load_recipe("tiny"), samples_per_class=n, seed=1)
         accuracy[n] = train(spec, out=tmp_path / str(n), device="cpu").accuracy
         loaded = load_model(str(tmp_path / str(n)))
-        made = score_model(
+        made = score_layers(
             loaded.module,
             benchmarks=list(stream.benchmarks.values()),
             layers=layers,
             preprocessing=Preprocessing.from_record("brainscore", loaded.record["preprocessing"]),
-            n_resamples=1,
+            resamples=1,
         )
         scores[n] = made.table().set_index("region")["score"]
     assert accuracy[100] > accuracy[1] + 0.2

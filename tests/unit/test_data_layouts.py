@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import csv
+import errno
+import fcntl
+import io
 import json
+import os
+import shutil
 import struct
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -181,6 +187,39 @@ def folder(root: Path) -> list[int]:
     return [0, 1]
 
 
+def shard(path: Path, members: dict[str, bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+
+
+def jpeg(shade: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (9, 8), (shade, 100, 200)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def webdataset(root: Path) -> list[int]:
+    """Two shards, a number beside each image; keys have a folder, and members come in any order."""
+    for number, labels in enumerate(["10", "2"]):
+        members = {f"s/{number}{k}.{kind}": value for k, label in enumerate([labels, "2"])
+                   for kind, value in (("cls", label.encode()), ("jpg", jpeg(10 * number + k)))}  # fmt: skip
+        shard(root / "train" / f"shard-00000{number}.tar", members)
+    shard(root / "val" / "shard-000000.tar", {"a.jpg": jpeg(90), "a.json": b'{"label": 10}'})
+    return [1]
+
+
+def tar_per_class(root: Path) -> list[int]:
+    """As ImageNet is handed out: one archive per class."""
+    for k, name in enumerate(SYNSETS):
+        shard(root / "train" / f"{name}.tar", {f"{name}_0.JPEG": jpeg(k), f"{name}_1.JPEG": jpeg(k + 9)})
+    shard(root / "val.tar", {f"{name}/0.JPEG": jpeg(50 + k) for k, name in enumerate(SYNSETS)})
+    return [0, 1, 2]
+
+
 FAKES: list[tuple[str, Callable[[Path], list[int]]]] = [
     ("imagenet", imagenet_kaggle),
     ("imagenet", imagenet_xml),
@@ -193,6 +232,8 @@ FAKES: list[tuple[str, Callable[[Path], list[int]]]] = [
     ("inaturalist2021", inaturalist_json),
     ("inaturalist2021", inaturalist_folders),
     ("infimnist", infimnist),
+    ("tars", webdataset),
+    ("tars", tar_per_class),
     ("folders", folders),
     ("folder", folder),
 ]
@@ -292,6 +333,17 @@ def no_image(root: Path) -> None:
     (root / "val_large/Places365_val_00000002.jpg").unlink()
 
 
+def torn_shard(root: Path) -> None:
+    webdataset(root)
+    path = root / "train" / "shard-000000.tar"
+    path.write_bytes(path.read_bytes()[:2200])
+
+
+def half_labelled(root: Path) -> None:
+    webdataset(root)
+    shard(root / "train" / "shard-000000.tar", {"a.jpg": jpeg(1), "a.cls": b"2", "b.jpg": jpeg(2)})
+
+
 @pytest.mark.parametrize(
     ("make", "error", "said"),
     [
@@ -304,6 +356,8 @@ def no_image(root: Path) -> None:
         (no_val_list, MissingDataError, r"lacks 'info/val_filelist\.txt'"),
         (label_out_of_range, DataError, r"has the label '3', but there are 3 classes: expected 0\.\.2"),
         (bad_json, DataError, r"Cannot read .*train\.json.*Expected JSON with images"),
+        (torn_shard, DataError, r"shard-000000\.tar' ends within|Cannot read the shard"),
+        (half_labelled, DataError, r"has no class beside 1 of its 2 images, such as 'b\.jpg'"),
         (no_image, MissingDataError, r"There is no image .*Places365_val_00000002\.jpg"),
     ],
 )
@@ -364,7 +418,41 @@ def test_lists_of_numbers_and_of_names(pictures, tmp_path):
 )
 def test_bad_lists(pictures, tmp_path, lines, classes, said):
     with pytest.raises(DataError, match=said):
-        prepare_images(pictures, out=tmp_path / "out", train_list=text(tmp_path / "list.txt", *lines), classes=classes)
+        prepare_images(
+            pictures, out=tmp_path / "out", train_list=text(tmp_path / "list.txt", *lines), classes=classes or ()
+        )
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path, root: path.write_bytes("\ufeffpicture 0.png 0\r\npicture 1.png 1\r\n".encode()),
+        lambda path, root: path.write_text("path,label\npicture 0.png,0\npicture 1.png,1\n"),
+        lambda path, root: path.write_text('filename\tclass\npicture 0.png\t0\npicture 1.png\t1\n'),
+        lambda path, root: path.write_text(f"{root}/picture 0.png 0\n{root}/picture 1.png 1\n"),
+        lambda path, root: path.write_text("/picture 0.png 0\n/picture 1.png 1\n"),
+        lambda path, root: path.write_text(".\\picture 0.png 0\n.\\picture 1.png 1\n"),
+    ],
+    ids=["byte order mark", "commas and a header", "tabs and a header", "absolute", "leading slash", "windows"],
+)  # fmt: skip
+def test_lists_as_people_write_them(pictures, tmp_path, write):
+    write(tmp_path / "list.txt", pictures)
+    listing = read_lists(pictures, tmp_path / "list.txt", None, None)
+    found = [(str(Path(path)), name) for path, name in listing.splits["train"]]
+    assert found == [("picture 0.png", "0"), ("picture 1.png", "1")]
+
+
+@pytest.mark.parametrize("prefix", ["/data/elsewhere/", "C:\\data\\", "C:/data/"])
+def test_absolute_paths_of_another_place_are_refused(pictures, tmp_path, prefix):
+    path = text(tmp_path / "list.txt", f"{prefix}picture 0.png 0")
+    with pytest.raises(DataError, match=r"an absolute path that is not below .*pictures'.*Expected paths relative"):
+        read_lists(pictures, path, None, None)
+
+
+def test_another_encoding_is_named(pictures, tmp_path):
+    (tmp_path / "list.txt").write_bytes("picture 0.png 0".encode("utf-16"))
+    with pytest.raises(DataError, match=r"text in UTF-16.*iconv -f utf-16 -t utf-8"):
+        read_lists(pictures, tmp_path / "list.txt", None, None)
 
 
 def test_lists_that_cannot_be_read(pictures, tmp_path):
@@ -373,5 +461,116 @@ def test_lists_that_cannot_be_read(pictures, tmp_path):
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match=r"Cannot read the list"):
         read_lists(pictures, tmp_path / "binary.txt", None, None)
-    with pytest.raises(DataError, match=r"Cannot read the list"):
+    with pytest.raises(DataError, match=r"is not a file"):
         read_lists(pictures, tmp_path, None, None)
+
+
+# --- folders as people have them --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["Train/cat", "Val/cat"], r"'Train' and 'Val' of .* look like splits, not classes"),
+        (["cat/train", "cat/val", "dog/train", "dog/val"], r"not CLASS/train and CLASS/val"),
+        (["ILSVRC2012/train/cat", "ILSVRC2012/val/cat"], r"look like splits.*data set itself.*Next: name the folder"),
+        (["images/cat", "images/dog"], r"one folder, 'images', and that holds folders.*Next: name the folder"),
+        (["TRAIN/cat"], r"'TRAIN' of .* look like splits"),
+    ],
+)
+def test_folders_that_are_no_classes_are_refused(tmp_path, names, said):
+    for name in names:
+        image(tmp_path / "source" / name / "0.jpg")
+    with pytest.raises(DataError, match=said):
+        read_layout(tmp_path / "source")
+
+
+def test_training_and_validation_are_splits(tmp_path):
+    for name in ("training/cat", "training/dog", "validation/cat", "validation/dog"):
+        image(tmp_path / "source" / name / "0.jpg")
+    listing = read_layout(tmp_path / "source")
+    assert (listing.class_names, {split: len(rows) for split, rows in listing.splits.items()}) == (
+        ("cat", "dog"), {"train": 2, "val": 2},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("target", [".", "..", "../..", "../dog"], ids=["itself", "parent", "source", "other class"])
+def test_links_that_lead_back_bring_no_image_in_twice(tmp_path, target):
+    folders(tmp_path / "source")
+    (tmp_path / "source" / "train" / "cat" / "link").symlink_to(target)
+    listing = read_layout(tmp_path / "source")
+    assert listing.splits["train"] == [("train/cat/deep/0.webp", "cat"), ("train/dog/deep/0.webp", "dog")]
+    assert listing.strays == ("train/cat/link",)
+
+
+def test_links_to_images_elsewhere_are_followed(tmp_path):
+    folders(tmp_path / "source")
+    image(tmp_path / "elsewhere" / "more" / "1.png")
+    (tmp_path / "source" / "train" / "cat" / "link").symlink_to(tmp_path / "elsewhere")
+    assert ("train/cat/link/more/1.png", "cat") in read_layout(tmp_path / "source").splits["train"]
+
+
+def test_files_left_out_are_counted_and_named(tmp_path):
+    folders(tmp_path / "source")
+    for name in ("cat/IMG_1.HEIC", "cat/IMG_2.HEIC", "dog/notes.txt", "README", "cat/.DS_Store"):
+        (tmp_path / "source" / "train" / name).write_bytes(b"?")
+    done = prepare_images(tmp_path / "source", out=tmp_path / "out")
+    assert done.report["files_left_out"] == [
+        "2 .HEIC (train/cat/IMG_1.HEIC)", "1 .txt (train/dog/notes.txt)", "1 without a suffix (train/README)",
+    ]  # fmt: skip
+    assert any("4 files are no images by their suffix" in line and "2 .HEIC" in line for line in done.lines())
+
+
+def test_empty_classes_are_left_out_when_they_are_not_wanted(tmp_path):
+    folders(tmp_path / "source")
+    for split in ("train", "validation"):
+        (tmp_path / "source" / split / "empty").mkdir()
+    with pytest.raises(DataError, match=r"the class 'empty' is empty.*`min_per_class=1`.*`classes`"):
+        prepare_images(tmp_path / "source", out=tmp_path / "out")
+    done = prepare_images(tmp_path / "source", out=tmp_path / "out", classes=["cat", "dog"])
+    assert load_dataset(done.folder).train.class_names == ("cat", "dog")
+    done = prepare_images(tmp_path / "source", out=tmp_path / "other", min_per_class=1)
+    assert done.report["classes_left_out"] == ["empty"]
+
+
+def test_a_class_without_an_image_for_evaluation_is_named(tmp_path):
+    folders(tmp_path / "source")
+    (tmp_path / "source" / "validation" / "dog" / "deep" / "0.webp").unlink()
+    done = prepare_images(tmp_path / "source", out=tmp_path / "out")
+    assert done.report["classes_without_val"] == ["dog"]
+    assert any("1 classes have no image for evaluation: dog" in line for line in done.lines())
+
+
+def test_a_result_inside_its_source_is_no_class(tmp_path):
+    folder(tmp_path / "source")
+    out = tmp_path / "source" / "prepared"
+    assert prepare_images(tmp_path / "source", out=out, val_fraction=0.5).did == "prepared"
+    assert prepare_images(tmp_path / "source", out=out, val_fraction=0.5).did == "found"
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    for split in ("train", "val"):
+        for name in (b"caf\xe9", b"dog"):
+            folder = os.path.join(os.fsencode(tmp_path / "source"), split.encode(), name)
+            os.makedirs(folder)
+            shutil.copy(image(tmp_path / f"{split}.jpg", shade=len(split) * len(name)), folder + b"/na\xefve.jpg")
+    done = prepare_images(tmp_path / "source", out=tmp_path / "out")
+    assert load_dataset(done.folder).val.class_names == ("caf\\xe9", "dog")
+    assert prepare_images(tmp_path / "source", out=tmp_path / "out").did == "found"
+
+
+def test_a_pipe_named_like_an_image_is_refused_at_once(tmp_path):
+    folders(tmp_path / "source")
+    os.mkfifo(tmp_path / "source" / "train" / "cat" / "0.jpg")
+    with pytest.raises(DataError, match=r"0\.jpg' is named like an image and is not a plain file"):
+        prepare_images(tmp_path / "source", out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_file_systems_without_locks(tmp_path, code, monkeypatch):
+    def without(*args: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    folders(tmp_path / "source")
+    assert prepare_images(tmp_path / "source", out=tmp_path / "out").did == "prepared"

@@ -125,8 +125,8 @@ def test_corrupt_images_are_refused_then_left_out_by_name(source, tmp_path, n_wo
     (source / "train" / "dog" / "0.jpg").write_bytes(b"<html>404</html>")
     (source / "val" / "dog" / "0.jpg").write_bytes(b"")
     with pytest.raises(DataError, match=r"2 images cannot be decoded: 'train/dog/0.jpg' \(not an image file\); 'val/"):
-        prepare_images(source, out=tmp_path / "out", size=24, n_workers=n_workers)
-    done = prepare_images(source, out=tmp_path / "out", size=24, n_workers=n_workers, skip_corrupt=True)
+        prepare_images(source, out=tmp_path / "out", size=24, workers=n_workers)
+    done = prepare_images(source, out=tmp_path / "out", size=24, workers=n_workers, skip_corrupt=True)
     reasons = {row["path"]: row["reason"] for row in done.report["corrupt"]}
     assert set(reasons) == {"train/cat/1.jpg", "train/dog/0.jpg", "val/dog/0.jpg"}
     assert "truncated" in reasons["train/cat/1.jpg"]
@@ -198,7 +198,7 @@ def test_unfinished_work_on_something_else_is_not_mixed_in(source, tmp_path, mon
     with monkeypatch.context() as patch:
         patch.setattr(ingest, "pixels_of", fail)
         with pytest.raises(KeyboardInterrupt):
-            prepare_images(source, out=tmp_path / "out", size=24, n_workers=1)
+            prepare_images(source, out=tmp_path / "out", size=24, workers=1)
     with pytest.raises(DataError, match=r"unfinished work on something else: size is 20, was 24"):
         prepare_images(source, out=tmp_path / "out", size=20)
     done = prepare_images(source, out=tmp_path / "out", size=20, replace=True)
@@ -208,7 +208,7 @@ def test_unfinished_work_on_something_else_is_not_mixed_in(source, tmp_path, mon
 def test_every_interruption_ends_in_the_same_store(source, tmp_path, monkeypatch):
     """Stop before each write of a whole file in turn; the next run must finish with the same digests."""
     monkeypatch.setattr(ingest, "IMAGES_PER_PART", 2)
-    expected = prepare_images(source, out=tmp_path / "whole", size=24, n_workers=1).digests
+    expected = prepare_images(source, out=tmp_path / "whole", size=24, workers=1).digests
     from vvscale.core import files as _files
 
     real = Path.replace
@@ -227,12 +227,12 @@ def test_every_interruption_ends_in_the_same_store(source, tmp_path, monkeypatch
         with monkeypatch.context() as patch:
             patch.setattr(_files.Path, "replace", replace)
             try:
-                prepare_images(source, out=out, size=24, n_workers=1)
+                prepare_images(source, out=out, size=24, workers=1)
                 break
             except KeyboardInterrupt:
                 pass
         assert not (out / "manifest.json").exists()
-        assert prepare_images(source, out=out, size=24, n_workers=1).digests == expected
+        assert prepare_images(source, out=out, size=24, workers=1).digests == expected
         n_stops += 1
     assert n_stops > 15
 
@@ -245,7 +245,7 @@ from vvscale.data.prepare import parallel as parts
 ingest.IMAGES_PER_PART = 4
 parts.IMAGES_FOR_A_POOL = 0
 if __name__ == "__main__":
-    prepare_images(sys.argv[1], out=sys.argv[2], size=24, n_workers=2)
+    prepare_images(sys.argv[1], out=sys.argv[2], size=24, workers=2)
 """
 
 
@@ -291,8 +291,8 @@ def test_a_full_disk_is_told_and_the_work_kept(source, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(passes.os, "pwrite", full)
         with pytest.raises(DataError, match=r"the disk is full .No space left on device.*run the same command again"):
-            prepare_images(source, out=tmp_path / "out", size=24, n_workers=1)
-    assert prepare_images(source, out=tmp_path / "out", size=24, n_workers=1).did == "prepared"
+            prepare_images(source, out=tmp_path / "out", size=24, workers=1)
+    assert prepare_images(source, out=tmp_path / "out", size=24, workers=1).did == "prepared"
 
 
 def test_too_little_room_is_told_before_work_begins(source, tmp_path, monkeypatch):
@@ -324,7 +324,7 @@ def test_a_second_process_is_refused(source, tmp_path):
 
 def test_a_share_is_held_out_where_there_is_no_val(source, tmp_path):
     shutil.rmtree(source / "val")
-    with pytest.raises(DataError, match=r"no images for evaluation and --val-fraction is None"):
+    with pytest.raises(DataError, match=r"no images for evaluation and no `val_fraction`"):
         prepare_images(source, out=tmp_path / "out")
     first, other = (prepare_images(source, out=tmp_path / f"out{seed}", val_fraction=0.3, seed=seed) for seed in (0, 1))
     assert (first.n_train, first.n_val) == (4, 2)
@@ -361,8 +361,8 @@ def test_classes_and_their_order_can_be_chosen(tmp_path):
     ("change", "error", "text"),
     [
         (lambda s: shutil.rmtree(s), MissingDataError, "There is no folder"),
-        (lambda s: shutil.rmtree(s / "train"), DataError, "too few|no images for evaluation|layout"),
-        (lambda s: (s / "train" / "empty").mkdir(), DataError, "The class 'empty' is empty"),
+        (lambda s: shutil.rmtree(s / "train"), DataError, "look like splits, not classes"),
+        (lambda s: (s / "train" / "empty").mkdir(), DataError, "the class 'empty' is empty"),
         (lambda s: save(s / "val" / "cow" / "0.jpg", 1), DataError, "have the class 'cow'"),
     ],
     ids=["missing", "no train", "empty class", "unknown class"],
@@ -376,10 +376,10 @@ def test_bad_sources(source, tmp_path, change, error, text):
 
 def test_options_out_of_range(source, tmp_path):
     for options, text in (
-        ({"size": -1}, "size is -1"),
-        ({"n_workers": 0}, "n_workers is 0"),
-        ({"min_per_class": -1}, "min_per_class is -1"),
-        ({"val_list": "x"}, "list for evaluation and none for training"),
+        ({"size": -1}, "`size` is -1"),
+        ({"workers": 0}, "`workers` is 0"),
+        ({"min_per_class": -1}, "`min_per_class` is -1"),
+        ({"val_list": "x"}, "Got `val_list` without `train_list`"),
     ):
         with pytest.raises(ConfigError, match=text):
             prepare_images(source, out=tmp_path / "out", **options)

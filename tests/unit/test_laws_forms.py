@@ -59,12 +59,12 @@ def mp_curve(form: Any, theta: list[Any], row: int) -> Any:
             total += theta[at] * mp_decay(own[0], mp_coordinate(term, own, row))
         return theta[0] + mp.log(total)
     assert isinstance(form, Vanishing)
-    shares = [mp.mpf(1)] if len(form.terms) == 1 else [theta[1], 1 - theta[1]]
+    heights = [mp.exp(theta[0])] if len(form.terms) == 1 else theta[:2]
     total = mp.mpf(0)
-    for share, (term, at) in zip(shares, form.slots(), strict=True):
+    for height, (term, at) in zip(heights, form.slots(), strict=True):
         own = theta[at : at + term.size]
-        total += share * mp.exp(-own[0] * mp_coordinate(term, own, row))
-    return theta[0] + mp.log(total)
+        total += height * mp.exp(-own[0] * mp_coordinate(term, own, row))
+    return mp.log(total)
 
 
 POWER, SHIFTED, BLEND = (Term(),), (Term("shifted"),), (Term("blend"),)
@@ -91,7 +91,7 @@ FORMS = {
     "E = 0, exponential": (Vanishing(SHIFTED), [0.3, 0.02, 0.0]),
     "E = 0, shifted, offsets": (Vanishing(SHIFTED_OFFSETS), [0.3, 0.2, 0.6, 0.5, -0.2]),
     "E = 0, joint": (Vanishing(JOINT), [0.3, 0.4, 0.2, 0.5]),
-    "E = 0, joint, one share 0": (Vanishing(JOINT), [0.3, 0.0, 0.2, 0.5]),
+    "E = 0, joint, one height 0": (Vanishing(JOINT), [0.3, 0.0, 0.2, 0.5]),
     "E = 0, joint, offsets": (Vanishing(JOINT_OFFSETS), [0.3, 0.4, 0.2, 0.1, 0.3, 0.5, -0.4, 0.2]),
     "E = 0, product": (Vanishing(BLEND), [0.3, 0.2, 0.7]),
     "constant": (Constant(), [0.4]),
@@ -117,7 +117,8 @@ def hessian(d: Derivatives) -> np.ndarray:
         if i != j:
             full[:, j, i] += second
     if d.is_mixture:
-        full[:, 1:, 1:] -= d.jacobian[:, 1:, None] * d.jacobian[:, None, 1:]
+        curved = d.jacobian[:, d.has_level :]
+        full[:, d.has_level :, d.has_level :] -= curved[:, :, None] * curved[:, None]
     return full
 
 
@@ -296,7 +297,7 @@ def test_inside_lifts_the_plateau_and_keeps_the_rest(terms: tuple[Term, ...], th
     line = np.array([theta])
     inside = Vanishing(terms).inside(line, shrink)
     curve = np.exp(Vanishing(terms).evaluate(line, POINTS).f)
-    level = np.exp(theta[0])
+    level = Vanishing(terms).heights(line).sum()
     expected = level * shrink + (1 - shrink) * curve
     np.testing.assert_allclose(np.exp(Plateau(terms).evaluate(inside, POINTS).f), expected, rtol=1e-12)
     np.testing.assert_allclose(Plateau(terms).plateau(inside), level * shrink, rtol=1e-9, atol=1e-12)
@@ -348,7 +349,7 @@ def test_a_parameter_is_held_only_while_the_gradient_presses_it_out():
         assert held[:, 2].tolist() == [True, False, False, False, True]
         assert not held[:, :2].any()
     held = Vanishing(JOINT).held(np.array([[0.0, 0.0, 0.1, 0.1]] * 2), np.array([[1.0, 1.0, 1.0, 1.0], [-1.0] * 4]))
-    assert held.tolist() == [[False, True, False, False], [False] * 4]
+    assert held.tolist() == [[True] * 4, [False, False, True, True]]  # an absent term has no slope to move
     held = Logistic().held(np.array([[0.0, 1.0, 0.5, 0.5]] * 2), np.array([[-1.0] * 4, [1.0] * 4]))
     assert held.tolist() == [[False, True, False, False], [False] * 4]
     held = Lifted(Vanishing(POWER)).held(np.array([[0.0, 0.1, 0.4]]), np.ones((1, 3)))

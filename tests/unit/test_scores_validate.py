@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from vvscale.errors import DataError, MissingDataError, ShapeError, UnknownNameError, VvscaleWarning
-from vvscale.scores import load_scores
+from vvscale.scores import load_scores, model_table
 
 
 def table(**columns: Any) -> pd.DataFrame:
@@ -100,6 +100,21 @@ def test_unknown_region(name: str, near: str):
     frame = table(region=[*["V1"] * 3, name, *["V1"] * 16], benchmark_id=[f"b{row}" for row in range(20)])
     with pytest.raises(UnknownNameError, match=rf"'{name}'. Did you mean '{near}'\? It is in row 4"):
         load_scores(frame)
+
+
+def test_other_recordings_have_regions_of_their_own():
+    frame = table(region=["occipital", "FFA-1", "hV4", "whole_brain"] * 5)
+    loaded = load_scores(frame)
+    assert set(loaded["region"]) == {"occipital", "FFA-1", "hV4", "whole_brain"}
+    assert model_table(loaded).regions == ("FFA-1", "hV4", "occipital", "whole_brain")
+    assert model_table(loaded, "hV4").regions == ("hV4",)
+    with pytest.raises(UnknownNameError, match="Unknown region 'FFA1'"):
+        model_table(loaded, "FFA1")
+
+
+def test_rows_of_a_mapping_curve_are_told_apart_by_its_axis():
+    frame = pd.concat([table(mapping_samples=n, mapping_seed=seed) for n in (10, 100) for seed in (0, 1)])
+    assert len(load_scores(frame)) == 80
 
 
 def test_conflicting_rows_are_named():

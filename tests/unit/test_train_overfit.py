@@ -103,7 +103,7 @@ def test_gradients_of_parts_are_those_of_the_whole(tmp_path: Path):
 
 
 def test_simclr_refuses_parts(tmp_path: Path):
-    with pytest.raises(ConfigError, match=r"compares all images of a batch.*Leave out --micro-batch"):
+    with pytest.raises(ConfigError, match=r"compares all images of a batch.*Leave out `micro_batch`"):
         train(run("simclr"), out=tmp_path, device="cpu", options=Options(micro_batch=7))
 
 

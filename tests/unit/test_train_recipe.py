@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from vvscale.core.config import parse_changes
 from vvscale.errors import ConfigError, MissingDataError, UnknownNameError
 from vvscale.train import load_recipe, recipe_names
-from vvscale.train.recipe import default_recipe, parse_changes
+from vvscale.train.recipe import default_recipe
 
 
 def test_the_studys_numbers():
@@ -135,7 +136,7 @@ def test_unknown_names_and_circles(tmp_path: Path):
 
 def test_parse_changes():
     assert parse_changes(["a.b=1e-3", "c=[1, 2]", "d=x=y"]) == {"a.b": 1e-3, "c": [1, 2], "d": "x=y"}
-    with pytest.raises(ConfigError, match="Expected key=value"):
+    with pytest.raises(ConfigError, match="expected KEY=VALUE"):
         parse_changes(["lr"])
 
 

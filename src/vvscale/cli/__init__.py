@@ -30,6 +30,10 @@ VERBS = {
         "Download published tables, benchmarks and weights, checked by hash.",
     ),
     "prepare": ("vvscale.cli.commands.prepare:prepare", "Decode a data set once, for training."),
+    "prepare-brain": (
+        "vvscale.cli.commands.prepare_brain:prepare_brain",
+        "Prepare the recordings of a public data set once, for scoring.",
+    ),
     "train": (
         "vvscale.cli.commands.train:train",
         "Train a network on a subset of images; the same command again goes on.",

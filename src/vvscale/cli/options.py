@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import MISSING, Field, field, fields, make_dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -24,8 +25,8 @@ Verb = TypeVar("Verb", bound=Callable[..., None])
 # A field in an error's text: `by` or `by="row"`.
 _FIELD = re.compile(r"`(?P<name>[a-z_]+)(?:=(?P<value>[^`]*))?`")
 
-_OPTIONS: dict[str, list[type[Options]]] = {}
-"""Module of a verb -> the option classes that its functions take."""
+_FLAGS: dict[str, dict[str, str]] = {}
+"""Module of a verb -> name of a field or parameter -> its flag."""
 
 
 def verb(function: Verb) -> Verb:
@@ -38,16 +39,20 @@ def verb(function: Verb) -> Verb:
     hints = get_type_hints(function, include_extras=True)
     signature = inspect.signature(function)
     parameters, defaults = [], {}
+    known = _FLAGS.setdefault(function.__module__, {})
     for name, parameter in signature.parameters.items():
         hint = hints[name]
         if isinstance(hint, type) and issubclass(hint, Options):
-            _OPTIONS.setdefault(function.__module__, []).append(hint)
+            known |= {field: _flag(field, about) for field, _, about in described(hint)}
             shown = Annotated[flags(hint), Parameter(name="*")]
-            defaults |= {} if _needs_value(hint) else {name: hint()}
+            # Of the class that cyclopts knows, which it checks where pydantic happens to be imported.
+            defaults |= {} if _needs_value(hint) else {name: flags(hint)()}
         elif hint is Output:
             shown, defaults[name] = hint, Output()
         else:
             shown = hint
+            if parameter.kind is parameter.KEYWORD_ONLY:
+                known[name] = _flag(name, About())
         hints[name] = shown
         parameters.append(parameter.replace(annotation=shown, default=defaults.get(name, parameter.default)))
 
@@ -68,7 +73,8 @@ def flags(kind: type[Options]) -> type[Options]:
     of = {one.name: one for one in fields(kind)}
     groups: dict[str, Group] = {}
     shown = []
-    for name, hint, about in described(kind):
+    # What a verb adds comes before what it shares with others.
+    for name, hint, about in sorted(described(kind), key=lambda one: one[0] not in kind.__annotations__):
         group = groups.setdefault(about.group or "Options", Group(about.group or "Options", sort_key=len(groups)))
         shown.append((name, Annotated[hint, _parameter(name, hint, about, group)], _default(of[name])))
     made = make_dataclass(kind.__name__, shown, bases=(kind,), frozen=True, kw_only=True)
@@ -101,14 +107,13 @@ def with_flags(message: str, module: str) -> str:
     >>> with_flags('Give `offset_by`, for example `offset_by="arch"`; `vvscale ls columns` lists them.', __name__)
     'Give `--offset-by`, for example `--offset-by arch`; `vvscale ls columns` lists them.'
     """
-    known = {name: about for kind in _OPTIONS.get(module, ()) for name, _, about in described(kind)}
+    known = _FLAGS.get(module, {})
 
     def flag(found: re.Match[str]) -> str:
         name, value = found["name"], found["value"]
         if name not in known:
             return found[0]
-        text = _flag(name, known[name])
-        return f"`{text}`" if value in (None, "True") else f"`{text} {_shell(value)}`"
+        return f"`{known[name]}`" if value in (None, "True") else f"`{known[name]} {_shell(value)}`"
 
     return _FIELD.sub(flag, message)
 
@@ -118,8 +123,10 @@ def _flag(name: str, about: About) -> str:
 
 
 def _shell(value: str) -> str:
-    """Return a value as one types it: without the quotes and brackets of Python."""
-    return " ".join(re.sub(r"[\"'(),\[\]]+", " ", value).split())
+    """Return a value of Python as one types it in a shell."""
+    is_several = value[:1] in ("(", "[")
+    values = re.split(r",\s*", value[1:-1]) if is_several else [value]
+    return " ".join(shlex.quote(one.strip("\"'")) for one in values if one)
 
 
 def _needs_value(kind: type[Options]) -> bool:

@@ -13,7 +13,7 @@ import json
 import math
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -89,6 +89,31 @@ def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
         return kind(**values)
     except ConfigError as error:
         raise ConfigError(f"In {where}: {error}") from error
+
+
+def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
+    """Return dotted key -> value of texts ``KEY=VALUE``, the value as TOML writes it, or plain text.
+
+    Raises
+    ------
+    ConfigError
+        A text has no key or no ``=``.
+
+    Examples
+    --------
+    >>> parse_changes(["optimizer.lr=0.05", "axes.seed=[0, 1]", "name=mine"])
+    {'optimizer.lr': 0.05, 'axes.seed': [0, 1], 'name': 'mine'}
+    """
+    values: dict[str, Any] = {}
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"Cannot read the change '{change}'; expected KEY=VALUE, such as optimizer.lr=0.05.")
+        try:
+            values[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[key.strip()] = text
+    return values
 
 
 def digest(value: Any) -> str:

@@ -8,7 +8,6 @@ module must not know what the file is.
 from __future__ import annotations
 
 import errno
-import fcntl
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 
 from vvscale.core.files import make_folder, write_bytes
+from vvscale.core.locks import locked
 from vvscale.errors import DataError, MissingDataError
 
 Progress = Callable[[int, int | None], None]
@@ -88,9 +88,7 @@ def download(url: str, path: Path, *, progress: Progress | None = None) -> Path:
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Hold a lock named after a file, waiting while another process holds it; freed however a process ends."""
-    make_folder(path.parent)
-    with path.with_name(f"{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(path.with_name(f"{path.name}.lock"), wait=True):
         yield
 
 

@@ -254,5 +254,5 @@ def _cannot_write(path: Path, error: OSError) -> UsageError | DataError:
         )
     return UsageError(
         f"Cannot write '{path}': {error.strerror or error}. Expected a folder that this user may write to. "
-        f"Choose another with --out, or change its permissions."
+        f"Choose another `out`, or change its permissions."
     )

@@ -109,6 +109,9 @@ class Options:
                 value = (value,)
             value = convert(hint, value, f"`{name}`")
             _check_bounds(name, value, about)
+            # A default is right as it stands, and a check may have to import much.
+            if about.check is not None and value != type(self).__dataclass_fields__[name].default:
+                about.check(value)
             object.__setattr__(self, name, value)
 
     @classmethod
@@ -157,8 +160,6 @@ def _check_bounds(name: str, value: Any, about: About) -> None:
         ):
             if bound is not None and not is_kept:
                 raise ConfigError(f"`{name}` is {number:g}; expected {words} {bound:g}.")
-    if about.check is not None:
-        about.check(value)
 
 
 def _numbers(value: Any) -> Iterator[float]:

@@ -157,7 +157,7 @@ def torch_device(name: str | torch.device) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= n_gpus:
         raise ConfigError(
             f"The device '{name}' was asked for, but torch finds {n_gpus} CUDA devices here. Run on a machine with a "
-            "GPU and its driver (`nvidia-smi` lists them), or use --device cpu."
+            'GPU and its driver (`nvidia-smi` lists them), or use `device="cpu"`.'
         )
     return device
 

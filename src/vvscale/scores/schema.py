@@ -15,7 +15,10 @@ REGIONS = ("V1", "V2", "V4", "IT", "behavior")
 NEURAL = ("V1", "V2", "V4", "IT")
 
 # What tells one score of a model from another; at most one row may exist per combination.
-KEY = ("model_id", "benchmark_id", "region", "layer", "epoch", "run_id")
+KEY = (
+    "model_id", "benchmark_id", "region", "subject", "layer", "epoch", "run_id", "mapping_samples", "mapping_seed",
+    "mapping_neuroids", "mapping_repetitions",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,14 @@ _ALL = (
     Column("adv_method", "string", "", "Attack and its settings; missing for the others."),
     Column("checkpoint_url", "string", "", "Where the scored weights are said to lie."),
     Column("recipe", "string", "", "Name of the training recipe."),
-    Column("region", "string", "", "V1, V2, V4, IT or behavior.", level="row"),
+    Column(
+        "region",
+        "string",
+        "",
+        "V1, V2, V4, IT or behavior; other recordings may have regions of their own.",
+        level="row",
+    ),
+    Column("subject", "string", "", "Who was recorded, where subjects are scored apart.", level="row"),
     Column(
         "benchmark_id",
         "string",
@@ -141,6 +151,23 @@ _ALL = (
     Column("raw_score", "float", "1", "Score before division by the ceiling.", level="row"),
     Column("ceiling", "float", "1", "Reliability of the data, 0 to 1.", level="row"),
     Column("score_formula", "string", "", "How raw_score and ceiling give score: (r/c)^2.", level="row"),
+    Column(
+        "mapping_samples",
+        "integer",
+        "images",
+        "Images that the mapping from features to responses was fitted on.",
+        level="row",
+        published=("fitting_samples",),
+    ),
+    Column("mapping_seed", "integer", "", "Random seed of the subset of images, neuroids or repetitions.", level="row"),
+    Column("mapping_neuroids", "integer", "neuroids", "Neuroids that were scored, where it is a subset.", level="row"),
+    Column(
+        "mapping_repetitions",
+        "integer",
+        "repetitions",
+        "Repetitions that training responses were averaged over, where it is a subset.",
+        level="row",
+    ),
     Column("run_id", "string", "", "Name of the scoring run.", level="row"),
     Column("code_version", "string", "", "Version of vvscale that wrote the row.", level="row"),
     Column("data_digest", "string", "", "sha256 of the benchmark's data.", level="row"),

@@ -51,13 +51,15 @@ class ModelTable:
         return f"<p>{caption}</p>{self.frame.to_html(max_rows=20)}"
 
 
-def resolve_regions(regions: str | Sequence[str] | None = None) -> tuple[str, ...]:
+def resolve_regions(regions: str | Sequence[str] | None = None, *, among: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the regions that a name or list of names stands for.
 
     Parameters
     ----------
     regions
         None or ``all`` (the five), ``neural`` (V1, V2, V4, IT), a region, or several of them.
+    among
+        Regions of a table, which may have names of their own; ``all`` is these where none of the five is there.
 
     Examples
     --------
@@ -68,15 +70,18 @@ def resolve_regions(regions: str | Sequence[str] | None = None) -> tuple[str, ..
     if not asked:
         raise ShapeError("No region was asked for; expected at least one, or 'all' or 'neural'.")
     chosen: list[str] = []
+    sets = dict(REGION_SETS)
+    if among and set(among).isdisjoint(REGIONS):
+        sets["all"] = tuple(among)
     for name in asked:
-        if name not in REGIONS and name not in REGION_SETS:
+        if name not in (*REGIONS, *sets, *among):
             raise unknown_name(
                 "region",
                 str(name),
-                [*REGIONS, *REGION_SETS],
+                [*REGIONS, *sets, *among],
                 f"The regions are {', '.join(REGIONS)}; 'neural' is the first four, 'all' is all five.",
             )
-        chosen += REGION_SETS.get(name, (name,))
+        chosen += sets.get(name, (name,))
     return tuple(dict.fromkeys(chosen))
 
 
@@ -107,12 +112,12 @@ def model_table(scores: pd.DataFrame, regions: str | Sequence[str] | None = None
     DataError
         Rows of one model disagree about the model, for example in n_params.
     """
-    wanted = resolve_regions(regions)
     if "region" not in scores.columns or "model_id" not in scores.columns:
         raise MissingDataError(
             "Cannot average over regions: the table lacks a column 'region' or 'model_id'; it has "
             f"{', '.join(map(str, scores.columns))}. If it has one row per model already, fit it directly."
         )
+    wanted = resolve_regions(regions, among=sorted(scores["region"].dropna().astype(str).unique()))
     _refuse_several_rows(scores)
     by_region = scores.groupby(["model_id", "region"])["score"].mean().unstack("region")
     by_region = by_region.reindex(index=sorted(scores["model_id"].unique()), columns=list(wanted))

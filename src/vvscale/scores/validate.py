@@ -136,7 +136,9 @@ def _missing_column(name: str, frame: pd.DataFrame, where: str) -> MissingDataEr
 def _check_regions(frame: pd.DataFrame, where: str) -> None:
     if "region" not in frame.columns:
         return
-    unknown = frame["region"].notna() & ~frame["region"].isin(REGIONS)
+    # Recordings have regions of many names; one that is a known region in another spelling is a mistake.
+    spelled = frame["region"].astype(object).map(_plain_name, na_action="ignore")
+    unknown = spelled.isin([*map(_plain_name, REGIONS), *_OTHER_SPELLINGS, ""]) & ~frame["region"].isin(REGIONS)
     if unknown.any():
         name = str(frame["region"][unknown].iloc[0])
         raise unknown_name(
@@ -145,6 +147,13 @@ def _check_regions(frame: pd.DataFrame, where: str) -> None:
             REGIONS,
             f"It is in row {_first(unknown)} of '{where}'; the regions are {', '.join(REGIONS)}.",
         )
+
+
+_OTHER_SPELLINGS = ("behaviour", "behavioral", "behavioural", "behaviours", "behaviors")
+
+
+def _plain_name(name: object) -> str:
+    return "".join(letter for letter in str(name).casefold() if letter.isalnum())
 
 
 def _check_unique_rows(frame: pd.DataFrame, where: str) -> None:

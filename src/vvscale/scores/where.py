@@ -93,7 +93,7 @@ def parse_where(conditions: Iterable[str]) -> dict[str, Any]:
         if match is None:
             raise ConfigError(
                 f"Cannot read the condition '{condition}'. Expected column=value[,value], column!=value, or "
-                "a bound such as n_params>=1e6. Quote it for the shell: --where 'n_params>=1e6'."
+                "a bound such as n_params>=1e6. Quote it for the shell: `where='n_params>=1e6'`."
             )
         name, operator, text = match.groups()
         if operator in {"=", "!="}:

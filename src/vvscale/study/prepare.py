@@ -6,8 +6,7 @@ import dataclasses
 import shutil
 import signal
 import threading
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from vvscale.core.config import from_table
 from vvscale.core.files import write_with
-from vvscale.errors import DataError, MissingDataError, UsageError, unknown_name
+from vvscale.errors import DataError, MissingDataError, unknown_name
 from vvscale.study.build import build_graph
 from vvscale.study.engines.base import Engine
 from vvscale.study.engines.local import LocalEngine
@@ -95,33 +94,6 @@ class Prepared:
         source = Path(self.resolved.spec.source)
         if source.is_file():
             write_with(self.folder.path / "spec.toml", lambda part: shutil.copyfile(source, part))
-
-
-def parse_changes(changes: Sequence[str], **more: Any) -> dict[str, Any]:
-    """Return dotted key -> value of texts ``KEY=VALUE``, the value as TOML writes it or plain text.
-
-    Parameters
-    ----------
-    changes
-        The texts.
-    more
-        Further keys; None leaves one out.
-
-    Examples
-    --------
-    >>> parse_changes(["engine.workers=4", "axes.seed=[0, 1]", "name=mine"])
-    {'engine.workers': 4, 'axes.seed': [0, 1], 'name': 'mine'}
-    """
-    values: dict[str, Any] = {}
-    for change in changes:
-        key, equals, text = change.partition("=")
-        if not equals or not key.strip():
-            raise UsageError(f"Got --set '{change}'; expected KEY=VALUE, such as engine.workers=4.")
-        try:
-            values[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[key.strip()] = text
-    return {**values, **{key: value for key, value in more.items() if value is not None}}
 
 
 def rates_of(engine: EngineSpec) -> Rates:

@@ -168,8 +168,8 @@ def _ended(folder: RunFolder, ended: dict[str, Any]) -> RunResult:
         raise DivergedError(
             f"The run '{folder.path}' diverged: the sum of losses was {ended['loss']} after step {ended['steps']}. "
             "Expected a finite number. Likely cause: the learning rate is too high for this network or batch. Lower it "
-            "with --set optimizer.lr=..., or add --set optimizer.clip_norm=1; remove the folder to train it again as "
-            "it is."
+            "with `changes=optimizer.lr=...`, or add `changes=optimizer.clip_norm=1`; remove the folder to train it "
+            "again as it is."
         )
     row = ended["row"]
     return RunResult(path=folder.path, model_id=row["model_id"], **{**ended, "row": row})

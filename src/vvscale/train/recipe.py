@@ -7,8 +7,7 @@ Recipes of the study come with the package and are named; a file of one's own ma
 from __future__ import annotations
 
 import dataclasses
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -177,26 +176,6 @@ def default_recipe(family: str, *, is_small: bool) -> str:
     if is_small:
         return "tiny"
     return {"ConvNeXt": "convnext", "ViT": "deit"}.get(family, "resnet")
-
-
-def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
-    """Read ``key=value`` changes of a recipe; values are as in TOML, or plain text.
-
-    Examples
-    --------
-    >>> parse_changes(["optimizer.lr=0.05", "optimizer.name=adamw", "fits_batch=true"])
-    {'optimizer.lr': 0.05, 'optimizer.name': 'adamw', 'fits_batch': True}
-    """
-    parsed: dict[str, Any] = {}
-    for change in changes:
-        key, sign, text = change.partition("=")
-        if not sign or not key:
-            raise ConfigError(f"Cannot read the change '{change}'. Expected key=value, such as optimizer.lr=0.05.")
-        try:
-            parsed[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            parsed[key.strip()] = text
-    return parsed
 
 
 def load_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:

@@ -14,7 +14,6 @@ before use. Only the first of several processes writes.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import pickle
 import warnings
@@ -26,6 +25,7 @@ from typing import Any
 import torch
 
 from vvscale.core.files import make_folder, write_bytes, write_json, write_with
+from vvscale.core.locks import locked
 from vvscale.core.sealed import SEAL, seal_holds, sealed
 from vvscale.errors import ConfigError, DataError, DigestError, UsageError, VvscaleWarning
 from vvscale.models import load_weights
@@ -78,7 +78,7 @@ class RunFolder:
             key = differing[0]
             raise ConfigError(
                 f"The folder '{self.path}' holds another run: its {key} is {before.get(key)!r} and {now[key]!r} was "
-                f"asked for ({len(differing)} differences). Give another --out, or the same settings to go on with "
+                f"asked for ({len(differing)} differences). Give another `out`, or the same settings to go on with "
                 "that run."
             )
 
@@ -91,20 +91,12 @@ class RunFolder:
         UsageError
             Another run holds it.
         """
-        path = make_folder(self.path) / "lock"
-        with path.open("w") if here.is_first else nullcontext() as lock:
-            is_held = False
-            if lock is not None:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    is_held = True
-                except OSError:
-                    pass  # a file system without locks: nothing can be told
-            if here.any(is_held):
+        path = self.path / "lock"
+        with locked(path) if here.is_first else nullcontext(True) as is_ours:
+            if here.any(not is_ours):
                 raise UsageError(
                     f"Another process is training the run '{self.path}' at this moment. Wait for it or end it, then "
-                    "run the same command again; or give another --out."
+                    "run the same command again; or give another `out`."
                 )
             try:
                 yield

@@ -61,7 +61,7 @@ class RunSpec:
         if self.recipe.objective == "adversarial" and self.start is None:
             raise ConfigError(
                 f"The recipe '{self.recipe.name}' fine-tunes on attacked images and needs weights to start from. "
-                "Give --start, a trained run's folder or 'gokce2025:<model_id>'."
+                "Give as `start` a trained run's folder or 'gokce2025:<model_id>'."
             )
 
     @property

@@ -153,7 +153,7 @@ def check_memory(sizes: Sizes, seen: Probe, projection: Projection) -> None:
         f"Layer '{layer}' ({seen.layers[layer].n_features:,} features of {sizes.n_images} images) does not fit into a "
         f"memory of {sizes.memory / 1e9:.2f} GB: at least {least / 1e9:.2f} GB are needed in batches of "
         f"{sizes.batch_size}, of which the process holds {sizes.resident / 1e9:.2f} GB already. "
-        f"{f'Pass --batch-size {batch}, or raise' if fits else 'Raise'} --memory to {1.1 * least / 1e9:.1f}GB."
+        f"{f'Pass `batch_size={batch}`, or raise' if fits else 'Raise'} `memory` to {1.1 * least / 1e9:.1f}GB."
     )
 
 
@@ -187,13 +187,13 @@ def plan_passes(
     worst = max(made, key=lambda one: one.holding.disk_bytes)
     if len(made) > max_passes or worst.holding.disk_bytes > disk:
         whole = plan_holding(n_rows, kept, room)
-        advice = f"allow {len(made)} forward passes per image with --max-passes {len(made)}, "
+        advice = f"allow {len(made)} forward passes per image with `max_passes={len(made)}`, "
         raise OutOfMemoryError(
             f"Activations of {len(kept)} layers of {n_rows} images need {whole.disk_bytes / 1e9:.1f} GB of scratch "
             f"space besides {whole.memory_bytes / 1e9:.1f} GB of memory, and '{scratch}' has {disk / 1e9:.1f} GB free; "
-            f"the widest layer is '{max(kept, key=lambda one: kept[one])}'. Choose another folder with --scratch, "
-            f"{advice if worst.holding.disk_bytes <= disk else ''}raise --memory, score fewer layers, or use "
-            "--projection sparse-1000."
+            f"the widest layer is '{max(kept, key=lambda one: kept[one])}'. Choose another folder with `scratch`, "
+            f"{advice if worst.holding.disk_bytes <= disk else ''}raise `memory`, score fewer layers, or use "
+            '`projection="sparse-1000"`.'
         )
     return tuple(made)
 

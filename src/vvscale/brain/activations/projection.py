@@ -115,7 +115,7 @@ class Projection:
         if n_fitted < 2:
             raise ConfigError(
                 "Principal components need images to be fitted on, got fewer than 2; the study used 1000 of the "
-                "ImageNet validation set. Give a folder with --projection-images, or use --projection sparse-1000."
+                'ImageNet validation set. Give a folder with `projection_images`, or use `projection="sparse-1000"`.'
             )
         among: Any = 0.0
         across: Any = 0.0

@@ -134,9 +134,9 @@ class HeldActivations:
         if holding.disk_bytes > free:
             raise OutOfMemoryError(
                 f"{len(holding.on_disk)} layers of {self._n_images} images need {holding.disk_bytes / 1e9:.1f} GB of "
-                f"scratch space and '{scratch}' has {free / 1e9:.1f} GB free. Choose another folder with --scratch, "
-                "raise --memory, allow more passes with --max-passes, score fewer layers, or use "
-                "--projection sparse-1000."
+                f"scratch space and '{scratch}' has {free / 1e9:.1f} GB free. Choose another folder with `scratch`, "
+                "raise `memory`, allow more passes with `max_passes`, score fewer layers, or use "
+                '`projection="sparse-1000"`.'
             )
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="vvscale-scratch")
         for name in holding.on_disk:
@@ -210,7 +210,7 @@ class HeldActivations:
         except OSError as error:
             raise DataError(
                 f"Cannot write the activations of layer '{layer}' to scratch space: {error.strerror}. Another program "
-                "may have filled the disk; nothing was left behind. Free some space or choose another --scratch, "
+                "may have filled the disk; nothing was left behind. Free some space or choose another `scratch`, "
                 "then run the same command again."
             ) from error
 

@@ -6,6 +6,7 @@ compared with the archive's own sums each time, so an edited or lost image is no
 
 from __future__ import annotations
 
+import posixpath
 import shutil
 import stat
 import time
@@ -17,13 +18,16 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
 
-from vvscale.brain.benchmarks.assembly import StimulusSet
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.core.files import whole_folder
 from vvscale.errors import DataError, MissingDataError
 
 ID_COLUMNS = ("stimulus_id", "image_id")
 """What a label of an image may be called; the first that a table has is used."""
 
+# Uncompressed bitmaps of plain colour shrink most among honest stimuli, by less than this.
+_MOST_GROWTH = 200
+_LEAST_BOMB = 1e9
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """Endings of files that are taken for images where no table names them."""
 
@@ -116,6 +120,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise MissingDataError(
             f"The table of stimuli '{path}' has no column {lacking}; it has {', '.join(map(str, table))}."
         )
+    table["filename"] = table["filename"].map(posixpath.normpath, na_action="ignore")
     for column in (name, "filename"):
         if table[column].isna().any():
             row = int(table[column].isna().argmax())
@@ -148,7 +153,8 @@ def _entries(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
     for entry in archive.infolist():
         if entry.is_dir():
             continue
-        name = entry.filename
+        # "./a.png" and "a.png" are one file once unpacked.
+        name = posixpath.normpath(entry.filename)
         why = ""
         if PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor:
             why = "an absolute path"
@@ -164,7 +170,18 @@ def _entries(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
                 "unpacked: an archive like this can overwrite other files, so do not use it."
             )
         entries[name] = entry
+    _refuse_bomb(entries, path)
     return entries
+
+
+def _refuse_bomb(entries: dict[str, zipfile.ZipInfo], path: Path) -> None:
+    """Refuse an archive that would fill the disk; images hardly shrink when they are packed."""
+    n_bytes = sum(entry.file_size for entry in entries.values())
+    if n_bytes > _LEAST_BOMB and n_bytes > _MOST_GROWTH * path.stat().st_size:
+        raise DataError(
+            f"The archive '{path}' would unpack to {n_bytes / 1e9:.1f} GB, {n_bytes // path.stat().st_size} times its "
+            "size; expected images, which hardly shrink. Nothing was unpacked: do not use it."
+        )
 
 
 def _refuse_other_files(entries: Iterable[str], wanted: pd.Series, archive_path: Path, table_path: Path) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from vvscale.brain.benchmarks.assembly import StimulusSet
 from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.scoring.digests import model_digest
 from vvscale.core.hashing import digest_of
 from vvscale.errors import ConfigError, MissingDataError
@@ -38,7 +38,7 @@ def brainscore_model(
         Region -> layer for V1, V2, V4 and IT, and ``behavior`` for the readout; such as
         :attr:`LayerCommitment.layers`.
     preprocessing
-        As for :func:`vvscale.brain.score_model`; by default the reference's own rule at 224 pixels.
+        As for :func:`vvscale.brain.score_layers`; by default the reference's own rule at 224 pixels.
 
     Returns
     -------

@@ -221,7 +221,7 @@ def select_layers(scores: pd.DataFrame, *, model: str = "", needs_all: bool = Tr
             raise DataError(
                 f"No layer has a score in {region}, so none can be committed to it. Likely cause: the layers asked for "
                 "have fewer independent features than the metric takes components, as where units are dead. Score "
-                "other layers with --layers."
+                "other `layers`."
             )
         agreeing = mean[mean["raw_score"] > 0]
         chosen = (agreeing if len(agreeing) else mean)["score"]

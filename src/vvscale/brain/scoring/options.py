@@ -1,90 +1,35 @@
-"""How a model is scored, as one checked value."""
+"""Options of ``vvscale score``, of ``[score] options`` in a study, and of the same in Python."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from vvscale.brain.activations.memory import parse_memory
-from vvscale.brain.activations.projection import Projection
-from vvscale.brain.benchmarks.assembly import StimulusSet
-from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.core.options import SEED, Options, option
 from vvscale.errors import ConfigError
 
+if TYPE_CHECKING:
+    from vvscale.brain.activations.projection import Projection
 
-@dataclass(frozen=True)
-class ScoringOptions:
-    """How a model is scored.
-
-    Attributes
-    ----------
-    preprocessing
-        From stimuli to the model's input.
-    projection, projection_images
-        How features become fewer, and the images that principal components are fitted on.
-    memory
-        Bytes that the whole process may take, or a text such as ``"4GB"``.
-    device
-        Where the model and the products run, such as ``"cpu"`` or ``"cuda"``.
-    batch_size
-        Images per forward pass at most; halved where memory demands.
-    n_resamples, seed
-        Bootstrap draws for the intervals and state of their generator.
-    scratch
-        Folder for activations that do not fit into memory; None for ``scratch`` beside the downloaded files.
-    max_passes
-        How often an image may go through the model where disk and memory are too small for one pass.
-    n_workers
-        Threads that decode images ahead.
-    n_threads
-        Threads of the inner products; None leaves them as the environment has them.
-    """
-
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    projection: Projection = field(default_factory=Projection)
-    projection_images: StimulusSet | None = None
-    memory: int | str = "4GB"
-    device: str = "cpu"
-    batch_size: int = 64
-    n_resamples: int = 1000
-    seed: int = 0
-    scratch: Path | None = None
-    max_passes: int = 1
-    n_workers: int = 1
-    n_threads: int | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "memory", parse_memory(self.memory))
-        if isinstance(self.projection, str):
-            object.__setattr__(self, "projection", Projection.parse(self.projection))
-        for name in ("batch_size", "n_resamples", "max_passes", "n_workers"):
-            value = getattr(self, name)
-            if not (isinstance(value, int) and value >= 1):
-                raise ConfigError(f"Got {name}={value!r}; expected a whole number of at least 1.")
-        if self.n_threads is not None and self.n_threads < 1:
-            raise ConfigError(f"Got n_threads={self.n_threads}; expected at least 1, or None.")
-        if self.projection.kind == "pca" and self.projection_images is None:
-            raise ConfigError(
-                "Principal components are fitted on images of their own (the study: 1000 of the ImageNet validation "
-                "set), and none were given. Give a folder with --projection-images, or use --projection sparse-1000."
-            )
-        if self.device != "cpu":
-            _refuse_absent_device(self.device)
-
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes allowed."""
-        return int(self.memory)
-
-    @property
-    def scratch_folder(self) -> Path:
-        """Where activations go that do not fit into memory."""
-        from vvscale.core.download import cache_folder
-
-        return cache_folder() / "scratch" if self.scratch is None else Path(self.scratch)
+_WHAT, _INPUT, _FEATURES, _COST, _KEEP = "What", "Images", "Scores", "Memory and speed", "Rows and files"
 
 
-def _refuse_absent_device(device: str) -> None:
+def _readable_memory(memory: int | str) -> None:
+    from vvscale.brain.activations.memory import parse_memory
+
+    parse_memory(memory)
+
+
+def _readable_projection(projection: str) -> None:
+    from vvscale.brain.activations.projection import Projection
+
+    Projection.parse(projection)
+
+
+def _present_device(device: str) -> None:
+    if device == "cpu":
+        return
     import torch
 
     try:
@@ -92,5 +37,121 @@ def _refuse_absent_device(device: str) -> None:
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
             f"The device '{device}' cannot be used: {str(error).splitlines()[0]}. Expected 'cpu', or 'cuda' on a "
-            "machine with a GPU that PyTorch sees. Next: vvscale doctor, or --device cpu."
+            'machine with a GPU that PyTorch sees. Next: `vvscale doctor`, or `device="cpu"`.'
         ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringOptions(Options):
+    """How layers are scored, whatever the model and the benchmarks."""
+
+    projection: str = option(
+        "none",
+        "none, sparse-1000, gaussian-1000 or pca-1000 (any number): fewer features per layer.",
+        group=_FEATURES,
+        check=_readable_projection,
+    )
+    resamples: int = option(1000, "Resamples for the intervals.", at_least=1, group=_FEATURES)
+    seed: int = option(SEED, "Seed of the resamples.", at_least=0, group=_FEATURES)
+    memory: int | str = option(
+        "4GB", "Memory that the process may take, such as 4GB or 512MiB.", group=_COST, check=_readable_memory
+    )
+    device: str = option("cpu", "cpu or cuda.", group=_COST, check=_present_device)
+    batch_size: int = option(
+        64, "Images per forward pass at most; halved where memory demands.", at_least=1, group=_COST
+    )
+    scratch: Path | None = option(
+        None,
+        "Folder for activations that do not fit into memory; by default beside the downloaded files.",
+        group=_COST,
+    )
+    max_passes: int = option(
+        1,
+        "How often an image may go through the model where disk and memory are too small for once.",
+        at_least=1,
+        group=_COST,
+    )
+    workers: int = option(1, "Threads that decode images ahead.", at_least=1, group=_COST)
+    threads: int | None = option(
+        None, "Threads of the matrix products; by default as the environment says.", at_least=1, group=_COST
+    )
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes allowed."""
+        from vvscale.brain.activations.memory import parse_memory
+
+        return parse_memory(self.memory)
+
+    @property
+    def scratch_folder(self) -> Path:
+        """Where activations go that do not fit into memory."""
+        from vvscale.core.download import cache_folder
+
+        return cache_folder() / "scratch" if self.scratch is None else self.scratch
+
+    @property
+    def how_projected(self) -> Projection:
+        """The projection as a value."""
+        from vvscale.brain.activations.projection import Projection
+
+        return Projection.parse(self.projection)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(ScoringOptions):
+    """How models are scored by name, and what is done with the rows."""
+
+    on: tuple[str, ...] = option(
+        ("simulated",),
+        "Benchmarks as in `vvscale ls benchmarks`, regions (V1 V2 V4 IT behavior: the public five), simulated "
+        "(default) or simulated-digits, which need no download, or own ones as file.py.",
+        group=_WHAT,
+    )
+    layers: tuple[str, ...] = option(
+        ("committed",),
+        "committed (default): the published layer of each region; a .toml or .json file; all; or names and patterns "
+        "such as 'layer4.*', each on every benchmark.",
+        group=_WHAT,
+    )
+    features: Path | None = option(
+        None,
+        "Features that were computed elsewhere, .npy, .npz or .h5, instead of a model; each array is a layer.",
+        group=_WHAT,
+    )
+    stimulus_ids: Path | None = option(
+        None,
+        "Which image each row of the features is of: text, one label per line, where the file itself does not say.",
+        group=_WHAT,
+    )
+    preprocessing: Literal["brainscore", "gokce2025"] = option(
+        "brainscore", "brainscore (resize with antialias) or gokce2025 (256 without, then the centre).", group=_INPUT
+    )
+    image_size: int | None = option(
+        None, "Input size; the model's own by default.", unit="pixels", at_least=1, group=_INPUT
+    )
+    degrees: float = option(8.0, "Visual angle of the model's field of view.", unit="degrees", above=0, group=_INPUT)
+    projection_images: Path | None = option(
+        None, "Folder of images that principal components are fitted on.", group=_FEATURES
+    )
+    formula: Literal["r^2/c", "(r/c)^2"] | None = option(
+        None,
+        "Of neural scores: r^2/c (the reference since January 2026) or (r/c)^2 (the published tables).",
+        group=_FEATURES,
+    )
+    cache: Literal["scores", "products", "none"] = option(
+        "scores", "scores: keep finished scores; products: inner products too; none.", group=_COST
+    )
+    arch: str | None = option(
+        None,
+        "Architecture of a checkpoint that another program wrote (.pt, .pth, .safetensors): a name of `vvscale ls "
+        "architectures`, timm:NAME or torchvision:NAME; by default the published one whose tensors these are.",
+        group=_WHAT,
+    )
+    name: str | None = option(None, "model_id of the rows.", group=_KEEP)
+    expect: Path | None = option(
+        None, "Earlier rows (file or store) that the new ones must equal; exit code 4 if they do not.", group=_KEEP
+    )
+    tolerance: float = option(1e-6, "Largest difference from the earlier rows.", at_least=0, group=_KEEP)
+    out: Path = option(Path("scores"), "Folder of the score store that rows are appended to.", group=_KEEP)
+    commit: Path | None = option(None, "File (.toml or .json) for the best layer of each region.", group=_KEEP)

@@ -11,7 +11,7 @@ import pandas as pd
 
 import vvscale
 from vvscale.brain.benchmarks.benchmark import BenchmarkResult
-from vvscale.brain.metrics.ceiled import Score
+from vvscale.brain.ceilings.score import Score
 from vvscale.brain.scoring.layers import LayerCommitment, select_layers
 from vvscale.errors import ConfigError
 
@@ -175,7 +175,7 @@ class ModelScores:
             There is no model_id.
         """
         if not record_row.get("model_id"):
-            raise ConfigError("The model has no model_id; every row needs one. Name it with --name, or in the record.")
+            raise ConfigError("The model has no model_id; every row needs one. Name it with `name`, or in the record.")
         rows = self.table()
         for number, (name, value) in enumerate(record_row.items()):
             rows.insert(number, name, value)

@@ -1,33 +1,34 @@
-"""Score models by name, from request to rows: what the command line does."""
+"""Score models by name, from options to rows: what the command line does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from torch import nn
 
 from vvscale.brain.activations.memory import least_memory
-from vvscale.brain.activations.projection import Projection
-from vvscale.brain.benchmarks.assembly import StimulusSet
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.stimulus_files import IMAGE_SUFFIXES
 from vvscale.brain.catalogue import resolve_benchmarks
 from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.scoring.cache import ScoreCache
-from vvscale.brain.scoring.compare_rows import TOLERANCE, refuse_drift
+from vvscale.brain.scoring.compare_rows import refuse_drift
 from vvscale.brain.scoring.estimate import estimate_seconds
+from vvscale.brain.scoring.features import read_features, score_features
 from vvscale.brain.scoring.layers import LayerCommitment, committed_layers, read_commitment
-from vvscale.brain.scoring.options import ScoringOptions
+from vvscale.brain.scoring.options import ScoreOptions
 from vvscale.brain.scoring.results import ModelScores
 from vvscale.brain.scoring.session import Recording, Session
 from vvscale.brain.scoring.work import plan_work
 from vvscale.core.userfile import is_own_model, load_own_model
-from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError
+from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
 from vvscale.scores import ScoreStore, load_scores
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
@@ -35,71 +36,9 @@ Watch = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
 DEFAULT_IMAGE_SIZE = 224
 
 
-@dataclass(frozen=True)
-class ScoreRequest:
-    """Which models, on what, and how.
-
-    Attributes
-    ----------
-    models
-        As :func:`vvscale.models.load_model` takes them, or ``file.py:NAME``.
-    on
-        Benchmarks, regions, ``simulated``, ``simulated-digits``, or own ones as ``file.py``.
-    layers
-        ``committed``; a .toml or .json file of layers; ``all``; names and patterns.
-    preprocessing, image_size, visual_degrees
-        The rule, and what it is applied with; None takes the model's own size.
-    projection, projection_images
-        How features become fewer, and a folder of images for principal components.
-    formula
-        Of neural scores; None takes each benchmark's own.
-    memory, device, batch_size, n_resamples, seed, scratch, max_passes, n_workers, n_threads
-        As of :class:`ScoringOptions`.
-    cache
-        ``scores``, ``products`` to keep inner products too, or ``none``.
-    name
-        model_id of the rows; None takes that of the model's record.
-    expect, tolerance
-        A file of earlier rows that the new ones must equal, and how closely.
-    out
-        Folder of the score store.
-    commit
-        File to write the best layer per region to.
-    """
-
-    models: tuple[str, ...]
-    on: tuple[str, ...] = ("simulated",)
-    layers: tuple[str, ...] = ("committed",)
-    preprocessing: str = "brainscore"
-    image_size: int | None = None
-    visual_degrees: float = 8.0
-    projection: str = "none"
-    projection_images: Path | None = None
-    formula: str | None = None
-    memory: str = "4GB"
-    device: str = "cpu"
-    batch_size: int = 64
-    n_resamples: int = 1000
-    seed: int = 0
-    scratch: Path | None = None
-    max_passes: int = 1
-    n_workers: int = 1
-    n_threads: int | None = None
-    cache: Literal["scores", "products", "none"] = "scores"
-    name: str | None = None
-    expect: Path | None = None
-    tolerance: float = TOLERANCE
-    out: Path = Path("scores")
-    commit: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not self.models:
-            raise UsageError("No model was named; expected at least one, such as 'vvscale score resnet18'.")
-        for what in ("name", "commit"):
-            if getattr(self, what) is not None and len(self.models) > 1:
-                raise ConfigError(
-                    f"--{what} is of one model, and {len(self.models)} were named; score them one by one."
-                )
+def unwatched(what: str, total: int) -> AbstractContextManager[Callable[[str], None]]:
+    """Report nothing."""
+    return nullcontext(lambda name: None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +67,19 @@ class Scored:
     n_compared: int
 
 
-def run_scores(request: ScoreRequest, *, watch: Watch) -> Iterator[Scored]:
+def run_scores(
+    models: Sequence[str], options: ScoreOptions | None = None, /, *, watch: Watch = unwatched, **fields: Any
+) -> Iterator[Scored]:
     """Score one model after another, storing the rows of each at once.
+
+    Parameters
+    ----------
+    models
+        As :func:`vvscale.models.load_model` takes them.
+    options, fields
+        A :class:`ScoreOptions`, its fields as keywords, or both.
+    watch
+        Makes a context in which each step is reported, from a model's name and its number of steps.
 
     Raises
     ------
@@ -138,37 +88,66 @@ def run_scores(request: ScoreRequest, *, watch: Watch) -> Iterator[Scored]:
     RunError
         Scores differ from those expected; the new rows are in the cache and not in the store.
     """
+    options = _checked(models, ScoreOptions.of(options, **fields))
     # A file that is not there should not be found out after an hour.
-    expected = None if request.expect is None else load_scores(str(request.expect))
-    benchmarks = resolve_benchmarks(request.on, formula=request.formula)
-    for ref in request.models:
-        session, record = _session(request, ref, benchmarks)
+    expected = None if options.expect is None else load_scores(str(options.expect))
+    benchmarks = resolve_benchmarks(options.on, formula=options.formula)
+    runs = _of_models(models, options, benchmarks, watch) if models else _of_features(options, benchmarks, watch)
+    for scores, record in runs:
         model_id = str(record["row"]["model_id"])
-        recordings = session.plan()
-        with watch(model_id, sum(one.n_steps for one in recordings)) as advance:
-            scores = session.run(recordings, progress=advance)
         rows = scores.rows(record["row"], epoch=record.get("epoch"))
         n_compared = 0
         if expected is not None:
             lost = [one.layer for one in scores.failures]
-            n_compared = refuse_drift(rows, expected, lost=lost, tolerance=request.tolerance)
-        path = ScoreStore(request.out).append(rows)
-        best = scores.best(model=model_id, needs_all=request.commit is not None)
-        if request.commit is not None:
-            best.save(request.commit)
+            n_compared = refuse_drift(rows, expected, lost=lost, tolerance=options.tolerance)
+        path = ScoreStore(options.out).append(rows)
+        best = scores.best(model=model_id, needs_all=options.commit is not None)
+        if options.commit is not None:
+            best.save(options.commit)
         yield Scored(model_id, scores, rows, path, best, n_compared)
-        if scores.failures and "all" not in request.layers:
+        if models and scores.failures and "all" not in options.layers:
             raise DataError(
                 f"{len(scores.failures)} of the layers asked for have no score; the other rows are stored in "
-                f"'{request.out}'. {scores.failures[0].reason}"
+                f"'{options.out}'. {scores.failures[0].reason}"
             )
 
 
-def plan_scores(request: ScoreRequest) -> Iterator[dict[str, Any]]:
+def _of_models(
+    models: Sequence[str], options: ScoreOptions, benchmarks: Sequence[Benchmark], watch: Watch
+) -> Iterator[tuple[ModelScores, Mapping[str, Any]]]:
+    for ref in models:
+        session, record = _session(options, _load(ref, options), benchmarks, ref)
+        recordings = session.plan()
+        with watch(str(record["row"]["model_id"]), sum(one.n_steps for one in recordings)) as advance:
+            scores = session.run(recordings, progress=advance)
+        yield scores, record
+
+
+def _of_features(
+    options: ScoreOptions, benchmarks: Sequence[Benchmark], watch: Watch
+) -> Iterator[tuple[ModelScores, Mapping[str, Any]]]:
+    assert options.features is not None
+    features = read_features(options.features, options.stimulus_ids, name=options.name or "")
+    with watch(features.name, len(features.layers) * len(benchmarks)) as advance:
+        scores = score_features(
+            features,
+            benchmarks=benchmarks,
+            n_resamples=options.resamples,
+            seed=options.seed,
+            device=None if options.device == "cpu" else options.device,
+            progress=advance,
+        )
+    yield scores, {"row": {"model_id": features.name}}
+
+
+def plan_scores(models: Sequence[str], options: ScoreOptions) -> Iterator[dict[str, Any]]:
     """Say what scoring would take, one row per model and stimulus set; nothing but two images is run."""
-    benchmarks = resolve_benchmarks(request.on, formula=request.formula)
-    for ref in request.models:
-        session, record = _session(request, ref, benchmarks)
+    options = _checked(models, options)
+    if options.features is not None:
+        raise UsageError("Features need no model and no plan; leave `dry_run` out.")
+    benchmarks = resolve_benchmarks(options.on, formula=options.formula)
+    for ref in models:
+        session, record = _session(options, _load(ref, options), benchmarks, ref)
         recordings = session.plan()
         model_id = record["row"]["model_id"]
         if not recordings:
@@ -179,7 +158,7 @@ def plan_scores(request: ScoreRequest) -> Iterator[dict[str, Any]]:
 
 def _plan_row(session: Session, recording: Recording) -> dict[str, Any]:
     seen, sizes = recording.seen, recording.sizes
-    least, widest = least_memory(sizes, seen, session.work.options.projection)
+    least, widest = least_memory(sizes, seen, session.work.options.how_projected)
     holdings = [one.holding for one in recording.passes]
     return {
         "stimuli": session.work.stimuli[recording.stimuli].identifier,
@@ -195,65 +174,80 @@ def _plan_row(session: Session, recording: Recording) -> dict[str, Any]:
     }
 
 
-def _session(request: ScoreRequest, ref: str, benchmarks: list[Benchmark]) -> tuple[Session, Mapping[str, Any]]:
-    module, record = _load(ref, request)
-    options = _options(request, record)
-    work = plan_work(module, benchmarks=benchmarks, layers=_layers(request, module, record, ref), options=options)
-    cache = None if request.cache == "none" else ScoreCache(keep_products=request.cache == "products")
+def _checked(models: Sequence[str], options: ScoreOptions) -> ScoreOptions:
+    if options.features is not None and models:
+        raise UsageError(
+            f"`features` are scored instead of a model, and '{models[0]}' was named; give one or the other."
+        )
+    if options.stimulus_ids is not None and options.features is None:
+        raise UsageError("`stimulus_ids` are the labels of `features`, and none were given.")
+    if not models and options.features is None:
+        raise UsageError("No model was named; expected at least one, such as 'untrained:resnet18'.")
+    for what in ("name", "commit"):
+        if getattr(options, what) is not None and len(models) > 1:
+            raise ConfigError(f"`{what}` is of one model, and {len(models)} were named; score them one by one.")
+    return options
+
+
+Model = tuple[nn.Module, dict[str, Any]]
+"""A module and its record."""
+
+
+def _session(
+    options: ScoreOptions, model: Model, benchmarks: Sequence[Benchmark], ref: str
+) -> tuple[Session, Mapping[str, Any]]:
+    module, record = model
+    images = None if options.projection_images is None else images_of_folder(options.projection_images)
+    work = plan_work(
+        module,
+        benchmarks=benchmarks,
+        layers=_layers(options.layers, module, record, ref),
+        preprocessing=_preprocessing(options, record),
+        projection_images=images,
+        options=options,
+    )
+    cache = None if options.cache == "none" else ScoreCache(keep_products=options.cache == "products")
     return Session(work, cache), record
 
 
-def _load(ref: str, request: ScoreRequest) -> tuple[nn.Module, dict[str, Any]]:
+def _load(ref: str, options: ScoreOptions) -> Model:
     if is_own_model(ref):
         module, record = load_own_model(ref)
     else:
         from vvscale.models import load_model
 
-        loaded = load_model(ref)
+        loaded = load_model(ref, arch=options.arch)
         module, record = loaded.module, loaded.record
+        if loaded.note:
+            warnings.warn(loaded.note, VvscaleWarning, stacklevel=4)
     row = {**record.get("row", {})}
-    row["model_id"] = request.name or row.get("model_id") or ref
+    row["model_id"] = options.name or row.get("model_id") or ref
     return module, {**record, "row": row}
 
 
-def _options(request: ScoreRequest, record: Mapping[str, Any]) -> ScoringOptions:
+def _preprocessing(options: ScoreOptions, record: Mapping[str, Any]) -> Preprocessing:
     own = {"image_size": DEFAULT_IMAGE_SIZE, **record.get("preprocessing", {})}
-    if request.image_size is not None:
-        own |= {"image_size": request.image_size, "resize": None}
-    images = None if request.projection_images is None else images_of_folder(request.projection_images)
-    return ScoringOptions(
-        preprocessing=Preprocessing.from_record(request.preprocessing, own, visual_degrees=request.visual_degrees),
-        projection=Projection.parse(request.projection),
-        projection_images=images,
-        memory=request.memory,
-        device=request.device,
-        batch_size=request.batch_size,
-        n_resamples=request.n_resamples,
-        seed=request.seed,
-        scratch=request.scratch,
-        max_passes=request.max_passes,
-        n_workers=request.n_workers,
-        n_threads=request.n_threads,
-    )
+    if options.image_size is not None:
+        own |= {"image_size": options.image_size, "resize": None}
+    return Preprocessing.from_record(options.preprocessing, own, visual_degrees=options.degrees)
 
 
 def _layers(
-    request: ScoreRequest, module: nn.Module, record: Mapping[str, Any], ref: str
+    names: tuple[str, ...], module: nn.Module, record: Mapping[str, Any], ref: str
 ) -> LayerCommitment | tuple[str, ...]:
-    names = request.layers
     one = names[0] if len(names) == 1 else ""
     if one == "committed":
         try:
             return committed_layers(module, record)
         except MissingDataError as error:
             raise MissingDataError(
-                f"{error} Next: 'vvscale score {ref} --layers all --commit layers.toml' chooses them by score, then "
-                "'--layers layers.toml'."
+                f"{error} Next: `vvscale score {ref} --layers all --commit layers.toml` chooses them by score, then "
+                '`layers="layers.toml"`.'
             ) from error
     if one.endswith((".toml", ".json")):
         return read_commitment(one)
     if "committed" in names:
-        raise ConfigError("--layers committed stands alone: it names one layer per region, the others are for all.")
+        raise ConfigError('`layers="committed"` stands alone: it names one layer per region, the others are for all.')
     return names
 
 

@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,13 @@ from torch import nn
 
 from vvscale.brain.activations.hooks import evaluating
 from vvscale.brain.activations.memory import Pass, Sizes, check_memory, peak_memory, plan_passes, resident_memory
-from vvscale.brain.activations.products import inner_products, layer_blocks
+from vvscale.brain.activations.products import layer_blocks, layer_products
 from vvscale.brain.activations.record import PROBED_IMAGES, Probe, Recorder, probe
 from vvscale.brain.activations.storage import HeldActivations
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.inputs.batches import image_batches
+from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.layers import LayerCommitment
@@ -69,11 +71,13 @@ class Recording:
         return len(self.passes) * n_batches + len(self.seen.distinct())
 
 
-def score_model(
+def score_layers(
     module: nn.Module,
     *,
     benchmarks: Sequence[Benchmark],
     layers: str | Sequence[str] | Mapping[str, str] | LayerCommitment = "all",
+    preprocessing: Preprocessing | None = None,
+    projection_images: StimulusSet | None = None,
     options: ScoringOptions | None = None,
     cache: ScoreCache | None = None,
     progress: Progress | None = None,
@@ -89,8 +93,12 @@ def score_model(
         As :func:`vvscale.brain.resolve_benchmarks` gives, or own ones.
     layers
         ``"all"``, names and patterns, each scored on every benchmark; or which layer stands for which region.
+    preprocessing
+        From stimuli to the model's input; by default that of the reference at 224 pixels.
+    projection_images
+        Images that principal components are fitted on.
     options, settings
-        :class:`ScoringOptions`, or its fields by name.
+        A :class:`ScoringOptions`, its fields as keywords, or both.
     cache
         Where finished scores are kept and looked up; None for nowhere.
     progress
@@ -114,14 +122,20 @@ def score_model(
     >>> from vvscale.brain.inputs.preprocess import Preprocessing
     >>> stream = simulate(images_per_object=10, n_neuroids=10)
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 5, stride=4), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 49, 30))
-    >>> scores = score_model(
-    ...     model, benchmarks=[stream.benchmark("V1")], preprocessing=Preprocessing(image_size=32), n_resamples=10
+    >>> scores = score_layers(
+    ...     model, benchmarks=[stream.benchmark("V1")], preprocessing=Preprocessing(image_size=32), resamples=10
     ... )
     >>> scores.table()["layer"].tolist(), scores.usage.n_forward
     (['0', '1', '2', '3'], 80)
     """
-    options = replace(options, **settings) if options is not None else ScoringOptions(**settings)
-    work = plan_work(module, benchmarks=benchmarks, layers=layers, options=options)
+    work = plan_work(
+        module,
+        benchmarks=benchmarks,
+        layers=layers,
+        preprocessing=preprocessing or Preprocessing(),
+        projection_images=projection_images,
+        options=ScoringOptions.of(options, **settings),
+    )
     return Session(work, cache).run(progress=progress)
 
 
@@ -137,6 +151,7 @@ class Session:
     def __init__(self, work: Work, cache: ScoreCache | None = None) -> None:
         self.work = work
         self._options = work.options
+        self._projection = work.options.how_projected
         self._cache = cache
         self._advance: Progress = lambda name: None
         self._scores: dict[tuple[str, str], LayerScore] = {}
@@ -197,7 +212,7 @@ class Session:
     def _score_cached_products(self, pair: Pair) -> bool:
         assert self._cache is not None
         stimuli = self.work.stimuli_of[pair.benchmark.benchmark_id]
-        key = self.work.products_key(pair.layer, stimuli, pair.benchmark.standardize)
+        key = self.work.products_key(pair.layer, stimuli, pair.benchmark.needs)
         gram = self._cache.products(key)
         if gram is not None:
             self._score(pair, gram, ())
@@ -207,21 +222,21 @@ class Session:
         seen = self._probe(stimuli)
         layers = dict.fromkeys(pair.layer for pair in pairs if pair.layer in seen.layers)
         seen = seen.only(layers)
-        if self._options.projection.kind == "sparse":
+        if self._projection.kind == "sparse":
             seen = seen.underived()
         sizes = Sizes(
             memory=self._options.memory_bytes,
             resident=resident_memory(),
             n_images=len(self.work.stimuli[stimuli]),
-            n_fitted=len(self._options.projection_images or ()),
+            n_fitted=len(self.work.projection_images or ()),
             n_pixels=int(np.prod(self._image_shape)),
             batch_size=self._options.batch_size,
         )
         if not layers:
             return Recording(stimuli, (), sizes, seen, ())
-        check_memory(sizes, seen, self._options.projection)
+        check_memory(sizes, seen, self._projection)
         passes = plan_passes(
-            sizes, seen, self._options.projection, self._options.scratch_folder, max_passes=self._options.max_passes
+            sizes, seen, self._projection, self._options.scratch_folder, max_passes=self._options.max_passes
         )
         return Recording(stimuli, tuple(pair for pair in pairs if pair.layer in layers), sizes, seen, passes)
 
@@ -229,7 +244,7 @@ class Session:
         """See what the layers give; every stimulus set has the same shape after preprocessing."""
         if self._seen is None:
             rows = [number % len(self.work.stimuli[stimuli]) for number in range(PROBED_IMAGES)]
-            images = self._options.preprocessing.batch(self.work.stimuli[stimuli], rows)
+            images = self.work.preprocessing.batch(self.work.stimuli[stimuli], rows)
             self._image_shape = images.shape[1:]
             self.work.module.to(self._options.device)
             order = dict.fromkeys(pair.layer for pair in self.work.pairs)
@@ -242,7 +257,7 @@ class Session:
 
     def _run_pass(self, recording: Recording, one: Pass) -> None:
         seen = recording.seen.only(one.layers)
-        kept = {name: self._options.projection.n_kept(layer.n_features) for name, layer in seen.recorded().items()}
+        kept = {name: self._projection.n_kept(layer.n_features) for name, layer in seen.recorded().items()}
         self._scratch = max(self._scratch, one.holding.disk_bytes)
         with HeldActivations(one.holding, kept, self._options.scratch_folder) as held:
             self._record(recording, seen, held)
@@ -254,7 +269,7 @@ class Session:
                 held.drop(source)
 
     def _record(self, recording: Recording, seen: Probe, held: HeldActivations) -> None:
-        projection = self._options.projection
+        projection = self._projection
         start = 0
 
         def keep(layer: str, rows: torch.Tensor) -> None:
@@ -262,15 +277,15 @@ class Session:
             held.put(layer, start, projection.at_recording(table))
 
         sets = [self.work.stimuli[recording.stimuli]]
-        if self._options.projection_images is not None:
-            sets.append(self._options.projection_images)
+        if self.work.projection_images is not None:
+            sets.append(self.work.projection_images)
         with Recorder(self.work.module, seen.recorded(), keep, device=self._options.device) as recorder:
             for stimuli in sets:
                 batches = image_batches(
                     stimuli,
-                    self._options.preprocessing,
+                    self.work.preprocessing,
                     batch_size=recording.sizes.batch_size,
-                    n_workers=self._options.n_workers,
+                    n_workers=self._options.workers,
                 )
                 while True:
                     with self._timed("decode"):
@@ -290,36 +305,37 @@ class Session:
         firsts = {pair.benchmark.benchmark_id: pair for pair in reversed(pairs)}
         try:
             with self._timed("products"):
-                grams = inner_products(
+                made = layer_products(
                     lambda: layer_blocks(held, self.work.module, seen.layers, name),
                     seen.layers[name],
-                    standardized={pair.benchmark.standardize for pair in pairs},
-                    projection=self._options.projection,
+                    needs={pair.benchmark.needs for pair in pairs},
+                    projection=self._projection,
                     image_names=stimuli.stimulus_id,
                     device=None if self._options.device == "cpu" else self._options.device,
                     n_fitted=recording.sizes.n_fitted,
-                    n_threads=self._options.n_threads,
+                    n_threads=self._options.threads,
                 )
         except DataError as error:
             self._failures += [LayerFailure(one, "", f"Layer '{one}': {error}") for one in names]
             return
         if self._cache is not None:
-            for how, gram in grams.items():
-                self._cache.put_products(self.work.products_key(name, recording.stimuli, how), gram)
+            for needs, gram in made.items():
+                if isinstance(gram, Gram):
+                    self._cache.put_products(self.work.products_key(name, recording.stimuli, needs), gram)
         for pair in firsts.values():
             twins = [other for other in pairs if other.benchmark is pair.benchmark and other is not pair]
-            self._score(pair, grams[pair.benchmark.standardize], twins)
+            self._score(pair, made[pair.benchmark.needs], twins)
         self._advance(name)
 
-    def _score(self, pair: Pair, gram: Gram, twins: Sequence[Pair]) -> None:
+    def _score(self, pair: Pair, features: Any, twins: Sequence[Pair]) -> None:
         """Score one layer on one benchmark, and give the same score to layers that are the same tensor."""
         options = self._options
         try:
             with self._timed("metrics"):
                 result = pair.benchmark.score(
-                    gram,
+                    features,
                     device=None if options.device == "cpu" else options.device,
-                    n_resamples=options.n_resamples,
+                    n_resamples=options.resamples,
                     seed=options.seed,
                 )
         except DataError as error:
@@ -327,8 +343,9 @@ class Session:
                 name = one.benchmark.benchmark_id
                 self._failures.append(LayerFailure(one.layer, name, f"Layer '{one.layer}' on '{name}': {error}"))
             return
+        n_features = features.n_features if isinstance(features, Gram) else features.shape[1]
         for one in (pair, *twins):
-            score = LayerScore.of(one.layer, gram.n_features, result)
+            score = LayerScore.of(one.layer, n_features, result)
             self._scores[one.layer, one.benchmark.benchmark_id] = score
             if self._cache is not None:
                 self._cache.put_score(self.work.score_key(one), score)
@@ -342,9 +359,9 @@ class Session:
             provenance={
                 "run_id": work.run_id,
                 "weights_digest": work.weights,
-                "preprocessing": options.preprocessing.name,
-                "preprocessing_digest": options.preprocessing.digest(),
-                "projection": str(options.projection),
+                "preprocessing": work.preprocessing.name,
+                "preprocessing_digest": work.preprocessing.digest(),
+                "projection": options.projection,
                 "device": options.device,
                 "batch_size": options.batch_size,
             },
@@ -376,6 +393,6 @@ def _naming_memory() -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise OutOfMemoryError(
             f"The machine or device ran out of memory: {str(error).splitlines()[0] if str(error) else 'no message'}. "
-            "Scores made so far are in the cache. Pass a smaller --batch-size or --memory and run the same command "
+            "Scores made so far are in the cache. Pass a smaller `batch_size` or `memory` and run the same command "
             "again; it goes on with the layers that are left."
         ) from error

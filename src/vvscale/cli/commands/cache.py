@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from cyclopts import Parameter
-
+from vvscale.cli.options import verb
 from vvscale.cli.output import Output
 
 
+@verb
 def cache(
     action: Literal["ls", "verify", "clear"] = "ls",
     /,
     *,
-    scores: Annotated[bool, Parameter(negative="")] = False,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    output: Output | None = None,
+    scores: bool = False,
+    dry_run: bool = False,
+    output: Output,
 ) -> None:
     """List, verify or clear downloaded files, and the scores and inner products that 'vvscale score' keeps.
 
@@ -33,7 +33,6 @@ def cache(
     from vvscale.core.download import cache_folder
     from vvscale.errors import DigestError
 
-    output = output or Output()
     if scores:
         _clear_scores(action, dry_run, output)
         return

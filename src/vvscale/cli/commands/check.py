@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from vvscale.cli.options import verb
 from vvscale.cli.output import Output
 
 
-def check(*benchmarks: str, output: Output | None = None) -> None:
+@verb
+def check(*benchmarks: str, output: Output) -> None:
     """Check benchmarks against everything that scores rely on, and name what fails with its fix.
 
     Every image is read, and the recordings must predict themselves. The exit code is 3 where a requirement is not
@@ -21,7 +23,6 @@ def check(*benchmarks: str, output: Output | None = None) -> None:
     from vvscale.cli.progress import progress
     from vvscale.errors import DataError, UsageError
 
-    output = output or Output()
     if not benchmarks:
         raise UsageError("Nothing to check. Name a benchmark or a file: 'vvscale check simulated' shows how it goes.")
     names = benchmark_ids(benchmarks)

@@ -7,15 +7,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from vvscale.cli.options import verb
 from vvscale.cli.output import Output
 
 
+@verb
 def cite(
     what: Annotated[tuple[str, ...], Parameter(name="WHAT", show_default=False)] = (),
     /,
     *,
     out: Path | None = None,
-    output: Output | None = None,
+    output: Output,
 ) -> None:
     """Print the BibTeX of what a table, fit or figure used.
 
@@ -29,7 +31,6 @@ def cite(
     """
     from vvscale.figures.citations import bibtex, cites, entries
 
-    output = output or Output()
     keys = cites(what)
     text = bibtex(keys)
     if out is None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
-
+from vvscale.cli.options import verb
 from vvscale.cli.output import Output
 
 What = Literal["scores", "checkpoints", "private", "checkpoint-list", "commitments", "weights", "benchmarks", "all"]
 
 
+@verb
 def fetch(
     what: What,
     /,
     *names: str,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    output: Output | None = None,
+    dry_run: bool = False,
+    output: Output,
 ) -> None:
     """Download published data, checked by hash, and published weights.
 
@@ -38,7 +38,6 @@ def fetch(
     """
     from vvscale.errors import UsageError
 
-    output = output or Output()
     if what == "weights":
         _weights(names, dry_run, output)
     elif what == "benchmarks":

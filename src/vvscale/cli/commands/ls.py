@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from vvscale.cli.options import verb
 from vvscale.cli.output import Output, brief, records
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ What = Literal[
 SCREEN = 40
 
 
+@verb
 def ls(
     what: What = "sets",
     pattern: str | None = None,
@@ -30,7 +32,7 @@ def ls(
     table: str = "gokce2025",
     where: Annotated[list[str] | None, Parameter(negative="")] = None,
     limit: int | None = None,
-    output: Output | None = None,
+    output: Output,
 ) -> None:
     """List what is known: score sets, models, experiments, laws, architectures, recipes, benchmarks, ...
 
@@ -54,7 +56,6 @@ def ls(
     """
     from vvscale.errors import UsageError
 
-    output = output or Output()
     if where and what not in {"scores", "models"}:
         raise UsageError(f"--where selects rows of scores or models, not of {what}. Leave it out.")
     listers = {
@@ -116,9 +117,8 @@ def _sets() -> Listing:
     import pandas as pd
 
     from vvscale.scores import SETS
-    from vvscale.scores.published import state
 
-    rows = [{"set": chosen.name, "meaning": chosen.meaning, "state": state(chosen.file)} for chosen in SETS.values()]
+    rows = [{"set": chosen.name, "meaning": chosen.meaning, "state": chosen.state} for chosen in SETS.values()]
     return pd.DataFrame(rows), "vvscale ls models | vvscale ls experiments | vvscale ls columns"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vvscale.cli.options import verb
 from vvscale.cli.output import Output, brief, plain, records
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 _NUMBERS = ("raw_score", "ceiling", "score")
 
 
-def show(model_id: str, /, *, table: str = "gokce2025", output: Output | None = None) -> None:
+@verb
+def show(model_id: str, /, *, table: str = "gokce2025", output: Output) -> None:
     """Show one model: where it comes from and every score it has.
 
     Parameters
@@ -26,7 +28,6 @@ def show(model_id: str, /, *, table: str = "gokce2025", output: Output | None = 
     from vvscale.errors import unknown_name
     from vvscale.scores import SETS, load_scores, published_notes
 
-    output = output or Output()
     scores = load_scores(table)
     rows = scores[scores["model_id"] == model_id]
     if rows.empty:
@@ -89,7 +90,7 @@ def _facts(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _formulas(rows: pd.DataFrame) -> list[str]:
     """Return for each score how it follows from its raw score and ceiling, where those are known."""
-    from vvscale.brain.metrics.ceiled import formula_text
+    from vvscale.brain.ceilings.score import formula_text
 
     lines = []
     for row in rows.to_dict(orient="records"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from cyclopts import App, Parameter
 
+from vvscale.cli.options import verb
 from vvscale.cli.output import Output
+from vvscale.study.options import StudyPlanOptions, StudyRunOptions
 
 if TYPE_CHECKING:
     from vvscale.study.prepare import Prepared
@@ -18,43 +20,24 @@ study = App(
     default_parameter=Parameter(negative=""),
 )
 
-Changes = Annotated[tuple[str, ...], Parameter(name="--set", show_default=False)]
-
 
 @study.command
-def plan(
-    spec: str,
-    /,
-    *,
-    out: Path | None = None,
-    workers: int | None = None,
-    device: str | None = None,
-    changes: Changes = (),
-    output: Output | None = None,
-) -> None:
+@verb
+def plan(spec: str, /, *, options: StudyPlanOptions, output: Output) -> None:
     """Show what a study would cost: tasks, hours, FLOP, bytes, and which part breaks first. Writes nothing.
 
     Parameters
     ----------
     spec
-        A TOML file, or the name of a study: demo, gokce2025, resnet-width-ecoset.
-    out
-        Its folder; what is finished there is not counted. Default: out/NAME.
-    workers
-        Processes or array jobs to assume.
-    device
-        Device to assume: cpu, a100, h100, h200.
-    changes
-        KEY=VALUE in place of what the file says, such as engine.workers=4 or 'axes.seed=[0,1]'. Repeatable.
+        A TOML file, or the name of a study: demo, gokce2025, resnet-width-ecoset. What is finished in its folder is
+        not counted.
     """
     from vvscale.cli.stages import duration
     from vvscale.study.estimate import plan_study, plan_tables
-    from vvscale.study.prepare import parse_changes, prepare_study
+    from vvscale.study.prepare import prepare_study
     from vvscale.study.run import finished_tasks
 
-    output = output or Output()
-    values = parse_changes(changes, **{"engine.workers": workers, "engine.device": device})
-    ready = prepare_study(spec, out=out, changes=values)
+    ready = prepare_study(spec, out=options.out, changes=options.spec_changes)
     planned = plan_study(
         ready.graph, ready.n_workers, out=ready.folder.path, device=f"{ready.rates.device} ({ready.rates.source})",
         gpus_per_worker=ready.gpus_per_worker, absent=ready.absent, done=finished_tasks(ready.folder, ready.graph),
@@ -73,77 +56,44 @@ def plan(
 
 
 @study.command
-def run(
-    spec: str,
-    /,
-    *,
-    out: Path | None = None,
-    workers: int | None = None,
-    verify: bool = False,
-    dry_run: bool = False,
-    changes: Changes = (),
-    output: Output | None = None,
-) -> None:
-    """Run a study, or go on with it: the same command again skips what is finished and names it.
+@verb
+def run(spec: str, /, *, options: StudyRunOptions, dry_run: bool = False, output: Output) -> None:
+    """Run a study. Rerun to resume: what is finished is skipped and named.
 
     Parameters
     ----------
     spec
         A TOML file, or the name of a study.
-    out
-        Its folder. Default: out/NAME.
-    workers
-        Processes or array jobs; by default one per core or GPU slot.
-    verify
-        Read every finished output and compare its digest, not only those whose size or time changed.
     dry_run
         Say what would be done, and write nothing.
-    changes
-        KEY=VALUE in place of what the file says. Repeatable.
     """
-    from vvscale.study.prepare import parse_changes, prepare_study
+    from vvscale.study.prepare import prepare_study
 
-    ready = prepare_study(spec, out=out, changes=parse_changes(changes, **{"engine.workers": workers}))
-    _go(ready, output or Output(), verify=verify, dry_run=dry_run)
+    ready = prepare_study(spec, out=options.out, changes=options.spec_changes)
+    _go(ready, output, verify=options.verify, dry_run=dry_run)
 
 
 @study.command
-def resume(
-    spec: str,
-    /,
-    *,
-    out: Path | None = None,
-    workers: int | None = None,
-    verify: bool = False,
-    dry_run: bool = False,
-    changes: Changes = (),
-    output: Output | None = None,
-) -> None:
-    """Go on with a study that was begun, as it was planned; what failed is tried again.
+@verb
+def resume(spec: str, /, *, options: StudyRunOptions, dry_run: bool = False, output: Output) -> None:
+    """Resume a study as it was planned; what failed is tried again. Only engine.KEY may be set.
 
     Parameters
     ----------
     spec
         The study's folder, file or name.
-    out
-        Its folder, if a file or name is given.
-    workers
-        Processes or array jobs.
-    verify
-        Read every finished output and compare its digest.
     dry_run
         Say what would be done, and write nothing.
-    changes
-        engine.KEY=VALUE. Repeatable.
     """
-    from vvscale.study.prepare import locate_study, parse_changes, take_up
+    from vvscale.study.prepare import locate_study, take_up
 
-    values = parse_changes(changes, **{"engine.workers": workers})
-    _go(take_up(locate_study(spec, out=out), changes=values), output or Output(), verify=verify, dry_run=dry_run)
+    ready = take_up(locate_study(spec, out=options.out), changes=options.spec_changes)
+    _go(ready, output, verify=options.verify, dry_run=dry_run)
 
 
 @study.command
-def status(spec: str, /, *, out: Path | None = None, output: Output | None = None) -> None:
+@verb
+def status(spec: str, /, *, out: Path | None = None, output: Output) -> None:
     """Show how far a study is, from any terminal.
 
     Parameters
@@ -156,7 +106,6 @@ def status(spec: str, /, *, out: Path | None = None, output: Output | None = Non
     from vvscale.study.prepare import locate_study
     from vvscale.study.status import status_lines, study_status
 
-    output = output or Output()
     now = study_status(locate_study(spec, out=out))
     for line in status_lines(now):
         output.say(line)
@@ -169,7 +118,8 @@ def status(spec: str, /, *, out: Path | None = None, output: Output | None = Non
 
 
 @study.command
-def report(spec: str, /, *, out: Path | None = None, output: Output | None = None) -> None:
+@verb
+def report(spec: str, /, *, out: Path | None = None, output: Output) -> None:
     """Hand over the results of a study that are finished, and say where they are.
 
     Parameters
@@ -182,7 +132,6 @@ def report(spec: str, /, *, out: Path | None = None, output: Output | None = Non
     from vvscale.study.prepare import locate_study
     from vvscale.study.run import hand_over
 
-    output = output or Output()
     results = hand_over(locate_study(spec, out=out))
     for path in results:
         output.say(str(path))

@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from vvscale.cli.options import verb
 from vvscale.cli.output import Output
 
 Inner = Parameter(show=False)
 
 
+@verb
 def worker(
     study: Path,
     /,
@@ -25,7 +27,7 @@ def worker(
     expire_after: float = 180.0,
     max_deaths: int = 3,
     lifeline: Annotated[bool, Inner] = False,
-    output: Output | None = None,
+    output: Output,
 ) -> None:
     """Work on a study: what any scheduler, container or shell starts, as often as it likes.
 
@@ -54,7 +56,6 @@ def worker(
     from vvscale.study.workers.process import serve
     from vvscale.study.workers.worker import WorkerOptions, parse_shard, resolve_device
 
-    output = output or Output()
     number, n_shards = parse_shard(shard)
     options = WorkerOptions(
         shard=number, n_shards=n_shards, device=resolve_device(device), nodes=nodes,

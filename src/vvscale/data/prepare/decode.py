@@ -17,9 +17,9 @@ from types import TracebackType
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from vvscale.data.prepare.layouts import IDX_HEADER_BYTES, idx_header
+from vvscale.data.depth import is_wide, to_eight_bits
+from vvscale.data.prepare.containers import container_of, read_bytes
 
-_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 _KIND_OF_MODE = {
     "L": "grey",
     "1": "grey",
@@ -53,17 +53,6 @@ class Header:
     oddities: tuple[str, ...]
 
 
-def read_bytes(root: Path, path: str) -> bytes:
-    """Return a file's bytes; for ``FILE#ROW`` those of one image of an idx file."""
-    name, mark, row = path.rpartition("#")
-    if mark and row.isdigit() and name.endswith("idx3-ubyte"):
-        _, height, width = idx_header(root / name)
-        with (root / name).open("rb") as file:
-            file.seek(IDX_HEADER_BYTES + int(row) * height * width)
-            return b"P5 %d %d 255\n" % (width, height) + file.read(height * width)
-    return (root / path).read_bytes()
-
-
 def read_header(root: Path, path: str, size: int) -> Header:
     """Return what an image will be stored as; its pixels are not decoded.
 
@@ -72,9 +61,9 @@ def read_header(root: Path, path: str, size: int) -> Header:
     UnreadableError
         It is no image.
     """
-    name, mark, _ = path.rpartition("#")
-    if mark and name.endswith("idx3-ubyte"):
-        return _header(_open(read_bytes(root, path)), size)
+    if container_of(path) is not None:
+        with _said():
+            return _header(_open(read_bytes(root, path)), size)
     with _said(), (root / path).open("rb") as file:
         return _header(_open(file), size)
 
@@ -134,7 +123,7 @@ def _header(image: Image.Image, size: int) -> Header:
     oddities = []
     if image.mode in _KIND_OF_MODE:
         oddities.append(_KIND_OF_MODE[image.mode])
-    if image.mode in _SIXTEEN_BITS:
+    if is_wide(image):
         oddities.append("16-bit")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         oddities.append("alpha")
@@ -167,11 +156,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _rgb(image: Image.Image) -> Image.Image:
     """Return three channels of bytes; transparency is dropped, as torchvision's loader does."""
-    if image.mode in _SIXTEEN_BITS:
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 0xFFFF:
-            raise UnreadableError("pixels are 32-bit numbers, whose range is unknown")
-        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
+    image = to_eight_bits(image)
     if image.mode in ("P", "PA") and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")

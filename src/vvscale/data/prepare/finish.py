@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from vvscale.core.files import make_folder, write_json
 from vvscale.data.manifest import MANIFEST, PIXELS, write_store
 from vvscale.data.prepare.inputs import Inputs
 from vvscale.data.prepare.listing import Listing
+from vvscale.data.prepare.walk import as_text
 from vvscale.data.store import FORMAT
 from vvscale.errors import DataError
 
@@ -36,7 +37,7 @@ def refuse_corrupt(out: Path, failed: list[dict[str, str]], skip_corrupt: bool) 
         shown = "; ".join(f"'{row['path']}' ({row['reason']})" for row in failed[:5])
         raise DataError(
             f"{len(failed)} images cannot be decoded: {shown}{'; ...' if len(failed) > 5 else ''}. All are listed in "
-            f"'{out / 'corrupt.json'}'. Replace them, or leave them out with --skip-corrupt; finished work is kept."
+            f"'{out / 'corrupt.json'}'. Replace them, or leave them out with `skip_corrupt`; finished work is kept."
         )
     (out / "corrupt.json").unlink(missing_ok=True)
 
@@ -67,7 +68,20 @@ def oddities_of(
         "duplicates_of_two_classes": [
             [paths[row] for row in rows] for rows in groups if len({labels[row] for row in rows}) > 1
         ],
+        **left_out(listing),
+    }
+
+
+def left_out(listing: Listing) -> dict[str, Any]:
+    """Return what of the source is in neither split: classes, and files by their suffix."""
+    strays: dict[str, list[str]] = {}
+    for path in listing.strays:
+        strays.setdefault(PurePath(path).suffix or "without a suffix", []).append(as_text(path))
+    return {
         "classes_left_out": list(listing.left_out),
+        "classes_without_val": list(listing.without_val),
+        "files_left_out": [f"{len(paths)} {kind} ({paths[0]})" for kind, paths in sorted(strays.items())],
+        "n_files_left_out": len(listing.strays),
     }
 
 
@@ -122,7 +136,7 @@ def _check_classes_kept(listing: Listing, index: pd.DataFrame) -> None:
     if lost:
         raise DataError(
             f"No training image of the class '{lost[0]}' can be decoded ({len(lost)} such classes). Replace the files, "
-            "or leave the class out with --classes."
+            "or leave the class out with `classes`."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vvscale.data.prepare.containers import container_of
 from vvscale.data.prepare.listing import Listing
-from vvscale.errors import MissingDataError
+from vvscale.data.prepare.walk import as_text
+from vvscale.errors import DataError, MissingDataError
 
 COLUMNS = ["split", "path", "label", "source_bytes", "source_mtime_ns"]
 
@@ -28,10 +31,13 @@ class Inputs:
         What the result depends on besides the files.
     files
         One row per image: split, path, label, source_bytes, source_mtime_ns.
+    paths
+        The same paths as the operating system knows them; they may hold bytes that are not UTF-8.
     """
 
     settings: Mapping[str, Any]
     files: pd.DataFrame = field(repr=False)
+    paths: tuple[str, ...] = field(repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -79,35 +85,46 @@ def collect(listing: Listing, settings: Mapping[str, Any]) -> Inputs:
     ------
     MissingDataError
         A file is not there.
+    DataError
+        It is not a plain file.
     """
     label_of = {name: label for label, name in enumerate(listing.class_names)}
-    parts = []
+    parts, places = [], []
     for split, images in listing.splits.items():
         paths = [path for path, _ in images]
         stats = _stats(listing.root, paths)
-        labels = [label_of[name] for _, name in images]
-        part = pd.DataFrame(
-            {"split": split, "path": paths, "label": labels, COLUMNS[3]: stats[:, 0], COLUMNS[4]: stats[:, 1]}
+        places += paths
+        parts.append(
+            pd.DataFrame(
+                {
+                    "split": split,
+                    "path": [as_text(path) for path in paths],
+                    "label": [label_of[name] for _, name in images],
+                    COLUMNS[3]: stats[:, 0],
+                    COLUMNS[4]: stats[:, 1],
+                }
+            )
         )
-        parts.append(part)
-    return Inputs(settings, pd.concat(parts, ignore_index=True))
+    return Inputs(settings, pd.concat(parts, ignore_index=True), tuple(places))
 
 
 def _stats(root: Path, paths: list[str]) -> np.ndarray:
-    """Return (n, 2) int64: bytes and time of each file; the images of an idx file share those of the file."""
+    """Return (n, 2) int64: bytes and time of each file; images inside a larger file share those of the file."""
     stats = np.empty((len(paths), 2), np.int64)
     known: dict[str, tuple[int, int]] = {}
     for position, path in enumerate(paths):
-        name, mark, _ = path.rpartition("#")
-        name = name if mark and name.endswith("idx3-ubyte") else path
+        name = (container_of(path) or (path,))[0]
         if name not in known:
             try:
-                stat = (root / name).stat()
-            except OSError as error:
+                found = (root / name).stat()
+            except (OSError, ValueError) as error:
                 raise MissingDataError(
-                    f"There is no image '{root / name}', which the listing names: {error.strerror}. Is the download "
-                    "complete, and are paths relative to the source folder?"
+                    f"There is no image '{as_text(str(root / name))}', which the listing names: "
+                    f"{getattr(error, 'strerror', None) or error}. Is the download complete, and are paths relative to "
+                    "the source folder?"
                 ) from error
-            known = {name: (stat.st_size, stat.st_mtime_ns)}
+            if not stat.S_ISREG(found.st_mode):
+                raise DataError(f"'{as_text(str(root / name))}' is named like an image and is not a plain file.")
+            known = {name: (found.st_size, found.st_mtime_ns)}
         stats[position] = known[name]
     return stats

@@ -6,8 +6,8 @@ A layout says which paths are of which class and opens no image. New ones are ad
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,18 @@ from xml.etree import ElementTree
 import numpy as np
 
 from vvscale.core.registry import Registry
-from vvscale.data.prepare.listing import Listing, Named, class_folders, image_files, in_order, numbered, read_list
+from vvscale.data.prepare.containers import idx_header, read_shards
+from vvscale.data.prepare.listing import Listing, in_order
+from vvscale.data.prepare.lists import numbered, read_list, relative_to
+from vvscale.data.prepare.walk import (
+    TRAIN_FOLDERS,
+    VAL_FOLDERS,
+    Folders,
+    Named,
+    class_folders,
+    image_files,
+    is_prepared,
+)
 from vvscale.errors import DataError, MissingDataError
 
 
@@ -66,13 +77,20 @@ def read_layout(root: Path, layout: str = "auto") -> Listing:
             return candidate.read(root)
     raise DataError(
         f"'{root}' has none of the known layouts ({', '.join(LAYOUTS)}). Expected folders 'train' and 'val' with one "
-        "folder per class, or name lists with --train-list and --val-list."
+        "folder per class, or name lists with `train_list` and `val_list`."
     )
 
 
 def _listing(layout: str, root: Path, train: Named, val: Named, names: list[str] | None = None) -> Listing:
     splits = {"train": train, "val": val} if val else {"train": train}
     return Listing(layout, root, tuple(names or in_order(name for _, name in train)), splits)
+
+
+def _of_folders(layout: str, root: Path, train: Folders, val: Folders | None) -> Listing:
+    """Return the listing of folders of classes; a class without an image is refused later, if it is wanted."""
+    val = val or Folders()
+    listing = _listing(layout, root, train.images, val.images, train.names)
+    return dataclasses.replace(listing, strays=(*train.strays, *val.strays))
 
 
 def _first(root: Path, *candidates: str) -> str | None:
@@ -88,7 +106,7 @@ def _needed(root: Path, *candidates: str) -> str:
 
 
 def _has_folders(folder: Path) -> bool:
-    return folder.is_dir() and any(entry.is_dir() for entry in folder.iterdir())
+    return folder.is_dir() and any(entry.is_dir() and not is_prepared(entry) for entry in folder.iterdir())
 
 
 # --- ImageNet ---------------------------------------------------------------------------------------------------
@@ -110,10 +128,10 @@ def _is_imagenet(root: Path) -> bool:
 def _read_imagenet(root: Path) -> Listing:
     train_folder = _imagenet_base(root) or "train"
     val_folder = f"{train_folder.removesuffix('train')}val"
-    train, names = class_folders(root, train_folder)
+    train = class_folders(root, train_folder)
     if _has_folders(root / val_folder):
-        return _listing("imagenet", root, train, class_folders(root, val_folder)[0], names)
-    files = image_files(root / val_folder)
+        return _of_folders("imagenet", root, train, class_folders(root, val_folder))
+    files, _ = image_files(root / val_folder)
     synset_of = _val_synsets(root, files)
     unlabelled = [file for file in files if Path(file).stem not in synset_of]
     if unlabelled:
@@ -121,7 +139,7 @@ def _read_imagenet(root: Path) -> Listing:
             f"The class of {len(unlabelled)} images of '{val_folder}' is unknown, such as '{unlabelled[0]}'."
         )
     val = [(f"{val_folder}/{file}", synset_of[Path(file).stem]) for file in files]
-    return _listing("imagenet", root, train, val, names)
+    return _of_folders("imagenet", root, train, Folders(val))
 
 
 def _val_synsets(root: Path, files: list[str]) -> dict[str, str]:
@@ -156,13 +174,12 @@ def _val_synsets(root: Path, files: list[str]) -> dict[str, str]:
 
 
 def _read_imagenet21kp(root: Path) -> Listing:
-    train, names = class_folders(root, "imagenet21k_train")
-    return _listing("imagenet21kp", root, train, class_folders(root, _needed(root, "imagenet21k_val"))[0], names)
+    val = _needed(root, "imagenet21k_val")
+    return _of_folders("imagenet21kp", root, class_folders(root, "imagenet21k_train"), class_folders(root, val))
 
 
 def _read_ecoset(root: Path) -> Listing:
-    train, names = class_folders(root, "train")
-    return _listing("ecoset", root, train, class_folders(root, _needed(root, "val"))[0], names)
+    return _of_folders("ecoset", root, class_folders(root, "train"), class_folders(root, _needed(root, "val")))
 
 
 def _is_ecoset(root: Path) -> bool:
@@ -172,15 +189,20 @@ def _is_ecoset(root: Path) -> bool:
 
 def _read_webvision(root: Path) -> Listing:
     lists = sorted((root / "info").glob("train_filelist_*.txt"))
-    train = [(_placed(root, path, ("google", "flickr")), label) for file in lists for path, label in read_list(file)]
+    train = [(_placed(root, path, ("google", "flickr")), label) for file in lists for path, label in _official(file)]
     val_list = root / _needed(root, "info/val_filelist.txt")
     folders = ("val_images_256", "val_images", "val")
-    val = [(_placed(root, path, folders), label) for path, label in read_list(val_list)]
+    val = [(_placed(root, path, folders), label) for path, label in _official(val_list)]
     n_classes = 1 + max(int(label) for _, label in train if label.isdigit())
     names = [str(number) for number in range(n_classes)]
     train, val = numbered(train, names, "the training lists"), numbered(val, names, f"'{val_list}'")
     # Noisy web lists do not have every number.
     return _listing("webvision", root, train, val)
+
+
+def _official(path: Path) -> Named:
+    """Return a published list, whose paths and names may begin with a slash."""
+    return [(name.lstrip("/"), label) for name, label in read_list(path)]
 
 
 def _placed(root: Path, path: str, folders: tuple[str, ...]) -> str:
@@ -190,13 +212,13 @@ def _placed(root: Path, path: str, folders: tuple[str, ...]) -> str:
 
 def _read_places365(root: Path) -> Listing:
     lists = ("places365_train_standard.txt", "places365_train_challenge.txt")
-    categories = read_list(root / _needed(root, "categories_places365.txt"))
+    categories = _official(root / _needed(root, "categories_places365.txt"))
     names = [name for name, _ in sorted(categories, key=lambda row: int(row[1]))]
     train_list, val_list = _needed(root, *lists), _needed(root, "places365_val.txt")
     train_folder = _needed(root, "data_large_standard", "data_256_standard", "data_large", "data_256", "train")
     val_folder = _needed(root, "val_large", "val_256", "val")
-    train = [(f"{train_folder}/{path}", label) for path, label in read_list(root / train_list)]
-    val = [(f"{val_folder}/{path}", label) for path, label in read_list(root / val_list)]
+    train = [(f"{train_folder}/{path}", label) for path, label in _official(root / train_list)]
+    val = [(f"{val_folder}/{path}", label) for path, label in _official(root / val_list)]
     train, val = numbered(train, names, f"'{train_list}'"), numbered(val, names, f"'{val_list}'")
     return _listing("places365", root, train, val, names)
 
@@ -214,9 +236,8 @@ def _read_inaturalist(root: Path) -> Listing:
         train, names = _annotated(root / train_json)
         val, _ = _annotated(root / _needed(root, "val.json"))
         return _listing("inaturalist2021", root, train, val, names)
-    train, names = class_folders(root, _needed(root, "train", "2021_train"))
-    val, _ = class_folders(root, _needed(root, "val", "2021_valid"))
-    return _listing("inaturalist2021", root, train, val, names)
+    train = class_folders(root, _needed(root, "train", "2021_train"))
+    return _of_folders("inaturalist2021", root, train, class_folders(root, _needed(root, "val", "2021_valid")))
 
 
 def _annotated(path: Path) -> tuple[Named, list[str]]:
@@ -262,45 +283,50 @@ def _read_infimnist(root: Path) -> Listing:
     return _listing("infimnist", root, splits["train"], splits["val"])
 
 
-IDX_HEADER_BYTES = 16
+# --- tar shards -------------------------------------------------------------------------------------------------
 
 
-def idx_header(path: Path) -> tuple[int, int, int]:
-    """Return number, height and width of the images of an idx file."""
-    with path.open("rb") as file:
-        head = file.read(IDX_HEADER_BYTES)
-    if len(head) < IDX_HEADER_BYTES or head[:4] != b"\0\0\x08\x03":
-        raise DataError(f"'{path}' is not an idx file of byte images; expected it to begin with 00 00 08 03.")
-    n, height, width = struct.unpack(">III", head[4:])
-    expected = IDX_HEADER_BYTES + n * height * width
-    if path.stat().st_size != expected:
-        raise DataError(f"'{path}' has {path.stat().st_size:,} bytes; its header says {expected:,}. It was cut short.")
-    return n, height, width
+def _shards(root: Path, splits: tuple[str, ...]) -> list[str]:
+    """Return the tar files of a split: train/*.tar, train.tar, or *train*.tar."""
+    for split in splits:
+        for pattern in (f"{split}/*.tar", f"{split}.tar", f"*{split}*.tar"):
+            found = sorted(str(path.relative_to(root)) for path in root.glob(pattern))
+            if found:
+                return found
+    return []
+
+
+def _read_tars(root: Path) -> Listing:
+    train, val = (read_shards(root, _shards(root, splits)) for splits in (TRAIN_FOLDERS, VAL_FOLDERS))
+    return _listing("tars", root, train, val)
 
 
 # --- plain folders ----------------------------------------------------------------------------------------------
 
-_VAL_FOLDERS = ("val", "valid", "validation", "test")
+
+def _train_folder(root: Path) -> str | None:
+    return next((name for name in TRAIN_FOLDERS if _has_folders(root / name)), None)
 
 
 def _read_folders(root: Path) -> Listing:
-    train, names = class_folders(root, "train")
-    val = _first(root, *_VAL_FOLDERS)
-    return _listing("folders", root, train, class_folders(root, val)[0] if val else [], names)
+    val = _first(root, *VAL_FOLDERS)
+    train = class_folders(root, _train_folder(root) or "train")
+    return _of_folders("folders", root, train, class_folders(root, val) if val else None)
 
 
 def _read_one_folder(root: Path) -> Listing:
-    train, names = class_folders(root, "")
-    return _listing("folder", root, train, [], names)
+    return _of_folders("folder", root, class_folders(root, ""), None)
 
 
 def read_lists(root: Path, train_list: Path, val_list: Path | None, classes: list[str] | None) -> Listing:
     """List the images that text files name, by numbers of classes or by their names."""
-    rows = {"train": read_list(train_list), "val": read_list(val_list) if val_list is not None else []}
+    rows = {"train": relative_to(root, read_list(train_list), train_list), "val": []}
+    if val_list is not None:
+        rows["val"] = relative_to(root, read_list(val_list), val_list)
     labels = [label for split in rows.values() for _, label in split]
     if classes is not None and all(label.isdigit() for label in labels):
         rows = {split: numbered(of, classes, f"the {split} list") for split, of in rows.items()}
-    elif all(label.lstrip("-").isdigit() for label in labels):
+    elif all(label.removeprefix("-").isascii() and label.removeprefix("-").isdigit() for label in labels):
         # Numbers that are not 0..n-1 would silently become others.
         n_classes = 1 + max(int(label) for _, label in rows["train"])
         names = [str(number) for number in range(max(n_classes, 0))]
@@ -329,7 +355,12 @@ for _name, _layout in {
     "inaturalist2021": Layout(_is_inaturalist, _read_inaturalist, "train.json and val.json, or train/ and val/"),
     "ecoset": Layout(_is_ecoset, _read_ecoset, "train/0001_man/... and val/"),
     "infimnist": Layout(_is_infimnist, _read_infimnist, "*-idx3-ubyte and *-labels-idx1-ubyte files"),
-    "folders": Layout(lambda root: _has_folders(root / "train"), _read_folders, "train/CLASS/ and val/CLASS/"),
-    "folder": Layout(_has_folders, _read_one_folder, "CLASS/ folders, to be split with --val-fraction"),
+    "tars": Layout(
+        lambda root: bool(_shards(root, TRAIN_FOLDERS)) and not _train_folder(root),
+        _read_tars,
+        "train/*.tar and val/*.tar: shards of WebDataset, or a folder or an archive per class",
+    ),
+    "folders": Layout(lambda root: _train_folder(root) is not None, _read_folders, "train/CLASS/ and val/CLASS/"),
+    "folder": Layout(_has_folders, _read_one_folder, "CLASS/ folders, to be split with `val_fraction`"),
 }.items():
     LAYOUTS.add(_name, _layout)

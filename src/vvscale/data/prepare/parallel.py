@@ -17,6 +17,7 @@ from threading import Thread
 from typing import Any, Protocol
 
 from vvscale.core.files import write_json
+from vvscale.core.sealed import seal_holds, sealed
 from vvscale.errors import RunError
 
 
@@ -84,7 +85,7 @@ def run_parts(
     """
     todo = []
     for part in parts:
-        if (folder / f"{part.name}.json").is_file():
+        if _result(folder, part) is not None:
             heard(part.n_images)
         else:
             todo.append(part)
@@ -94,11 +95,20 @@ def run_parts(
             heard(part.n_images)
     else:
         _run_all(task, todo, folder, min(n_workers, len(todo)), heard)
-    return [json.loads((folder / f"{part.name}.json").read_text()) for part in parts]
+    return [(_result(folder, part) or {})["result"] for part in parts]
 
 
 def _run(task: Callable[[Any], Any], part: Part, folder: Path) -> None:
-    write_json(folder / f"{part.name}.json", task(part))
+    write_json(folder / f"{part.name}.json", sealed({"result": task(part)}))
+
+
+def _result(folder: Path, part: Part) -> dict[str, Any] | None:
+    """Return what a part left, or None if it is not there or not sound: then it is done again."""
+    try:
+        record = json.loads((folder / f"{part.name}.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and seal_holds(record) else None
 
 
 def _run_all(
@@ -123,7 +133,7 @@ def _run_all(
     except BrokenProcessPool as error:
         raise RunError(
             "A worker process died, probably for lack of memory. What is finished is kept: run the same command "
-            "again, with fewer workers (--workers)."
+            "again, with fewer `workers`."
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -7,7 +7,6 @@ goes on with the parts that are missing.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import time
@@ -19,40 +18,35 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.core.files import make_folder, write_json, write_with
+from vvscale.core.files import make_folder, remove_inside, write_json, write_with
+from vvscale.core.locks import locked
 from vvscale.data.manifest import INDEX, MANIFEST, PIXELS, REPORT, read_manifest, verify
-from vvscale.data.prepare.decode import UnreadableError, decode, read_bytes
-from vvscale.data.prepare.finish import SPLITS, failures, finish, oddities_of, pixels_path, refuse_corrupt
+from vvscale.data.prepare.containers import read_bytes
+from vvscale.data.prepare.decode import UnreadableError, decode
+from vvscale.data.prepare.finish import SPLITS, failures, finish, left_out, oddities_of, pixels_path, refuse_corrupt
 from vvscale.data.prepare.inputs import COLUMNS, Inputs, collect
 from vvscale.data.prepare.layouts import read_layout, read_lists
 from vvscale.data.prepare.listing import Listing, checked, with_val
+from vvscale.data.prepare.lists import read_names
+from vvscale.data.prepare.options import PrepareOptions
 from vvscale.data.prepare.parallel import Progress, counted, n_cores, run_parts
 from vvscale.data.prepare.passes import Pieces, headers_of, pixels_of
 from vvscale.data.prepare.result import Prepared
+from vvscale.data.prepare.walk import WORK, as_text
 from vvscale.errors import ConfigError, DataError
 
 IMAGES_PER_PART = 256
-_WORK = ".work"
 _SAMPLE = 200
 
 
 def prepare_images(
     source: str | Path,
-    *,
     out: str | Path,
-    layout: str = "auto",
-    train_list: str | Path | None = None,
-    val_list: str | Path | None = None,
-    classes: Sequence[str] | None = None,
-    min_per_class: int = 0,
-    val_fraction: float | None = None,
-    seed: int = 0,
-    size: int = 256,
-    n_workers: int | None = None,
-    skip_corrupt: bool = False,
-    replace: bool = False,
+    options: PrepareOptions | None = None,
+    *,
     dry_run: bool = False,
     progress: Progress | None = None,
+    **fields: Any,
 ) -> Prepared:
     """Decode a source of images into a prepared data set.
 
@@ -62,24 +56,8 @@ def prepare_images(
         Folder of the images.
     out
         Folder to make.
-    layout
-        A name of :data:`vvscale.data.prepare.layouts.LAYOUTS`, or "auto".
-    train_list, val_list
-        Text files of lines ``path label`` instead of a layout; paths are relative to ``source``.
-    classes
-        Class names to take, in the order of their labels; by default all, sorted.
-    min_per_class
-        Classes with fewer training images are left out.
-    val_fraction, seed
-        Share of each class to hold out where the source has no images for evaluation, and the seed of that draw.
-    size
-        Images are shrunk until their shorter side is this, in pixels; 0 keeps all pixels.
-    n_workers
-        Processes; by default one per core.
-    skip_corrupt
-        Leave out images that cannot be decoded, instead of refusing.
-    replace
-        Remove what is in ``out`` from other inputs or settings, or what is damaged.
+    options, **fields
+        Which images and how; a :class:`PrepareOptions`, its fields, or both.
     dry_run
         Only count, and estimate bytes and time from a sample.
     progress
@@ -102,61 +80,47 @@ def prepare_images(
     """
     start = time.monotonic()
     source, out = Path(source), Path(out)
-    n_workers = n_cores() if n_workers is None else n_workers
-    _check_options(size, n_workers, min_per_class)
+    options = PrepareOptions.of(options, **fields)
+    n_workers = options.workers or n_cores()
     if out.resolve() == source.resolve():
-        raise ConfigError(f"The result cannot go into the source folder '{source}'. Choose another --out.")
-    listing = _list(source, layout, train_list, val_list, classes, min_per_class, val_fraction, seed)
-    settings = {"size": size, "class_names": list(listing.class_names)}
+        raise ConfigError(f"The result cannot go into the source folder '{source}'. Choose another `out`.")
+    listing = _list(source, options)
+    settings = {"size": options.size, "class_names": list(listing.class_names)}
     inputs = collect(listing, settings)
-    found = _found(out, inputs, listing, replace=replace)
+    found = _found(out, inputs, listing, replace=options.replace)
     if found is not None:
         if not dry_run:
-            shutil.rmtree(out / _WORK, ignore_errors=True)
+            remove_inside(out, WORK)
         return found
     if dry_run:
         return _plan(out, listing, inputs, n_workers)
-    with _locked(out, inputs, replace=replace) as work:
+    with _locked(out, inputs, replace=options.replace) as work:
         headers = _read_headers(listing, inputs, work, n_workers, progress)
         places, n_bytes = _place(inputs, headers)
-        refuse_corrupt(out, failures(inputs, headers), skip_corrupt)
+        refuse_corrupt(out, failures(inputs, headers), options.skip_corrupt)
         _check_room(out, work, n_bytes)
         pixels = _write_pixels(listing, inputs, work, out, places, n_bytes, n_workers, progress)
         failed = failures(inputs, headers) + failures(inputs, pixels)
         oddities = oddities_of(inputs, listing, headers, pixels, failed)
         write_json(out / REPORT, oddities)
-        refuse_corrupt(out, failed, skip_corrupt)
+        refuse_corrupt(out, failed, options.skip_corrupt)
         manifests = finish(out, work, listing, inputs, places, pixels, oddities)
-        shutil.rmtree(work.parent)
+        remove_inside(out, WORK)
     return _prepared(out, "prepared", listing, manifests, oddities, time.monotonic() - start)
 
 
-def _check_options(size: int, n_workers: int, min_per_class: int) -> None:
-    for name, value, least in (("size", size, 0), ("n_workers", n_workers, 1), ("min_per_class", min_per_class, 0)):
-        if value < least:
-            raise ConfigError(f"Preparing images: {name} is {value}; expected a whole number of at least {least}.")
-
-
-def _list(
-    source: Path,
-    layout: str,
-    train_list: str | Path | None,
-    val_list: str | Path | None,
-    classes: Sequence[str] | None,
-    min_per_class: int,
-    val_fraction: float | None,
-    seed: int,
-) -> Listing:
-    if train_list is None:
-        if val_list is not None:
-            raise ConfigError("Got a list for evaluation and none for training; name both, or none.")
-        listing = read_layout(source, layout)
+def _list(source: Path, options: PrepareOptions) -> Listing:
+    classes: Sequence[str] = options.classes
+    if len(classes) == 1 and (Path(classes[0]).is_file() or Path(classes[0]).suffix == ".txt"):
+        classes = read_names(Path(classes[0]))
+    if options.train_list is None:
+        if options.val_list is not None:
+            raise ConfigError("Got `val_list` without `train_list`; name both lists, or none.")
+        listing = read_layout(source, options.layout)
     else:
-        listing = read_lists(
-            source, Path(train_list), Path(val_list) if val_list else None, list(classes or []) or None
-        )
-    listing = checked(listing, classes=classes, min_per_class=min_per_class)
-    return with_val(listing, fraction=val_fraction, seed=seed)
+        listing = read_lists(source, options.train_list, options.val_list, list(classes) or None)
+    listing = checked(listing, classes=classes or None, min_per_class=options.min_per_class)
+    return with_val(listing, fraction=options.val_fraction, seed=options.seed)
 
 
 # --- what is there already --------------------------------------------------------------------------------------
@@ -176,7 +140,7 @@ def _found(out: Path, inputs: Inputs, listing: Listing, *, replace: bool) -> Pre
     was = [pd.read_parquet(out / split / INDEX, columns=COLUMNS[1:]).assign(split=split) for split in SPLITS]
     raise DataError(
         f"'{out}' holds a data set made from something else: {inputs.changes(manifest['settings'], pd.concat(was))}. "
-        "Choose another --out, or replace it with --replace."
+        "Choose another `out`, or replace it with `replace`."
     )
 
 
@@ -191,12 +155,10 @@ def _is_damaged(out: Path) -> bool:
 @contextmanager
 def _locked(out: Path, inputs: Inputs, *, replace: bool) -> Iterator[Path]:
     """Yield the folder of unfinished work on these inputs, which no other process uses meanwhile."""
-    work = make_folder(out / _WORK)
-    with (work / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(f"Another process is preparing '{out}' at this moment. Wait for it, or end it.") from error
+    work = out / WORK
+    with locked(work / "lock") as is_ours:
+        if not is_ours:
+            raise DataError(f"Another process is preparing '{out}' at this moment. Wait for it, or end it.")
         ours = work / inputs.fingerprint[:16]
         others = [folder for folder in work.iterdir() if folder.is_dir() and folder != ours]
         if others and not replace:
@@ -204,10 +166,10 @@ def _locked(out: Path, inputs: Inputs, *, replace: bool) -> Iterator[Path]:
             settings = was.attrs["settings"]
             raise DataError(
                 f"'{out}' holds unfinished work on something else: {inputs.changes(settings, was)}. Choose another "
-                "--out, or drop that work with --replace."
+                "`out`, or drop that work with `replace`."
             )
         for folder in others:
-            shutil.rmtree(folder)
+            remove_inside(work, folder.name)
         if not (ours / "inputs.parquet").is_file():
             _clear(out)
             make_folder(ours)
@@ -230,7 +192,7 @@ def _clear(out: Path) -> None:
 def _cut(listing: Listing, inputs: Inputs, kind: str, **common: Any) -> Iterator[tuple[str, slice, Pieces]]:
     """Yield split, rows of the split and the part for every part."""
     for split in SPLITS:
-        paths = inputs.files.loc[inputs.files["split"] == split, "path"].tolist()
+        paths = [path for path, of in zip(inputs.paths, inputs.files["split"], strict=True) if of == split]
         for first in range(0, len(paths), IMAGES_PER_PART):
             rows = slice(first, first + IMAGES_PER_PART)
             name = f"{kind}-{split}-{first // IMAGES_PER_PART:06d}"
@@ -298,7 +260,7 @@ def _check_room(out: Path, work: Path, n_bytes: dict[str, int]) -> None:
     if 1.02 * needed + 1e7 > free:
         raise DataError(
             f"'{out}' has {free / 1e9:.1f} GB free; {needed / 1e9:.1f} GB of pixels are still to be written. Choose "
-            "another --out, a smaller --size, or fewer --classes."
+            "another `out`, a smaller `size`, or fewer `classes`."
         )
 
 
@@ -326,14 +288,14 @@ def _prepared(
 
 def _plan(out: Path, listing: Listing, inputs: Inputs, n_workers: int) -> Prepared:
     """Estimate bytes and time from images spread evenly over the source."""
-    paths, size = inputs.files["path"].tolist(), inputs.settings["size"]
+    paths, size = inputs.paths, inputs.settings["size"]
     sample = [paths[row] for row in np.unique(np.linspace(0, len(paths) - 1, _SAMPLE).astype(int))]
     start, n_bytes, failed = time.monotonic(), [], []
     for path in sample:
         try:
             n_bytes.append(decode(read_bytes(listing.root, path), size).size)
         except (UnreadableError, OSError) as error:
-            failed.append({"path": path, "reason": str(error)})
+            failed.append({"path": as_text(path), "reason": str(error)})
     seconds = (time.monotonic() - start) / len(sample) * len(paths) / n_workers
     counts = inputs.files["split"].value_counts()
     return Prepared(
@@ -345,5 +307,5 @@ def _plan(out: Path, listing: Listing, inputs: Inputs, n_workers: int) -> Prepar
         n_classes=len(listing.class_names),
         n_bytes=int(np.mean(n_bytes) * len(paths)) if n_bytes else 0,
         seconds=seconds,
-        report={"n_sampled": len(sample), "corrupt": failed, "classes_left_out": list(listing.left_out)},
+        report={"n_sampled": len(sample), "corrupt": failed, **left_out(listing)},
     )

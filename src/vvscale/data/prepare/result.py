@@ -70,6 +70,10 @@ class Prepared:
             if rows:
                 shown = "; ".join(_shown(row) for row in rows[:3]) + ("; ..." if len(rows) > 3 else "")
                 lines.append(f"{len(rows):,} {text}: {shown}")
+        strays = self.report.get("files_left_out")
+        if strays:
+            n_files = self.report["n_files_left_out"]
+            lines.append(f"{n_files:,} files are no images by their suffix, or links back: {', '.join(strays[:6])}")
         oddities = self.report.get("oddities")
         if oddities:
             lines.append("converted or smaller: " + ", ".join(f"{n:,} {kind}" for kind, n in oddities.items()))
@@ -84,6 +88,7 @@ _SAID = {
     "duplicates_of_two_classes": "images are in several classes",
     "duplicates": "images are there more than once",
     "classes_left_out": "classes were left out",
+    "classes_without_val": "classes have no image for evaluation",
 }
 
 

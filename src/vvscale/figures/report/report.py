@@ -259,7 +259,7 @@ def _not_allowed(what: str, reasons: list[str]) -> str:
 
 def _law_row(name: str, title: str, law: LawCurve) -> str:
     facts = law.facts
-    ends = facts["s_inf_interval"]
+    ends = facts["limit_interval"]
     interval = f"{ends[0]:.2f} to {ends[1]:.2f}" if ends else "none"
     r2 = "" if facts["r2"] is None else f"{facts['r2']:.2f}"
     kind = "" if law.is_identified else ' class="verdict-no"'
@@ -267,10 +267,14 @@ def _law_row(name: str, title: str, law: LawCurve) -> str:
         f"<tr><td class=question>{escape(title)}<br><span class=small>{escape(name)}: "
         f"{escape(facts['formula'])}</span></td>"
         f'<td class=number data-name="n">{facts["n"]}</td><td class=number '
-        f'data-name="plateau">{facts["s_inf"]:.3f}</td>'
+        f'data-name="plateau">{_limit(facts)}</td>'
         f'<td data-name="95 %">{interval}</td><td class=number data-name="R²">{r2}</td>'
         f"<td{kind}>{escape(facts['verdict'])}</td></tr>"
     )
+
+
+def _limit(facts: Mapping[str, Any]) -> str:
+    return "none" if facts["limit"] is None else f"{facts['limit']:.3f}"
 
 
 def _plan(law: LawCurve | None, reason: str) -> str:
@@ -295,7 +299,7 @@ def _plan(law: LawCurve | None, reason: str) -> str:
         f"{escape(facts['formula'])}, {facts['n']} models; cost {escape(facts['cost']['source'])}. Intervals: {how}. "
         f"N* ~ C<sup>{facts['n_exponent']:.3f}</sup>, D* ~ C<sup>{facts['d_exponent']:.3f}</sup>; score at "
         "infinite compute "
-        f"{facts['s_inf']:.3f} ({escape(facts['verdict'])})."
+        f"{_limit(facts)} ({escape(facts['verdict'])})."
     )
     return (
         f'<form id="planner">{inputs}</form><dl class="answers" aria-live="polite">{cells}</dl>'

@@ -286,7 +286,7 @@ class Lifted:
         for i in range(p):
             for j in range(i, p):
                 outer = share * (1.0 - share) * d.jacobian[:, i] * d.jacobian[:, j]
-                if d.is_mixture and i > 0:
+                if d.is_mixture and i >= d.has_level:
                     outer = outer - share * d.jacobian[:, i] * d.jacobian[:, j]
                 second[i, j] = second.get((i, j), 0.0) + outer
         jacobian = np.concatenate([d.jacobian * share[:, None], np.zeros_like(d.jacobian[:, :1])], axis=1)

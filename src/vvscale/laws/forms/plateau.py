@@ -28,12 +28,34 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vvscale.laws.forms.terms import FLAT_DROP, FLAT_SLOPE, Derivatives, Points, Term, decay, held_within_unit
+from vvscale.laws.forms.terms import (
+    FLAT_DROP,
+    FLAT_SLOPE,
+    MAX_EXPONENT,
+    Derivatives,
+    Points,
+    Term,
+    decay,
+    held_within_unit,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+
+
+# Share of the level at the centre below which a term is absent. A term that is a spike at one end of the data has
+# next to nothing left at the centre, so that this is far below what would show there.
+LEAST_SHARE = 1e-200
+# Share at the centre from which on a term is looked at again: it is absent, or a spike.
+SMALL_SHARE = 1e-6
+
+
+def _is_extreme(slopes: Array) -> NDArray[np.bool_]:
+    """Whether any of the slopes (b, t) is flat, or as steep as a law may be; shape (b,)."""
+    steep = np.abs(slopes)
+    return ((steep <= 1e3 * FLAT_SLOPE) | (steep >= MAX_EXPONENT * (1.0 - 1e-9))).any(axis=1)
 
 
 def _pairs(size: int) -> list[tuple[int, int]]:
@@ -80,6 +102,10 @@ class Plateau:
             at += 1 + term.size
         return starts
 
+    def own(self, theta: Array) -> list[Array]:
+        """Return each term's own parameters (slope first) out of theta (p,)."""
+        return [theta[at + 1 : at + 1 + term.size] for term, at in self.slots()]
+
     def evaluate(self, theta: Array, points: Points) -> Derivatives:
         """Log Y and its derivatives; theta (b, p). Where Y <= 0, f is NaN."""
         b, m = len(theta), points.u[0].size
@@ -119,7 +145,7 @@ class Plateau:
             s = theta[:, at + 1]
             s[(s < FLAT_SLOPE) if self.falling else (np.abs(s) < FLAT_SLOPE)] = FLAT_SLOPE
             # A kappa of the other sign than s would be a negative amplitude.
-            share = np.maximum(theta[:, at] / s, 1e-9)
+            share = np.maximum(theta[:, at] / s, LEAST_SHARE)
             theta[:, at] = share * s
             total += share
         if not self.signed:
@@ -134,9 +160,23 @@ class Plateau:
             return np.zeros(len(theta), dtype=bool)
         return self._shares(theta) >= 1.0 - 1e-12
 
+    def on_face(self, theta: Array) -> NDArray[np.bool_]:
+        """Whether one of several terms is absent, flat, or a step between two points, shape (b,)."""
+        if len(self.terms) == 1:
+            return np.zeros(len(theta), dtype=bool)
+        places = [at for _, at in self.slots()]
+        slopes = theta[:, [at + 1 for at in places]]
+        absent = (theta[:, places] / slopes <= SMALL_SHARE).any(axis=1)
+        return absent | _is_extreme(slopes)
+
     def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
         """Which parameters (b, p) are pressed against a bound."""
         held = held_within_unit(theta, gradient, [at + 2 for term, at in self.slots() if term.has_rho])
+        for term, at in self.slots():
+            # An absent term has no slope to move.
+            absent = theta[:, at] / theta[:, at + 1] <= LEAST_SHARE * (1.0 + 1e-9)
+            held[:, at] |= absent & (gradient[:, at] * theta[:, at] > 0)
+            held[:, at + 1 : at + 1 + term.size] |= absent[:, None]
         for _, at in self.slots() if self.falling else ():
             # A flat term that should rise stays flat, and its kappa with it.
             flat = theta[:, at + 1] <= FLAT_SLOPE
@@ -184,10 +224,11 @@ class Plateau:
 
 @dataclass(frozen=True)
 class Vanishing:
-    """The same laws on their boundary E = 0: a pure power law, or a mixture of two.
+    """The same laws on their boundary E = 0: a pure power law, or a sum of two.
 
-    Parameters in order: log P0, then (two terms only) the share pi of the first term at the centre, then the
-    terms' own.
+    Parameters in order: log P0 for one term, or the height of each of two at the centre, >= 0; then the terms'
+    own. Two heights instead of a level and a share: a term that is a spike at one end of the data may have a
+    height of 1e-30 at the centre, and 1 - 1e-30 is 1.
     """
 
     terms: tuple[Term, ...]
@@ -211,9 +252,13 @@ class Vanishing:
             at += term.size
         return starts
 
+    def own(self, theta: Array) -> list[Array]:
+        """Return each term's own parameters (slope first) out of theta (p,)."""
+        return [theta[at : at + term.size] for term, at in self.slots()]
+
     def evaluate(self, theta: Array, points: Points) -> Derivatives:
         """Log Y and its derivatives; theta (b, p)."""
-        return self._pure(theta, points) if len(self.terms) == 1 else self._mixture(theta, points)
+        return self._pure(theta, points) if len(self.terms) == 1 else self._sum(theta, points)
 
     def _pure(self, theta: Array, points: Points) -> Derivatives:
         w, w_q, w_qq = self.terms[0].coordinates(theta[:, 1:], points)
@@ -223,52 +268,61 @@ class Vanishing:
         curved += [(1 + i, 1 + j, -s * bend) for (i, j), bend in w_qq.items()]
         return Derivatives(theta[:, :1] - s * w, jacobian, curved, is_mixture=False)
 
-    def _mixture(self, theta: Array, points: Points) -> Derivatives:
+    def _sum(self, theta: Array, points: Points) -> Derivatives:
         b, m = len(theta), points.u[0].size
         jacobian = np.empty((b, self.size, m))
-        jacobian[:, 0] = 1.0
-        jacobian[:, 1] = 0.0
-        mixture = np.zeros((b, m))
+        total = np.zeros((b, m))
         curved: list[tuple[int, int, Array]] = []
-        for sign, (term, at) in zip((1.0, -1.0), self.slots(), strict=True):
+        for place, (term, at) in enumerate(self.slots()):
             own = theta[:, at : at + term.size]
-            share = theta[:, 1:2] if sign > 0 else 1.0 - theta[:, 1:2]
-            s = own[:, :1]
+            height, s = theta[:, place : place + 1], own[:, :1]
             w, w_q, w_qq = term.coordinates(own, points)
             decayed = np.exp(-s * w)
-            mixture += share * decayed
-            jacobian[:, 1] += sign * decayed
+            total += height * decayed
+            jacobian[:, place] = decayed
             # Derivatives of the exponent -s w.
             slopes = [-w, *(-s * slope for slope in w_q)]
             for i, slope in enumerate(slopes):
-                jacobian[:, at + i] = share * decayed * slope
-                curved.append((1, at + i, sign * decayed * slope))
+                jacobian[:, at + i] = height * decayed * slope
+                curved.append((place, at + i, decayed * slope))
             for i, j in _pairs(term.size):
                 bend = slopes[i] * slopes[j]
                 if i == 0 and j > 0:
                     bend -= w_q[j - 1]
                 elif (i, j) in w_qq:
                     bend -= s * w_qq[i, j]
-                curved.append((at + i, at + j, share * decayed * bend))
-        inverse = 1.0 / mixture
-        jacobian[:, 1:] *= inverse[:, None]
+                curved.append((at + i, at + j, height * decayed * bend))
+        inverse = 1.0 / total
+        jacobian *= inverse[:, None]
         curved = [(i, j, second * inverse) for i, j, second in curved]
-        return Derivatives(theta[:, :1] - np.log(inverse), jacobian, curved, is_mixture=True)
+        return Derivatives(-np.log(inverse), jacobian, curved, is_mixture=True, has_level=False)
 
     def project(self, theta: Array) -> Array:
         """Clip theta (b, p) in place."""
         if len(self.terms) == 2:
-            np.clip(theta[:, 1], 0.0, 1.0, out=theta[:, 1])
+            np.maximum(theta[:, :2], 0.0, out=theta[:, :2])
         for term, at in self.slots():
             term.project(theta[:, at:])
             if self.falling:
                 np.maximum(theta[:, at], 0.0, out=theta[:, at])
         return theta
 
+    def on_face(self, theta: Array) -> NDArray[np.bool_]:
+        """As of ``Plateau``."""
+        if len(self.terms) == 1:
+            return np.zeros(len(theta), dtype=bool)
+        slopes = theta[:, [at for _, at in self.slots()]]
+        absent = (theta[:, :2] <= SMALL_SHARE * theta[:, :2].sum(axis=1, keepdims=True)).any(axis=1)
+        return absent | _is_extreme(slopes)
+
     def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
         """Which parameters (b, p) are pressed against a bound."""
-        unit = [1] if len(self.terms) == 2 else []
-        held = held_within_unit(theta, gradient, unit + [at + 1 for term, at in self.slots() if term.has_rho])
+        held = held_within_unit(theta, gradient, [at + 1 for term, at in self.slots() if term.has_rho])
+        if len(self.terms) == 2:
+            held[:, :2] |= (theta[:, :2] <= 0.0) & (gradient[:, :2] > 0)
+            for place, (term, at) in enumerate(self.slots()):
+                # An absent term has no slope to move.
+                held[:, at : at + term.size] |= theta[:, place : place + 1] <= 0.0
         for _, at in self.slots() if self.falling else ():
             held[:, at] |= (theta[:, at] <= 0.0) & (gradient[:, at] > 0)
         return held
@@ -276,6 +330,19 @@ class Vanishing:
     def on_edge(self, theta: Array) -> NDArray[np.bool_]:
         """Never: this form is an edge itself."""
         return np.zeros(len(theta), dtype=bool)
+
+    def heights(self, theta: Array) -> Array:
+        """Height of each term at the centre, shape (b, number of terms)."""
+        return np.exp(theta[:, :1]) if len(self.terms) == 1 else theta[:, :2]
+
+    def with_level(self, theta: Array, level: Array) -> Array:
+        """Return theta (b, p) with the curve scaled to ``level`` (b,) at the centre."""
+        scaled = theta.copy()
+        if len(self.terms) == 1:
+            scaled[:, 0] = np.log(level)
+        else:
+            scaled[:, :2] *= (level / theta[:, :2].sum(axis=1))[:, None]
+        return scaled
 
     def starts(self, points: Points, level: float) -> Array:
         """Return none: the solver starts from a grid of exponents (``solver.starts``)."""
@@ -289,15 +356,16 @@ class Vanishing:
 
     def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
         """Parameters in units of X, each (b,), as ``Plateau.natural``, with E = 0."""
-        level = np.exp(theta[:, 0])
-        shares = [np.ones_like(level)] if len(self.terms) == 1 else [theta[:, 1], 1.0 - theta[:, 1]]
-        return _natural(np.zeros_like(level), self.slots(), [level * share for share in shares], theta, centre)
+        heights = self.heights(theta)
+        return _natural(np.zeros(len(theta)), self.slots(), list(heights.T), theta, centre)
 
     def inside(self, theta: Array, shrink: float = 1e-4) -> Array:
         """Return the same curve in ``Plateau``'s parameters, E lifted from 0 to ``shrink`` of the level."""
-        shares = [np.ones(len(theta))] if len(self.terms) == 1 else [theta[:, 1], 1.0 - theta[:, 1]]
-        columns = [theta[:, :1]]
-        for share, (term, at) in zip(shares, self.slots(), strict=True):
+        heights = self.heights(theta)
+        level = heights.sum(axis=1, keepdims=True)
+        columns = [np.log(level)]
+        for place, (term, at) in enumerate(self.slots()):
             own = theta[:, at : at + term.size]
-            columns += [(share * own[:, 0] * (1.0 - shrink))[:, None], own]
+            share = heights[:, place : place + 1] / level
+            columns += [share * own[:, :1] * (1.0 - shrink), own]
         return np.concatenate(columns, axis=1)

@@ -42,15 +42,18 @@ class Derivatives:
     curved
         Second derivatives as ``(i, j, array (b, m))`` with i <= j. If ``is_mixture``, they are those of
         exp(f - theta_0) divided by itself, and the Hessian of f is ``curved - jacobian jacobian'`` over all
-        parameters but the first; else they are the Hessian of f.
+        parameters but the first (over all without ``has_level``); else they are the Hessian of f.
     is_mixture
         See ``curved``.
+    has_level
+        Whether the first parameter of a mixture is its log level, df/dtheta_0 = 1.
     """
 
     f: Array
     jacobian: Array
     curved: list[tuple[int, int, Array]]
     is_mixture: bool
+    has_level: bool = True
 
 
 def decay(s: Array, w: Array) -> tuple[Array, Array, Array, Array]:

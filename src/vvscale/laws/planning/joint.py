@@ -216,9 +216,8 @@ class JointLaw:
         # A resample that drew no rows of the group says nothing of it.
         known = np.all([np.isfinite(values) for values in drawn.values()], axis=0) if drawn else None
         drawn = {name: values[known] for name, values in drawn.items()}
-        return cls(
-            **{k: float(v) for k, v in raw(params).items()}, draws=drawn, unit=unit, leaves_one_out=leaves_one_out
-        )
+        own: dict[str, Any] = {name: float(value) for name, value in raw(params).items()}
+        return cls(**own, draws=drawn, unit=unit, leaves_one_out=leaves_one_out)
 
     def misalignment(self, n: Array | float, d: Array | float) -> Array | float:
         """Predicted misalignment of n parameters and d samples."""

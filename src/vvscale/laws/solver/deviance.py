@@ -90,9 +90,9 @@ class Around:
         if self._at_zero:
             return self.optima.theta[:1, : self.boundary.size]
         theta = self.optima.theta[:1]
-        parts = [theta[:, :1]]
-        if len(self.boundary.terms) == 2:
-            parts.append(np.full((1, 1), 0.5))
+        # Two terms start as equal parts of the level.
+        n_terms = len(self.boundary.terms)
+        parts = [theta[:, :1]] if n_terms == 1 else [np.full((1, n_terms), np.exp(theta[0, 0]) / n_terms)]
         for term, at in self.interior.slots():
             parts.append(theta[:, at + 1 : at + 1 + term.size])
         return np.concatenate(parts, axis=1)
@@ -146,12 +146,12 @@ class Around:
         assert self.boundary is not None
         theta = self._line()
         values = np.asarray(values, float)
-        level = float(np.exp(theta[0, 0]))
+        level = float(self.boundary.heights(theta).sum())
         # Four starts a value: raising E steepens what is left above it.
         steeper = np.array([0.5, 1.0, 2.0, 5.0])
         held = np.repeat(values, len(steeper))
-        start = np.concatenate([np.repeat(theta, len(held), axis=0), held[:, None]], axis=1)
-        start[:, 0] = np.log(np.maximum(level - held, 0.05 * level))
+        above = self.boundary.with_level(np.repeat(theta, len(held), axis=0), np.maximum(level - held, 0.05 * level))
+        start = np.concatenate([above, held[:, None]], axis=1)
         start[:, self._line_place(0)] *= np.tile(steeper, len(values))
         losses = self._held_losses(Lifted(self.boundary), start).reshape(-1, len(steeper)).min(axis=1)
         return self._deviance(losses)

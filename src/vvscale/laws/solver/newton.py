@@ -101,13 +101,17 @@ class Minima:
     loss
         Weighted sum of Huber losses, shape (k,).
     gradient
-        Largest |dloss/dtheta_i| over parameters not held by a bound, divided by delta times the sum of
-        weights, shape (k,); dimensionless, 0 at a smooth minimum.
+        Largest |dloss/dtheta_i| over parameters not held by a bound, shape (k,); dimensionless, 0 at a smooth minimum;
+        see ``_scaled``.
     """
 
     theta: Array
     loss: Array
     gradient: Array
+
+    def each(self) -> list[Minima]:
+        """One by one."""
+        return self.split(len(self.loss))
 
     def split(self, n: int) -> list[Minima]:
         """Cut into ``n`` equal parts."""
@@ -238,8 +242,22 @@ def _minimise(
             live = np.concatenate([live, fresh])
 
     held = form.held(theta, gradient)
-    size = np.abs(np.where(held, 0.0, gradient)).max(axis=1) / (sample.delta * total[problem])
-    return Minima(theta, loss, size)
+    return Minima(
+        theta, loss, _scaled(np.abs(np.where(held, 0.0, gradient)), metric, loss, sample.delta * total[problem])
+    )
+
+
+def _scaled(gradient: Array, metric: Array, loss: Array, unit: Array) -> Array:
+    """Largest gradient component (k,), by whichever of two scales makes it smaller.
+
+    The first is ``unit`` (k,), the largest gradient that the level can have. The second is the cosine between the
+    residuals and the parameter's effect on the curve (Bates & Watts 1988, the relative offset), which does not depend
+    on the parameter's own scale: the height of a spike may be 1e-30 where it is defined. It is noise in an exact fit,
+    where the first one is small.
+    """
+    reach = np.sqrt(2.0 * np.einsum("kpp->kp", metric) * loss[:, None])
+    cosine = gradient / np.maximum(reach, np.finfo(float).tiny)
+    return np.minimum(gradient / unit[:, None], cosine).max(axis=1)
 
 
 def _expand(form: Form, sample: Sample, w: Array, theta: Array) -> tuple[Array, Array, Array, Array]:
@@ -268,8 +286,9 @@ def _expand(form: Form, sample: Sample, w: Array, theta: Array) -> tuple[Array, 
     metric = np.matmul(jacobian * irls[:, None], across)
     if d.is_mixture:
         hessian = np.matmul(jacobian * (quadratic - psi)[:, None], across)
-        hessian[:, 0] = np.matmul(jacobian, quadratic[:, :, None])[:, :, 0]
-        hessian[:, :, 0] = hessian[:, 0]
+        if d.has_level:
+            hessian[:, 0] = np.matmul(jacobian, quadratic[:, :, None])[:, :, 0]
+            hessian[:, :, 0] = hessian[:, 0]
     else:
         hessian = np.matmul(jacobian * quadratic[:, None], across)
     for i, j, second in d.curved:

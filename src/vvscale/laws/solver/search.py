@@ -16,6 +16,7 @@ import numpy as np
 
 from vvscale.laws.forms.plateau import Plateau, Vanishing
 from vvscale.laws.solver.newton import Minima, minimise
+from vvscale.laws.solver.refine import refine
 from vvscale.laws.solver.starts import candidate_losses, candidates, pick_apart
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ BETTER = 1e-10
 # Scaled gradient above which a search has not converged.
 STUCK = 1e-5
 RECENTRINGS = 5
+# So many searches that end at one optimum leave little doubt about it.
+TRUSTED = 2
 # Two starts agree if their losses differ by less than this, relatively.
 AGREE = 1e-6
 # The convex line E = 0 is reached by letting the Huber threshold fall to its value.
@@ -221,6 +224,8 @@ class _Search:
             near_zero = bool((line < NEAR_ZERO * best.loss[rows]).any())
             best.bar[rows] = np.minimum(best.bar[rows], line)
             descend(self.boundary.inside(self.line.theta[rows])[None])
+        if isinstance(self.interior, Plateau) and rows[0] == 0 and self._is_doubtful(self.interior):
+            self._refine_original(self.interior)
         exchanged = _exchange(best, self.interior, self.sample, weights, rows, TRIED_BASINS if effort.exchange else 0)
         _recentre(best, self.interior, self.sample, weights, rows)
 
@@ -243,6 +248,26 @@ class _Search:
             line.offer(_descend(form, self.sample, self.weights, theta, rows, known=line.bar[rows]), rows)
         if not form.is_convex:
             _exchange(line, form, self.sample, self.weights, rows, TRIED_BASINS)
+
+    def _is_doubtful(self, interior: Plateau) -> bool:
+        """Whether the optimum of the original rows was reached by few searches, or has a term that means nothing."""
+        best, line = self.best, self.line
+        at_zero = line is not None and line.loss[0] <= best.loss[0]
+        form, found = (self.boundary, line) if at_zero and self.boundary is not None else (interior, best)
+        assert found is not None
+        _, n_agree = _agreement(best.ends + (line.ends if line is not None else []), best.bar)
+        return bool(n_agree[0] < TRUSTED or found.gradient[0] > STUCK or form.on_face(found.theta[:1])[0])
+
+    def _refine_original(self, interior: Plateau) -> None:
+        """Search the original rows term by term; the other resamples learn of what is found by exchange."""
+        original = np.zeros(1, dtype=np.intp)
+        options = {"sample": self.sample, "weights": self.weights[:1], "negative": self.negative}
+        if self.boundary is not None and self.line is not None and not self.boundary.is_convex:
+            for part in refine(self.boundary, theta=self.line.theta[0], **options).each():
+                self.line.offer(part, original)
+            self.best.bar[0] = min(self.best.bar[0], self.line.loss[0])
+        for part in refine(interior, theta=self.best.theta[0], **options).each():
+            self.best.offer(part, original)
 
     def lonely(self) -> NDArray[np.intp]:
         """Resamples whose best interior optimum was reached by only one of several searches."""

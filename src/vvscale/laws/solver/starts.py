@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vvscale.laws.forms.plateau import Plateau, Vanishing
-from vvscale.laws.forms.terms import decay
+from vvscale.laws.forms.terms import MAX_EXPONENT, decay
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from vvscale.laws.forms.form import Form
@@ -34,13 +36,20 @@ SLOPES_OF_TWO = (0.35, 1.0, 2.0, 3.5, 6.0, 10.0, 18.0)
 BENDS = (0.02, 0.15, 0.3, 0.5, 0.7, 0.85, 0.98)
 SHARPNESS = (0.0, 0.15, 0.5, 1.2, 3.0, 8.0)
 BLENDS = (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
+# How finely one term's slope is searched while the others stay; the steepest is a step between two points.
+FINE_SLOPES = 40
 # Rounds of reweighting that turn least squares into nearly least absolute residuals.
 REWEIGHTINGS = 3
+# A candidate curve this far below a row is as wrong as can be; its log must stay finite.
+LOWEST_RATIO = 1e-6
 
 
-def term_nodes(term: Term, points: Points, n_terms: int, *, negative: bool) -> tuple[Array, NDArray[np.intp]]:
+def term_nodes(
+    term: Term, points: Points, n_terms: int, *, negative: bool, slopes: Sequence[float] | Array | None = None
+) -> tuple[Array, NDArray[np.intp]]:
     """Grid of one term's nonlinear parameters (k, term.size) and each node's place on it (k, 2)."""
-    slopes = SLOPES if n_terms == 1 else SLOPES_OF_TWO
+    if slopes is None:
+        slopes = SLOPES if n_terms == 1 else SLOPES_OF_TWO
     if term.coordinate == "shifted":
         u = points.u[term.column]
         places, nodes = [], []
@@ -70,8 +79,20 @@ def term_nodes(term: Term, points: Points, n_terms: int, *, negative: bool) -> t
     return grid, np.array(places)
 
 
+def fine_nodes(term: Term, points: Points, *, negative: bool) -> tuple[Array, NDArray[np.intp]]:
+    """Nodes of one term as ``term_nodes``, but fine, and up to the steepest slope that a law may have."""
+    reach = max(np.ptp(u) for u in points.u) if term.coordinate == "blend" else np.ptp(points.u[term.column])
+    slopes = np.geomspace(min(0.02 / reach, 1.0), MAX_EXPONENT, FINE_SLOPES)
+    return term_nodes(term, points, 1, negative=negative, slopes=slopes * reach)
+
+
 def candidates(
-    form: Plateau | Vanishing, sample: Sample, weights: Array, *, negative: bool = False
+    form: Plateau | Vanishing,
+    sample: Sample,
+    weights: Array,
+    *,
+    negative: bool = False,
+    nodes: Sequence[tuple[Array, NDArray[np.intp]]] | None = None,
 ) -> tuple[Array, NDArray[np.intp]]:
     """Candidate parameters (k, p) for a form, and the grid place (k, d) each came from.
 
@@ -81,8 +102,10 @@ def candidates(
         Row weights of the few resamples whose best amplitudes make the dictionary, shape (P, n).
     negative
         Whether to offer rising laws (negative exponents) too.
+    nodes
+        Each term's nodes and their places; by default the coarse grid of ``term_nodes``.
     """
-    per_term = [term_nodes(term, sample.points, len(form.terms), negative=negative) for term in form.terms]
+    per_term = nodes or [term_nodes(term, sample.points, len(form.terms), negative=negative) for term in form.terms]
     index = np.array(list(product(*(range(len(grid)) for grid, _ in per_term))))
     own = [grid[index[:, t]] for t, (grid, _) in enumerate(per_term)]
     place = np.concatenate([places[index[:, t]] for t, (_, places) in enumerate(per_term)], axis=1)
@@ -98,7 +121,8 @@ def candidates(
     amplitude = np.concatenate(made)
     repeats = len(weights)
     own = [np.tile(theta, (repeats, 1)) for theta in own]
-    return _assemble(form, amplitude, own), np.tile(place, (repeats, 1))
+    peaks = np.stack([np.nan_to_num(c, posinf=1e100).max(axis=1) for c in columns], axis=1)
+    return _assemble(form, amplitude, own, np.tile(peaks, (repeats, 1))), np.tile(place, (repeats, 1))
 
 
 def _amplitudes(design: Array, sample: Sample, weights: Array, *, free_first: bool) -> Array:
@@ -107,14 +131,15 @@ def _amplitudes(design: Array, sample: Sample, weights: Array, *, free_first: bo
     # Far outside the data a steep column overflows; no amplitude makes such a node a good start.
     design = np.nan_to_num(design / y if sample.log else design, posinf=1e100).clip(max=1e100)
     goal = np.ones_like(y) if sample.log else y
+    near, goals = design, np.broadcast_to(goal, (len(design), len(y)))
     k, t, _ = design.shape
     row_weights = np.broadcast_to(weights, (k, len(y)))
     subsets = [c for size in range(1, t + 1) for c in combinations(range(t), size)]
     best = np.zeros((k, t))
     for _ in range(REWEIGHTINGS):
-        weighted = design * row_weights[:, None]
-        gram = weighted @ design.transpose(0, 2, 1)
-        moment = weighted @ goal
+        weighted = near * row_weights[:, None]
+        gram = weighted @ near.transpose(0, 2, 1)
+        moment = np.einsum("ktn,kn->kt", weighted, goals)
         lowest = np.full(k, np.inf)
         for subset in subsets:
             pick = list(subset)
@@ -128,28 +153,36 @@ def _amplitudes(design: Array, sample: Sample, weights: Array, *, free_first: bo
             filled = np.zeros((k, t))
             filled[:, pick] = solved
             best = np.where(better[:, None], filled, best)
-        residual = np.abs(np.einsum("ktn,kt->kn", design, best) - goal)
-        row_weights = weights / np.maximum(residual, 5.0 * sample.delta)
+        curve = np.einsum("ktn,kt->kn", design, best)
+        residual = curve - goal
+        if sample.log:
+            # Relative errors are blind to curves far too low; from here on the log is linearised about the curve.
+            curve = np.maximum(curve, LOWEST_RATIO)
+            residual = np.log(curve)
+            near = design / curve[:, None]
+            goals = 1.0 - np.clip(residual, -1.0, 1.0)
+        row_weights = weights / np.maximum(np.abs(residual), 5.0 * sample.delta)
     return best
 
 
-def _assemble(form: Plateau | Vanishing, amplitude: Array, own: list[Array]) -> Array:
-    """Parameters of ``form`` from amplitudes at the centre and the terms' own parameters."""
-    # A curve may not be exactly zero, nor a term exactly absent: Newton could not bring it back.
-    least = 1e-6 * np.abs(amplitude).sum(axis=1, keepdims=True) + 1e-300
-    terms = np.maximum(amplitude[:, -len(own) :], least)
+def _assemble(form: Plateau | Vanishing, amplitude: Array, own: list[Array], peaks: Array) -> Array:
+    """Parameters of ``form`` from amplitudes at the centre (k, t) and the terms' own parameters.
+
+    ``peaks`` (k, t) are the largest values of the columns that the amplitudes belong to.
+    """
+    # A curve may not be exactly zero, nor a term exactly absent: Newton could not bring it back. A millionth of the
+    # curve where the term is largest; at the centre that may be next to nothing.
+    highest = (amplitude * peaks).max(axis=1, keepdims=True)
+    terms = np.maximum(amplitude, 1e-6 * highest / peaks + 1e-300)[:, -len(own) :]
     plateau = amplitude[:, :1] if isinstance(form, Plateau) else 0.0
     level = plateau + terms.sum(axis=1, keepdims=True)
     level = np.where(level > 0, level, terms.sum(axis=1, keepdims=True))
-    share = terms / level
-    parts = [np.log(level)]
     if isinstance(form, Plateau):
+        parts = [np.log(level)]
         for t, theta in enumerate(own):
-            parts += [share[:, t : t + 1] * theta[:, :1], theta]
+            parts += [terms[:, t : t + 1] / level * theta[:, :1], theta]
     else:
-        if len(own) == 2:
-            parts.append(share[:, :1])
-        parts += own
+        parts = [np.log(level) if len(own) == 1 else terms, *own]
     return np.concatenate(parts, axis=1)
 
 

@@ -18,7 +18,7 @@ from vvscale.laws.fit import Fit, fit_law
 from vvscale.laws.law import LAWS
 from vvscale.laws.planning.cost import fit_cost
 from vvscale.laws.planning.support import Beyond, Support
-from vvscale.laws.uncertainty.bootstrap import bootstrap
+from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
 from vvscale.laws.uncertainty.conformal import prediction_interval
 from vvscale.laws.uncertainty.profile import profile
 from vvscale.laws.uncertainty.resample import default_unit, design_effect
@@ -54,6 +54,10 @@ class FitResult:
         Unit -> one row per resample.
     tables
         Title -> table, as asked.
+    sentences
+        What is said of them.
+    resampled
+        The bootstrap of the first resampling unit, for a picture; None without resamples.
     """
 
     fit: Fit
@@ -62,6 +66,7 @@ class FitResult:
     resamples: dict[str, pd.DataFrame]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     sentences: tuple[str, ...] = ()
+    resampled: Bootstrap | None = None
 
     def words(self) -> Iterator[str]:
         """Yield what a person should read below the tables."""
@@ -140,7 +145,8 @@ def _run(
     entry["sentences"] = sentences
     entry["warnings"] = [each.to_dict() for each in _beyond(fit, options.at)]
     draws = {unit: made.table() for unit, made in drawn.items()}
-    return FitResult(fit, verdict, entry, draws, tables, tuple(sentences))
+    first = next(iter(drawn.values()), None)
+    return FitResult(fit, verdict, entry, draws, tables, tuple(sentences), first)
 
 
 def _inputs(fit: Fit, values: tuple[float, ...]) -> list[NDArray[np.float64]]:

@@ -82,15 +82,13 @@ def run_plan(fit: str, options: PlanOptions | None = None, /, **fields: Any) -> 
     if not options.anyway:
         law.refuse_doubtful(name)
     cost = _cost(fit, options, own_cost, rows)
-    bounds = {
+    asked: dict[str, Any] = {
         "n_bounds": (options.min_params, options.max_params),
         "d_bounds": (options.min_samples, options.max_samples),
+        "epochs": options.epochs,
     }
-    made_of = {"n_samples": options.n_samples, "epochs": options.epochs}
-    plans = tuple(plan(law, budget, cost, **bounds, **made_of) for budget in options.budget)
-    target = None
-    if options.target is not None:
-        target = budget_for(law, options.target, cost, **bounds, epochs=options.epochs)
+    plans = tuple(plan(law, budget, cost, n_samples=options.n_samples, **asked) for budget in options.budget)
+    target = budget_for(law, options.target, cost, **asked) if options.target is not None else None
     worst = None
     if options.worst:
         worst = worst_allocations(law, rows if rows is not None else _models(options), cost, n=options.worst)

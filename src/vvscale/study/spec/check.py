@@ -10,8 +10,8 @@ from vvscale.study.spec.axes import Run
 from vvscale.study.spec.schema import StudySpec
 from vvscale.study.tasks.rows import ACCURACY_ERROR
 
-_OURS = {"models", "on", "layers", "device", "out", "commit"}
-"""Fields of a scoring request that the study fills in itself."""
+_OURS = {"on", "layers", "device", "out", "commit"}
+"""Options of scoring that the study fills in itself."""
 _OUTCOMES = ("misalignment", "score", "accuracy", ACCURACY_ERROR)
 
 
@@ -43,12 +43,13 @@ def check_spec(spec: StudySpec, runs: list[Run]) -> None:
 
 def _check_score(spec: StudySpec) -> None:
     from vvscale.brain.catalogue import benchmark_ids, list_benchmarks
-    from vvscale.brain.scoring.run import ScoreRequest
+    from vvscale.brain.scoring.options import ScoreOptions
 
-    known = [one.name for one in dataclasses.fields(ScoreRequest) if one.name not in _OURS]
+    known = {one.name for one in dataclasses.fields(ScoreOptions)} - _OURS
     for key in spec.score.options:
         if key not in known:
-            raise unknown_name("option of scoring", key, known, "They stand in [score] options.")
+            raise unknown_name("option of scoring", key, sorted(known), "They stand in [score] options.")
+    ScoreOptions.from_table(spec.score.options, "[score] options")
     if isinstance(spec.score.layers, Mapping):
         regions = {one.benchmark_id: one.region for one in list_benchmarks()}
         wanted = {regions.get(one) or "" for one in benchmark_ids(spec.score.benchmarks)}

@@ -33,22 +33,23 @@ def score_rows(
 
     ``context.params``: ``benchmarks``, id and digest of each; ``options`` of the scorer.
     """
-    from vvscale.brain.scoring.run import ScoreRequest, run_scores
+    from vvscale.brain.scoring.run import run_scores
 
     if isinstance(layers, Mapping):
         write_json(context.out / LAYERS, {"format": LAYERS_FORMAT, "layers": dict(layers)})
         layers = str(context.out / LAYERS)
     benchmarks = tuple(one["id"] for one in context.params["benchmarks"])
-    request = ScoreRequest(
-        models=(str(reference),),
+    options = dict(
         on=benchmarks,
         layers=(layers,),
         device=context.device,
         out=context.out / _STORE,
         commit=commit,
-        **{"cache": "none", "n_threads": 1, **context.params["options"]},
+        **{"cache": "none", "threads": 1, **context.params["options"]},
     )
-    (scored,) = run_scores(request, watch=lambda what, total: nullcontext(lambda name: context.check_stop()))
+    (scored,) = run_scores(
+        (str(reference),), watch=lambda what, total: nullcontext(lambda name: context.check_stop()), **options
+    )
     return scored.rows
 
 

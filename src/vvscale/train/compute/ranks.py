@@ -103,7 +103,7 @@ def _device(asked: str, local_rank: int, world_size: int) -> torch.device:
         raise ConfigError(
             f"The device '{asked}' asks for GPU {number} and PyTorch sees {n_gpus} on this machine. Likely causes: no "
             "GPU here, a driver that PyTorch cannot use, CUDA_VISIBLE_DEVICES, or more processes than GPUs "
-            f"({world_size}). Next: --device cpu, or 'nvidia-smi' to see what there is."
+            f"({world_size}). Next: `device=\"cpu\"`, or 'nvidia-smi' to see what there is."
         )
     torch.cuda.set_device(number)
     return torch.device("cuda", number)

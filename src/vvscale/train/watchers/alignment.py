@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vvscale.brain import resolve_benchmarks, score_model
+from vvscale.brain import resolve_benchmarks, score_layers
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.errors import ConfigError
 from vvscale.scores import ScoreStore
@@ -33,9 +33,9 @@ class Scorer:
     device
         As in :func:`vvscale.train.train`.
     layers
-        As :func:`vvscale.brain.score_model` takes them.
-    n_resamples
-        Bootstrap draws for the intervals of each score.
+        As :func:`vvscale.brain.score_layers` takes them.
+    resamples
+        Resamples for the intervals of each score.
 
     Raises
     ------
@@ -51,15 +51,15 @@ class Scorer:
         store: str | Path,
         device: str = "cpu",
         layers: str | Sequence[str] = "all",
-        n_resamples: int = 200,
+        resamples: int = 200,
     ) -> None:
         if every < 1:
-            raise ConfigError(f"--score-every is {every}; expected 1 for every look, or more.")
+            raise ConfigError(f"`every` is {every}; expected 1 for every evaluation, or more.")
         # Loaded now: a name that is wrong should not be found out after the first epochs.
         self._benchmarks = resolve_benchmarks(tuple(on))
         self._every, self._store, self._layers = every, ScoreStore(store), layers
         self._device = "cuda" if device.startswith("cuda") else "cpu"
-        self._n_resamples = n_resamples
+        self._resamples = resamples
 
     def on_step(self, progress: Progress) -> None:
         """Do nothing: looks are enough."""
@@ -69,13 +69,13 @@ class Scorer:
         # By the position in the whole run, which does not depend on where it was stopped.
         if line["look"] % self._every and line["look"] < line["n_looks"]:
             return {}
-        scores = score_model(
+        scores = score_layers(
             network,
             benchmarks=self._benchmarks,
             layers=self._layers,
             preprocessing=Preprocessing.from_record("brainscore", record["preprocessing"]),
             device=self._device,
-            n_resamples=self._n_resamples,
+            resamples=self._resamples,
         )
         self._store.append(scores.rows(record["row"], epoch=record["epoch"]))
         table = scores.table()
