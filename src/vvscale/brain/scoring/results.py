@@ -147,6 +147,8 @@ class ModelScores:
         benchmark_id -> SHA-256 of its data.
     usage
         What it took.
+    record
+        Of the model, where known: ``row``, its columns of the score table, and ``epoch``.
     """
 
     scores: tuple[LayerScore, ...]
@@ -154,30 +156,34 @@ class ModelScores:
     provenance: Mapping[str, Any]
     data_digests: Mapping[str, str] = field(repr=False)
     usage: Usage = field(repr=False)
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def table(self) -> pd.DataFrame:
         """Return one row per layer and benchmark, in the order of the benchmarks and of the model's layers."""
         return pd.DataFrame([one.row() for one in self.scores])
 
-    def rows(self, record_row: Mapping[str, Any], *, epoch: int | None = None) -> pd.DataFrame:
+    def rows(self, record_row: Mapping[str, Any] | None = None, *, epoch: int | None = None) -> pd.DataFrame:
         """Return rows for the score table.
 
         Parameters
         ----------
         record_row
-            Columns that belong to the model; at least model_id.
+            Columns that belong to the model, at least model_id; by default those of the record.
         epoch
-            Epoch of the weights, where known.
+            Epoch of the weights; by default that of the record, where known.
 
         Raises
         ------
         ConfigError
             There is no model_id.
         """
-        if not record_row.get("model_id"):
+        if record_row is None:
+            epoch = self.record.get("epoch")
+        row: Mapping[str, Any] = self.record.get("row", {}) if record_row is None else record_row
+        if not row.get("model_id"):
             raise ConfigError("The model has no model_id; every row needs one. Name it with `name`, or in the record.")
         rows = self.table()
-        for number, (name, value) in enumerate(record_row.items()):
+        for number, (name, value) in enumerate(row.items()):
             rows.insert(number, name, value)
         if epoch is not None:
             rows["epoch"] = epoch
