@@ -81,8 +81,7 @@ def test_partial_least_squares_of_scikit_learn(case, device):
 @pytest.mark.filterwarnings("ignore:Maximum number of iterations")
 def test_iterations_end_at_the_same_maximum(device, monkeypatch):
     pytest.importorskip("torch")
-    for module in ("metrics.power_iteration", "metrics.power_iteration_torch"):
-        monkeypatch.setattr(f"vvscale.brain.{module}.MAX_ITERATIONS", 17)
+    monkeypatch.setattr("vvscale.brain.metrics.nipals.MAX_ITERATIONS", 17)
     features, responses = layer(90, 200, 20)
     is_train = stratified_splits(90, n_splits=1)
     gram = Gram.from_features(features, device=device)

@@ -5,8 +5,8 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 from vvscale.brain import Trials, behavioral_consistency, fit_readout, i2n, readout_probabilities
+from vvscale.brain.behavior.i2n import sensitivities
 from vvscale.brain.metrics.gram import Gram
-from vvscale.brain.metrics.i2n import sensitivities
 from vvscale.errors import DataError, MissingDataError, ShapeError, UnknownNameError
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from vvscale.brain import Gram
-from vvscale.brain.benchmarks.assembly import Assembly, StimulusSet
+from vvscale.brain.benchmarks.assembly import Assembly
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.simulated.stream import NOISE, simulate
 from vvscale.errors import DataError, MissingDataError, ShapeError, UnknownNameError, UsageError
 
@@ -44,7 +45,7 @@ def test_each_region_is_predicted_best_by_its_own_features(stream, region):
 def test_more_noise_lowers_the_ceiling_as_theory_says(stream):
     loud = simulate(n_neuroids=40, noise=2.0)
     for region in NEURAL:
-        quiet_ceiling, loud_ceiling = (made.benchmark(region).ceiling for made in (stream, loud))
+        quiet_ceiling, loud_ceiling = (made.benchmark(region).noise_ceiling for made in (stream, loud))
         assert quiet_ceiling == pytest.approx(stream.expected_ceiling[region], abs=0.02)
         assert loud_ceiling == pytest.approx(loud.expected_ceiling[region], abs=0.03)
         assert loud_ceiling < quiet_ceiling - 0.1
@@ -96,7 +97,7 @@ def test_a_gram_serves_in_place_of_features(stream, region, n_features):
     table = table @ np.random.default_rng(0).standard_normal((table.shape[1], n_features))
     expected = benchmark.score(table, n_resamples=1).score.raw_score
     order = np.random.default_rng(0).permutation(len(table))
-    gram = Gram.from_features(table[order], standardize=benchmark.standardize)
+    gram = Gram.from_features(table[order], standardize=benchmark.needs.kind == "standardized")
     names = stream.stimuli.stimulus_id[order]
     given = benchmark.score(gram, stimulus_id=names, n_resamples=1).score.raw_score
     assert given == pytest.approx(expected, abs=1e-6)
@@ -155,7 +156,7 @@ def test_an_assembly_averages_repetitions_sorted_by_image():
         ({"repetition": np.zeros(5)}, ShapeError, "5 labels 'repetition' for 6 presentations"),
         ({"neuroid_id": np.array(["n1"])}, ShapeError, "1 labels 'neuroid_id' for 2 neuroids"),
         ({"neuroid_id": np.array(["n1", "n1"])}, DataError, "neuroid_id 'n1' more than once"),
-        ({"responses": np.full((6, 2), np.nan)}, DataError, "row 0, column 0"),
+        ({"responses": np.full((6, 2), np.nan)}, DataError, "has no response at all"),
     ],
 )
 def test_an_assembly_that_does_not_fit_together_is_refused(changes, kind, text):

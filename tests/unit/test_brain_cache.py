@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from vvscale.brain import Gram
-from vvscale.brain.benchmarks.assembly import StimulusSet
+from vvscale.brain.ceilings.score import Score
 from vvscale.brain.inputs.preprocess import Preprocessing
-from vvscale.brain.metrics.ceiled import Score
+from vvscale.brain.inputs.stimuli import StimulusSet
+from vvscale.brain.metrics.pls import PLS
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.digests import model_digest, weights_digest
 from vvscale.brain.scoring.options import ScoringOptions
@@ -172,7 +173,7 @@ CHANGES = {
     "a label": lambda: key(benchmark=relabelled(V1)),
     "version": lambda: key(benchmark=replace(V1, version=2)),
     "formula": lambda: key(benchmark=replace(V1, formula="(r/c)^2")),
-    "components": lambda: key(benchmark=replace(V1, n_components=10)),
+    "components": lambda: key(benchmark=replace(V1, metric=PLS(10))),
     "strata": lambda: key(benchmark=replace(V1, stratify_by=None)),
     "image size": lambda: key(preprocessing=Preprocessing(image_size=9)),
     "rule": lambda: key(preprocessing=Preprocessing("gokce2025", image_size=8)),

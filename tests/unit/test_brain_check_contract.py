@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vvscale.brain import Trials, check_benchmark, resolve_benchmarks, simulate
+from vvscale.brain import PLS, Trials, check_benchmark, resolve_benchmarks, simulate
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmark-contract.md"
 
@@ -121,7 +121,7 @@ def unlabelled(benchmark):
             {"splits", "recordings predict themselves", "shuffled recordings predict nothing"},
             "no label 'texture'",
         ),
-        (lambda one: replace(one, n_components=72), {"splits"}, "fewer components"),
+        (lambda one: replace(one, metric=PLS(72)), {"splits"}, "fewer components"),
     ],
 )
 def test_what_breaks_it_is_named_with_its_fix(stream, change, names, text):

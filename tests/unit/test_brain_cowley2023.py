@@ -119,5 +119,5 @@ def real_session():
 
 def test_the_ceiling_of_the_real_session_is_that_of_the_reference(mirror, real_session):
     # brainscore_vision 2.4.2 on files packaged by its own functions.
-    assert real_session.ceiling == pytest.approx(0.7594612410432184, abs=1e-14)
+    assert real_session.noise_ceiling == pytest.approx(0.7594612410432184, abs=1e-14)
     assert real_session.assembly.mean.shape == (640, 50)

@@ -204,7 +204,7 @@ def nan_at(values, row):
             MissingDataError,
             "has 0 arrays with the dimensions presentation, neuroid, time_bin",
         ),
-        (recording() * np.nan, DataError, "row 0, column 0"),
+        (recording() * np.nan, DataError, "has no response at all"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning:h5netcdf")

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ import pytest
 
 from vvscale.brain.benchmarks import stimulus_files
 from vvscale.brain.benchmarks.stimulus_files import read_stimulus_set, remove_unpacked
+from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.errors import DataError, MissingDataError, UsageError
 
 spec = importlib.util.spec_from_file_location("brain_files", Path(__file__).parent / "brain_files.py")
@@ -209,12 +211,17 @@ def test_an_archive_that_would_fill_the_disk_is_refused(folder):
         read(folder)
 
 
-def test_a_column_of_degrees_must_agree_with_the_set(folder):
-    edit(folder, lambda table: table.assign(degrees=8))
-    assert read(folder).degrees == 8.0
-    edit(folder, lambda table: table.assign(degrees=[8, 8, 5, 8, 8]))
-    with pytest.raises(DataError, match=r"is of 8 degrees, and its column 'degrees' says 5 for .* \(1 of 5 rows"):
-        read(folder)
+def test_a_column_of_degrees_holds_for_each_image(folder):
+    edit(folder, lambda table: table.assign(degrees=[8, 8, 4, 8, 8]))
+    stimuli = read(folder)
+    assert [stimuli.degrees_of(row) for row in range(5)] == [8, 8, 4, 8, 8]
+    # An image of half the angle covers half of the field of view.
+    alike = Preprocessing(image_size=8).batch(replace(stimuli, table=stimuli.table.drop(columns="degrees")), range(5))
+    own = Preprocessing(image_size=8).batch(stimuli, range(5))
+    assert [bool((a == b).all()) for a, b in zip(alike, own, strict=True)] == [True, True, False, True, True]
+    edit(folder, lambda table: table.assign(degrees=[8, 8, 0, 8, 8]))
+    with pytest.raises(DataError, match=r"visual angle '0' in the column 'degrees' \(1 such\)"):
+        read(folder).degrees_of(0)
 
 
 def test_missing_and_surplus_images_are_named(folder):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vvscale.brain import Gram, GramAccumulator, Predictivity, linear_predictivity, stratified_splits
-from vvscale.brain.metrics.gram import _exact_float32
+from vvscale.brain.metrics.scale import exact_float32
 from vvscale.errors import ConfigError, DataError, ShapeError
 
 
@@ -91,7 +91,7 @@ def test_tf32_is_off_for_products_and_restored_after():
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:
-        with _exact_float32("cpu"):
+        with exact_float32("cpu"):
             assert torch.get_float32_matmul_precision() == "highest"
         total = GramAccumulator(60, precision="float32", device="cpu")
         features = layer(p=3000)[0]

@@ -12,9 +12,9 @@ from vvscale.brain import (
     representational_similarity,
     ridge_predictivity,
 )
-from vvscale.brain.metrics.ceiled import _weighted_pearson
-from vvscale.brain.metrics.ceiling import Ceiling
+from vvscale.brain.ceilings.ceiling import Ceiling
 from vvscale.brain.metrics.checks import pearson
+from vvscale.brain.metrics.predictivity import weighted_pearson
 from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UnknownNameError, UsageError
 
 
@@ -94,7 +94,7 @@ def test_weighted_correlation_is_that_of_the_drawn_images():
     draws = rng.integers(0, 30, (5, 30))
     weights = np.stack([np.bincount(draw, minlength=30) for draw in draws]).astype(float)
     expected = [[np.corrcoef(a[draw, column], b[draw, column])[0, 1] for column in range(4)] for draw in draws]
-    np.testing.assert_allclose(_weighted_pearson(a, b, weights), expected, atol=1e-12)
+    np.testing.assert_allclose(weighted_pearson(a, b, weights), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(("n_images", "n_test", "n_splits"), [(60, 60, 1), (135, 14, 10)])
@@ -121,8 +121,8 @@ def test_constant_neuroids_have_no_weighted_correlation():
     rng = np.random.default_rng(0)
     predicted, weights = rng.standard_normal((7, 200)), rng.integers(0, 4, (50, 7)).astype(float)
     measured = np.tile(rng.standard_normal(200), (7, 1))
-    assert np.isnan(_weighted_pearson(predicted, measured, weights)).all()
-    assert np.isnan(_weighted_pearson(measured, predicted, weights)).all()
+    assert np.isnan(weighted_pearson(predicted, measured, weights)).all()
+    assert np.isnan(weighted_pearson(measured, predicted, weights)).all()
 
 
 def test_a_ceiling_of_other_neuroids_is_refused():
@@ -157,7 +157,7 @@ def test_ceiling_errors_name_what_is_wrong():
         internal_consistency(responses, stimulus_id=image, repetition=np.zeros(12))
     with pytest.raises(MissingDataError, match="Image '3' was never shown in one half"):
         internal_consistency(responses[:-4], stimulus_id=[*image[:-5], 0], repetition=repetition[:-4])
-    responses[3, 1] = np.nan
+    responses[3, 1] = np.inf
     with pytest.raises(DataError, match="row 3, column 1"):
         internal_consistency(responses, stimulus_id=image, repetition=repetition)
 

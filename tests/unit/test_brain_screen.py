@@ -172,3 +172,26 @@ def test_sixteen_bits_become_eight_and_unknown_ranges_are_refused(tmp_path):
 def test_pixels_in_memory_are_bytes():
     with pytest.raises(ShapeError, match="pixels of uint16; expected uint8"):
         stimulus_set(pixels=np.zeros((1, 2, 2, 3), np.uint16))
+
+
+def test_a_jpeg_that_is_placed_is_compressed_again_as_in_the_reference(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a.jpg", "a.png"):
+        Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(tmp_path / name)
+    for name, is_same in (("a.jpg", False), ("a.png", True)):
+        stimuli = StimulusSet("one", pd.DataFrame(index=["a"]), 4.0, paths=(tmp_path / name,))
+        shown = Preprocessing(image_size=80, visual_degrees=8.0, mean=(0, 0, 0), std=(1, 1, 1)).batch(stimuli, [0])
+        # What the reference does: place, save under the same name, open again.
+        with Image.open(tmp_path / name) as image:
+            placed = place_on_screen(image, source_degrees=4, target_degrees=8)
+        placed.save(tmp_path / f"placed-{name}")
+        with Image.open(tmp_path / f"placed-{name}") as again:
+            expected = np.asarray(again.convert("RGB"), dtype=np.float32).transpose(2, 0, 1) / 255
+        np.testing.assert_allclose(shown[0], expected, atol=1e-6)
+        assert np.array_equal(np.asarray(placed), np.asarray(Image.open(tmp_path / f"placed-{name}"))) == is_same
+    # At its own angle a file is opened as it is.
+    own = Preprocessing(image_size=40, visual_degrees=4.0, mean=(0, 0, 0), std=(1, 1, 1))
+    stimuli = StimulusSet("one", pd.DataFrame(index=["a"]), 4.0, paths=(tmp_path / "a.jpg",))
+    with Image.open(tmp_path / "a.jpg") as image:
+        expected = np.asarray(image, dtype=np.float32).transpose(2, 0, 1) / 255
+    np.testing.assert_allclose(own.batch(stimuli, [0])[0], expected, atol=1e-6)

@@ -18,10 +18,10 @@ from vvscale.brain.activations.memory import Sizes, check_memory, least_memory, 
 from vvscale.brain.activations.projection import Projection
 from vvscale.brain.activations.record import probe, record
 from vvscale.brain.activations.storage import HeldActivations, plan_holding
-from vvscale.brain.benchmarks.assembly import StimulusSet
-from vvscale.brain.benchmarks.benchmark import NeuralBenchmark
+from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.inputs.batches import image_batches
 from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.gram import BLOCK_FEATURES
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import drift, refuse_drift
@@ -368,7 +368,7 @@ def test_a_ceiling_that_is_not_above_zero_is_refused(stream):
     # Repetitions that contradict each other: half of them is the other half with its sign turned.
     sign = np.where(one.assembly.repetition % 2, 1.0, -1.0)
     bench = replace(one, assembly=replace(one.assembly, responses=one.assembly.responses * sign[:, None]))
-    assert bench.ceiling < 0
+    assert bench.noise_ceiling < 0
     with pytest.raises(DataError, match=r"Benchmark 'simulated.V1-pls' cannot .* The ceiling is"):
         score_layers(net(), benchmarks=[bench], **FAST)
 

@@ -66,7 +66,7 @@ def test_ceilings_are_what_the_noise_implies(noise):
     made = simulate(DIGITS, images_per_object=20, n_neuroids=40, noise=noise)
     for region in NEURAL:
         assert made.expected_ceiling[region] == pytest.approx(1 / (1 + (noise * NOISE[region]) ** 2 / 20))
-        assert made.benchmark(region).ceiling == pytest.approx(made.expected_ceiling[region], abs=0.04)
+        assert made.benchmark(region).noise_ceiling == pytest.approx(made.expected_ceiling[region], abs=0.04)
 
 
 def test_every_name_says_that_it_is_simulated(stream):

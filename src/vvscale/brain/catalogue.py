@@ -14,8 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from vvscale.brain.benchmarks.benchmark import Benchmark, NeuralBenchmark
+from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.cowley2023 import COLLECTION, DEFAULT_SESSION, SESSIONS, TESTED, CowleySession
+from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.benchmarks.public import PUBLIC, PublicBenchmark
 from vvscale.brain.simulated.stream import IMAGES_PER_OBJECT, N_NEUROIDS, SimulatedStream, simulate
 from vvscale.brain.simulated.worlds import WORLDS, World
@@ -240,12 +241,14 @@ def _info(benchmark_id: str, entry: Any) -> BenchmarkInfo:
         n_images = entry.world.n_objects * IMAGES_PER_OBJECT
         return BenchmarkInfo(benchmark_id, region, n_images, n_targets, metric, public.formula, True, "made")
     if isinstance(entry, Benchmark):
-        is_neural = isinstance(entry, NeuralBenchmark)
-        n_targets = len(entry.assembly.neuroid_id) if is_neural else len(entry.trials.objects)
-        metric = "pls" if is_neural else entry.metric
-        simulated = entry.stimuli.is_simulated
         return BenchmarkInfo(
-            benchmark_id, entry.region, len(entry.stimuli), n_targets, metric, entry.formula, simulated
+            benchmark_id,
+            entry.region,
+            len(entry.stimuli),
+            entry.n_targets,
+            entry.metric_name,
+            entry.formula,
+            entry.stimuli.is_simulated,
         )
     return BenchmarkInfo(benchmark_id)
 

@@ -1,4 +1,4 @@
-"""From kept activations to inner products of images, one layer at a time."""
+"""From kept activations to what benchmarks need of a layer, one layer at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from vvscale.brain.activations.hooks import find_module
 from vvscale.brain.activations.projection import Projection
 from vvscale.brain.activations.record import Layer
 from vvscale.brain.activations.storage import HeldActivations
-from vvscale.brain.metrics.gram import Gram, GramAccumulator
+from vvscale.brain.metrics.gram import BLOCK_FEATURES, Gram, GramAccumulator
+from vvscale.brain.metrics.metric import Needs
 from vvscale.errors import DataError
 
 EXACT_IMAGES = 512
@@ -39,18 +40,18 @@ def layer_blocks(
         first += block.shape[1]
 
 
-def inner_products(
+def layer_products(
     blocks: Callable[[], Iterable[np.ndarray]],
     layer: Layer,
     *,
-    standardized: Iterable[bool],
+    needs: Iterable[Needs],
     projection: Projection,
     image_names: np.ndarray,
     device: str | None = None,
     n_fitted: int = 0,
     n_threads: int | None = None,
-) -> dict[bool, Gram]:
-    """Compute the inner products of one layer, of its features as they are, standardised, or both.
+) -> dict[Needs, Any]:
+    """Compute what benchmarks need of one layer: inner products of its features, standardised or not, or the features.
 
     Parameters
     ----------
@@ -58,12 +59,12 @@ def inner_products(
         Returns the layer's (N + F, w) blocks.
     layer
         Which layer.
-    standardized
-        False for features in their own units, True for standardised ones.
+    needs
+        What is needed, each once.
     projection
         How features become fewer first.
     image_names
-        (N,) labels for messages.
+        (N,) labels, for messages and to find the images that scale features.
     device
         None for NumPy, else a PyTorch device.
     n_fitted
@@ -76,28 +77,42 @@ def inner_products(
     DataError
         An activation is NaN or infinite, or none differs between images.
     """
-    wanted = sorted(set(standardized))
+    wanted = sorted(set(needs), key=repr)
     n_images = len(image_names)
     with _threads(n_threads):
         fewer = projection.of_blocks(_finite(blocks(), image_names), layer.n_features, n_fitted)
         n_features = layer.n_features if fewer is None else fewer.shape[1]
         n_features = min(n_features, projection.n_kept(layer.n_features))
-        if fewer is None and 2 * n_features <= n_images:
+        is_whole = 2 * n_features <= n_images or any(one.kind == "features" for one in wanted)
+        if fewer is None and is_whole:
             fewer = np.concatenate([block[:n_images] for block in blocks()], axis=1)
-        if fewer is not None:
-            return {
-                how: Gram.from_features(fewer, device=device, standardize=how, image_names=image_names)
-                for how in wanted
+        found: dict[Needs, Any] = {}
+        for one in wanted:
+            options: dict[str, Any] = {
+                "device": device,
+                "standardize": one.kind == "standardized",
+                "scaled_by": None if one.scaled_by is None else np.isin(image_names, np.array(one.scaled_by, object)),
+                "image_names": image_names,
             }
-        precision = "float64" if n_images <= EXACT_IMAGES else "float32"
-        totals = {
-            how: GramAccumulator(n_images, precision=precision, device=device, standardize=how, image_names=image_names)
-            for how in wanted
-        }
-        for block in blocks():
-            for total in totals.values():
-                total.add(block[:n_images])
-        return {how: total.gram() for how, total in totals.items()}
+            if one.kind == "features":
+                found[one] = fewer
+            elif fewer is not None and 2 * n_features <= n_images:
+                found[one] = Gram.from_features(fewer, **options)
+            else:
+                found[one] = GramAccumulator(
+                    n_images, precision="float64" if n_images <= EXACT_IMAGES else "float32", **options
+                )
+        totals = {one: total for one, total in found.items() if isinstance(total, GramAccumulator)}
+        if totals:
+            for block in blocks() if fewer is None else _cut(fewer):
+                for total in totals.values():
+                    total.add(block[:n_images])
+        return {one: totals[one].gram() if one in totals else made for one, made in found.items()}
+
+
+def _cut(features: np.ndarray) -> Iterator[np.ndarray]:
+    for first in range(0, features.shape[1], BLOCK_FEATURES):
+        yield features[:, first : first + BLOCK_FEATURES]
 
 
 def _finite(blocks: Iterable[np.ndarray], image_names: np.ndarray) -> Iterator[np.ndarray]:

@@ -1,120 +1,24 @@
-"""Stimuli and the recordings made with them, as values that know their order.
+"""Recordings as a value that knows the order of its images.
 
-Every table of a benchmark is keyed by stimulus_id. The reference averages repetitions into images sorted by
-stimulus_id and draws its splits over that order, so the order is fixed here and nowhere else.
+The reference averages presentations into images sorted by the tuple of their coordinates and draws its splits over
+that order, so the order is fixed here and nowhere else: by stimulus_id, unless the file says otherwise.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.metrics.ceiling import Ceiling, internal_consistency
+from vvscale.brain.inputs.stimuli import refuse_duplicates
 from vvscale.brain.metrics.checks import as_responses, digest_of
 from vvscale.errors import DataError, MissingDataError, ShapeError
 
-# Shape legend: P presentations, N images, q neuroids.
-
-
-@dataclass(frozen=True, eq=False)
-class StimulusSet:
-    """Images in a fixed order, with their labels.
-
-    Attributes
-    ----------
-    identifier
-        Name of the set.
-    table
-        One row per image, index stimulus_id, columns of labels such as object_name.
-    degrees
-        Visual angle that the width of an image covers, above 0.
-    pixels
-        (N, height, width, 3) uint8, or None where the images lie in files.
-    paths
-        One file per image, or empty where ``pixels`` is given.
-    is_simulated
-        Whether the package made the images.
-    """
-
-    identifier: str
-    table: pd.DataFrame = field(repr=False)
-    degrees: float
-    pixels: np.ndarray | None = field(default=None, repr=False)
-    paths: tuple[Path, ...] = field(default=(), repr=False)
-    is_simulated: bool = False
-
-    def __post_init__(self) -> None:
-        refuse_duplicates(self.table.index, f"The stimulus set '{self.identifier}'")
-        n_images = len(self.paths) if self.pixels is None else len(self.pixels)
-        if n_images != len(self.table) or (self.pixels is not None and self.paths):
-            raise ShapeError(
-                f"The stimulus set '{self.identifier}' has {n_images} images and {len(self.table)} rows of "
-                "labels; expected one image per row, as pixels or as paths."
-            )
-        if self.pixels is not None and self.pixels.dtype != np.uint8:
-            raise ShapeError(
-                f"The stimulus set '{self.identifier}' has pixels of {self.pixels.dtype}; expected uint8, 0 to 255."
-            )
-        self._refuse_other_degrees()
-
-    def _refuse_other_degrees(self) -> None:
-        """Refuse labels that contradict the visual angle of the set; one angle holds for all of its images."""
-        if "degrees" not in self.table:
-            return
-        said = pd.to_numeric(self.table["degrees"], errors="coerce").to_numpy(float)
-        wrong = np.flatnonzero(~np.isclose(said, self.degrees))
-        if len(wrong):
-            raise DataError(
-                f"The stimulus set '{self.identifier}' is of {self.degrees:g} degrees, and its column 'degrees' says "
-                f"{self.table['degrees'].iloc[wrong[0]]} for '{self.table.index[wrong[0]]}' ({len(wrong)} of "
-                f"{len(said)} rows differ). Set the angle of the set to that of its images; images of several angles "
-                "need one set each."
-            )
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    @property
-    def stimulus_id(self) -> np.ndarray:
-        """(N,) labels in the order of the images."""
-        return self.table.index.to_numpy()
-
-    def labels(self, column: str) -> pd.Series:
-        """Return one column of the labels."""
-        if column not in self.table:
-            raise MissingDataError(
-                f"The stimulus set '{self.identifier}' has no label '{column}'; it has "
-                f"{', '.join(map(str, self.table.columns))}."
-            )
-        return self.table[column]
-
-    def digest(self) -> str:
-        """Return the SHA-256 of the images and their labels, for keys of caches.
-
-        That of pixels in memory is computed once; files are read each time, since they may have changed.
-        """
-        return self._digest if self.pixels is not None else self._compute_digest()
-
-    @cached_property
-    def _digest(self) -> str:
-        return self._compute_digest()
-
-    def _compute_digest(self) -> str:
-        total = hashlib.sha256(repr((self.identifier, float(self.degrees))).encode())
-        total.update(self.table.to_csv().encode())
-        if self.pixels is not None:
-            total.update(repr(self.pixels.shape).encode())
-            total.update(np.ascontiguousarray(self.pixels).tobytes())
-        for path in self.paths:
-            total.update(hashlib.sha256(path.read_bytes()).digest())
-        return total.hexdigest()
+# Shape legend: P presentations, N images, q neuroids, M subjects.
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,11 +30,15 @@ class Assembly:
     assembly_id, region
         Name of the recordings, and where they are from.
     responses
-        (P, q) finite numbers, in the unit of the recordings.
+        (P, q) numbers in the unit of the recordings; NaN where a neuroid was not recorded.
     stimulus_id, repetition
         (P,) which image was shown, for which time.
     neuroid_id
         (q,) unique labels.
+    image_order
+        (N,) the images in the order that splits are drawn over; None for that of their labels.
+    reliability
+        (q,) ceilings that came with the recordings, from 0 to 1, which the ceiling ``shipped`` takes; or None.
     """
 
     assembly_id: str
@@ -139,37 +47,110 @@ class Assembly:
     stimulus_id: np.ndarray = field(repr=False)
     repetition: np.ndarray = field(repr=False)
     neuroid_id: np.ndarray = field(repr=False)
+    image_order: np.ndarray | None = field(default=None, repr=False)
+    reliability: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        as_responses(self.responses, keep_float=True)
+        table = as_responses(self.responses, keep_float=True, may_be_nan=True)
+        is_silent = np.isnan(table).all(0)
+        if is_silent.any():
+            raise DataError(
+                f"Neuroid {int(np.argmax(is_silent))} (counted from 0; {int(is_silent.sum())} such) of the assembly "
+                f"'{self.assembly_id}' has no response at all, NaN in every row. Leave it out."
+            )
         n_presentations, n_neuroids = self.responses.shape
         for name, expected in (
             ("stimulus_id", n_presentations),
             ("repetition", n_presentations),
             ("neuroid_id", n_neuroids),
+            *([("reliability", n_neuroids)] if self.reliability is not None else []),
         ):
             if len(getattr(self, name)) != expected:
+                what = "neuroids" if name in ("neuroid_id", "reliability") else "presentations"
                 raise ShapeError(
                     f"The assembly '{self.assembly_id}' has {len(getattr(self, name))} labels '{name}' for "
-                    f"{expected} {'neuroids' if name == 'neuroid_id' else 'presentations'}; expected one "
-                    "for each."
+                    f"{expected} {what}; expected one for each."
                 )
         refuse_duplicates(pd.Index(self.neuroid_id), f"The assembly '{self.assembly_id}'", "neuroid_id")
 
-    @cached_property
-    def mean(self) -> pd.DataFrame:
-        """(N, q) means over repetitions, index sorted stimulus_id, columns neuroid_id."""
-        image_of, images = pd.factorize(np.asarray(self.stimulus_id), sort=True)
-        order = np.argsort(image_of, kind="stable")
-        starts = np.concatenate(([0], np.flatnonzero(np.diff(image_of[order])) + 1))
-        sums = np.add.reduceat(np.asarray(self.responses, dtype=np.float64)[order], starts)
-        counts = np.bincount(image_of)[:, None]
-        return pd.DataFrame(sums / counts, index=images, columns=np.asarray(self.neuroid_id))
+    @classmethod
+    def from_means(
+        cls, assembly_id: str, region: str, means: Any, stimulus_id: Sequence[Any], neuroid_id: Sequence[Any]
+    ) -> Assembly:
+        """Make an assembly of (N, q) responses without repetitions: its ceiling must come from elsewhere."""
+        names = np.array(list(stimulus_id), dtype=object)
+        return cls(assembly_id, region, np.asarray(means), names, np.zeros(len(names), int), np.array(list(neuroid_id)))
+
+    @classmethod
+    def from_cube(
+        cls, assembly_id: str, region: str, cube: Any, stimulus_id: Sequence[Any], neuroid_id: Sequence[Any]
+    ) -> Assembly:
+        """Make an assembly of (R, N, q) responses; repetitions of an image that are NaN throughout are left out."""
+        cube = np.asarray(cube)
+        if cube.ndim != 3 or cube.shape[1:] != (len(stimulus_id), len(neuroid_id)):
+            raise ShapeError(
+                f"The responses have shape {cube.shape}; expected (n_repetitions, n_images, n_neuroids) with "
+                f"{len(stimulus_id)} images and {len(neuroid_id)} neuroids."
+            )
+        rows = cube.reshape(-1, cube.shape[2])
+        kept = ~np.isnan(rows).all(1)
+        names = np.tile(np.array(list(stimulus_id), dtype=object), len(cube))
+        times = np.repeat(np.arange(len(cube)), cube.shape[1])
+        return cls(assembly_id, region, rows[kept], names[kept], times[kept], np.array(list(neuroid_id)))
 
     @cached_property
-    def ceiling(self) -> Ceiling:
-        """Internal consistency of the repetitions."""
-        return internal_consistency(self.responses, stimulus_id=self.stimulus_id, repetition=self.repetition)
+    def images(self) -> np.ndarray:
+        """(N,) the images that were shown, in the order that splits are drawn over."""
+        shown = pd.unique(np.asarray(self.stimulus_id))
+        if self.image_order is None:
+            return np.sort(shown)
+        order = np.asarray(self.image_order)
+        refuse_duplicates(pd.Index(order), f"The order of images of '{self.assembly_id}'")
+        if set(order.tolist()) != set(shown.tolist()):
+            raise DataError(f"The order of images of '{self.assembly_id}' is not of the {len(shown)} images shown.")
+        return order
+
+    @cached_property
+    def mean(self) -> pd.DataFrame:
+        """(N, q) means over repetitions, leaving NaN out, index :attr:`images`, columns neuroid_id."""
+        codes = pd.Index(self.images).get_indexer(np.asarray(self.stimulus_id))
+        order = np.argsort(codes, kind="stable")
+        starts = np.concatenate(([0], np.flatnonzero(np.diff(codes[order])) + 1))
+        table = np.asarray(self.responses, dtype=np.float64)[order]
+        is_missing = np.isnan(table)
+        if is_missing.any():
+            counts = np.add.reduceat((~is_missing).astype(np.float64), starts)
+            if (counts == 0).any():
+                image, neuroid = (int(index) for index in np.argwhere(counts == 0)[0])
+                raise MissingDataError(
+                    f"Neuroid '{self.neuroid_id[neuroid]}' of '{self.assembly_id}' has no response to image "
+                    f"'{self.images[image]}' ({int((counts == 0).sum())} such). Leave out the neuroids or the images."
+                )
+            table = np.where(is_missing, 0.0, table)
+        else:
+            counts = np.bincount(codes)[:, None]
+        means = np.add.reduceat(table, starts) / counts
+        return pd.DataFrame(means, index=self.images, columns=np.asarray(self.neuroid_id))
+
+    def of_images(self, images: Sequence[Any] | np.ndarray) -> Assembly:
+        """Return the presentations of some images."""
+        rows = np.isin(np.asarray(self.stimulus_id), np.asarray(images))
+        order = None if self.image_order is None else self.image_order[np.isin(self.image_order, np.asarray(images))]
+        return replace(
+            self,
+            responses=self.responses[rows],
+            stimulus_id=np.asarray(self.stimulus_id)[rows],
+            repetition=np.asarray(self.repetition)[rows],
+            image_order=order,
+        )
+
+    def of_neuroids(self, kept: np.ndarray) -> Assembly:
+        """Return the neuroids of a (q,) mask."""
+        if not kept.any():
+            raise DataError(f"None of the {len(kept)} neuroids of '{self.assembly_id}' would be left.")
+        reliability = None if self.reliability is None else np.asarray(self.reliability)[kept]
+        names = np.asarray(self.neuroid_id)[kept]
+        return replace(self, responses=self.responses[:, kept], neuroid_id=names, reliability=reliability)
 
     def digest(self) -> str:
         """Return the SHA-256 of the responses and their labels, in their order; it is computed once."""
@@ -183,47 +164,49 @@ class Assembly:
             stimulus_id=self.stimulus_id,
             repetition=self.repetition,
             neuroid_id=self.neuroid_id,
+            images=self.images,
+            reliability=[] if self.reliability is None else self.reliability,
         )
 
 
-def row_order(have: Sequence[Any] | np.ndarray, want: Sequence[Any] | np.ndarray, what: str) -> np.ndarray:
-    """Return for each wanted stimulus_id the row that has it.
+@dataclass(frozen=True, eq=False)
+class Rdms:
+    """Dissimilarities of images for one or several subjects, for representational similarity alone.
 
-    Parameters
+    Attributes
     ----------
-    have, want
-        Labels of the rows at hand, and of the rows needed in their order.
-    what
-        What the rows are, for messages: a noun with its article, capitalised.
-
-    Raises
-    ------
-    DataError
-        A label stands for two rows.
-    MissingDataError
-        A wanted label is absent.
-
-    Examples
-    --------
-    >>> row_order(["b", "c", "a"], ["a", "b"], "The features")
-    array([2, 0])
+    assembly_id, region
+        Name of the recordings, and where they are from.
+    tables
+        (M, N, N) dissimilarities, symmetric, in any unit.
+    stimulus_id
+        (N,) unique labels of the images.
     """
-    index = pd.Index(np.asarray(have))
-    refuse_duplicates(index, what)
-    rows = index.get_indexer(pd.Index(np.asarray(want)))
-    if (rows < 0).any():
-        absent = np.asarray(want)[rows < 0]
-        raise MissingDataError(
-            f"{what} lack {len(absent)} of the {len(rows)} images needed, first '{absent[0]}'. Expected "
-            "every stimulus_id of the benchmark; record the model on its whole stimulus set."
-        )
-    return rows
 
+    assembly_id: str
+    region: str
+    tables: np.ndarray = field(repr=False)
+    stimulus_id: np.ndarray = field(repr=False)
 
-def refuse_duplicates(index: pd.Index, what: str, name: str = "stimulus_id") -> None:
-    """Raise an error that names the first label that occurs twice."""
-    if index.has_duplicates:
-        twice = index[index.duplicated()]
-        raise DataError(
-            f"{what} has the {name} '{twice[0]}' more than once ({twice.nunique()} such labels); expected each once."
-        )
+    def __post_init__(self) -> None:
+        tables = np.asarray(self.tables, dtype=np.float64)
+        tables = tables[None] if tables.ndim == 2 else tables
+        n = len(self.stimulus_id)
+        if tables.ndim != 3 or tables.shape[1:] != (n, n) or not len(tables):
+            raise ShapeError(
+                f"The dissimilarities of '{self.assembly_id}' have shape {np.shape(self.tables)}; expected "
+                f"(n_subjects, {n}, {n}) for {n} labels stimulus_id."
+            )
+        if not np.isfinite(tables).all() or not np.allclose(tables, tables.transpose(0, 2, 1)):
+            raise DataError(f"The dissimilarities of '{self.assembly_id}' are not finite and symmetric.")
+        refuse_duplicates(pd.Index(self.stimulus_id), f"The dissimilarities '{self.assembly_id}'")
+        object.__setattr__(self, "tables", tables)
+
+    @property
+    def images(self) -> np.ndarray:
+        """(N,) the images, in the order of the tables."""
+        return np.asarray(self.stimulus_id)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the tables and their labels."""
+        return digest_of(f"{self.assembly_id} {self.region}", tables=self.tables, stimulus_id=self.stimulus_id)

@@ -1,26 +1,24 @@
-"""A benchmark is a value: stimuli, recordings, a metric, a ceiling and a version.
+"""A benchmark is a value: stimuli, recordings, a metric, a design, a ceiling and a version.
 
 Benchmarks take features of any model as an array with one row per image; where the features come from is none
-of their business. Own benchmarks are instances of the two classes here.
+of their business. What they need of a layer they say, so that one pass over the images serves all of them.
 """
 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.benchmarks.assembly import Assembly, StimulusSet, row_order
-from vvscale.brain.metrics.ceiled import FORMULAS, Score, behavioral_score, neural_score
+from vvscale.brain.ceilings.score import Score
+from vvscale.brain.inputs.stimuli import StimulusSet, row_order
 from vvscale.brain.metrics.gram import Gram
-from vvscale.brain.metrics.i2n import BehavioralConsistency, BehaviorMetric, behavioral_consistency
-from vvscale.brain.metrics.pls import Predictivity, linear_predictivity
-from vvscale.brain.metrics.readout import readout_probabilities
-from vvscale.brain.metrics.trials import Trials
-from vvscale.errors import MissingDataError, ShapeError, unknown_name
+from vvscale.brain.metrics.metric import Needs
+from vvscale.errors import MissingDataError, ShapeError, UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +30,9 @@ class BenchmarkResult:
     benchmark_id, version, region, is_simulated
         Of the benchmark.
     score
-        Raw and ceiled, with intervals and the formula.
+        Raw and ceiled, with intervals, the formula and the rule of the ceiling.
     detail
-        Correlations per neuroid, or per repetition of the behavioural halving.
+        What the metric gave: ``r`` per split and neuroid, or per repetition of the behavioural halving.
     """
 
     benchmark_id: str
@@ -42,7 +40,7 @@ class BenchmarkResult:
     region: str
     is_simulated: bool
     score: Score
-    detail: Predictivity | BehavioralConsistency = field(repr=False)
+    detail: Any = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return one flat row."""
@@ -55,53 +53,59 @@ class BenchmarkResult:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class NeuralBenchmark:
-    """Linear predictivity of the responses of one region.
+class Benchmark(ABC):
+    """What every benchmark offers; a kind of one's own is a subclass.
 
     Attributes
     ----------
     benchmark_id, version
         Name, and a number that goes up whenever scores change.
-    stimuli, assembly
-        Images shown and responses to them; every image of the assembly is among the stimuli.
-    stratify_by
-        The label of the stimuli that splits balance, or None.
+    stimuli
+        Images that models are shown.
     formula
-        How scores relate to the ceiling, a key of :data:`vvscale.brain.metrics.ceiled.FORMULAS`.
-    n_components
-        Components of the regression.
+        How scores relate to the ceiling.
     """
-
-    standardize: ClassVar[bool] = False
-    """Whether :class:`Gram` for this benchmark is of standardised features."""
 
     benchmark_id: str
     version: int
     stimuli: StimulusSet
-    assembly: Assembly
-    stratify_by: str | None
-    formula: str = "r^2/c"
-    n_components: int = 25
-
-    def __post_init__(self) -> None:
-        _refuse_formula(self.formula)
-        _refuse_unknown_images(self.benchmark_id, self.stimuli, self.assembly.stimulus_id)
+    formula: str
 
     @property
+    @abstractmethod
     def region(self) -> str:
-        """The region recorded."""
-        return self.assembly.region
+        """The region recorded, or ``behavior``."""
 
     @property
-    def ceiling(self) -> float:
-        """The correlation that a perfect model is compared with."""
-        return self.assembly.ceiling.ceiling
+    @abstractmethod
+    def metric_name(self) -> str:
+        """The metric, as in lists."""
 
+    @property
+    @abstractmethod
+    def needs(self) -> Needs:
+        """What it needs of a layer."""
+
+    @property
+    @abstractmethod
+    def images(self) -> np.ndarray:
+        """(N,) stimulus_id of the images it needs features of, in its order."""
+
+    @property
+    @abstractmethod
+    def n_targets(self) -> int:
+        """Neuroids, or objects."""
+
+    @property
+    @abstractmethod
+    def noise_ceiling(self) -> float:
+        """What raw scores are related to, a number from 0 to 1."""
+
+    @abstractmethod
     def data_digest(self) -> str:
-        """Return the SHA-256 of the images, labels and responses."""
-        return _joined(self.stimuli.digest(), self.assembly.digest())
+        """Return the SHA-256 of the images, labels and recordings."""
 
+    @abstractmethod
     def score(
         self,
         features: Any,
@@ -116,7 +120,7 @@ class NeuralBenchmark:
         Parameters
         ----------
         features
-            (n_images, n_features) numbers or a :class:`Gram` of them.
+            (n_images, n_features) numbers, or what :attr:`needs` says, such as a :class:`Gram` of them.
         stimulus_id
             (n_images,) which image each row is of; by default the rows are in the order of ``stimuli``.
             Images that the benchmark does not need are left out.
@@ -126,115 +130,19 @@ class NeuralBenchmark:
         Raises
         ------
         DataError, MissingDataError, ShapeError
-            A stimulus_id is absent or there twice, or as in :func:`linear_predictivity`.
+            A stimulus_id is absent or there twice, or the metric cannot be computed.
         """
-        detail = self.predictivity(features, stimulus_id=stimulus_id, device=device)
-        ceiling = self.assembly.ceiling
-        score = neural_score(detail, ceiling, formula=self.formula, n_resamples=n_resamples, seed=seed)
-        return BenchmarkResult(self.benchmark_id, self.version, self.region, self.stimuli.is_simulated, score, detail)
 
-    def predictivity(self, features: Any, *, stimulus_id: Any = None, device: str | None = None) -> Predictivity:
-        """Predict the responses, without a ceiling or intervals; arguments as in :meth:`score`."""
-        mean = self.assembly.mean
-        features = _in_order(features, self.stimuli, stimulus_id, mean.index.to_numpy())
-        return linear_predictivity(
-            features, mean.to_numpy(), stratify=self.strata(), n_components=self.n_components, device=device
-        )
+    @abstractmethod
+    def refuse_unscorable(self) -> None:
+        """Raise what would stop every model on this benchmark, before any model runs."""
 
-    def strata(self) -> np.ndarray | None:
-        """Return (N,) what splits balance, for the images shown sorted by stimulus_id, or None.
-
-        Raises
-        ------
-        MissingDataError
-            The stimuli have no such label, or an image shown has none.
-        """
-        if self.stratify_by is None:
-            return None
-        images = self.assembly.mean.index.to_numpy()
-        labels = self.stimuli.labels(self.stratify_by).to_numpy()
-        labels = labels[row_order(self.stimuli.stimulus_id, images, "The stimuli")]
-        is_missing = pd.isna(labels)
-        if is_missing.any():
-            raise MissingDataError(
-                f"The image '{images[int(np.argmax(is_missing))]}' of '{self.benchmark_id}' has no label "
-                f"'{self.stratify_by}' ({is_missing.sum()} such). Label every image, or set stratify_by to None."
-            )
-        return labels
-
-
-@dataclass(frozen=True, eq=False)
-class BehavioralBenchmark:
-    """Consistency of a linear readout with the choices of observers.
-
-    Attributes
-    ----------
-    benchmark_id, version
-        Name, and a number that goes up whenever scores change.
-    stimuli, trials
-        Images shown and choices made; every image of the trials is among the stimuli.
-    label
-        The label of the stimuli that the readout learns and the observers chose between.
-    metric, formula
-        How choices are compared, and how scores relate to the ceiling.
-    """
-
-    standardize: ClassVar[bool] = True
-    region: ClassVar[str] = "behavior"
-
-    benchmark_id: str
-    version: int
-    stimuli: StimulusSet
-    trials: Trials
-    label: str
-    metric: BehaviorMetric = "i2n"
-    formula: str = "r/sqrt(c)"
-
-    def __post_init__(self) -> None:
-        _refuse_formula(self.formula)
-        _refuse_unknown_images(self.benchmark_id, self.stimuli, self.trials.stimulus_id)
-
-    def data_digest(self) -> str:
-        """Return the SHA-256 of the images, labels and choices."""
-        return _joined(self.stimuli.digest(), self.trials.digest())
-
-    def score(
-        self,
-        features: Any,
-        *,
-        stimulus_id: Any = None,
-        device: str | None = None,
-        n_resamples: int = 1000,
-        seed: int = 0,
-    ) -> BenchmarkResult:
-        """Score one layer; as :meth:`NeuralBenchmark.score`, with a :class:`Gram` of standardised features.
-
-        The readout is fitted on the images of the trials and compared on the same images, as the public
-        benchmark has it, and always on the CPU.
-        """
-        wanted = self.trials.stimulus_id
-        features = _in_order(features, self.stimuli, stimulus_id, wanted)
-        gram = features
-        if not isinstance(features, Gram):
-            gram = Gram.from_features(features, standardize=True, device=device)
-        labels = self.stimuli.labels(self.label).to_numpy()
-        labels = labels[row_order(self.stimuli.stimulus_id, wanted, "The stimuli")]
-        return self.score_probabilities(readout_probabilities(gram, labels, wanted), n_resamples=n_resamples, seed=seed)
-
-    def score_probabilities(
-        self, probabilities: pd.DataFrame, *, n_resamples: int = 1000, seed: int = 0
-    ) -> BenchmarkResult:
-        """Score probabilities of objects, index stimulus_id, columns object names."""
-        detail = behavioral_consistency(probabilities, self.trials, metric=self.metric)
-        score = behavioral_score(detail, formula=self.formula, n_resamples=n_resamples, seed=seed)
+    def _result(self, score: Score, detail: Any) -> BenchmarkResult:
         return BenchmarkResult(self.benchmark_id, self.version, self.region, self.stimuli.is_simulated, score, detail)
 
 
-Benchmark = NeuralBenchmark | BehavioralBenchmark
-
-
-def _in_order(features: Any, stimuli: StimulusSet, stimulus_id: Any, wanted: np.ndarray) -> Any:
-    """Return the rows of the wanted images in their order."""
+def in_order(features: Any, stimuli: StimulusSet, stimulus_id: Any, wanted: np.ndarray) -> Any:
+    """Return the rows of the wanted images in their order, of an array or a :class:`Gram`."""
     have = stimuli.stimulus_id if stimulus_id is None else np.asarray(stimulus_id)
     n_rows = features.n_images if isinstance(features, Gram) else len(features)
     if n_rows != len(have):
@@ -246,12 +154,19 @@ def _in_order(features: Any, stimuli: StimulusSet, stimulus_id: Any, wanted: np.
     return features.take(rows) if isinstance(features, Gram) else np.asarray(features)[rows]
 
 
-def _refuse_formula(formula: str) -> None:
-    if formula not in FORMULAS:
-        raise unknown_name("formula", formula, FORMULAS)
+def as_needed(features: Any, needs: Needs, device: str | None = None) -> Any:
+    """Return what a benchmark needs of features that are in its order."""
+    if isinstance(features, Gram):
+        if needs.kind == "features":
+            raise UsageError("This benchmark needs the features themselves; inner products of images do not have them.")
+        return features
+    if needs.kind == "features":
+        return np.asarray(features)
+    return Gram.from_features(features, standardize=needs.kind == "standardized", device=device)
 
 
-def _refuse_unknown_images(benchmark_id: str, stimuli: StimulusSet, shown: np.ndarray) -> None:
+def refuse_unknown_images(benchmark_id: str, stimuli: StimulusSet, shown: np.ndarray) -> None:
+    """Raise unless every image shown is among the stimuli."""
     absent = pd.Index(pd.unique(np.asarray(shown))).difference(pd.Index(stimuli.stimulus_id), sort=False)
     if len(absent):
         raise MissingDataError(
@@ -261,5 +176,6 @@ def _refuse_unknown_images(benchmark_id: str, stimuli: StimulusSet, shown: np.nd
         )
 
 
-def _joined(*digests: str) -> str:
+def joined(*digests: str) -> str:
+    """Return one digest of several."""
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()

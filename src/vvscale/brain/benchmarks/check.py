@@ -14,13 +14,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.benchmarks.assembly import row_order
-from vvscale.brain.benchmarks.benchmark import BehavioralBenchmark, Benchmark, NeuralBenchmark
-from vvscale.brain.benchmarks.public import PUBLIC
+from vvscale.brain.behavior.i2n import BehavioralConsistency, behavioral_consistency
+from vvscale.brain.benchmarks.assembly import Assembly
+from vvscale.brain.benchmarks.behavior import BehavioralBenchmark
+from vvscale.brain.benchmarks.benchmark import Benchmark
+from vvscale.brain.benchmarks.neural import NeuralBenchmark
+from vvscale.brain.ceilings.rules import SplitHalf, Variance
 from vvscale.brain.inputs.screen import open_stimulus
-from vvscale.brain.metrics.i2n import BehavioralConsistency, behavioral_consistency
-from vvscale.brain.metrics.splits import stratified_splits
+from vvscale.brain.inputs.stimuli import row_order
+from vvscale.brain.metrics.pls import PLS
 from vvscale.errors import VvscaleError
+from vvscale.scores import REGIONS
 
 # Recordings that predict themselves reach .58 to .90 on the public benchmarks.
 SELF_PREDICTION = 0.4
@@ -145,16 +149,19 @@ def _version(benchmark: Benchmark) -> _Found:
 
 
 def _region(benchmark: Benchmark) -> _Found:
-    known = [one.region for one in PUBLIC.values()]
+    known = REGIONS
     region = benchmark.region
     return repr(region), "" if region in known else f"Set the region of the assembly to one of {', '.join(known)}."
 
 
 def _degrees(benchmark: Benchmark) -> _Found:
-    degrees = benchmark.stimuli.degrees
-    is_good = np.isfinite(degrees) and degrees > 0
+    stimuli = benchmark.stimuli
+    degrees = np.array([stimuli.degrees_of(row) for row in range(len(stimuli))])
+    is_good = np.isfinite(degrees).all() and (degrees > 0).all()
     fix = "Set degrees of the stimulus set to the visual angle of an image's width, such as 8.0."
-    return f"{degrees:g} degrees", "" if is_good else fix
+    least, most = degrees.min(), degrees.max()
+    found = f"{least:g} to {most:g} degrees" if least < most else f"{least:g} degrees"
+    return found, "" if is_good else fix
 
 
 def _labels(benchmark: Benchmark) -> _Found:
@@ -182,35 +189,48 @@ def _images(benchmark: Benchmark) -> _Found:
     return f"{len(stimuli)} images", ""
 
 
-def _repetitions(benchmark: Any) -> _Found:
-    assembly = benchmark.assembly
-    n = len(pd.unique(np.asarray(assembly.repetition)))
-    fix = "Hand over single presentations with their repetition, not the average; a ceiling needs at least 2."
-    return f"{n} repetitions, {len(assembly.responses)} presentations", "" if n >= 2 else fix
+def _repetitions(benchmark: NeuralBenchmark) -> _Found:
+    if not isinstance(benchmark.ceiling, (SplitHalf, Variance)):
+        return f"not needed by the ceiling '{benchmark.ceiling.name}'", ""
+    counts = [len(pd.unique(np.asarray(one.repetition))) for one in _recordings(benchmark)]
+    n_presentations = sum(len(one.responses) for one in _recordings(benchmark))
+    fix = (
+        "Hand over single presentations with their repetition, not the average; a ceiling needs at least 2. Or give "
+        "ceilings that came with the recordings, or ceiling='none'."
+    )
+    return f"{min(counts)} repetitions, {n_presentations} presentations", "" if min(counts) >= 2 else fix
 
 
-def _responses(benchmark: Any) -> _Found:
-    mean = benchmark.assembly.mean
-    is_constant = np.ptp(mean.to_numpy(), axis=0) == 0
-    if is_constant.any():
-        first = mean.columns[int(np.argmax(is_constant))]
-        fix = "Leave these neuroids out: they cannot be predicted, and their correlations are not defined."
-        return f"{is_constant.sum()} of {len(is_constant)} neuroids never change, first '{first}'", fix
-    return f"{mean.shape[1]} neuroids respond to {len(mean)} images, all finite", ""
+def _responses(benchmark: NeuralBenchmark) -> _Found:
+    if not _recordings(benchmark):
+        return f"dissimilarities of {benchmark.n_targets} subjects", ""
+    for one in _recordings(benchmark):
+        mean = one.mean
+        is_constant = np.ptp(mean.to_numpy(), axis=0) == 0
+        if is_constant.any():
+            first = mean.columns[int(np.argmax(is_constant))]
+            fix = "Leave these neuroids out: they cannot be predicted, and their correlations are not defined."
+            return f"{is_constant.sum()} of {len(is_constant)} neuroids never change, first '{first}'", fix
+    return f"{benchmark.n_targets} neuroids respond to {len(benchmark.images)} images, all finite", ""
 
 
-def _splits(benchmark: Any) -> _Found:
-    n_images = len(benchmark.assembly.mean)
-    strata = benchmark.strata()
-    n_train = int(stratified_splits(n_images if strata is None else strata)[0].sum())
+def _splits(benchmark: NeuralBenchmark) -> _Found:
+    n_train = min(int(part.splits.is_train.sum(1).min()) for part in benchmark.parts)
+    n_images = min(len(part.images) for part in benchmark.parts)
+    if not n_train:
+        return f"nothing is fitted; {n_images} images are compared", ""
+    n_components = getattr(benchmark.metric, "n_components", 1)
     found = f"{n_train} images to train on, {n_images - n_train} to test on, by '{benchmark.stratify_by}'"
-    fix = f"Use more images than the {benchmark.n_components} components, or fewer components."
-    return found, "" if n_train > benchmark.n_components else fix
+    fix = f"Use more images than the {n_components} components, or fewer components."
+    return found, "" if n_train > n_components else fix
 
 
-def _ceiling(benchmark: Any) -> _Found:
-    ceiling = benchmark.ceiling
-    fix = "Check that repetitions of an image carry its stimulus_id: responses must agree with themselves."
+def _ceiling(benchmark: Benchmark) -> _Found:
+    ceiling = benchmark.noise_ceiling
+    fix = (
+        "Check that repetitions of an image carry its stimulus_id: responses must agree with themselves. Unreliable "
+        "neuroids can be left out with min_ceiling."
+    )
     return f"{ceiling:.4f}, at least {CEILING}", "" if CEILING <= ceiling <= 1 else fix
 
 
@@ -227,14 +247,10 @@ def _truth(benchmark: Any) -> _Found:
     return f"{len(trials.objects)} objects, {len(trials.image)} trials of {len(trials.stimulus_id)} images", ""
 
 
-def _behavioral_ceiling(benchmark: Any) -> _Found:
-    ceiling = _with_own_choices(benchmark).ceiling
-    fix = "Collect more trials per image: the choices of the two halves must agree."
-    return f"{ceiling:.4f}, at least {CEILING}", "" if CEILING <= ceiling <= 1 else fix
-
-
 def _predicts_itself(benchmark: Benchmark) -> _Found:
     raw = _self_prediction(benchmark, None)
+    if np.isnan(raw):
+        return "there are dissimilarities alone", ""
     fix = "Check that responses and labels belong together, row by row, and that there are enough images."
     return f"raw score {raw:.3f}, at least {SELF_PREDICTION}", "" if raw >= SELF_PREDICTION else fix
 
@@ -243,25 +259,37 @@ def _shuffled_predicts_nothing(benchmark: Benchmark) -> _Found:
     n_images = len(_shown(benchmark))
     bound = max(SHUFFLED, 3 / np.sqrt(n_images))
     raw = _self_prediction(benchmark, np.random.default_rng(0).permutation(n_images))
+    if np.isnan(raw):
+        return "there are dissimilarities alone", ""
     fix = "Look for images that are there several times under other labels, or responses that drift over the session."
     return f"raw score {raw:.3f}, less than {bound:.2f} from 0", "" if abs(raw) < bound else fix
 
 
+def _recordings(benchmark: NeuralBenchmark) -> list[Assembly]:
+    return [one for one in benchmark.assemblies if isinstance(one, Assembly)]
+
+
 def _shown(benchmark: Benchmark) -> np.ndarray:
-    """Return (N,) the images that were shown, sorted."""
-    if isinstance(benchmark, BehavioralBenchmark):
-        return benchmark.trials.stimulus_id
-    return benchmark.assembly.mean.index.to_numpy()
+    """Return (N,) the images that were shown."""
+    return benchmark.trials.stimulus_id if isinstance(benchmark, BehavioralBenchmark) else benchmark.images
 
 
 def _self_prediction(benchmark: Benchmark, order: np.ndarray | None) -> float:
     """Return the raw score of the recordings themselves, of other images where an order is given."""
     if isinstance(benchmark, BehavioralBenchmark):
         return _with_own_choices(benchmark, order).raw_score
-    features = benchmark.assembly.mean.to_numpy()
-    features = features if order is None else features[order]
-    fewer = replace(benchmark, n_components=min(benchmark.n_components, features.shape[1]))
-    return fewer.predictivity(features, stimulus_id=_shown(benchmark)).raw_score
+    assert isinstance(benchmark, NeuralBenchmark)
+    metric, found = benchmark.metric, []
+    for one in _recordings(benchmark):
+        features = one.mean.to_numpy()
+        features = features if order is None else features[order[order < len(features)]]
+        if isinstance(metric, PLS):
+            metric = replace(metric, n_components=min(metric.n_components, features.shape[1]))
+        alone = replace(benchmark, assembly=one, metric=metric, ceiling="none", min_ceiling=None)
+        found += [one.raw_score for one in alone.measure(features, stimulus_id=one.images)]
+    if not found:  # dissimilarities alone: there are no features to predict with
+        return float("nan")
+    return float(np.mean(found))
 
 
 def _with_own_choices(benchmark: BehavioralBenchmark, order: np.ndarray | None = None) -> BehavioralConsistency:
@@ -296,7 +324,7 @@ _NEURAL: _Checks = {
 }
 _BEHAVIORAL: _Checks = {
     "labels agree with the trials": _truth,
-    "a ceiling above noise": _behavioral_ceiling,
+    "a ceiling above noise": _ceiling,
     "choices predict themselves": _predicts_itself,
     "shuffled choices predict nothing": _shuffled_predicts_nothing,
 }

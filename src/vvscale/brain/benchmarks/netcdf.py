@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.brain.behavior.trials import Trials
 from vvscale.brain.benchmarks.assembly import Assembly
-from vvscale.brain.metrics.trials import Trials
 from vvscale.errors import DataError, MissingDataError, UsageError, did_you_mean
 
 if TYPE_CHECKING:

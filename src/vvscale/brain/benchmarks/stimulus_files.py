@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
 
-from vvscale.brain.benchmarks.assembly import StimulusSet
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.core.files import whole_folder
 from vvscale.errors import DataError, MissingDataError
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vvscale.brain.benchmarks.assembly import StimulusSet
-from vvscale.brain.inputs.screen import as_rgb, open_stimulus, place_on_screen
+from vvscale.brain.inputs.screen import as_rgb, as_written, open_stimulus, place_on_screen
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.errors import ConfigError, unknown_name
 
 # Shape legend: n images, H x W pixels.
@@ -32,8 +32,8 @@ RULES: Mapping[str, str] = {
 }
 """Name of the rule -> what it does."""
 
-# Goes up whenever a rule gives other numbers for the same settings.
-_VERSION = 1
+# Goes up whenever a rule gives other numbers for the same settings; 2 compresses placed JPEGs again.
+_VERSION = 2
 # The fraction of a resized image that the study keeps, 224 of 256 pixels.
 _STUDY_CROP = 224 / 256
 
@@ -141,12 +141,13 @@ class Preprocessing:
         rows = list(rows)
         made = np.empty((len(rows), 3, self.image_size, self.image_size), np.float32)
         for image, row in zip(made, rows, strict=True):
-            pixels = self.pixels(open_stimulus(stimuli, row), stimuli.degrees)
+            suffix = stimuli.paths[row].suffix if stimuli.paths else ""
+            pixels = self.pixels(open_stimulus(stimuli, row), stimuli.degrees_of(row), suffix=suffix)
             for channel in range(3):
                 np.take(self._levels[channel], pixels[..., channel], out=image[channel])
         return made
 
-    def pixels(self, image: Image.Image, degrees: float) -> np.ndarray:
+    def pixels(self, image: Image.Image, degrees: float, *, suffix: str = "") -> np.ndarray:
         """Return (image_size, image_size, 3) uint8: one image before it is normalised.
 
         Parameters
@@ -155,8 +156,12 @@ class Preprocessing:
             As shown.
         degrees
             The visual angle it was shown at.
+        suffix
+            Ending of its file: an image that is placed on the screen is compressed again where it was before.
         """
         placed = place_on_screen(image, source_degrees=degrees, target_degrees=self.visual_degrees)
+        if placed is not image:
+            placed = as_written(placed, suffix)
         size = self.image_size
         if self.resize is None:
             return np.asarray(as_rgb(placed).resize((size, size), Image.Resampling.BILINEAR))

@@ -6,16 +6,19 @@ canvas, one that covers more loses its rim, and one of the same angle is left as
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from vvscale.brain.benchmarks.assembly import StimulusSet
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.data.depth import to_eight_bits
 from vvscale.errors import DataError, MissingDataError
 
 GRAY = (128, 128, 128)
+
+_LOSSY = ("JPEG", "JPEG2000", "WEBP", "GIF")
 
 
 def open_stimulus(stimuli: StimulusSet, row: int) -> Image.Image:
@@ -97,6 +100,28 @@ def place_on_screen(image: Image.Image, *, source_degrees: float, target_degrees
         return canvas
     corner = ((size - target) / 2).round().astype(int)
     return image.crop((*_pair(corner), *_pair(corner + target)))
+
+
+def as_written(image: Image.Image, suffix: str) -> Image.Image:
+    """Return an image as it comes back from a file of this ending.
+
+    The reference writes what it has placed on the screen under the name of the stimulus and reads it again, so what
+    was a JPEG is compressed a second time, with the quality that Pillow has by default; single pixels move by up to
+    91 of 255 levels. Endings of lossless formats return the image itself.
+
+    Source
+    ------
+    brainscore_vision/benchmark_helpers/screen.py, ImageConverter._write.
+    """
+    kind = Image.registered_extensions().get(suffix.lower())
+    if kind not in _LOSSY:
+        return image
+    file = io.BytesIO()
+    image.save(file, kind)
+    file.seek(0)
+    with Image.open(file) as written:
+        written.load()
+        return written
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

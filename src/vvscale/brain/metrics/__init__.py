@@ -1,4 +1,4 @@
-"""Alignment metrics on arrays: features and responses in, scores and ceilings out.
+"""Metrics between a layer and recordings, on arrays: regressions and similarities, and what each needs of a layer.
 
 No file, model or benchmark is known here.
 """

@@ -11,7 +11,12 @@ from vvscale.errors import DataError, ShapeError
 
 
 def as_responses(
-    responses: Any, n_images: int | None = None, what: str = "responses", *, keep_float: bool = False
+    responses: Any,
+    n_images: int | None = None,
+    what: str = "responses",
+    *,
+    keep_float: bool = False,
+    may_be_nan: bool = False,
 ) -> np.ndarray:
     """Return an (N, q) table of floats, or say where it is not one.
 
@@ -25,6 +30,8 @@ def as_responses(
         What the table holds, lower case, for messages.
     keep_float
         Whether float32 numbers stay float32.
+    may_be_nan
+        Whether NaN may stand for what was not recorded; infinity never may.
 
     Raises
     ------
@@ -48,7 +55,7 @@ def as_responses(
             f"The {what} have {len(table)} rows and the features {n_images}; expected one row per image in "
             "both, in the same order. Average repetitions first, and align both by stimulus_id."
         )
-    is_bad = ~np.isfinite(table)
+    is_bad = np.isinf(table) if may_be_nan else ~np.isfinite(table)
     if is_bad.any():
         row, column = (int(index) for index in np.argwhere(is_bad)[0])
         raise DataError(
@@ -88,6 +95,27 @@ def median_over_neuroids(r: np.ndarray) -> np.ndarray:
     low = np.take_along_axis(ordered, np.maximum(n_known - 1, 0) // 2, -1)
     high = np.take_along_axis(ordered, np.minimum(n_known // 2, r.shape[-1] - 1), -1)
     return ((low + high) / 2)[..., 0]
+
+
+def over_neuroids(r: np.ndarray, how: str) -> np.ndarray:
+    """Take the ``median`` or ``mean`` over the last axis, leaving NaN out; NaN where nothing is left.
+
+    Examples
+    --------
+    >>> over_neuroids(np.array([[0.1, 0.2, 0.6], [np.nan, 0.2, 0.4]]), "mean")
+    array([0.3, 0.3])
+    """
+    if how == "median":
+        return median_over_neuroids(r)
+    is_known = ~np.isnan(r)
+    with np.errstate(invalid="ignore"):
+        return np.where(is_known, r, 0.0).sum(-1) / is_known.sum(-1)
+
+
+def correlate_sums(sums: np.ndarray) -> np.ndarray:
+    """Return Pearson's r from (..., 6) counts, sums of both sides, their squares and their product."""
+    n, a, b, aa, bb, ab = np.moveaxis(sums, -1, 0)
+    return (n * ab - a * b) / np.sqrt((n * aa - a * a) * (n * bb - b * b))
 
 
 def digest_of(name: str, **tables: Any) -> str:

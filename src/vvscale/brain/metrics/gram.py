@@ -11,13 +11,13 @@ device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 
+from vvscale.brain.metrics.scale import exact_float32, feature_scale, not_finite, scale_of
 from vvscale.errors import ConfigError, DataError, ShapeError
 
 # Shape legend: N images, p features, A any number of rows.
@@ -46,6 +46,11 @@ class Gram:
         costs less than multiplying once by the matrix. None otherwise.
     is_standardized
         Whether each feature was divided by its standard deviation over the images.
+    level
+        (N,) float64, what centring took out: products of the features as they are, are the matrix + level_i + level_j.
+        None where only centred products are known.
+    totals
+        (N,) float64 sums over the features of each image, as they are; None where only centred products are known.
     """
 
     n_images: int
@@ -53,6 +58,8 @@ class Gram:
     matrix: Any = None
     factor: Any = None
     is_standardized: bool = False
+    level: Any = None
+    totals: Any = None
 
     @classmethod
     def from_features(
@@ -62,6 +69,7 @@ class Gram:
         precision: Precision = "float64",
         device: str | None = None,
         standardize: bool = False,
+        scaled_by: np.ndarray | None = None,
         image_names: Sequence[Any] | np.ndarray | None = None,
     ) -> Gram:
         """Compute the inner products of a whole layer.
@@ -77,6 +85,8 @@ class Gram:
             None for NumPy on the CPU, else a PyTorch device such as ``"cuda"``.
         standardize
             Divide each feature by its standard deviation; constant features stay zero.
+        scaled_by
+            (N,) bool, the images that the standard deviations are of; None for all.
         image_names
             (N,) labels of the images, for messages.
 
@@ -105,17 +115,28 @@ class Gram:
         # first.
         keep_factor = 2 * n_features <= n_images
         total = GramAccumulator(
-            n_images, precision=precision, device=device, standardize=standardize, image_names=image_names
+            n_images,
+            precision=precision,
+            device=device,
+            standardize=standardize,
+            scaled_by=scaled_by,
+            image_names=image_names,
         )
         if keep_factor:
             factor = total.centred(features)
-            return cls(n_images, n_features, factor=factor, is_standardized=standardize)._alive(total.offset)
+            made = cls(
+                n_images, n_features, None, factor, standardize, level=total.level + total.offset / (2 * n_images),
+                totals=total.totals,
+            )  # fmt: skip
+            return made._alive(total.offset)
         for start in range(0, n_features, BLOCK_FEATURES):
             total.add(features[:, start : start + BLOCK_FEATURES])
         return total.gram()
 
     @classmethod
-    def from_products(cls, products: Any, n_features: int, *, is_standardized: bool = False) -> Gram:
+    def from_products(
+        cls, products: Any, n_features: int, *, is_standardized: bool = False, level: Any = None, totals: Any = None
+    ) -> Gram:
         """Take inner products that were summed elsewhere, of features with or without their means.
 
         Parameters
@@ -127,6 +148,8 @@ class Gram:
             How many features were summed.
         is_standardized
             Whether each was divided by its standard deviation.
+        level, totals
+            As of :class:`Gram`, for these products.
 
         Raises
         ------
@@ -134,9 +157,13 @@ class Gram:
             No feature varies between images.
         """
         # Both directions: rounding of means would otherwise leak into every split.
-        centred = products - products.mean(0)
-        centred = centred - centred.mean(1)[:, None]
-        kept = cls(len(centred), n_features, matrix=centred, is_standardized=is_standardized)
+        mean = products.mean(0)
+        centred = products - mean
+        rest = centred.mean(1)
+        centred = centred - rest[:, None]
+        if level is not None:
+            level = level + (mean + rest) / 2
+        kept = cls(len(centred), n_features, centred, None, is_standardized, level, totals)
         return kept._alive(float(products.trace()))
 
     @property
@@ -159,12 +186,18 @@ class Gram:
         images
             Row numbers, (n,) integers; standardised features stay scaled by all images.
         """
+        level, totals = (None if held is None else held[images] for held in (self.level, self.totals))
         if self.matrix is None:
             factor = self.factor[images]
-            kept = replace(self, n_images=len(factor), factor=factor - factor.mean(0))
+            mean = factor.mean(0)
+            if level is not None:
+                level = level + factor @ mean - (mean**2).sum() / 2
+            kept = replace(self, n_images=len(factor), factor=factor - mean, level=level, totals=totals)
             return kept._alive(float((factor**2).sum()))
         products = self.matrix[images][:, images]
-        return Gram.from_products(products, self.n_features, is_standardized=self.is_standardized)
+        return Gram.from_products(
+            products, self.n_features, is_standardized=self.is_standardized, level=level, totals=totals
+        )
 
     def trace(self) -> float:
         """Return the sum of squares of the centred features."""
@@ -173,6 +206,15 @@ class Gram:
     def dense(self) -> Any:
         """Return the (N, N) matrix."""
         return self.factor @ self.factor.T if self.matrix is None else self.matrix
+
+    def plain(self) -> Any:
+        """Return the (N, N) inner products of the features as they are, without their means taken out."""
+        if self.level is None:
+            raise DataError(
+                "These inner products are of centred features only; dissimilarities need them of the features as they "
+                "are. Make them with Gram.from_features or GramAccumulator."
+            )
+        return self.dense() + self.level[:, None] + self.level
 
     def _alive(self, squares: float) -> Gram:
         """Return itself, or raise if what varies is rounding, given the sum of squares with means in."""
@@ -192,7 +234,7 @@ class GramAccumulator:
     ----------
     n_images
         Rows of every block.
-    precision, device, standardize
+    precision, device, standardize, scaled_by
         As in :meth:`Gram.from_features`.
     image_names
         (n_images,) labels of the rows, for messages.
@@ -214,6 +256,7 @@ class GramAccumulator:
         precision: Precision = "float64",
         device: str | None = None,
         standardize: bool = False,
+        scaled_by: np.ndarray | None = None,
         image_names: Sequence[Any] | np.ndarray | None = None,
     ) -> None:
         if precision not in ("float64", "float32"):
@@ -221,11 +264,15 @@ class GramAccumulator:
         self._precision = precision
         self._device = device
         self._standardize = standardize
+        self._scaled_by = scaled_by
         self._image_names = image_names
         self._n_features = 0
         self.offset = 0.0
         zeros = np.zeros((n_images, n_images))
-        self._sum = zeros if device is None else _torch().as_tensor(zeros, device=device)
+        self._sum, self.level, self.totals = (
+            table if device is None else _torch().as_tensor(table, device=device)
+            for table in (zeros, np.zeros(n_images), np.zeros(n_images))
+        )
 
     def add(self, block: Any) -> None:
         """Add a block of features.
@@ -252,7 +299,7 @@ class GramAccumulator:
             self._sum += narrow @ narrow.T
             return
         centred = self.centred(block)
-        with _exact_float32(self._device):
+        with exact_float32(self._device):
             if self._device is None:
                 narrow = centred.astype(self._precision, copy=False)
                 self._sum += narrow @ narrow.T
@@ -268,7 +315,13 @@ class GramAccumulator:
         DataError
             No feature varies between images.
         """
-        kept = Gram.from_products(self._sum, self._n_features, is_standardized=self._standardize)
+        kept = Gram.from_products(
+            self._sum,
+            self._n_features,
+            is_standardized=self._standardize,
+            level=self.level + self.offset / (2 * len(self._sum)),
+            totals=self.totals,
+        )
         return kept._alive(self.offset)
 
     def centred(self, block: Any) -> Any:
@@ -281,14 +334,14 @@ class GramAccumulator:
             block = torch.as_tensor(block, device=self._device).to(torch.float64)
             is_finite = bool(torch.isfinite(block).all())
         if not is_finite:
-            raise _not_finite(block, self._n_features, self._image_names)
+            raise not_finite(block, self._n_features, self._image_names)
         self._n_features += block.shape[1]
         mean = block.mean(0)
         block = block - mean
         if self._standardize:
-            scale = feature_scale(block, mean)
+            scale = feature_scale(block, mean, self._scaled_by)
             block, mean = block / scale, mean / scale
-        self.offset += float(len(block) * (mean**2).sum())
+        self._keep_means(block, mean)
         return block
 
     def _centred_narrow(self, block: np.ndarray) -> np.ndarray:
@@ -298,67 +351,35 @@ class GramAccumulator:
         """
         mean = block.mean(0, dtype=np.float64)
         if not np.isfinite(mean).all():  # a sum is finite only if every term is
-            raise _not_finite(block, self._n_features, self._image_names)
+            raise not_finite(block, self._n_features, self._image_names)
         self._n_features += block.shape[1]
         centred = block - mean.astype(np.float32)
         if self._standardize:
-            variance = np.einsum("np,np->p", centred, centred, dtype=np.float64) / len(centred)
-            scale = _scale(variance, mean, len(centred))
+            rows, own = centred, 0.0
+            if self._scaled_by is not None:
+                rows = centred[self._scaled_by]
+                own = rows.mean(0, dtype=np.float64)
+                rows = rows - own.astype(np.float32)
+            variance = np.einsum("np,np->p", rows, rows, dtype=np.float64) / len(rows)
+            scale = scale_of(variance, mean + own, len(rows))
             centred *= (1.0 / scale).astype(np.float32)
             mean = mean / scale
-        self.offset += float(len(block) * (mean**2).sum())
+        self._keep_means(centred, mean.astype(np.float32))
         return centred
 
+    def _keep_means(self, centred: Any, mean: Any) -> None:
+        """Remember what centring took out of a block: it costs one column more in the products.
 
-def feature_scale(centred: Any, mean: Any) -> Any:
-    """Return what features are divided by: their standard deviation, or 1 where that is rounding of the mean.
-
-    Parameters
-    ----------
-    centred, mean
-        (N, p) features less their means, and (p,) the means.
-
-    Source
-    ------
-    sklearn/preprocessing/_data.py, _is_constant_feature.
-    """
-    return _scale((centred**2).mean(0), mean, len(centred))
-
-
-def _scale(variance: Any, mean: Any, n_images: int) -> Any:
-    rounding = n_images * float(np.finfo(np.float64).eps)
-    scale = variance**0.5
-    scale[variance <= rounding * variance + (rounding * mean) ** 2] = 1.0
-    return scale
-
-
-def _not_finite(block: Any, offset: int, image_names: Sequence[Any] | np.ndarray | None) -> DataError:
-    table = np.asarray(block.cpu() if hasattr(block, "cpu") else block)
-    image, feature = (int(index) for index in np.argwhere(~np.isfinite(table))[0])
-    name = "" if image_names is None else f" '{image_names[image]}', row"
-    return DataError(
-        f"Features hold {table[image, feature]} at image{name} {image}, feature {feature + offset} (both counted "
-        "from 0). Expected finite numbers. The model has probably overflowed or was trained to NaN at this "
-        "layer."
-    )
+        ``offset`` is the sum of squares of the means over images and features, ``level`` the products of the rows
+        with the means.
+        """
+        wide = mean.astype(np.float64) if self._device is None else mean
+        self.offset += float(len(centred) * (wide**2).sum())
+        self.level += centred @ mean
+        self.totals += (centred.sum(1, dtype=np.float64) if self._device is None else centred.sum(1)) + wide.sum()
 
 
 def _torch() -> Any:
     import torch
 
     return torch
-
-
-@contextmanager
-def _exact_float32(device: str | None) -> Iterator[None]:
-    """Switch off TF32, whose ten-bit products move a correlation by 5e-4."""
-    if device is None:
-        yield
-        return
-    torch = _torch()
-    before = cast(str, torch.get_float32_matmul_precision())
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

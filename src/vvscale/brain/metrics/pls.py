@@ -7,69 +7,66 @@ splits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 
-from vvscale.brain.metrics.checks import as_responses, median_over_neuroids, pearson
+from vvscale.brain.metrics.checks import as_responses
 from vvscale.brain.metrics.gram import Gram, Precision
+from vvscale.brain.metrics.metric import Need, Target
 from vvscale.brain.metrics.nipals import cross_validate
-from vvscale.brain.metrics.splits import stratified_splits
+from vvscale.brain.metrics.predictivity import Aggregate, Predictivity, judge
+from vvscale.brain.metrics.splits import draw_splits
 from vvscale.errors import ConfigError, DataError, ShapeError
 
 
-@dataclass(frozen=True, eq=False)
-class Predictivity:
-    """Cross-validated correlations between predicted and measured responses.
+@dataclass(frozen=True)
+class PLS:
+    """Partial least squares, the reference's neural metric.
 
     Attributes
     ----------
-    r
-        (n_splits, n_neuroids) Pearson correlations over the test images, in [-1, 1]; NaN where a response or
-        its prediction is constant over the test images of a split.
-    is_train
-        (n_splits, n_images) bool, the training images of each split.
-    predictions, responses
-        For each split (n_test, n_neuroids), and (n_images, n_neuroids), in the unit of the responses; what
-        intervals over images are computed from.
+    n_components
+        Components of the regression, at most n_features.
+    aggregate
+        How neuroids become one number: ``median`` or ``mean``.
+
+    Source
+    ------
+    brainscore_vision/metrics/regression_correlation/metric.py, metric 'pls'.
     """
 
-    r: np.ndarray
-    is_train: np.ndarray = field(repr=False)
-    predictions: tuple[np.ndarray, ...] = field(repr=False)
-    responses: np.ndarray = field(repr=False)
+    n_components: int = 25
+    aggregate: Aggregate = "median"
+    name: ClassVar[str] = "pls"
+    needs: ClassVar[Need] = "products"
 
-    @property
-    def raw_score(self) -> float:
-        """Mean over splits of the median over neuroids, without a ceiling."""
-        return float(self.r_by_split.mean())
+    def __post_init__(self) -> None:
+        if self.n_components < 1:
+            raise ConfigError(f"Got n_components={self.n_components}; expected at least 1.")
 
-    @property
-    def error(self) -> float:
-        """Standard deviation over splits of the median, divided by the root of their number."""
-        return float(self.r_by_split.std() / np.sqrt(len(self.r)))
+    def measure(self, features: Gram, target: Target) -> Predictivity:
+        """Predict the responses to each split's test images."""
+        if self.n_components > features.n_features:
+            raise ShapeError(
+                f"{self.n_components} components need at least as many features, got {features.n_features}. "
+                f"Pass n_components={features.n_features} or less."
+            )
+        table = target.responses
+        if (np.ptp(table, axis=0) == 0).all():
+            raise DataError(
+                f"None of the {table.shape[1]} responses differs between images; there is nothing to predict."
+            )
+        if features.device is None:
+            predictions, _ = cross_validate(features, table, target.is_train, self.n_components)
+        else:
+            import torch
 
-    @property
-    def r_by_split(self) -> np.ndarray:
-        """(n_splits,) medians over neuroids, leaving NaN out."""
-        return median_over_neuroids(self.r)
-
-    def table(self) -> pd.DataFrame:
-        """Return one row per neuroid: mean and standard deviation of r over the splits."""
-        is_known = ~np.isnan(self.r)
-        n = is_known.sum(0)
-        with np.errstate(invalid="ignore"):
-            mean = np.where(is_known, self.r, 0.0).sum(0) / n
-            spread = np.sqrt(np.where(is_known, (self.r - mean) ** 2, 0.0).sum(0) / n)
-        return pd.DataFrame({"neuroid": np.arange(len(n)), "r": mean, "r_std": spread, "n_splits": n})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers as plain types; NaN becomes None."""
-        r = [[None if np.isnan(value) else float(value) for value in row] for row in self.r]
-        return {"raw_score": self.raw_score, "error": self.error, "r": r}
+            held = torch.as_tensor(table, device=features.device)
+            found, _ = cross_validate(features, held, target.is_train, self.n_components)
+            predictions = [split.cpu().numpy() for split in found]
+        return judge(predictions, target, aggregate=self.aggregate)
 
 
 def linear_predictivity(
@@ -137,40 +134,9 @@ def linear_predictivity(
     >>> round(result.raw_score, 3)
     1.0
     """
-    if n_components < 1:
-        raise ConfigError(f"Got n_components={n_components}; expected at least 1.")
-    # Responses are checked first: they are small, and a layer can take minutes.
-    n_images = features.n_images if isinstance(features, Gram) else len(features)
-    table = as_responses(responses, n_images)
-    if (np.ptp(table, axis=0) == 0).all():
-        raise DataError(f"None of the {table.shape[1]} responses differs between images; there is nothing to predict.")
-    is_train = draw_splits(stratify, n_images, n_splits=n_splits, train_size=train_size, seed=seed)
+    # Settings and responses are checked first: they are small, and a layer can take minutes.
+    metric = PLS(n_components)
+    table = as_responses(responses, features.n_images if isinstance(features, Gram) else len(features))
+    is_train = draw_splits(stratify, len(table), n_splits=n_splits, train_size=train_size, seed=seed)
     gram = features if isinstance(features, Gram) else Gram.from_features(features, precision=precision, device=device)
-    if n_components > gram.n_features:
-        raise ShapeError(
-            f"{n_components} components need at least as many features, got {gram.n_features}. "
-            f"Pass n_components={gram.n_features} or less."
-        )
-    if gram.device is None:
-        predictions, _ = cross_validate(gram, table, is_train, n_components)
-    else:
-        import torch
-
-        held = torch.as_tensor(table, device=gram.device)
-        predictions = [split.cpu().numpy() for split in cross_validate(gram, held, is_train, n_components)[0]]
-    return judge(predictions, table, is_train)
-
-
-def judge(predictions: Sequence[np.ndarray], responses: np.ndarray, is_train: np.ndarray) -> Predictivity:
-    """Correlate each split's (n_test, q) predictions with the responses to its test images."""
-    r = [pearson(responses[~train], predicted) for predicted, train in zip(predictions, is_train, strict=True)]
-    return Predictivity(np.stack(r), is_train, tuple(predictions), responses)
-
-
-def draw_splits(stratify: Any, n_images: int, **options: Any) -> np.ndarray:
-    """Draw splits of ``n_images``, with strata when ``stratify`` is not None."""
-    if stratify is None:
-        return stratified_splits(n_images, **options)
-    if len(stratify) != n_images:
-        raise ShapeError(f"'stratify' has {len(stratify)} labels for {n_images} images; expected one per image.")
-    return stratified_splits(stratify, **options)
+    return metric.measure(gram, Target(table, is_train, np.arange(len(table))))

@@ -2,13 +2,90 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import kendalltau, rankdata
 
-from vvscale.brain.metrics.checks import as_responses, pearson
-from vvscale.errors import DataError
+from vvscale.brain.metrics.checks import as_responses, correlate_sums, pearson
+from vvscale.brain.metrics.gram import Gram
+from vvscale.brain.metrics.metric import Need, Target
+from vvscale.brain.metrics.similarity import Similarity, weighted_pairs
+from vvscale.errors import DataError, ShapeError, unknown_name
+
+# Shape legend: n images, m = n (n - 1) / 2 pairs of images, M subjects, D bootstrap draws.
+
+_KENDALL_PAIRS = 2e7
+"""Pairs over all draws up to which Kendall's tau is drawn again: it sorts all pairs each time, some 10 s for these."""
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> float:
+    return float(pearson(rankdata(a), rankdata(b)))
+
+
+COMPARISONS: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = MappingProxyType(
+    {
+        "spearman": _spearman,
+        "pearson": lambda a, b: float(pearson(a, b)),
+        "kendall": lambda a, b: float(kendalltau(a, b).statistic),
+        "cosine": _cosine,
+    }
+)
+"""How two lists of dissimilarities (m,) are compared; ``kendall`` is tau-b."""
+
+
+@dataclass(frozen=True)
+class RSA:
+    """Similarity of dissimilarities.
+
+    A layer's dissimilarity of two images is one minus their correlation over features. It is compared with that of
+    the recordings, over neuroids, or with the tables of several subjects, and then averaged over them.
+
+    Attributes
+    ----------
+    comparison
+        ``spearman``, ``pearson``, ``kendall`` or ``cosine``.
+
+    Source
+    ------
+    brainscore_vision/metrics/rdm/metric.py, metric 'rdm' (Spearman).
+    """
+
+    comparison: str = "spearman"
+    name: ClassVar[str] = "rsa"
+    needs: ClassVar[Need] = "products"
+
+    def __post_init__(self) -> None:
+        if self.comparison not in COMPARISONS:
+            raise unknown_name("comparison of dissimilarities", self.comparison, COMPARISONS)
+
+    def measure(self, features: Gram, target: Target) -> Similarity:
+        """Compare the dissimilarities of the judged images."""
+        part = features if len(target.judged) == features.n_images else features.take(target.judged)
+        pairs = upper(gram_dissimilarity(part))
+        others = target.once("rsa", lambda: target_pairs(target))
+        compare = COMPARISONS[self.comparison]
+        by_subject = np.array([compare(pairs, other) for other in others])
+        return Similarity(
+            by_subject, self._resampler(pairs, others, len(target.judged)), target.judged, features.n_images
+        )
+
+    def _resampler(self, pairs: np.ndarray, others: np.ndarray, n: int) -> Callable[[np.ndarray], np.ndarray]:
+        if self.comparison == "kendall":
+            return lambda weights: _kendall_draws(pairs, others, weights)
+        if self.comparison == "spearman":
+            # Ranks of all pairs stand for those of the drawn ones, which would have to be sorted for every draw.
+            pairs, others = rankdata(pairs), np.stack([rankdata(other) for other in others])
+        return lambda weights: _weighted_similarity(
+            square(pairs, n), [square(other, n) for other in others], weights, is_cosine=self.comparison == "cosine"
+        )
 
 
 def dissimilarity(features: Any) -> np.ndarray:
@@ -32,29 +109,45 @@ def dissimilarity(features: Any) -> np.ndarray:
     table = as_responses(features, what="features")
     is_flat = np.ptp(table, axis=1) == 0
     if is_flat.any():
-        raise DataError(
-            f"Image {int(np.argmax(is_flat))} (counted from 0; {is_flat.sum()} such images) has the same "
-            f"value in all {table.shape[1]} features; expected a pattern that can be correlated with others."
-        )
+        raise _flat(int(np.argmax(is_flat)), int(is_flat.sum()), table.shape[1])
     table = table - table.mean(1, keepdims=True)
     table /= np.linalg.norm(table, axis=1, keepdims=True)
-    distance = 1.0 - np.clip(table @ table.T, -1.0, 1.0)
-    np.fill_diagonal(distance, 0.0)
-    return distance
+    return _distance(table @ table.T)
 
 
-def representational_similarity(features: Any, responses: Any) -> float:
-    """Rank-correlate the dissimilarities of two systems over all pairs of images.
+def gram_dissimilarity(gram: Gram) -> np.ndarray:
+    """Return :func:`dissimilarity` from inner products of features as they are, without the features.
+
+    The mean over features of image i is t_i / p, with t the totals, so its products with others lose t_i t_j / p.
+    """
+    plain, totals = gram.plain(), gram.totals
+    if gram.device is not None:
+        plain, totals = plain.cpu().numpy(), totals.cpu().numpy()
+    squares = plain.diagonal().copy()
+    products = plain - np.outer(totals, totals) / gram.n_features
+    length = products.diagonal().copy()
+    # What rounding leaves of an image that is the same in all features.
+    is_flat = length <= 1e-12 * squares
+    if is_flat.any():
+        raise _flat(int(np.argmax(is_flat)), int(is_flat.sum()), gram.n_features)
+    scale = np.sqrt(length)
+    return _distance(products / scale[:, None] / scale)
+
+
+def representational_similarity(features: Any, responses: Any, *, comparison: str = "spearman") -> float:
+    """Compare the dissimilarities of two systems over all pairs of images.
 
     Parameters
     ----------
     features, responses
         (n_images, any number) each, images in the same order.
+    comparison
+        As of :class:`RSA`.
 
     Returns
     -------
     float
-        Spearman correlation in [-1, 1]; nothing is fitted, so no split is needed.
+        Similarity in [-1, 1]; nothing is fitted, so no split is needed.
 
     Source
     ------
@@ -68,5 +161,102 @@ def representational_similarity(features: Any, responses: Any) -> float:
     """
     left = as_responses(features, what="features")
     right = as_responses(responses, len(left))
-    pairs = np.triu_indices(len(left), k=1)
-    return float(pearson(*(rankdata(dissimilarity(table)[pairs]) for table in (left, right))))
+    compare = COMPARISONS[RSA(comparison).comparison]
+    return compare(upper(dissimilarity(left)), upper(dissimilarity(right)))
+
+
+def rdm_noise_ceiling(rdms: Any, *, comparison: str = "spearman") -> tuple[float, float]:
+    """Return how similar subjects are to the mean of the others, and of all: the bounds of the best model.
+
+    Parameters
+    ----------
+    rdms
+        (n_subjects, n_images, n_images) dissimilarities, at least 2 subjects.
+    comparison
+        As of :class:`RSA`.
+
+    Returns
+    -------
+    lower, upper
+        Mean similarity of each subject to the mean of the others, and to the mean of all subjects. Before they are
+        averaged, tables are made comparable: ranks for ``spearman`` and ``kendall``, standard scores for ``pearson``,
+        unit length for ``cosine``.
+
+    Source
+    ------
+    Nili et al. 2014, PLoS Computational Biology 10(4); rsatoolbox/util/inference_util.py, pool_rdm.
+    """
+    tables = np.stack([upper(np.asarray(one, dtype=np.float64)) for one in rdms])
+    if len(tables) < 2:
+        raise ShapeError(f"Got the dissimilarities of {len(tables)} subject; a noise ceiling needs at least 2.")
+    compare = COMPARISONS[RSA(comparison).comparison]
+    if comparison in ("spearman", "kendall"):
+        alike = np.stack([rankdata(one) for one in tables])
+    elif comparison == "pearson":
+        alike = (tables - tables.mean(1, keepdims=True)) / tables.std(1, keepdims=True)
+    else:
+        alike = tables / np.sqrt((tables**2).mean(1, keepdims=True))
+    total = alike.sum(0)
+    high = np.mean([compare(one, total) for one in tables])
+    low = np.mean([compare(one, total - own) for one, own in zip(tables, alike, strict=True)])
+    return float(low), float(high)
+
+
+def upper(table: np.ndarray) -> np.ndarray:
+    """Return (m,) the pairs above the diagonal of an (n, n) table."""
+    return table[np.triu_indices(len(table), k=1)]
+
+
+def square(pairs: np.ndarray, n: int) -> np.ndarray:
+    """Return the (n, n) symmetric table of (m,) pairs, zero on the diagonal."""
+    table = np.zeros((n, n))
+    table[np.triu_indices(n, k=1)] = pairs
+    return table + table.T
+
+
+def target_pairs(target: Target) -> np.ndarray:
+    """Return (M, m) dissimilarities of the judged images."""
+    if target.rdms is not None:
+        return np.stack([upper(np.asarray(one, dtype=np.float64)) for one in target.rdms])
+    return upper(dissimilarity(target.responses[target.judged]))[None]
+
+
+def _weighted_similarity(
+    a: np.ndarray, others: list[np.ndarray], weights: np.ndarray, *, is_cosine: bool
+) -> np.ndarray:
+    total = np.zeros(len(weights))
+    n_pairs = (weights.sum(1) ** 2 - (weights**2).sum(1)) / 2
+    sum_a, sum_aa = weighted_pairs(weights, a, a * a)
+    for b in others:
+        sum_b, sum_bb, sum_ab = weighted_pairs(weights, b, b * b, a * b)
+        if is_cosine:
+            total += sum_ab / np.sqrt(sum_aa * sum_bb)
+        else:
+            total += correlate_sums(np.stack((n_pairs, sum_a, sum_b, sum_aa, sum_bb, sum_ab), -1))
+    return total / len(others)
+
+
+def _kendall_draws(pairs: np.ndarray, others: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return tau of the different images of each draw; NaN where that would take too long."""
+    if len(weights) * len(pairs) * len(others) > _KENDALL_PAIRS:
+        return np.full(len(weights), np.nan)
+    rows, columns = np.triu_indices(weights.shape[1], k=1)
+    drawn = []
+    for one in weights:
+        n_times = (one[rows] * one[columns]).astype(int)
+        taken = np.repeat(np.arange(len(pairs)), n_times)
+        drawn.append(np.mean([kendalltau(pairs[taken], other[taken]).statistic for other in others]))
+    return np.array(drawn)
+
+
+def _distance(correlations: np.ndarray) -> np.ndarray:
+    distance = 1.0 - np.clip(correlations, -1.0, 1.0)
+    np.fill_diagonal(distance, 0.0)
+    return distance
+
+
+def _flat(image: int, n_flat: int, n_features: int) -> DataError:
+    return DataError(
+        f"Image {image} (counted from 0; {n_flat} such images) has the same value in all {n_features} features; "
+        "expected a pattern that can be correlated with others."
+    )

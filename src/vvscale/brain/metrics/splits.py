@@ -6,11 +6,24 @@ repetitions, sorted by image.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vvscale.errors import ShapeError
+
+
+class Splits(NamedTuple):
+    """Images that train and test.
+
+    Attributes
+    ----------
+    is_train, is_test
+        (S, N) bool; None for is_test where all images that do not train test.
+    """
+
+    is_train: np.ndarray
+    is_test: np.ndarray | None = None
 
 
 def stratified_splits(stratify: Any, *, n_splits: int = 10, train_size: float = 0.9, seed: int = 1) -> np.ndarray:
@@ -76,3 +89,12 @@ def _refuse_small_strata(labels: np.ndarray, train_size: float) -> None:
             f"{n_test} test images cannot represent {len(names)} strata; expected at least one per stratum. "
             f"Lower train_size below {1 - len(names) / len(labels):.3f}, or pass stratify=None."
         )
+
+
+def draw_splits(stratify: Any, n_images: int, **options: Any) -> np.ndarray:
+    """Draw splits of ``n_images``, with strata when ``stratify`` is not None."""
+    if stratify is None:
+        return stratified_splits(n_images, **options)
+    if len(stratify) != n_images:
+        raise ShapeError(f"'stratify' has {len(stratify)} labels for {n_images} images; expected one per image.")
+    return stratified_splits(stratify, **options)

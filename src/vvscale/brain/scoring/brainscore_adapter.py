@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from vvscale.brain.benchmarks.assembly import StimulusSet
 from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.scoring.digests import model_digest
 from vvscale.core.hashing import digest_of
 from vvscale.errors import ConfigError, MissingDataError

@@ -65,29 +65,38 @@ class ScoreCache:
         self.folder = default_folder() if folder is None else Path(folder)
         self.keep_products = keep_products
 
-    def score(self, parts: Mapping[str, Any]) -> LayerScore | None:
-        """Return the score that depends on exactly these parts, or None."""
-        found = self._read("score", parts)
+    def score(self, parts: Mapping[str, Any] | None) -> LayerScore | None:
+        """Return the score that depends on exactly these parts, or None; parts that are None have none."""
+        found = None if parts is None else self._read("score", parts)
         return None if found is None else LayerScore.from_dict(json.loads(found[1]))
 
-    def put_score(self, parts: Mapping[str, Any], score: LayerScore) -> None:
-        """Keep a score."""
+    def put_score(self, parts: Mapping[str, Any] | None, score: LayerScore) -> None:
+        """Keep a score, unless its parts are None."""
+        if parts is None:
+            return
         self._write("score", parts, json.dumps(score.to_dict(), allow_nan=False).encode(), {})
 
-    def products(self, parts: Mapping[str, Any]) -> Gram | None:
+    def products(self, parts: Mapping[str, Any] | None) -> Gram | None:
         """Return the inner products that depend on exactly these parts, or None."""
-        found = self._read("products", parts)
+        found = None if parts is None else self._read("products", parts)
         if found is None:
             return None
         meta, payload = found[0]["meta"], found[1]
-        table = np.frombuffer(payload, dtype="<f8").reshape(meta["shape"])
+        # The table, then one column each of what centring took out.
+        n, numbers = meta["n_images"], np.frombuffer(payload, dtype="<f8")
+        table = numbers[: -2 * n].reshape(meta["shape"])
         return Gram(
-            meta["n_images"], meta["n_features"], is_standardized=meta["is_standardized"], **{meta["as"]: table}
+            n,
+            meta["n_features"],
+            is_standardized=meta["is_standardized"],
+            level=numbers[-2 * n : -n],
+            totals=numbers[-n:],
+            **{meta["as"]: table},
         )
 
-    def put_products(self, parts: Mapping[str, Any], gram: Gram) -> None:
+    def put_products(self, parts: Mapping[str, Any] | None, gram: Gram) -> None:
         """Keep inner products, if products are kept at all."""
-        if not self.keep_products or gram.device is not None:
+        if parts is None or not self.keep_products or gram.device is not None or gram.level is None:
             return
         name = "matrix" if gram.factor is None else "factor"
         table = np.ascontiguousarray(getattr(gram, name), dtype="<f8")
@@ -98,7 +107,8 @@ class ScoreCache:
             "n_features": gram.n_features,
             "is_standardized": gram.is_standardized,
         }
-        self._write("products", parts, table.tobytes(), meta)
+        columns = [np.ascontiguousarray(one, dtype="<f8") for one in (gram.level, gram.totals)]
+        self._write("products", parts, b"".join(one.tobytes() for one in (table, *columns)), meta)
 
     def entries(self) -> Iterator[CacheEntry]:
         """Yield every entry, read whole and checked."""

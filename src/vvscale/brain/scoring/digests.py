@@ -1,13 +1,13 @@
-"""What tells two scorings apart: the digests that keys of caches are made of.
+"""What keys of caches are made of: digests of models, benchmarks and of the code of this package.
 
-A key must change with everything that a score depends on: the weights and the code of the model, the data and
-metric of the benchmark, and the code of this package.
+A key must change with everything that a score depends on: the weights, attributes, hooks and code of the model, the
+data, metric, design and ceiling of the benchmark, and the code that scores.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import inspect
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,19 @@ from typing import Any
 from torch import nn
 
 import vvscale
-from vvscale.brain.benchmarks.benchmark import Benchmark, NeuralBenchmark
+from vvscale.brain.benchmarks.benchmark import Benchmark
+from vvscale.brain.scoring.keys import Keys, Unkeyable
 from vvscale.core.hashing import digest_of, source_digest
 
 # What a change in these files does to scores is not known in advance, so any change counts.
 _CODE = Path(__file__).parents[1]
+
+# Kept by PyTorch in every module, and keyed through the weights, the parts or the hooks.
+_KEPT = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "training"}
+_HOOKS = {"_forward_hooks", "_forward_pre_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
+          "_forward_pre_hooks_with_kwargs"}  # fmt: skip
+# Hooks of training and of state dictionaries change no activation.
+_OTHER_HOOKS = "_hooks"
 
 
 def weights_digest(module: nn.Module) -> str:
@@ -34,24 +42,56 @@ def weights_digest(module: nn.Module) -> str:
 
 
 def model_digest(module: nn.Module) -> str:
-    """Return the SHA-256 of a model: its weights, its structure, and the code of its classes.
+    """Return the SHA-256 of a model: its weights, structure, attributes, hooks and code.
 
     Two models may share their weights and compute different things with them.
+
+    Raises
+    ------
+    Unkeyable
+        A part of it cannot be told from another: its scores must not be cached.
     """
-    total = hashlib.sha256(weights_digest(module).encode())
-    total.update(repr(module).encode())
-    for kind in sorted({type(one) for one in module.modules()}, key=lambda kind: (kind.__module__, kind.__qualname__)):
-        total.update(_code_of(kind).encode())
-    return total.hexdigest()
+    import torch
+
+    parts = [weights_digest(module), repr(module)]
+    keys = Keys()
+    for name, one in module.named_modules(remove_duplicate=False):
+        if isinstance(one, torch.jit.ScriptModule):
+            parts.append(f"{name} {one.code if hasattr(one, 'forward') else ''}")
+            continue
+        parts.append(f"{name} {keys.of(type(one))}")
+        for attribute, value in sorted(vars(one).items()):
+            if attribute in _KEPT or (_OTHER_HOOKS in attribute and attribute not in _HOOKS):
+                continue
+            # Handles number hooks in the order of the whole process; the functions are what counts.
+            held = list(value.values()) if attribute in _HOOKS else value
+            try:
+                parts.append(f"{attribute} {keys.of(held)}")
+            except Unkeyable as error:
+                place = f"the layer '{name}'" if name else "the model"
+                raise Unkeyable(f"'{attribute}' of {place} holds {error}") from None
+        for buffer in sorted(one._non_persistent_buffers_set):
+            parts.append(f"{buffer} {keys.of(one._buffers[buffer])}")
+    return digest_of(parts)
 
 
 def benchmark_digest(benchmark: Benchmark, data_digest: str) -> str:
-    """Return the SHA-256 of a benchmark: the digest of its data, and its settings."""
-    settings: list[Any] = [benchmark.benchmark_id, benchmark.version, benchmark.region, benchmark.formula]
-    if isinstance(benchmark, NeuralBenchmark):
-        settings += [benchmark.stratify_by, benchmark.n_components]
-    else:
-        settings += [benchmark.label, benchmark.metric]
+    """Return the SHA-256 of a benchmark: the digest of its data, its settings, and the code of its classes.
+
+    Raises
+    ------
+    Unkeyable
+        A part of it, such as a metric of one's own, cannot be told from another.
+    """
+    keys = Keys()
+    settings = [keys.of(type(benchmark))]
+    fields = dataclasses.fields(benchmark) if dataclasses.is_dataclass(benchmark) else ()
+    names = [one.name for one in fields] or sorted(vars(benchmark))
+    for name in names:
+        value = getattr(benchmark, name)
+        # The data are in their own digest, which does not read every image again.
+        if name not in ("stimuli", "assembly", "trials") and not name.startswith("_"):
+            settings.append(name + keys.of(value))
     return digest_of([data_digest, settings])
 
 
@@ -67,18 +107,3 @@ def _bytes() -> Any:
     import torch
 
     return torch.uint8
-
-
-@cache
-def _code_of(kind: type) -> str:
-    """Return the source of a class and its bases as far as they are not PyTorch's, whose version counts instead."""
-    own = [base for base in kind.__mro__ if base.__module__.split(".")[0] not in {"torch", "builtins"}]
-    return "".join(f"{base.__module__}.{base.__qualname__}\n{_source(base)}" for base in own)
-
-
-def _source(kind: type) -> str:
-    try:
-        return inspect.getsource(kind)
-    except (OSError, TypeError):  # defined at a prompt or by exec
-        functions = [value for value in vars(kind).values() if inspect.isfunction(value)]
-        return "".join(f"{one.__qualname__} {one.__code__.co_code.hex()} {one.__code__.co_names}" for one in functions)

@@ -11,7 +11,7 @@ import pandas as pd
 
 import vvscale
 from vvscale.brain.benchmarks.benchmark import BenchmarkResult
-from vvscale.brain.metrics.ceiled import Score
+from vvscale.brain.ceilings.score import Score
 from vvscale.brain.scoring.layers import LayerCommitment, select_layers
 from vvscale.errors import ConfigError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -12,11 +13,11 @@ import pandas as pd
 from torch import nn
 
 from vvscale.brain.activations.memory import least_memory
-from vvscale.brain.benchmarks.assembly import StimulusSet
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.stimulus_files import IMAGE_SUFFIXES
 from vvscale.brain.catalogue import resolve_benchmarks
 from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import refuse_drift
 from vvscale.brain.scoring.estimate import estimate_seconds
@@ -26,7 +27,7 @@ from vvscale.brain.scoring.options import ScoreOptions
 from vvscale.brain.scoring.results import ModelScores
 from vvscale.brain.scoring.session import Recording, Session
 from vvscale.brain.scoring.work import plan_work
-from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError
+from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
 from vvscale.models import LoadedModel, load_model, model_record
 from vvscale.scores import ScoreStore, load_scores
 
@@ -119,7 +120,7 @@ def _of_models(
     models: Sequence[str], options: ScoreOptions, benchmarks: Sequence[Benchmark], watch: Watch
 ) -> Iterator[tuple[ModelScores, Mapping[str, Any]]]:
     for ref in models:
-        session, record = _session(options, _load(ref, options.name), benchmarks, ref, options.layers)
+        session, record = _session(options, _load(ref, options), benchmarks, ref, options.layers)
         recordings = session.plan()
         with watch(str(record["row"]["model_id"]), sum(one.n_steps for one in recordings)) as advance:
             scores = session.run(recordings, progress=advance)
@@ -199,7 +200,7 @@ def score_model(
         for one in wanted
         for benchmark in (resolve_benchmarks(one, formula=options.formula) if isinstance(one, str) else [one])
     ]
-    session, record = _session(options, _model(model, options.name), benchmarks, str(model)[:40], layers)
+    session, record = _session(options, _model(model, options), benchmarks, str(model)[:40], layers)
     return replace(session.run(progress=progress), record=record)
 
 
@@ -210,7 +211,7 @@ def plan_scores(models: Sequence[str], options: ScoreOptions) -> Iterator[dict[s
         raise UsageError("Features need no model and no plan; leave `dry_run` out.")
     benchmarks = resolve_benchmarks(options.on, formula=options.formula)
     for ref in models:
-        session, record = _session(options, _load(ref, options.name), benchmarks, ref, options.layers)
+        session, record = _session(options, _load(ref, options), benchmarks, ref, options.layers)
         recordings = session.plan()
         model_id = record["row"]["model_id"]
         if not recordings:
@@ -269,24 +270,27 @@ def _session(
     return Session(work, cache), record
 
 
-def _model(model: str | Path | nn.Module | LoadedModel, name: str | None) -> Model:
+def _model(model: str | Path | nn.Module | LoadedModel, options: ScoreOptions) -> Model:
     if isinstance(model, nn.Module):
         built_as = getattr(model, "built_as", None)
         row = {"model_id": built_as[0] if built_as else type(model).__name__}
         record = model_record(model, row=row) if built_as else {"row": row}
-        return _named(LoadedModel(model, record), "", name)
+        return _named(LoadedModel(model, record), "", options)
     if isinstance(model, LoadedModel):
-        return _named(model, "model", name)
-    return _load(str(model), name)
+        return _named(model, "model", options)
+    return _load(str(model), options)
 
 
-def _load(ref: str, name: str | None) -> Model:
-    return _named(load_model(ref), ref, name)
+def _load(ref: str, options: ScoreOptions) -> Model:
+    loaded = load_model(ref, arch=options.arch)
+    if loaded.note:
+        warnings.warn(loaded.note, VvscaleWarning, stacklevel=4)
+    return _named(loaded, ref, options)
 
 
-def _named(model: LoadedModel, fallback: str, name: str | None = None) -> Model:
+def _named(model: LoadedModel, fallback: str, options: ScoreOptions) -> Model:
     row = {**model.record.get("row", {})}
-    row["model_id"] = name or row.get("model_id") or fallback
+    row["model_id"] = options.name or row.get("model_id") or fallback
     return model.module, {**model.record, "row": row}
 
 

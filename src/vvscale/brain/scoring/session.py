@@ -20,13 +20,13 @@ from torch import nn
 
 from vvscale.brain.activations.hooks import evaluating
 from vvscale.brain.activations.memory import Pass, Sizes, check_memory, peak_memory, plan_passes, resident_memory
-from vvscale.brain.activations.products import inner_products, layer_blocks
+from vvscale.brain.activations.products import layer_blocks, layer_products
 from vvscale.brain.activations.record import PROBED_IMAGES, Probe, Recorder, probe
 from vvscale.brain.activations.storage import HeldActivations
-from vvscale.brain.benchmarks.assembly import StimulusSet
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.inputs.batches import image_batches
 from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.layers import LayerCommitment
@@ -212,7 +212,7 @@ class Session:
     def _score_cached_products(self, pair: Pair) -> bool:
         assert self._cache is not None
         stimuli = self.work.stimuli_of[pair.benchmark.benchmark_id]
-        key = self.work.products_key(pair.layer, stimuli, pair.benchmark.standardize)
+        key = self.work.products_key(pair.layer, stimuli, pair.benchmark.needs)
         gram = self._cache.products(key)
         if gram is not None:
             self._score(pair, gram, ())
@@ -305,10 +305,10 @@ class Session:
         firsts = {pair.benchmark.benchmark_id: pair for pair in reversed(pairs)}
         try:
             with self._timed("products"):
-                grams = inner_products(
+                made = layer_products(
                     lambda: layer_blocks(held, self.work.module, seen.layers, name),
                     seen.layers[name],
-                    standardized={pair.benchmark.standardize for pair in pairs},
+                    needs={pair.benchmark.needs for pair in pairs},
                     projection=self._projection,
                     image_names=stimuli.stimulus_id,
                     device=None if self._options.device == "cpu" else self._options.device,
@@ -319,20 +319,21 @@ class Session:
             self._failures += [LayerFailure(one, "", f"Layer '{one}': {error}") for one in names]
             return
         if self._cache is not None:
-            for how, gram in grams.items():
-                self._cache.put_products(self.work.products_key(name, recording.stimuli, how), gram)
+            for needs, gram in made.items():
+                if isinstance(gram, Gram):
+                    self._cache.put_products(self.work.products_key(name, recording.stimuli, needs), gram)
         for pair in firsts.values():
             twins = [other for other in pairs if other.benchmark is pair.benchmark and other is not pair]
-            self._score(pair, grams[pair.benchmark.standardize], twins)
+            self._score(pair, made[pair.benchmark.needs], twins)
         self._advance(name)
 
-    def _score(self, pair: Pair, gram: Gram, twins: Sequence[Pair]) -> None:
+    def _score(self, pair: Pair, features: Any, twins: Sequence[Pair]) -> None:
         """Score one layer on one benchmark, and give the same score to layers that are the same tensor."""
         options = self._options
         try:
             with self._timed("metrics"):
                 result = pair.benchmark.score(
-                    gram,
+                    features,
                     device=None if options.device == "cpu" else options.device,
                     n_resamples=options.resamples,
                     seed=options.seed,
@@ -342,8 +343,9 @@ class Session:
                 name = one.benchmark.benchmark_id
                 self._failures.append(LayerFailure(one.layer, name, f"Layer '{one.layer}' on '{name}': {error}"))
             return
+        n_features = features.n_features if isinstance(features, Gram) else features.shape[1]
         for one in (pair, *twins):
-            score = LayerScore.of(one.layer, gram.n_features, result)
+            score = LayerScore.of(one.layer, n_features, result)
             self._scores[one.layer, one.benchmark.benchmark_id] = score
             if self._cache is not None:
                 self._cache.put_score(self.work.score_key(one), score)

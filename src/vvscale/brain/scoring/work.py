@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
-from vvscale.brain.benchmarks.assembly import StimulusSet, row_order
-from vvscale.brain.benchmarks.benchmark import Benchmark, NeuralBenchmark
+from vvscale.brain.activations.accept import accepted
+from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.inputs.preprocess import Preprocessing
-from vvscale.brain.metrics.ceiled import ceiled_score
-from vvscale.brain.metrics.pls import draw_splits
+from vvscale.brain.inputs.stimuli import StimulusSet, row_order
+from vvscale.brain.metrics.metric import Needs
 from vvscale.brain.scoring.digests import benchmark_digest, code_digest, model_digest, weights_digest
+from vvscale.brain.scoring.keys import Unkeyable
 from vvscale.brain.scoring.layers import LayerCommitment, choose_layers, readout_layer, resolve_name
 from vvscale.brain.scoring.options import ScoringOptions
 from vvscale.core.hashing import digest_of
-from vvscale.errors import ConfigError, DataError, UsageError
+from vvscale.errors import ConfigError, DataError, UsageError, VvscaleWarning
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,9 @@ class Work:
     stimuli_of, data_digests
         benchmark_id -> digest of its stimulus set, and of all its data.
     benchmark_digests
-        benchmark_id -> digest of its data and settings.
+        benchmark_id -> digest of its data and settings; None where it cannot be keyed.
     common
-        What every key holds.
+        What every key holds; its model is None where it cannot be keyed.
     weights
         Digest of the weights alone, for rows.
     """
@@ -58,7 +60,7 @@ class Work:
     stimuli: Mapping[str, StimulusSet]
     stimuli_of: Mapping[str, str]
     data_digests: Mapping[str, str]
-    benchmark_digests: Mapping[str, str]
+    benchmark_digests: Mapping[str, str | None]
     common: Mapping[str, Any]
     weights: str
 
@@ -66,11 +68,13 @@ class Work:
     def run_id(self) -> str:
         """Name of the scoring run: the same for the same model and settings."""
         named = {name: value for name, value in self.common.items() if name != "code"}
-        return digest_of(named)[:12]
+        return digest_of({**named, "weights": self.weights})[:12]
 
-    def score_key(self, pair: Pair) -> dict[str, Any]:
-        """Return everything that a score depends on."""
+    def score_key(self, pair: Pair) -> dict[str, Any] | None:
+        """Return everything that a score depends on, or None where that cannot be told: nothing is cached then."""
         options = self.options
+        if self.common["model"] is None or self.benchmark_digests[pair.benchmark.benchmark_id] is None:
+            return None
         return {
             **self.common,
             "layer": pair.layer,
@@ -78,9 +82,11 @@ class Work:
             "intervals": [options.resamples, options.seed],
         }
 
-    def products_key(self, layer: str, stimuli: str, is_standardized: bool) -> dict[str, Any]:
-        """Return everything that inner products depend on."""
-        return {**self.common, "layer": layer, "stimuli": stimuli, "is_standardized": is_standardized}
+    def products_key(self, layer: str, stimuli: str, needs: Needs) -> dict[str, Any] | None:
+        """Return everything that inner products depend on, or None where that cannot be told."""
+        if self.common["model"] is None:
+            return None
+        return {**self.common, "layer": layer, "stimuli": stimuli, "needs": [needs.kind, needs.scaled_by]}
 
 
 def plan_work(
@@ -99,10 +105,11 @@ def plan_work(
     UsageError
         No benchmark, or two of one name.
     UnknownNameError, ConfigError
-        A layer does not exist, or a region has none.
+        A layer does not exist, a region has none, or the layers of the model cannot be watched.
     DataError, MissingDataError, ShapeError
         A benchmark cannot be scored on whatever the model: its parts do not match, a stratum has one image.
     """
+    module = accepted(module)
     if not benchmarks:
         raise UsageError("No benchmark was given; expected at least one.")
     names = [one.benchmark_id for one in benchmarks]
@@ -124,7 +131,7 @@ def plan_work(
             '`projection="sparse-1000"`.'
         )
     common = {
-        "model": model_digest(module),
+        "model": _digest_or_none("the model", lambda: model_digest(module)),
         "code": code_digest(),
         "preprocessing": preprocessing.digest(),
         "projection": str(options.how_projected),
@@ -142,27 +149,35 @@ def plan_work(
         stimuli_of=stimuli_of,
         data_digests=data_digests,
         benchmark_digests={
-            one.benchmark_id: benchmark_digest(one, data_digests[one.benchmark_id]) for one in benchmarks
+            one.benchmark_id: _digest_or_none(
+                f"the benchmark '{one.benchmark_id}'",
+                lambda one=one: benchmark_digest(one, data_digests[one.benchmark_id]),
+            )
+            for one in benchmarks
         },
         common=common,
         weights=weights_digest(module),
     )
 
 
+def _digest_or_none(what: str, digest: Callable[[], str]) -> str | None:
+    try:
+        return digest()
+    except Unkeyable as error:
+        warnings.warn(
+            f"Scores of {what} are not cached: {error}, so a change of it could not be told. Expected numbers, text, "
+            "arrays, functions and objects made of these.",
+            VvscaleWarning,
+            stacklevel=3,
+        )
+        return None
+
+
 def refuse_unscorable(benchmark: Benchmark) -> None:
     """Raise what would stop every model on this benchmark, before any model runs."""
     try:
-        if isinstance(benchmark, NeuralBenchmark):
-            images = benchmark.assembly.mean.index.to_numpy()
-            rows = row_order(benchmark.stimuli.stimulus_id, images, "The stimuli")
-            strata = None
-            if benchmark.stratify_by is not None:
-                strata = benchmark.stimuli.labels(benchmark.stratify_by).to_numpy()[rows]
-            draw_splits(strata, len(images))
-            ceiled_score(0.0, benchmark.ceiling, benchmark.formula)
-        else:
-            rows = row_order(benchmark.stimuli.stimulus_id, benchmark.trials.stimulus_id, "The stimuli")
-            benchmark.stimuli.labels(benchmark.label)
+        row_order(benchmark.stimuli.stimulus_id, benchmark.images, "The stimuli")
+        benchmark.refuse_unscorable()
     except (DataError, UsageError) as error:
         raise type(error)(f"Benchmark '{benchmark.benchmark_id}' cannot be scored on: {error}") from error
 

@@ -90,7 +90,7 @@ def _facts(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _formulas(rows: pd.DataFrame) -> list[str]:
     """Return for each score how it follows from its raw score and ceiling, where those are known."""
-    from vvscale.brain.metrics.ceiled import formula_text
+    from vvscale.brain.ceilings.score import formula_text
 
     lines = []
     for row in rows.to_dict(orient="records"):

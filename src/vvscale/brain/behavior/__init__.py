@@ -1,0 +1,1 @@
+"""Metrics of behaviour: choices of observers, a readout of object names, similarity judgements, decisions."""
