@@ -142,6 +142,12 @@ class ScoreOptions(ScoringOptions):
     cache: Literal["scores", "products", "none"] = option(
         "scores", "scores: keep finished scores; products: inner products too; none.", group=_COST
     )
+    arch: str | None = option(
+        None,
+        "Architecture of a checkpoint that another program wrote (.pt, .pth, .safetensors): a name of `vvscale ls "
+        "architectures`, timm:NAME or torchvision:NAME; by default the published one whose tensors these are.",
+        group=_WHAT,
+    )
     name: str | None = option(None, "model_id of the rows.", group=_KEEP)
     expect: Path | None = option(
         None, "Earlier rows (file or store) that the new ones must equal; exit code 4 if they do not.", group=_KEEP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from vvscale.brain.scoring.results import ModelScores
 from vvscale.brain.scoring.session import Recording, Session
 from vvscale.brain.scoring.work import plan_work
 from vvscale.core.userfile import is_own_model, load_own_model
-from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError
+from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
 from vvscale.scores import ScoreStore, load_scores
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
@@ -115,7 +116,7 @@ def _of_models(
     models: Sequence[str], options: ScoreOptions, benchmarks: Sequence[Benchmark], watch: Watch
 ) -> Iterator[tuple[ModelScores, Mapping[str, Any]]]:
     for ref in models:
-        session, record = _session(options, _load(ref, options.name), benchmarks, ref)
+        session, record = _session(options, _load(ref, options), benchmarks, ref)
         recordings = session.plan()
         with watch(str(record["row"]["model_id"]), sum(one.n_steps for one in recordings)) as advance:
             scores = session.run(recordings, progress=advance)
@@ -146,7 +147,7 @@ def plan_scores(models: Sequence[str], options: ScoreOptions) -> Iterator[dict[s
         raise UsageError("Features need no model and no plan; leave `dry_run` out.")
     benchmarks = resolve_benchmarks(options.on, formula=options.formula)
     for ref in models:
-        session, record = _session(options, _load(ref, options.name), benchmarks, ref)
+        session, record = _session(options, _load(ref, options), benchmarks, ref)
         recordings = session.plan()
         model_id = record["row"]["model_id"]
         if not recordings:
@@ -209,16 +210,18 @@ def _session(
     return Session(work, cache), record
 
 
-def _load(ref: str, name: str | None) -> Model:
+def _load(ref: str, options: ScoreOptions) -> Model:
     if is_own_model(ref):
         module, record = load_own_model(ref)
     else:
         from vvscale.models import load_model
 
-        loaded = load_model(ref)
+        loaded = load_model(ref, arch=options.arch)
         module, record = loaded.module, loaded.record
+        if loaded.note:
+            warnings.warn(loaded.note, VvscaleWarning, stacklevel=4)
     row = {**record.get("row", {})}
-    row["model_id"] = name or row.get("model_id") or ref
+    row["model_id"] = options.name or row.get("model_id") or ref
     return module, {**record, "row": row}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from vvscale.brain.activations.accept import accepted
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet, row_order
@@ -104,10 +105,11 @@ def plan_work(
     UsageError
         No benchmark, or two of one name.
     UnknownNameError, ConfigError
-        A layer does not exist, or a region has none.
+        A layer does not exist, a region has none, or the layers of the model cannot be watched.
     DataError, MissingDataError, ShapeError
         A benchmark cannot be scored on whatever the model: its parts do not match, a stratum has one image.
     """
+    module = accepted(module)
     if not benchmarks:
         raise UsageError("No benchmark was given; expected at least one.")
     names = [one.benchmark_id for one in benchmarks]
