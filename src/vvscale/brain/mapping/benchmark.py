@@ -19,15 +19,20 @@ from vvscale.brain.benchmarks.neural import NeuralBenchmark, Part
 from vvscale.brain.ceilings.ceiling import Ceiling
 from vvscale.brain.ceilings.score import neural_score
 from vvscale.brain.mapping.subset import Subset
+from vvscale.brain.metrics.cka import CKA
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import Averaged, Needs, Target
+from vvscale.brain.metrics.predicted import Predicted
 from vvscale.brain.metrics.predictivity import Predictivity
+from vvscale.brain.metrics.rsa import RSA
 from vvscale.errors import ShapeError, UsageError
 
 # Shape legend: N images, S splits, q neuroids, m images of a split that train or test.
 
-FITTED = ("pls", "ridge", "ridge-cv")
-"""Metrics that fit something, which is what a mapping curve is about."""
+
+def fits(metric: Any) -> bool:
+    """Whether a metric fits a mapping, which is what a mapping curve is about; similarities fit none."""
+    return not isinstance(metric, (RSA, CKA, Predicted))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +69,10 @@ class MappingBenchmark(Benchmark):
         for name in ("version", "stimuli", "formula"):
             object.__setattr__(self, name, getattr(self.whole, name))
         object.__setattr__(self, "benchmark_id", f"{self.whole.benchmark_id} [{self.subset}]")
-        if self.whole.metric_name not in FITTED:
+        if not fits(self.whole.metric):
             raise UsageError(
                 f"The metric '{self.whole.metric_name}' of '{self.whole.benchmark_id}' fits nothing, so it has no "
-                f"mapping curve; expected one of {', '.join(FITTED)}."
+                f"mapping curve; expected pls, ridge or ridge-cv."
             )
         if not all(isinstance(one, Assembly) for one in self.whole.assemblies):
             raise UsageError(f"'{self.whole.benchmark_id}' has dissimilarities alone, which nothing is fitted to.")
