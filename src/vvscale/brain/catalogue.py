@@ -18,6 +18,9 @@ from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.cowley2023 import COLLECTION, DEFAULT_SESSION, SESSIONS, TESTED, CowleySession
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.benchmarks.public import PUBLIC, PublicBenchmark
+from vvscale.brain.mapping.benchmark import fits
+from vvscale.brain.metrics.metric import metric_by_name
+from vvscale.brain.prepared.benchmark import prepared_benchmark, prepared_regions
 from vvscale.brain.simulated.stream import IMAGES_PER_OBJECT, N_NEUROIDS, SimulatedStream, simulate
 from vvscale.brain.simulated.worlds import WORLDS, World
 from vvscale.core.registry import Registry
@@ -104,7 +107,7 @@ def downloadable(names: str | Iterable[str]) -> list[Downloadable]:
     """
     found = []
     for name in benchmark_ids(names):
-        entry = None if is_user_file(name) else BENCHMARKS[name]
+        entry = None if is_user_file(name) or _is_prepared(name) else BENCHMARKS[name]
         if not isinstance(entry, Downloadable):
             raise UsageError(
                 f"'{name}' has no files to fetch; those have {', '.join(PUBLIC)}, {COLLECTION}, {COLLECTION}-test and "
@@ -121,7 +124,8 @@ def benchmark_ids(names: str | Iterable[str]) -> list[str]:
     ----------
     names
         One or several of: a name as listed; a region, for the public benchmark of it; ``public``,
-        ``simulated`` or ``simulated-digits``; ``file.py`` or ``file.py:NAME``.
+        ``simulated`` or ``simulated-digits``; ``file.py`` or ``file.py:NAME``; a prepared file of recordings,
+        ``file.h5`` or ``file.h5:REGION,REGION``.
 
     Raises
     ------
@@ -135,7 +139,9 @@ def benchmark_ids(names: str | Iterable[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for name in [names] if isinstance(names, str) else names:
-        if is_user_file(name):
+        if _is_prepared(name):
+            found |= dict.fromkeys(_regions_in(name))
+        elif is_user_file(name):
             found |= dict.fromkeys(_ids_in_file(name))
         elif name in SETS:
             found |= dict.fromkeys(SETS[name])
@@ -169,7 +175,10 @@ def load_benchmark(benchmark_id: str, *, formula: str | None = None) -> Benchmar
     if len(found) > 1:
         raise UsageError(f"'{benchmark_id}' stands for {len(found)} benchmarks; name one: {', '.join(found)}.")
     name = found[0]
-    if is_user_file(name):
+    if _is_prepared(name):
+        path, _, roi = name.rpartition(".h5:")
+        benchmark: Benchmark = prepared_benchmark(f"{path}.h5", roi)
+    elif is_user_file(name):
         benchmark = _from_file(name)
     else:
         benchmark = _made(BENCHMARKS[name], f"The entry point '{name}' of the group 'vvscale.benchmark'")
@@ -187,6 +196,31 @@ def resolve_benchmarks(names: str | Iterable[str], *, formula: str | None = None
     ['V1', 'V2', 'V4', 'IT', 'behavior']
     """
     return [load_benchmark(benchmark_id, formula=formula) for benchmark_id in benchmark_ids(names)]
+
+
+def with_metrics(benchmark: Benchmark, metrics: Iterable[str]) -> list[Benchmark]:
+    """Return a neural benchmark once for each metric, named after it; others as they are.
+
+    Where a metric is not the benchmark's own and fits nothing, the ceiling and formula are those usual for it.
+
+    Examples
+    --------
+    >>> [one.benchmark_id for one in with_metrics(load_benchmark("simulated.V1-pls"), ["pls", "cka"])]
+    ['simulated.V1-pls', 'simulated.V1-cka']
+    """
+    if not isinstance(benchmark, NeuralBenchmark):
+        return [benchmark]
+    found: list[Benchmark] = []
+    own = benchmark.metric_name
+    for name in dict.fromkeys(metrics):
+        metric = metric_by_name(name)
+        if name == own:
+            found.append(benchmark)
+            continue
+        usual: dict[str, Any] = {} if fits(metric) else {"ceiling": None, "formula": None}
+        renamed = f"{benchmark.benchmark_id.removesuffix(f'-{own}')}-{name}"
+        found.append(replace(benchmark, benchmark_id=renamed, metric=metric, **usual))
+    return found
 
 
 @lru_cache(maxsize=len(WORLDS))
@@ -264,6 +298,18 @@ def _made(entry: Any, what: str, path: Path | None = None) -> Benchmark:
             "without arguments that returns one. docs/benchmark-contract.md shows both."
         )
     return made
+
+
+def _is_prepared(name: str) -> bool:
+    return name.endswith(".h5") or ".h5:" in name
+
+
+def _regions_in(name: str) -> list[str]:
+    """Return a name per region: those named after the file, or all."""
+    path, separator, rois = name.rpartition(".h5:")
+    if separator:
+        return [f"{path}.h5:{roi}" for roi in rois.split(",") if roi]
+    return [f"{name}:{roi}" for roi in prepared_regions(name)]
 
 
 def _ids_in_file(name: str) -> list[str]:

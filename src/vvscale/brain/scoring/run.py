@@ -15,9 +15,11 @@ from torch import nn
 from vvscale.brain.activations.memory import least_memory
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.stimulus_files import IMAGE_SUFFIXES
-from vvscale.brain.catalogue import resolve_benchmarks
+from vvscale.brain.catalogue import resolve_benchmarks, with_metrics
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet
+from vvscale.brain.mapping.benchmark import with_subsets
+from vvscale.brain.mapping.subset import subsets
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import refuse_drift
 from vvscale.brain.scoring.estimate import estimate_seconds
@@ -95,7 +97,7 @@ def run_scores(
     options = _checked(models, ScoreOptions.of(options, **fields))
     # A file that is not there should not be found out after an hour.
     expected = None if options.expect is None else load_scores(str(options.expect))
-    benchmarks = resolve_benchmarks(options.on, formula=options.formula)
+    benchmarks = _benchmarks(options)
     runs = _of_models(models, options, benchmarks, watch) if models else _of_features(options, benchmarks, watch)
     for scores, record in runs:
         model_id = str(record["row"]["model_id"])
@@ -114,6 +116,25 @@ def run_scores(
                 f"{len(scores.failures)} of the layers asked for have no score; the other rows are stored in "
                 f"'{options.out}'. {scores.failures[0].reason}"
             )
+
+
+def _benchmarks(options: ScoreOptions) -> list[Benchmark]:
+    """Load the benchmarks, with the metrics asked for, and their parts where mapping curves are."""
+    benchmarks = resolve_benchmarks(options.on, formula=options.formula)
+    if options.metric:
+        benchmarks = [made for one in benchmarks for made in with_metrics(one, options.metric)]
+    samples = [part for text in options.mapping_samples for part in text.split(",") if part.strip()]
+    if not (samples or options.mapping_neuroids or options.mapping_repetitions):
+        return benchmarks
+    return with_subsets(
+        benchmarks,
+        subsets(
+            samples or ["100%"],
+            seeds=options.mapping_seeds,
+            neuroids=options.mapping_neuroids,
+            repetitions=options.mapping_repetitions,
+        ),
+    )
 
 
 def _of_models(
@@ -209,7 +230,7 @@ def plan_scores(models: Sequence[str], options: ScoreOptions) -> Iterator[dict[s
     options = _checked(models, options)
     if options.features is not None:
         raise UsageError("Features need no model and no plan; leave `dry_run` out.")
-    benchmarks = resolve_benchmarks(options.on, formula=options.formula)
+    benchmarks = _benchmarks(options)
     for ref in models:
         session, record = _session(options, _load(ref, options), benchmarks, ref, options.layers)
         recordings = session.plan()
