@@ -272,7 +272,7 @@ def test_a_path_that_depends_on_the_images_is_named():
 
 
 def test_a_model_that_fails_says_on_what():
-    with pytest.raises(DataError, match=r"failed on a batch of \(2, 3, 8, 8\) images: RuntimeError"):
+    with pytest.raises(DataError, match=r"failed on a batch of 2 images of 8 x 8 pixels, 3 channels: RuntimeError"):
         record(nn.Sequential(nn.Linear(5, 5)), [images(2, 8)], ["0"])
 
 

@@ -3,24 +3,30 @@
 gokce2025:resnet18_imagenet_full          a published model, its last epoch
 gokce2025:resnet18_imagenet_full@10       an earlier one
 runs/a, runs/a/weights.safetensors        what vvscale train wrote
+mine.pth, mine.safetensors                what another program wrote, of a known architecture
 timm:NAME, torchvision:NAME               pretrained weights of a library
 untrained:resnet18@3, resnet18            weights as drawn, seed 3 or 0
+nets.py:NAME                              one of the user, as it stands or with weights as drawn, seed 0
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from vvscale.core.download_weights import Progress
+from vvscale.core.userfile import is_user_file
 from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError
 from vvscale.models.architectures.build import build_model, build_to_load
 from vvscale.models.architectures.families import ModelOptions
 from vvscale.models.architectures.names import LIBRARIES, architecture
+from vvscale.models.architectures.own import says_its_size
+from vvscale.models.foreign import SUFFIXES as FOREIGN_SUFFIXES
+from vvscale.models.foreign import is_foreign, load_foreign
 from vvscale.models.published.checkpoints import (
     COLLECTION,
     Kind,
@@ -29,7 +35,7 @@ from vvscale.models.published.checkpoints import (
     published_row,
     read_ref,
 )
-from vvscale.models.weights import WEIGHTS_NAME, load_state, load_weights, model_record
+from vvscale.models.weights import WEIGHTS_NAME, load_state, load_weights, model_record, sha256_of
 from vvscale.scores import load_scores
 
 
@@ -44,20 +50,30 @@ class LoadedModel:
     record
         As of ``model_record``: model, model_options, row (of the score table), epoch, preprocessing,
         weights, source.
+    note
+        One line on what a user should know before using it, or empty: that it is untrained though its name does not
+        say so, or which tensors of another program's file were read.
     """
 
     module: nn.Module
     record: Mapping[str, Any]
+    note: str = ""
 
 
-def load_model(ref: str | Path, *, ema: bool | None = None, progress: Progress | None = None) -> LoadedModel:
+def load_model(
+    ref: str | Path, *, arch: str | None = None, ema: bool | None = None, progress: Progress | None = None
+) -> LoadedModel:
     """Load a network with its weights.
 
     Parameters
     ----------
     ref
-        ``gokce2025:MODEL_ID[@EPOCH]``, a file of weights or the folder of a run, ``timm:NAME``,
-        ``torchvision:NAME``, ``untrained:NAME[@SEED]``, or the name of an architecture (untrained, seed 0).
+        ``gokce2025:MODEL_ID[@EPOCH]``, a file of weights (.safetensors, .pt, .pth) or the folder of a run,
+        ``timm:NAME``, ``torchvision:NAME``, ``untrained:NAME[@SEED]``, ``file.py:NAME``, or the name of an
+        architecture (untrained, seed 0).
+    arch
+        Architecture of a checkpoint that another program wrote, a name for ``build_model``; None = the published
+        one whose tensors these are.
     ema
         Averaged or plain weights; None = for published models those that the study scored, else those there.
     progress
@@ -78,11 +94,16 @@ def load_model(ref: str | Path, *, ema: bool | None = None, progress: Progress |
     'resnetflex-w2-d1-1-1_untrained_seed-3'
     """
     text = str(ref)
+    if is_user_file(text):
+        _refuse_ema(text, ema)
+        return _own(text)
     kind, colon, rest = text.partition(":")
     if kind == COLLECTION and colon:
         return _published(rest, ema, progress)
     if isinstance(ref, Path) or (not colon and _is_path(text)):
-        return _from_file(Path(ref), ema)
+        return _from_foreign(Path(ref), arch, ema) if is_foreign(Path(ref)) else _from_file(Path(ref), ema)
+    if arch is not None:
+        raise ConfigError(f"'{text}' says what network it is; `arch` is for checkpoints that other programs wrote.")
     _refuse_ema(text, ema)
     if kind in LIBRARIES and colon:
         return _from_library(text)
@@ -93,11 +114,16 @@ def load_model(ref: str | Path, *, ema: bool | None = None, progress: Progress |
                 f"The seed in '{text}' is '{seed}'; expected a whole number, such as 'untrained:{name}@3'."
             )
         return _untrained(name, int(seed)) if at else _untrained(rest, 0)
-    return _untrained(text, 0)
+    untrained = _untrained(text, 0)
+    note = (
+        f"{text} is untrained: its weights are as drawn with seed 0. Trained ones: gokce2025:MODEL_ID, timm:NAME, "
+        f"torchvision:NAME, a run's folder or a file; untrained:{text} says that it is meant."
+    )
+    return replace(untrained, note=note)
 
 
 def _is_path(text: str) -> bool:
-    if text.endswith(".safetensors") or "/" in text or "\\" in text or (Path(text) / WEIGHTS_NAME).is_file():
+    if text.lower().endswith(FOREIGN_SUFFIXES) or "/" in text or "\\" in text or (Path(text) / WEIGHTS_NAME).is_file():
         return True
     # Any other folder is meant only where no architecture is called so.
     return Path(text).is_dir() and not _is_architecture(text)
@@ -121,6 +147,14 @@ def _from_file(path: Path, ema: bool | None) -> LoadedModel:
     module = build_to_load(record["model"], **_options(path, record).to_dict())
     load_state(module, state, where=f"'{path}'")
     return LoadedModel(module.eval(), record)
+
+
+def _from_foreign(path: Path, arch: str | None, ema: bool | None) -> LoadedModel:
+    fitted = load_foreign(path, arch=arch, ema=ema)
+    row = {"model_id": path.name.partition(".")[0], "is_random": False}
+    source = {"file": path.name, "sha256": sha256_of(path)}
+    record = model_record(fitted.module, row=row, weights="ema" if fitted.weights == "ema" else "plain", source=source)
+    return LoadedModel(fitted.module, record, fitted.note)
 
 
 def _options(path: Path, record: Mapping[str, Any]) -> ModelOptions:
@@ -167,6 +201,18 @@ def _from_library(ref: str, *, row: Mapping[str, Any] | None = None) -> LoadedMo
     module = build_model(ref, pretrained=True)
     own = {"model_id": ref, "is_pretrained": True, "is_random": False}
     record = model_record(module, row=row or own, source={"library": ref})
+    return LoadedModel(module.eval(), record)
+
+
+def _own(ref: str) -> LoadedModel:
+    known = architecture(ref)
+    module = build_model(ref, seed=0)
+    row = {"model_id": known.family}
+    if says_its_size(known):
+        record = model_record(module, row=row, source={"file": ref})
+    else:
+        # Its cost depends on the size of its images, which nobody has said.
+        record = {"row": row, "source": {"file": ref}}
     return LoadedModel(module.eval(), record)
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from vvscale.core.registry import Registry
 from vvscale.errors import ShapeError, UnknownNameError, unknown_name
-from vvscale.scores import gokce2025
+from vvscale.scores import gokce2025, gokce2026
 from vvscale.scores.gokce2025 import AppliedNote, Note
-from vvscale.scores.published import fetch, identify
+from vvscale.scores.published import fetch, identify, state
 from vvscale.scores.read import SUFFIXES, load_table
 from vvscale.scores.store import ScoreStore
-from vvscale.scores.validate import as_scores, with_our_names
+from vvscale.scores.validate import TEXT_COLUMNS, as_scores, with_our_names
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,32 @@ class ScoreSet:
     name
         What ``load_scores`` calls it.
     file
-        Key of its published file.
+        Key of its published file; "" where ``read`` knows its own.
     meaning
         One line.
     notes
         Corrections and caveats.
     shape
         Turns the file's table into rows of model and benchmark.
+    read
+        Returns the rows, for sets that are no single table of a known hash.
     """
 
     name: str
     file: str
     meaning: str
-    notes: tuple[Note, ...]
+    notes: tuple[Note, ...] = ()
     shape: Callable[[pd.DataFrame], pd.DataFrame] = with_our_names
+    read: Callable[[], pd.DataFrame] | None = None
+
+    @property
+    def state(self) -> str:
+        """``cached`` or ``absent``, or ``damaged`` where the cached file is not the published one."""
+        return state(self.file) if self.file else gokce2026.state(self.name)
+
+    def published(self) -> pd.DataFrame:
+        """Return the rows in our words, before any correction."""
+        return self.shape(load_table(fetch(self.file))) if self.read is None else self.read()
 
 
 SETS: Registry[ScoreSet] = Registry("score set")
@@ -64,6 +77,16 @@ for _set in (
         gokce2025.PRIVATE_NOTES,
         gokce2025.private_long,
     ),
+    ScoreSet(
+        "gokce2026:commitments",
+        "",
+        "85 models on 8 data sets, the layer committed to each region",
+        read=gokce2026.commitment_scores,
+    ),
+    *(
+        ScoreSet(f"gokce2026:{name}", "", meaning, read=partial(gokce2026.load_results, name))
+        for name, (_, meaning) in gokce2026.TABLES.items()
+    ),
 ):
     SETS.add(_set.name, _set)
 
@@ -74,7 +97,7 @@ def load_scores(source: str | Path | pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     source
-        The name of a published set (``gokce2025``, ``gokce2025:checkpoints``, ``gokce2025:private``), the
+        The name of a published set (``gokce2025``, ``gokce2025:private``, ``gokce2026:commitments`` and others), the
         path of a ``.csv`` or ``.parquet`` file or of a ``ScoreStore`` folder, or a DataFrame. Published
         column names are mapped to ours; columns outside the schema are kept. A file that is byte for byte a
         published one is read as that set.
@@ -107,21 +130,18 @@ def load_scores(source: str | Path | pd.DataFrame) -> pd.DataFrame:
             SETS,
             f"Published sets: {', '.join(SETS)}. A file needs the ending {' or '.join(SUFFIXES)}.",
         ) from error
-    return _load_set(chosen, fetch(chosen.file))
+    return _load_set(chosen)
 
 
 def published_notes(name: str) -> list[AppliedNote]:
     """Return what was corrected in a published set and what to beware of, with the models concerned."""
     chosen = SETS[name]
-    return gokce2025.apply_notes(_as_published(chosen, fetch(chosen.file)), chosen.notes)
+    return gokce2025.apply_notes(chosen.published(), chosen.notes)
 
 
-def _as_published(chosen: ScoreSet, path: Path) -> pd.DataFrame:
-    return chosen.shape(load_table(path))
-
-
-def _load_set(chosen: ScoreSet, path: Path) -> pd.DataFrame:
-    return as_scores(gokce2025.correct(_as_published(chosen, path), chosen.notes), chosen.name)
+def _load_set(chosen: ScoreSet, published: pd.DataFrame | None = None) -> pd.DataFrame:
+    rows = chosen.published() if published is None else published
+    return as_scores(gokce2025.correct(rows, chosen.notes), chosen.name)
 
 
 def _load_path(path: Path) -> pd.DataFrame:
@@ -131,8 +151,8 @@ def _load_path(path: Path) -> pd.DataFrame:
     if key is not None:
         for chosen in SETS.values():
             if chosen.file == key:
-                return _load_set(chosen, path)
-    return as_scores(load_table(path), str(path))
+                return _load_set(chosen, chosen.shape(load_table(path)))
+    return as_scores(load_table(path, text=TEXT_COLUMNS), str(path))
 
 
 def _load_store(store: ScoreStore) -> pd.DataFrame:

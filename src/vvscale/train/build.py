@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from vvscale.data import Augmentation, Dataset, Evaluation, Loader, Subset, balanced_subset, load_dataset
 from vvscale.errors import ConfigError
 from vvscale.models import Cost, architecture, build_model, load_model, load_state, model_cost
+from vvscale.models.foreign import is_foreign
 from vvscale.train.compute.ema import WeightAverage
 from vvscale.train.compute.optimizer import build_optimizer
 from vvscale.train.compute.ranks import Ranks
@@ -167,9 +169,32 @@ def build_network(spec: RunSpec, dataset: Dataset, image_size: int) -> tuple[nn.
         seed=spec.seed,
     )
     if spec.start is not None:
-        load_state(network, load_model(spec.start).module.state_dict(), where=f"'{spec.start}'")
+        start_from(spec.start, spec.model, network)
     _, built = cast("tuple[str, ModelOptions]", network.built_as)
     return network, built.to_dict()
+
+
+def start_from(start: str, model: str, network: nn.Module) -> str:
+    """Give a network the weights that its run starts from, and return one line on what was read.
+
+    A classifier of other classes is left as drawn: the images are another data set's.
+
+    Raises
+    ------
+    ShapeError
+        They are of another network.
+    """
+    loaded = load_model(start, arch=model if is_foreign(Path(start)) else None)
+    state, own = dict(loaded.module.state_dict()), network.state_dict()
+    head = f"{architecture(model).head_layer}."
+    others = [key for key in own if key.startswith(head) and key in state and state[key].shape != own[key].shape]
+    if head != "." and others:
+        state |= {key: own[key] for key in own if key.startswith(head)}
+    elif head != "." and not any(key.startswith(head) for key in own):
+        state = {key: tensor for key, tensor in state.items() if not key.startswith(head)}
+    load_state(network, state, where=f"'{start}'")
+    left = f" Its classifier is of other classes and was left as drawn: {', '.join(others)}." if others else ""
+    return (loaded.note or f"{start}: all tensors of {model} read.") + left
 
 
 def cost_of(spec: RunSpec, dataset: Dataset, image_size: int) -> Cost:

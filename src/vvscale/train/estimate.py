@@ -11,7 +11,7 @@ import torch
 
 from vvscale.data import load_dataset
 from vvscale.models import build_model
-from vvscale.train.build import build_network, build_objective, choose_subset, cost_of, evaluation_of
+from vvscale.train.build import build_network, build_objective, choose_subset, cost_of, evaluation_of, start_from
 from vvscale.train.compute.ranks import ranks
 from vvscale.train.compute.schedule import log_epochs
 from vvscale.train.recipe import REFERENCE_SIZE
@@ -47,6 +47,8 @@ class Estimate:
         Weights kept, and the largest state to go on from.
     device
         Where it was measured.
+    start
+        What was read of the weights that it starts from.
     """
 
     model: str
@@ -63,6 +65,7 @@ class Estimate:
     hours: float
     disk_bytes: float
     device: str
+    start: str | None = None
 
     def lines(self) -> list[tuple[str, str]]:
         """Return the quantities as people read them."""
@@ -79,6 +82,7 @@ class Estimate:
             (f"images/s on {self.device}, measured", f"{self.images_per_second:,.0f}"),
             ("hours", f"{self.hours:.3g}"),
             ("disk", f"{self.disk_bytes / 1e6:,.1f} MB"),
+            *([("starts from", self.start)] if self.start else []),
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,6 +122,10 @@ def estimate(spec: RunSpec, *, device: str = "auto", micro_batch: int | None = N
     passes = passes_per_image(recipe)
     copies = _COPIES[recipe.optimizer.name] + (recipe.ema is not None)
     outputs = activation_elements(spec.model, evaluation.image_size) * min(micro_batch or batch, batch) * passes
+    start = None
+    if spec.start is not None:
+        network, _ = build_network(dataclasses.replace(spec, start=None), dataset, evaluation.image_size)
+        start = start_from(spec.start, spec.model, network)
     rate, where = measure_rate(spec, device)
     kept = len(log_epochs(n_epochs, recipe.checkpoints_per_decade)) + 1
     weights = of.n_params_actual * _FLOAT
@@ -136,6 +144,7 @@ def estimate(spec: RunSpec, *, device: str = "auto", micro_batch: int | None = N
         hours=samples_seen / rate / 3600,
         disk_bytes=weights * (kept * (1 + (recipe.ema is not None)) + copies),
         device=where,
+        start=start,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -21,10 +22,12 @@ def hooks(module: nn.Module, layers: Sequence[str], see: Callable[[str, Any], No
     handles = []
     try:
         for name in layers:
-            target, part = find_module(module, name)
+            target, parts = find_module(module, name)
 
-            def hook(_module: nn.Module, _inputs: Any, output: Any, name: str = name, part: str | None = part) -> None:
-                see(name, output if part is None else _part_of(output, part, name))
+            def hook(
+                _module: nn.Module, _inputs: Any, output: Any, name: str = name, parts: tuple[str, ...] = parts
+            ) -> None:
+                see(name, part_of(output, parts, name))
 
             handles.append(target.register_forward_hook(hook))
         yield
@@ -71,24 +74,45 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             one.training = mode
 
 
-def find_module(module: nn.Module, name: str) -> tuple[nn.Module, str | None]:
-    """Return the module of a layer's name and the part of its output that is meant, or None for all of it."""
+def find_module(module: nn.Module, name: str) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return the module of a layer's name and the part of its output that is meant: keys from outside in."""
     modules = dict(module.named_modules(remove_duplicate=False))
-    if name in modules and name:
-        return modules[name], None
-    split = _PART.match(name)
-    if split and split["module"] in modules:
-        return modules[split["module"]], split["part"]
+    bare, parts = name, ()
+    # A module's own name may hold brackets.
+    while bare not in modules and (split := _PART.match(bare)):
+        bare, parts = split["module"], (split["part"], *parts)
+    if bare in modules and bare:
+        return modules[bare], parts
     hint = f"The model has {len(modules) - 1} modules, such as {', '.join(list(modules)[1:6])}."
     raise unknown_name("layer", name, [known for known in modules if known], hint)
 
 
-def _part_of(output: Any, part: str, name: str) -> Any:
-    """Return one part of a tuple or dictionary."""
-    try:
-        return output[int(part)] if isinstance(output, (tuple, list)) else output[part]
-    except (KeyError, IndexError, TypeError, ValueError):
-        raise ConfigError(f"Layer '{name}' has no part '{part}': {describe(output)}.") from None
+def part_of(output: Any, parts: Sequence[str], name: str) -> Any:
+    """Return one part of nested tuples, dictionaries, named tuples and dataclasses."""
+    for part in parts:
+        try:
+            if isinstance(output, Mapping):
+                output = output[part] if part in output else output[int(part)]
+            elif part in _field_names(output):
+                output = getattr(output, part)
+            else:
+                output = output[int(part)]
+        except (KeyError, IndexError, TypeError, ValueError):
+            raise ConfigError(f"Layer '{name}' has no part '{part}': {describe(output)}.") from None
+    return output
+
+
+def parts_of(output: Any) -> list[Any]:
+    """Return what the parts of an output are called, as layer names take them."""
+    if isinstance(output, Mapping):
+        return list(output)
+    return _field_names(output) or (list(range(len(output))) if is_listing(output) else [])
+
+
+def _field_names(output: Any) -> list[str]:
+    if is_dataclass(output):
+        return [one.name for one in fields(output)]
+    return list(getattr(output, "_fields", ()))
 
 
 def is_listing(output: Any) -> bool:
@@ -100,6 +124,8 @@ def describe(output: Any) -> str:
     """Say what an output is that is no tensor."""
     if isinstance(output, Mapping):
         return f"a dictionary with the keys {', '.join(map(repr, output))}"
+    if names := _field_names(output):
+        return f"a {type(output).__name__} with the fields {', '.join(names)}"
     if is_listing(output):
         return f"a {type(output).__name__} of {len(output)} parts"
     return "nothing (None)" if output is None else f"a {type(output).__name__}"

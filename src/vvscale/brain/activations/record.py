@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vvscale.brain.activations.accept import dtype_of
 from vvscale.brain.activations.derived import can_derive
-from vvscale.brain.activations.hooks import describe, evaluating, find_module, hooks, input_hooks, is_listing
+from vvscale.brain.activations.hooks import describe, evaluating, find_module, hooks, input_hooks, parts_of
 from vvscale.errors import DataError, MissingDataError, ShapeError, VvscaleError
 
 # Shape legend: B images of a batch, N images in all, p features of a layer.
@@ -303,18 +304,18 @@ def _forward(module: nn.Module, images: Any, device: str) -> None:
     batch = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
     try:
         # A copy, since a model may start with an activation in place, which would change the caller's images.
-        module(batch.to(device, copy=True))
-    except VvscaleError:
+        module(batch.to(device, dtype_of(module), copy=True))
+    except (VvscaleError, MemoryError, torch.OutOfMemoryError):
         raise
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        if "allocate memory" in str(error):  # what PyTorch says on the CPU
-            raise MemoryError(str(error)) from error
+    except Exception as error:  # code of any kind runs here
+        text = (str(error) or "no message").splitlines()[0]
+        if "allocate memory" in text:  # what PyTorch says on the CPU
+            raise MemoryError(text) from error
+        n, channels, height, width = batch.shape if batch.ndim == 4 else (len(batch), "?", "?", "?")
         raise DataError(
-            f"The model failed on a batch of {tuple(batch.shape)} images: {type(error).__name__}: "
-            f"{str(error).splitlines()[0] if str(error) else 'no message'}. Expected a model that takes one tensor "
-            "(images, channels, height, width); check the image size of the preprocessing."
+            f"The model failed on a batch of {n} images of {height} x {width} pixels, {channels} channels: "
+            f"{type(error).__name__}: {text}. Likely cause: it is made for images of another size; `image_size` sets "
+            "that. Else its forward needs more than one tensor (images, channels, height, width)."
         ) from error
 
 
@@ -325,7 +326,7 @@ def _tensor_batch(images: Sequence[Any]) -> Tensor:
 def _row_shape(name: str, output: Any, n_images: int) -> tuple[int, ...]:
     """Return the shape of one image's activation, or say why the output has none."""
     if not isinstance(output, Tensor):
-        parts = list(output) if isinstance(output, Mapping) else list(range(len(output))) if is_listing(output) else []
+        parts = parts_of(output)
         advice = f"Name one part of it, '{name}[{parts[0]}]'" if parts else "Name another layer"
         raise ShapeError(
             f"Layer '{name}' gives {describe(output)}; expected one tensor with a row per image. {advice}."

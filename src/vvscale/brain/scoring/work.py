@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from vvscale.brain.activations.accept import accepted
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet, row_order
@@ -104,10 +105,11 @@ def plan_work(
     UsageError
         No benchmark, or two of one name.
     UnknownNameError, ConfigError
-        A layer does not exist, or a region has none.
+        A layer does not exist, a region has none, or the layers of the model cannot be watched.
     DataError, MissingDataError, ShapeError
         A benchmark cannot be scored on whatever the model: its parts do not match, a stratum has one image.
     """
+    module = accepted(module)
     if not benchmarks:
         raise UsageError("No benchmark was given; expected at least one.")
     names = [one.benchmark_id for one in benchmarks]
@@ -120,7 +122,10 @@ def plan_work(
     sets = {id(one.stimuli): one.stimuli for one in benchmarks}
     digests = {key: stimuli.digest() for key, stimuli in sets.items()}
     stimuli_of = {one.benchmark_id: digests[id(one.stimuli)] for one in benchmarks}
-    data_digests = {one.benchmark_id: one.data_digest() for one in benchmarks}
+    # Parts of one benchmark have the same data, which are read once.
+    of_rows = {one.row_id: one for one in benchmarks}
+    read = {name: one.data_digest() for name, one in of_rows.items()}
+    data_digests = {one.benchmark_id: read[one.row_id] for one in benchmarks}
     fitted = projection_images
     if options.how_projected.kind == "pca" and fitted is None:
         raise ConfigError(

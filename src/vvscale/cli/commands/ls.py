@@ -117,9 +117,8 @@ def _sets() -> Listing:
     import pandas as pd
 
     from vvscale.scores import SETS
-    from vvscale.scores.published import state
 
-    rows = [{"set": chosen.name, "meaning": chosen.meaning, "state": state(chosen.file)} for chosen in SETS.values()]
+    rows = [{"set": chosen.name, "meaning": chosen.meaning, "state": chosen.state} for chosen in SETS.values()]
     return pd.DataFrame(rows), "vvscale ls models | vvscale ls experiments | vvscale ls columns"
 
 

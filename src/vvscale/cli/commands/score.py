@@ -21,8 +21,8 @@ def score(*models: str, options: ScoreOptions, dry_run: bool = False, output: Ou
     Parameters
     ----------
     models
-        gokce2025:MODEL_ID[@EPOCH], a weights file or run folder, timm:NAME, torchvision:NAME, untrained:NAME[@SEED],
-        or own ones as file.py:NAME.
+        gokce2025:MODEL_ID[@EPOCH], a weights file (also .pt or .pth of other programs) or run folder, timm:NAME,
+        torchvision:NAME, untrained:NAME[@SEED], or own ones as file.py:NAME.
     dry_run
         Say what it would take: images, forward passes, layers, memory, disk, time.
     """

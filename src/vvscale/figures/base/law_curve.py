@@ -12,6 +12,8 @@ from vvscale.laws.planning.cost import Cost
 from vvscale.laws.planning.joint import JointLaw
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -27,14 +29,15 @@ class LawCurve:
     Attributes
     ----------
     facts
-        What ``fits.json`` says of it: params, status, edges, verdict, n, intervals and the like; and ``s_inf``,
-        ``s_inf_interval``, ``is_identified`` (the plateau, by the law's own verdict), ``unit``, ``is_range``.
+        What ``Fit.to_dict`` says; and ``name``, ``is_score`` (what is drawn is 1 - outcome), ``limit`` as drawn with
+        ``limit_interval``, ``verdict``, ``is_identified`` (the limit, by that verdict), ``unit``, ``is_range``,
+        ``gain`` (score that the last tenfold of the input added, with its interval).
     x
         Input in raw units, shape (m,): over the data and ten times beyond. For joint laws the budget in FLOP.
     inside
         Whether a point lies within the data, shape (m,).
-    score, low, high
-        Fitted curve and its 95 % band over the resamples, shape (m,); the band is NaN without resamples.
+    y, low, high
+        Fitted curve as drawn and its 95 % band over the resamples, shape (m,); the band is NaN without resamples.
     predicted_low, predicted_high
         90 % conformal interval of a new architecture, shape (m,); NaN where there are too few.
     path
@@ -46,7 +49,7 @@ class LawCurve:
     facts: dict[str, Any]
     x: Array = field(repr=False)
     inside: NDArray[np.bool_] = field(repr=False)
-    score: Array = field(repr=False)
+    y: Array = field(repr=False)
     low: Array = field(repr=False)
     high: Array = field(repr=False)
     predicted_low: Array = field(repr=False)
@@ -61,25 +64,32 @@ class LawCurve:
 
     @property
     def summary(self) -> str:
-        """The plateau and its interval, or that there is none to be named; short enough for a legend."""
+        """The limit and its interval, or that there is none to be named; short enough for a legend."""
+        n = f"n = {self.facts['n']}"
+        if self.facts["limit"] is None:
+            return f"{n}, {self.facts['form']} law"
         if not self.is_identified:
-            return f"n = {self.facts['n']}, {self._unknown()}"
-        interval = self.facts["s_inf_interval"]
+            return f"{n}, {self._unknown()}"
+        interval = self.facts["limit_interval"]
         ends = ""
         if interval:
             low, high = (f"{end:.2f}" for end in interval)
             ends = f", range {low} to {high}" if self.facts["is_range"] else f" [{low}, {high}]"
-        return f"n = {self.facts['n']}, plateau {self.facts['s_inf']:.2f}{ends}"
+        return f"{n}, {self._limit} {self.facts['limit']:.2f}{ends}"
+
+    @property
+    def _limit(self) -> str:
+        return "plateau" if self.facts["is_score"] else "limit"
 
     def _unknown(self) -> str:
-        """Why no plateau can be named, with what it may be where that says something."""
+        """Why no limit can be named, with what it may be where that says something."""
         if interpolates(self.facts):
             return "too few points"
-        ends = self.facts["s_inf_interval"]
+        ends = self.facts["limit_interval"]
         known = f"{ends[0]:.2f} to {ends[1]:.2f}" if ends is not None and ends[0] < ends[1] <= 1.0 else ""
         if self.facts["verdict"].startswith("curve and E only"):
-            return "exponent not identified" + (f", plateau {known}" if known else "")
-        return "plateau not identified" + (f": {known}" if known else "")
+            return "exponent not identified" + (f", {self._limit} {known}" if known else "")
+        return f"{self._limit} not identified" + (f": {known}" if known else "")
 
     @property
     def cost(self) -> Cost:
@@ -98,14 +108,14 @@ class LawCurve:
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> LawCurve:
         """Read what ``to_dict`` wrote."""
-        curves = ("x", "score", "low", "high", "predicted_low", "predicted_high")
+        curves = ("x", "y", "low", "high", "predicted_low", "predicted_high")
         values: dict[str, Any] = {name: _array(saved[name]) for name in curves}
         for name in ("path", "draws"):
             values[name] = {key: _array(each) for key, each in saved[name].items()}
         return cls(facts=saved["facts"], inside=np.array(saved["inside"], dtype=bool), **values)
 
 
-def interpolates(facts: dict[str, Any]) -> bool:
+def interpolates(facts: Mapping[str, Any]) -> bool:
     """Whether there are so few points that the law, or many of its resamples, goes through all of them."""
     return facts["n_distinct"] < FEW or facts["verdict"].startswith("too few points")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from vvscale.laws.uncertainty.resample import Resamples, default_unit, resamples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -97,6 +99,10 @@ class Bootstrap:
             return values.min(axis=0), values.max(axis=0)
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low, high
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Draw the fit with the band of its resamples; see ``Fit.plot``."""
+        return import_module("vvscale.figures.plot").plot_fit(self.fit, self, path=path)
 
     def table(self) -> pd.DataFrame:
         """One row per resample: loss, distinct points, parameters."""

@@ -16,7 +16,7 @@ from vvscale.laws.comparison.sensitivity import conclusions
 from vvscale.laws.fit import Fit, fit_law
 from vvscale.laws.law import LAWS
 from vvscale.laws.planning.cost import fit_cost
-from vvscale.laws.uncertainty.bootstrap import bootstrap
+from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
 from vvscale.laws.uncertainty.conformal import prediction_interval
 from vvscale.laws.uncertainty.profile import profile
 from vvscale.laws.uncertainty.resample import default_unit, design_effect
@@ -49,6 +49,10 @@ class FitResult:
         Unit -> one row per resample.
     tables
         Title -> table, as asked.
+    sentences
+        What is said of them.
+    resampled
+        The bootstrap of the first resampling unit, for a picture; None without resamples.
     """
 
     fit: Fit
@@ -56,6 +60,7 @@ class FitResult:
     resamples: dict[str, pd.DataFrame]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     sentences: tuple[str, ...] = ()
+    resampled: Bootstrap | None = None
 
     def words(self) -> Iterator[str]:
         """Yield what a person should read below the tables."""
@@ -126,7 +131,8 @@ def _run(
     tables, sentences = _asked(fit, options)
     entry["tables"] = {title: _records(table) for title, table in tables.items()}
     entry["sentences"] = sentences
-    return FitResult(fit, entry, {unit: made.table() for unit, made in drawn.items()}, tables, tuple(sentences))
+    return FitResult(fit, entry, {unit: made.table() for unit, made in drawn.items()}, tables, tuple(sentences),
+                     next(iter(drawn.values()), None))  # fmt: skip
 
 
 def _inputs(fit: Fit, values: tuple[float, ...]) -> list[NDArray[np.float64]]:

@@ -28,7 +28,7 @@ from vvscale.models.architectures.designs import LibraryDesign
 from vvscale.models.architectures.names import architecture
 from vvscale.models.layers import named_child, unwrapped
 from vvscale.models.published.local_files import COLLECTION, downloads_folder, weights_folder
-from vvscale.models.published.unpickle import check_content, read_checkpoint
+from vvscale.models.unpickle import check_content, read_checkpoint
 from vvscale.models.weights import State, load_state, model_record, save_weights, sha256_of
 from vvscale.scores import COLUMNS, load_checkpoints, load_scores
 from vvscale.scores.gokce2025 import SCORES_NOTES

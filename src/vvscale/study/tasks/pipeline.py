@@ -137,7 +137,7 @@ def run_report(context: TaskContext) -> dict[str, Any]:
 
 def _fits(context: TaskContext) -> Fits:
     from vvscale.figures.base.fits import Fits
-    from vvscale.figures.base.tables import open_source
+    from vvscale.figures.base.open_tables import open_source
 
     return Fits(open_source(str(context.input("table") / SCORES)), n_resamples=_REPORT_RESAMPLES)
 

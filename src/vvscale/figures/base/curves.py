@@ -1,0 +1,153 @@
+"""From a fitted law and its resamples to what figures draw: the curve, its bands, and what the fit can bear."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vvscale.errors import ShapeError, UsageError
+from vvscale.figures.base.law_curve import LawCurve, interpolates
+from vvscale.laws.comparison.sensitivity import verdict as limit_verdict
+from vvscale.laws.fit import Status
+from vvscale.laws.gokce2025.experiments import Experiment
+from vvscale.laws.gokce2025.reproduction import Reproduction
+from vvscale.laws.planning.cost import fit_cost
+from vvscale.laws.planning.joint import JointLaw
+from vvscale.laws.planning.plan import plan
+from vvscale.laws.solve_law import curves
+from vvscale.laws.uncertainty.conformal import calibrate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from vvscale.laws.fit import Fit
+    from vvscale.laws.uncertainty.bootstrap import Bootstrap
+
+    Array = NDArray[np.float64]
+
+# Points of a drawn curve, and how far beyond the data it goes.
+GRID, BEYOND = 81, 10.0
+# Level of prediction intervals of a new architecture.
+NEW_MODEL = 0.9
+# How a verdict of ``vvscale.laws`` begins where nothing speaks against the plateau.
+IDENTIFIED = "plateau identified"
+# Inputs and cost that an optimal path needs.
+ALLOCATED = ("n_params", "samples_seen")
+
+
+def facts_of(fit: Fit, resampled: Bootstrap | None, name: str, summary: str, *, is_score: bool) -> dict[str, Any]:
+    """Return what figures, captions and notes say of a fit, as plain values; see ``LawCurve.facts``."""
+    made = resampled.to_dict() if resampled is not None else None
+    E = fit.params.get("E")
+    ends = made["ci"].get("E") if made else None
+    # JSON has no infinity; an interval without an end says nothing of a limit.
+    if ends is not None and None in ends:
+        ends = None
+    as_drawn = [1.0 - end for end in reversed(ends)] if ends and is_score else ends
+    limit = None if E is None else 1.0 - E if is_score else E
+    verdict = _verdict(fit, resampled, made, as_drawn if is_score else None)
+    derived = fit.derived()
+    return {
+        **fit.to_dict(),
+        "name": name,
+        "summary": summary,
+        "form": fit.law.name,
+        "is_score": is_score,
+        "limit": limit,
+        "limit_interval": as_drawn,
+        "verdict": verdict,
+        "is_identified": " identified" in verdict and "not identified" not in verdict,
+        "unit": made["unit"] if made else "",
+        "n_units": made["n_units"] if made else 0,
+        "is_range": bool(made and made["leaves_one_out"]),
+        "derived": {key: float(value[0]) for key, value in derived.items() if np.isfinite(value[0])},
+    }
+
+
+def _verdict(fit: Fit, resampled: Bootstrap | None, made: dict[str, Any] | None, ends: list[float] | None) -> str:
+    if "E" not in fit.params:
+        return f"a {fit.law.name} law has no limit"
+    drawn = {made["unit"]: resampled} if made and resampled is not None else {}
+    verdict = Reproduction(Experiment("", "", fit.law.name, (), ""), fit, drawn).verdict
+    if not verdict.startswith(IDENTIFIED) or made is None:
+        return verdict
+    if ends is None:
+        return "plateau not identified" + verdict.removeprefix(IDENTIFIED)
+    # A plateau counts as known only if its interval says where it is.
+    return limit_verdict(1.0 - fit.params["E"], ends[0], ends[1], made["share_at_zero"])
+
+
+def curve_of(
+    fit: Fit, resampled: Bootstrap | None = None, *, name: str = "", summary: str = "", is_score: bool = True
+) -> LawCurve:
+    """Return a fitted law of one input, or a joint law along its optimal path, as plain values to draw."""
+    facts = facts_of(fit, resampled, name, summary, is_score=is_score)
+    if len(fit.law.inputs) == 2:
+        return _joint(fit, resampled, facts)
+    values = fit.problem.x[0] * fit.problem.units[0]
+    x = np.unique(np.append(np.geomspace(values.min(), values.max() * BEYOND, GRID), values.max()))
+    low = high = np.full(len(x), np.nan)
+    if resampled is not None and not interpolates(facts):
+        low, high = _drawn(*resampled.curve(x), is_score=is_score)
+    y = 1.0 - fit.predict(x) if is_score else fit.predict(x)
+    predicted = _drawn(*_predicted(fit, [x]), is_score=is_score)
+    gain = _gain(fit, resampled, values.max()) if is_score else None
+    return LawCurve({**facts, "gain": gain}, x, x <= values.max() * (1 + 1e-9), y, low, high, *predicted)
+
+
+def gain_between(fit: Fit, resampled: Bootstrap | None, low: float, high: float) -> list[float]:
+    """Score that the law adds from one input to another: value and the ends of its interval (NaN without resamples)."""
+    x = np.array([low, high])
+    outcome = fit.predict(x)
+    value = float(outcome[0] - outcome[1])
+    if resampled is None:
+        return [value, np.nan, np.nan]
+    points = fit.problem.points([x])
+    values = np.exp(curves(fit.forms(), resampled.optima, points))[resampled.usable]
+    tails = [0.0, 1.0] if resampled.resamples.leaves_one_out else [0.025, 0.975]
+    return [value, *(float(end) for end in np.quantile(values[:, 0] - values[:, 1], tails))]
+
+
+def _gain(fit: Fit, resampled: Bootstrap | None, largest: float) -> list[float]:
+    return gain_between(fit, resampled, largest / 10.0, largest)
+
+
+def _drawn(low: Array, high: Array, *, is_score: bool) -> tuple[Array, Array]:
+    """Return a band of the outcome as a band of what is drawn."""
+    return (1.0 - high, 1.0 - low) if is_score else (low, high)
+
+
+def _predicted(fit: Fit, x: list[Array]) -> tuple[Array, Array]:
+    """Conformal interval of the outcome of a new architecture; NaN where there are too few to say."""
+    unknown = np.full(len(x[0]), np.nan), np.full(len(x[0]), np.nan)
+    if fit.status is Status.NOT_CONVERGED:
+        return unknown
+    try:
+        interval = calibrate(fit).interval(x, level=NEW_MODEL)
+    except (ShapeError, UsageError):
+        return unknown
+    return interval.lower, interval.upper
+
+
+def _joint(fit: Fit, resampled: Bootstrap | None, facts: dict[str, Any]) -> LawCurve:
+    law, cost = JointLaw.from_fit(fit, resampled), fit_cost(fit.problem.frame)
+    flop = np.asarray(fit.problem.frame["train_flop"], float)
+    largest = np.nanmax(flop)
+    budgets = np.unique(np.append(np.geomspace(np.nanmin(flop), largest * BEYOND, GRID), largest))
+    plans = [plan(law, float(budget), cost) for budget in budgets]
+    nothing = (np.nan, np.nan)
+    low, high = np.array([each.score_interval or nothing for each in plans]).T
+    n_low, n_high = np.array([each.n_interval or nothing for each in plans]).T
+    d_low, d_high = np.array([each.d_interval or nothing for each in plans]).T
+    path = {
+        "n_params": np.array([each.n_params for each in plans]), "n_low": n_low, "n_high": n_high,
+        "samples_seen": np.array([each.samples_seen for each in plans]), "d_low": d_low, "d_high": d_high,
+    }  # fmt: skip
+    raw = {name: getattr(law, name) for name in ("E", "A", "alpha", "B", "beta")}
+    exponents = {"n_exponent": plans[0].n_exponent, "d_exponent": plans[0].d_exponent}
+    facts = {**facts, "raw": raw, "cost": dict(cost.__dict__), **exponents}
+    score = np.array([each.score for each in plans])
+    predicted = _drawn(*_predicted(fit, [path["n_params"], path["samples_seen"]]), is_score=True)
+    inside = budgets <= largest * (1 + 1e-9)
+    return LawCurve(facts, budgets, inside, score, low, high, *predicted, path, dict(law.draws))
