@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from vvscale.figures.base.fits import Fits
-from vvscale.figures.base.tables import open_source
+from vvscale.figures.base.open_tables import open_source
 from vvscale.figures.report.report import write_report
 
 NAMES = ("icml-1b", "icml-4a", "icml-S1")

@@ -29,7 +29,7 @@ def mine(tmp_path):
 def test_ls_figures(capsys):
     code, out, _ = run(capsys, "ls", "figures")
     assert code == 0
-    assert "icml-S6" in out
+    assert "icml-1b" in out
     assert "Who beats scale" in out
     code, out, _ = run(capsys, "ls", "figures", "ccn-*", "--json")
     assert json.loads(out)["n"] == 5
@@ -44,7 +44,7 @@ def test_figure_draws_what_it_can_and_says_what_it_cannot(mine, tmp_path, capsys
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == [
         "icml-6a.csv", "icml-6a.svg", "icml-6c.csv", "icml-6c.svg",
     ]  # fmt: skip
-    assert "2 files, n = 12" in out
+    assert "12 models of 'mine.csv'" in out
     assert "1 of 3 figures could not be drawn" in err
     assert "no column 'train_flop'" in err
     assert err.splitlines()[-1].startswith("vvscale: ")

@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 
 from vvscale.figures.base.fits import Fits
-from vvscale.figures.base.tables import open_source
+from vvscale.figures.base.open_tables import open_source
 from vvscale.figures.drawing.files import save
 from vvscale.figures.gallery import in_order, make
+from vvscale.figures.general.plateau import plateau_panel
+from vvscale.figures.options import DrawOptions
+from vvscale.laws.gokce2025.experiments import EXPERIMENTS
 from vvscale.scores.published import fetch
 
 REGIONS = {"V1": "V1", "V2": "V2", "V4": "V4", "IT": "IT", "behavior": "Behavioral"}
@@ -57,6 +60,16 @@ def tables(fits, tmp_path_factory):
     return read
 
 
+@pytest.fixture(scope="module")
+def of_core(fits):
+    """A general figure of the rows that the ICML paper's fits use."""
+
+    def made(name, **options):
+        return make(name, fits, DrawOptions(where=("preset=gokce2025",), **options)).table()
+
+    return made
+
+
 def points(table, series=None, panel="a"):
     chosen = table[(table["mark"] == "point") & (table["panel"] == panel)]
     return chosen if series is None else chosen[chosen["series"] == series]
@@ -77,25 +90,30 @@ def without_small_transformers(frame):
 
 
 def test_every_figure_can_be_made(fits, tables):
-    assert len(in_order()) == 33
-    for name in in_order():
+    assert len(in_order()) == 42
+    # The published table has one layer per model and benchmark.
+    for name in set(in_order()) - {"layers"}:
         table = tables(name)
         assert len(table) > 0
-        assert set(table["mark"]) <= {"point", "mean", "bar", "line", "curve", "rule", "area"}
+        assert set(table["mark"]) <= {"point", "mean", "bar", "line", "curve", "rule", "area", "label"}
 
 
 def test_ccn_figures(core, tables):
     chosen = core[core["parent"].isin(GROUP_1)]
     assert len(chosen) == 364
     assert_points(points(tables("ccn-1")), chosen, "total_flops", "all")
-    assert_points(points(tables("ccn-2a")), chosen, "n_samples_seen", "all")
+    for dataset in ("imagenet", "ecoset"):
+        own = chosen[chosen["dataset"] == dataset]
+        assert_points(points(tables("ccn-2a"), dataset), own, "n_samples_seen", "all")
     assert_points(points(tables("ccn-2b")), chosen[chosen["samples_per_class"] == 0], "n_params", "all")
     assert_points(points(tables("ccn-2c")), chosen, "total_flops", "all")
     for region in REGIONS:
         assert_points(points(tables("ccn-2d"), region), chosen, "total_flops", region)
-    sizes = points(tables("ccn-1")).set_index("model_id")
-    np.testing.assert_allclose(sizes["size"], chosen.loc[sizes.index, "n_params"])
-    np.testing.assert_allclose(sizes["shade"], chosen.loc[sizes.index, "n_samples_seen"])
+    for name in ("ccn-1", "ccn-2c"):
+        sizes = points(tables(name)).set_index("model_id")
+        np.testing.assert_allclose(sizes["size"], chosen.loc[sizes.index, "n_params"])
+        np.testing.assert_allclose(sizes["shade"], chosen.loc[sizes.index, "n_samples_seen"])
+    assert set(tables("ccn-2c").query("mark == 'curve'")["series"]) == {"all", "optimal path"}
 
 
 def test_both_targets_against_compute(core, tables):
@@ -153,29 +171,28 @@ def test_allocation(core, tables):
     chosen = without_small_transformers(core)
     assert len(chosen) == 444
     assert_points(points(tables("icml-4a")), chosen, "total_flops", "all")
-    drawn = points(tables("contours")).set_index("model_id")
-    assert sorted(drawn.index) == sorted(chosen.index)
-    np.testing.assert_allclose(drawn["y"], chosen.loc[drawn.index, "n_samples_seen"])
-    np.testing.assert_allclose(drawn["shade"], chosen.loc[drawn.index, "all"], rtol=1e-12)
 
 
-def test_optimal_path_beats_its_neighbours_and_does_not_invert_g(fits, tables):
+def test_contours_of_any_rows(core, of_core):
+    drawn = points(of_core("contours")).set_index("model_id")
+    assert sorted(drawn.index) == sorted(core.index)
+    np.testing.assert_allclose(drawn["y"], core.loc[drawn.index, "n_samples_seen"])
+    np.testing.assert_allclose(drawn["shade"], core.loc[drawn.index, "all"], rtol=1e-12)
+
+
+def test_optimal_path_beats_its_neighbours_and_does_not_invert_g(fits):
     """At 1e18 FLOP the study's inverted G gives N 5.12e6; the optimum is 4.47e6."""
-    table = tables("contours")
-    path = table[table["series"] == "optimal path"]
-    from vvscale.figures.extra.extra import JOINT
-
-    law = fits.curve(JOINT)
-    budget = np.asarray(law.cost.flop(path["x"].to_numpy(), path["y"].to_numpy()))
-    n_at = np.exp(np.interp(np.log(1e18), np.log(budget), np.log(path["x"])))
+    law = fits.curve(EXPERIMENTS["compute_chinchilla"])
+    path = law.path
+    n_at = np.exp(np.interp(np.log(1e18), np.log(law.x), np.log(path["n_params"])))
     assert n_at == pytest.approx(4.47e6, rel=3e-3)
     raw = law.facts["raw"]
+    best = raw["E"] + raw["A"] * path["n_params"] ** -raw["alpha"] + raw["B"] * path["samples_seen"] ** -raw["beta"]
+    np.testing.assert_allclose(law.y, 1 - best, rtol=1e-12)
     for factor in (0.9, 1.1):
-        n = path["x"].to_numpy() * factor
-        d = np.asarray(law.cost.samples(budget, n))
-        worse = raw["E"] + raw["A"] * n ** -raw["alpha"] + raw["B"] * d ** -raw["beta"]
-        best = raw["E"] + raw["A"] * path["x"] ** -raw["alpha"] + raw["B"] * path["y"] ** -raw["beta"]
-        assert (worse > best.to_numpy()).all()
+        n = path["n_params"] * factor
+        d = np.asarray(law.cost.samples(law.x, n))
+        assert (raw["E"] + raw["A"] * n ** -raw["alpha"] + raw["B"] * d ** -raw["beta"] > best).all()
 
 
 def test_family_and_size_lines(core, tables):
@@ -196,13 +213,14 @@ def test_regions_by_group(core, tables):
             assert_points(points(tables("icml-5a"), region, panel), chosen, "total_flops", region)
 
 
-def test_gain_follows_from_the_laws(fits, tables):
-    from vvscale.laws.gokce2025.experiments import EXPERIMENTS
-
+def test_gain_is_what_the_laws_add_from_1e17_to_1e18(fits, tables):
+    """The paper's text: higher areas gain more, behaviour most. In A 10^-alpha, A has units, so that it is no gain."""
     bars = tables("icml-5b").set_index("series")
     for region in ("V1", "IT", "behavior"):
         params = EXPERIMENTS[f"region_{region.lower()}_group1"].fit(fits.source.tables).params
-        assert bars.loc[region, "y"] == pytest.approx(params["A"] * 10 ** -params["alpha"], rel=1e-9)
+        at = [params["A"] * (x / 1e13) ** -params["alpha"] for x in (1e17, 1e18)]
+        assert bars.loc[region, "y"] == pytest.approx(at[0] - at[1], rel=1e-9)
+    assert bars["y"].reindex(list(REGIONS)).is_monotonic_increasing
 
 
 def test_correlations_with_accuracy(core, tables):
@@ -301,7 +319,8 @@ def test_public_against_private(wide, tables, fits):
     assert round(r2["V1"], 3) == 0.974
     assert round(r2["IT"], 3) == 0.996
     said = [panel.text[0] for panel in make("icml-S1", fits).panels]
-    assert said == [rf"$R^2$ = {value:.3f}" for value in r2.values()]
+    assert said[:5] == [rf"$R^2$ = {value:.3f}" for value in r2.values()]
+    assert len(said) == 6, "the mean of the five stands beside them"
 
 
 def test_untrained_against_trained(wide, core, tables):
@@ -336,19 +355,21 @@ def test_objectives_per_region(wide, tables):
                 assert value == pytest.approx(models[region].mean(), rel=1e-10)
 
 
-def test_residuals_are_scores_minus_the_published_law(wide, tables):
-    table = tables("residuals")
+def test_residuals_are_scores_minus_the_published_law(wide, core, of_core, tables):
+    table = of_core("residuals", y="neural")
     drawn = points(table).set_index("model_id")
-    chosen = wide.loc[drawn.index]
-    whole = chosen["total_flops"].where(~chosen["is_adv"], drawn["x"])
-    law = 1 - (0.522677169 + 0.549114313 * (whole / 1e13) ** -0.156928523)
-    np.testing.assert_allclose(drawn["y"], chosen["neural"] - law, atol=2e-7)
-    np.testing.assert_allclose(drawn["x"], whole)
-    assert len(drawn) == 727
+    assert sorted(drawn.index) == sorted(core.index)
+    law = 1 - (0.522677169 + 0.549114313 * (core["total_flops"] / 1e13) ** -0.156928523)
+    np.testing.assert_allclose(drawn["y"], (core["neural"] - law)[drawn.index], atol=2e-7)
     groups = table[(table["panel"] == "b") & (table["mark"] == "mean")].set_index("category")
-    supervised = drawn[~chosen[["is_ssl", "is_adv", "is_ablation"]].any(axis=1)]
-    resnets = supervised[wide.loc[supervised.index, "parent"] == "ResNet"]
+    resnets = drawn[core.loc[drawn.index, "parent"] == "ResNet"]
     assert groups.loc[f"ResNet ({len(resnets)})", "x"] == pytest.approx(resnets["y"].mean(), rel=1e-10)
+    # Without a condition every model trained here is shown, fine-tunes at their whole compute.
+    everything = points(tables("residuals")).set_index("model_id")
+    assert len(everything) == 727
+    tuned = wide.loc[everything.index, "is_adv"]
+    assert (everything["x"][tuned] > 10 * wide.loc[everything.index, "total_flops"][tuned]).mean() > 0.5
+    np.testing.assert_allclose(everything["x"][~tuned], wide.loc[everything.index, "total_flops"][~tuned])
 
 
 def test_accuracy_is_that_of_the_data_set_with_most_networks(wide, tables):
@@ -364,8 +385,8 @@ def test_accuracy_is_that_of_the_data_set_with_most_networks(wide, tables):
     np.testing.assert_allclose(drawn["x"], chosen.loc[drawn.index, "n_params"], rtol=1e-12)
 
 
-def test_horizon_of_the_naive_forecast(core, tables):
-    table = tables("horizon")
+def test_horizon_of_the_naive_forecast(core, of_core):
+    table = of_core("horizon")
     for panel, target in (("a", "neural"), ("b", "behavior")):
         for horizon in (1.0, 2.0):
             known = core["total_flops"] <= core["total_flops"].max() / 10**horizon
@@ -377,9 +398,11 @@ def test_horizon_of_the_naive_forecast(core, tables):
             assert line.loc[horizon, "n"] == len(test)
 
 
-def test_plateau_profiles(tables):
-    table = tables("plateau")
-    for panel, best, has_limit in (("a", 0.4773, False), ("b", 1.0, False), ("c", 0.4828, True), ("d", 0.4382, True)):
+def test_plateau_profiles(fits, of_core):
+    table = of_core("plateau")
+    joint = plateau_panel(fits, fits.question(EXPERIMENTS["compute_chinchilla"]), "c", "Mean").rows.assign(panel="c")
+    table = pd.concat([table, joint])
+    for panel, best, has_limit in (("a", 0.4773, False), ("b", 1.0, False), ("c", 0.4828, True)):
         part = table[table["panel"] == panel]
         found = part[part["series"] == "best fit"]["x"].iloc[0]
         assert found == pytest.approx(best, abs=2e-4)
@@ -387,6 +410,8 @@ def test_plateau_profiles(tables):
         limit = part[part["series"] == "dependent rows"]["y"].iloc[0]
         assert (profile["y"].iloc[-1] > limit) == has_limit
         assert profile["y"].min() > -1e-6
+        # The mark of the best fit lies on the profile.
+        assert 0.0 in profile.loc[profile["x"] == found, "y"].tolist()
 
 
 def test_notes_say_where_the_published_figure_was_wrong(fits):

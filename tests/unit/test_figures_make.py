@@ -9,9 +9,8 @@ import pytest
 
 from vvscale.errors import ConfigError, DataError, MissingDataError, UnknownNameError, UsageError
 from vvscale.figures import citations
-from vvscale.figures.base import fits as fits_module
 from vvscale.figures.base.fits import Fits
-from vvscale.figures.base.tables import open_source
+from vvscale.figures.base.open_tables import open_source
 from vvscale.figures.drawing import style
 from vvscale.figures.drawing.draw import draw
 from vvscale.figures.drawing.files import render, save
@@ -71,10 +70,12 @@ def fits_of(tmp_path_factory):
 
 def test_every_name_is_as_in_the_paper():
     assert in_order() == [
-        "ccn-1", "ccn-2a", "ccn-2b", "ccn-2c", "ccn-2d", "icml-1b", "icml-2a", "icml-2b", "icml-2c",
+        "compute", "parameters", "samples", "scatter", "regions", "allocation", "contours", "residuals", "horizon",
+        "plateau", "objectives", "learning", "accuracy", "layers", "ccn-1", "ccn-2a", "ccn-2b", "ccn-2c", "ccn-2d",
+        "icml-1b", "icml-2a", "icml-2b", "icml-2c",
         "icml-3a", "icml-3b", "icml-4a", "icml-4b", "icml-5a", "icml-5b", "icml-6a", "icml-6b",
         "icml-6c", "icml-7a", "icml-7b", "icml-7c", "icml-7d", "icml-S1", "icml-S2", "icml-S3",
-        "icml-S4", "icml-S5", "icml-S6", "accuracy", "contours", "horizon", "plateau", "residuals",
+        "icml-S4", "icml-S5", "icml-S6",
     ]  # fmt: skip
     assert matching(["icml-7*"]) == ["icml-7a", "icml-7b", "icml-7c", "icml-7d"]
     with pytest.raises(UnknownNameError, match=r"Unknown figure 'icml-7e'. Did you mean 'icml-7\w'"):
@@ -161,7 +162,7 @@ def test_a_fit_is_made_once_and_again_when_its_rows_change(lab, fits_of, tmp_pat
     kept = sorted(folder.iterdir())
     assert len(kept) == 1
     again = fits_of(lab, folder=folder).curve(one)
-    np.testing.assert_array_equal(first.score, again.score)
+    np.testing.assert_array_equal(first.y, again.y)
     assert first.facts == again.facts
     assert sorted(folder.iterdir()) == kept
     changed = lab.copy()
@@ -170,7 +171,7 @@ def test_a_fit_is_made_once_and_again_when_its_rows_change(lab, fits_of, tmp_pat
     fits_of(lab, n_resamples=5, folder=folder).curve(one)
     assert len(list(folder.iterdir())) == 3
     kept[0].write_text("{ damaged")
-    np.testing.assert_array_equal(fits_of(lab, folder=folder).curve(one).score, first.score)
+    np.testing.assert_array_equal(fits_of(lab, folder=folder).curve(one).y, first.y)
 
 
 def test_models_are_laid_over(lab, fits_of, tmp_path):
@@ -183,7 +184,7 @@ def test_models_are_laid_over(lab, fits_of, tmp_path):
     assert [(panel.rows["layer"] == ADDED).sum() for panel in data.panels] == [0, 20], "a ViT belongs to group 2"
     data = make("icml-1b", fits)
     added = data.table().query("layer == 'added'")
-    assert set(added["series"]) == {"mine.parquet"}
+    assert set(added["series"]) == {"mine.parquet: Neural", "mine.parquet: Behaviour"}
     assert sorted(added["model_id"].unique()) == sorted(mine["model_id"].unique())
     assert "mine.parquet" in fits.source.digests
     base = make("icml-1b", fits_of(lab)).panels[0].fits
@@ -306,23 +307,5 @@ def test_a_table_of_little_compute_draws_what_it_can(lab, fits_of, tmp_path):
     narrow = lab[lab["train_flop"].between(middle / 3, middle * 3)]
     drawn = draw_all(in_order(), fits_of(narrow), tmp_path, formats=("csv",), n_workers=1)
     lacking = {one.name: one.lacking for one in drawn if one.lacking}
-    assert "decades of compute, expected more than" in lacking["horizon"]
+    assert "decades of train_flop, expected more than" in lacking["horizon"]
     assert len(drawn) - len(lacking) > 5
-
-
-def test_an_interval_without_an_end_is_no_plateau():
-    class Done:
-        verdict = "plateau identified, exponent identified"
-        fit = None
-
-        @staticmethod
-        def to_dict():
-            interval = {"ci": {"E": [0.1, None]}, "n_units": 2, "leaves_one_out": True, "share_at_zero": 0.0}
-            return {"S_inf": 0.5, "intervals": {"arch": interval}}
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fits_module, "_with_interval", lambda *_: None)
-        patch.setattr(Done, "fit", type("F", (), {"law": type("L", (), {"formula": ""})}), raising=False)
-        facts = fits_module._facts(Done(), "arch")
-    assert facts["s_inf_interval"] is None
-    assert not facts["is_identified"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import sys
 import warnings
@@ -33,7 +34,7 @@ codecs.register_error(ERRORS, _plain)
 def make_safe() -> None:
     """Let standard output and error show every text, in ASCII and Latin-1 too."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=ERRORS)
 
 
@@ -60,16 +61,17 @@ def only_documents(is_json: bool) -> Iterator[None]:
     real.flush()
     if copied is not None:
         os.dup2(2, real.fileno())
-        _documents = os.fdopen(os.dup(copied), "w", encoding=real.encoding, errors=ERRORS)
+        carrier: TextIO = os.fdopen(os.dup(copied), "w", encoding=real.encoding, errors=ERRORS)
     else:
-        _documents = real
+        carrier = real
+    _documents = carrier
     try:
         with redirect_stdout(sys.stderr):
             yield
     finally:
-        _documents.flush()
+        carrier.flush()
         if copied is not None:
-            _documents.close()
+            carrier.close()
             real.flush()
             os.dup2(copied, real.fileno())
             os.close(copied)

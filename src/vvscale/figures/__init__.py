@@ -13,8 +13,8 @@ from vvscale.core.lazy import lazy
 if TYPE_CHECKING:
     from vvscale.figures.base.fits import Fits as Fits
     from vvscale.figures.base.law_curve import LawCurve as LawCurve
+    from vvscale.figures.base.open_tables import open_source as open_source
     from vvscale.figures.base.tables import Source as Source
-    from vvscale.figures.base.tables import open_source as open_source
     from vvscale.figures.drawing.draw import draw as draw
     from vvscale.figures.drawing.files import save as save
     from vvscale.figures.drawing.values import FigureData as FigureData

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vvscale.core.files import make_folder
 from vvscale.errors import DataError, FitError, MissingDataError, RunError, UnknownNameError, UsageError, VvscaleError
+from vvscale.figures.base.captions import caption
 from vvscale.figures.base.fits import Fits
 from vvscale.figures.base.registry import FIGURES, in_order, matching
 from vvscale.figures.drawing.files import FORMATS, check_formats, save
+from vvscale.figures.options import DrawOptions
 
 # Importing a module registers its figures.
-from vvscale.figures.extra import accuracy, extra  # noqa: F401
-from vvscale.figures.paper import allocation, ccn2024, icml2025_laws, icml2025_models  # noqa: F401
+# isort: off
+from vvscale.figures.general import (  # noqa: F401
+    against, regions, allocation, residuals, horizon, plateau, objectives, learning, accuracy, layers,
+)  # fmt: skip
+from vvscale.figures.papers import ccn2024, icml2025_laws, icml2025_models  # noqa: F401
+
+# isort: on
 from vvscale.laws.gokce2025.reproduce import available_cores, worker_pool
 
 if TYPE_CHECKING:
@@ -44,6 +51,10 @@ class Drawn:
         What a reader must know of it.
     lacking
         Why it could not be drawn; empty if it was.
+    n
+        Models in each panel.
+    caption
+        What a caption says of it, made from its data.
     """
 
     name: str
@@ -51,9 +62,10 @@ class Drawn:
     notes: tuple[str, ...] = ()
     lacking: str = ""
     n: tuple[int, ...] = field(default=())
+    caption: str = ""
 
 
-def make(name: str, fits: Fits) -> FigureData:
+def make(name: str, fits: Fits, options: DrawOptions | None = None) -> FigureData:
     """Make one figure's values.
 
     Parameters
@@ -62,18 +74,25 @@ def make(name: str, fits: Fits) -> FigureData:
         ``vvscale ls figures`` lists them.
     fits
         The tables and the resampling.
+    options
+        What is asked of a general figure.
 
     Raises
     ------
     UnknownNameError
         No such figure.
+    UsageError
+        Options that the figure does not take.
     MissingDataError
         The tables lack what it needs; the message names the column or the models.
     """
     chosen = FIGURES[name]
     try:
-        return chosen.make(fits)
+        data = chosen.make(fits, options or DrawOptions())
+        return replace(data, caption=caption(data, fits))
     except (DataError, FitError, UnknownNameError) as error:
+        if isinstance(error, UnknownNameError) and options is not None and options.given:
+            raise
         raise MissingDataError(f"Figure '{name}' needs {chosen.needs}. {error}") from error
 
 
@@ -82,6 +101,7 @@ def draw_all(
     fits: Fits,
     folder: str | Path,
     *,
+    options: DrawOptions | None = None,
     formats: Sequence[str] = FORMATS,
     n_workers: int | None = None,
     on_done: Callable[[str], None] = lambda name: None,
@@ -90,6 +110,8 @@ def draw_all(
 
     Parameters
     ----------
+    options
+        What is asked of general figures.
     formats
         Some of pdf, svg, png, csv, json.
     n_workers
@@ -114,13 +136,13 @@ def draw_all(
     made: dict[str, Drawn] = {}
     if n_workers <= 1:
         for name in names:
-            made[name] = _draw_one(name, fits, folder, formats)
+            made[name] = _draw_one(name, fits, folder, formats, options)
             on_done(name)
         return [made[name] for name in names]
     ordered = sorted(names, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
     try:
         with worker_pool(n_workers, _keep, (fits,)) as pool:
-            jobs = {pool.submit(_draw_kept, name, folder, formats): name for name in ordered}
+            jobs = {pool.submit(_draw_kept, name, folder, formats, options): name for name in ordered}
             for job in as_completed(jobs):
                 made[jobs[job]] = job.result()
                 on_done(jobs[job])
@@ -133,9 +155,9 @@ def draw_all(
     return [made[name] for name in names]
 
 
-def _draw_one(name: str, fits: Fits, folder: Path, formats: Sequence[str]) -> Drawn:
+def _draw_one(name: str, fits: Fits, folder: Path, formats: Sequence[str], options: DrawOptions | None) -> Drawn:
     try:
-        data = make(name, fits)
+        data = make(name, fits, options)
     except VvscaleError as error:
         # One figure that a table does not allow must not take the others with it.
         return Drawn(name, lacking=str(error))
@@ -144,7 +166,13 @@ def _draw_one(name: str, fits: Fits, folder: Path, formats: Sequence[str]) -> Dr
         "cites": list(FIGURES[name].cites),
     }  # fmt: skip
     files = save(data, folder, formats=formats, provenance=provenance)
-    return Drawn(name, tuple(files), (*fits.source.notes, *data.notes), n=tuple(panel.n for panel in data.panels))
+    return Drawn(
+        name,
+        tuple(files),
+        (*fits.source.notes, *data.notes),
+        n=tuple(panel.n for panel in data.panels),
+        caption=data.caption,
+    )
 
 
 _fits: Fits | None = None
@@ -155,6 +183,6 @@ def _keep(fits: Fits) -> None:
     _fits = fits
 
 
-def _draw_kept(name: str, folder: Path, formats: Sequence[str]) -> Drawn:
+def _draw_kept(name: str, folder: Path, formats: Sequence[str], options: DrawOptions | None) -> Drawn:
     assert _fits is not None
-    return _draw_one(name, _fits, folder, formats)
+    return _draw_one(name, _fits, folder, formats, options)

@@ -6,6 +6,7 @@ The result is a frozen value with a status; what went wrong, what it means and w
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from vvscale.laws.status import ADVICE, Status, edges_of, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -176,6 +178,22 @@ class Fit:
             curves(self.forms(), self.optima, self.problem.sample.points)
         )[0]
         return inside
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Draw points, law, extrapolation and verdict; needs ``vvscale[figures]``.
+
+        Parameters
+        ----------
+        path
+            File to write: .png, .pdf or .svg, or .csv or .json of what is drawn.
+
+        Returns
+        -------
+        vvscale.figures.plot.Drawing
+            Shows itself in a notebook; ``save`` writes it.
+        """
+        # By name: laws must not depend on figures, and a fit must not wait for matplotlib.
+        return import_module("vvscale.figures.plot").plot_fit(self, path=path)
 
     def table(self) -> pd.DataFrame:
         """One row per parameter."""

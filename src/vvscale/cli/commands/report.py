@@ -24,7 +24,7 @@ def report(
     """
     from vvscale.cli.progress import progress
     from vvscale.figures.base.fits import Fits
-    from vvscale.figures.base.tables import open_source
+    from vvscale.figures.base.open_tables import open_source
     from vvscale.figures.gallery import in_order
     from vvscale.figures.report.report import write_report
 

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-# With fewer distinct points a law of three parameters has no interval worth drawing.
-FEW = 10
-
 
 @dataclass(frozen=True)
 class LawCurve:
@@ -27,14 +24,15 @@ class LawCurve:
     Attributes
     ----------
     facts
-        What ``fits.json`` says of it: params, status, edges, verdict, n, intervals and the like; and ``s_inf``,
-        ``s_inf_interval``, ``is_identified`` (the plateau, by the law's own verdict), ``unit``, ``is_range``.
+        What ``Fit.to_dict`` says; and ``name``, ``is_score`` (what is drawn is 1 - outcome), ``limit`` as drawn with
+        ``limit_interval``, ``verdict``, ``is_identified`` (the limit, by that verdict), ``unit``, ``method``,
+        ``gain`` (score that the last tenfold of the input added, with its interval).
     x
         Input in raw units, shape (m,): over the data and ten times beyond. For joint laws the budget in FLOP.
     inside
         Whether a point lies within the data, shape (m,).
-    score, low, high
-        Fitted curve and its 95 % band over the resamples, shape (m,); the band is NaN without resamples.
+    y, low, high
+        Fitted curve as drawn and its 95 % band over the resamples, shape (m,); the band is NaN without resamples.
     predicted_low, predicted_high
         90 % conformal interval of a new architecture, shape (m,); NaN where there are too few.
     path
@@ -46,7 +44,7 @@ class LawCurve:
     facts: dict[str, Any]
     x: Array = field(repr=False)
     inside: NDArray[np.bool_] = field(repr=False)
-    score: Array = field(repr=False)
+    y: Array = field(repr=False)
     low: Array = field(repr=False)
     high: Array = field(repr=False)
     predicted_low: Array = field(repr=False)
@@ -61,25 +59,30 @@ class LawCurve:
 
     @property
     def summary(self) -> str:
-        """The plateau and its interval, or that there is none to be named; short enough for a legend."""
+        """The limit and its interval, or that there is none to be named; short enough for a legend."""
+        n = f"n = {self.facts['n']}"
+        if self.facts["limit"] is None:
+            return f"{n}, {self.facts['form']} law"
         if not self.is_identified:
-            return f"n = {self.facts['n']}, {self._unknown()}"
-        interval = self.facts["s_inf_interval"]
+            return f"{n}, {self._unknown()}"
+        interval = self.facts["limit_interval"]
         ends = ""
         if interval:
             low, high = (f"{end:.2f}" for end in interval)
-            ends = f", range {low} to {high}" if self.facts["is_range"] else f" [{low}, {high}]"
-        return f"n = {self.facts['n']}, plateau {self.facts['s_inf']:.2f}{ends}"
+            ends = f" [{low}, {high}]"
+        return f"{n}, {self._limit} {self.facts['limit']:.2f}{ends}"
+
+    @property
+    def _limit(self) -> str:
+        return "plateau" if self.facts["is_score"] else "limit"
 
     def _unknown(self) -> str:
-        """Why no plateau can be named, with what it may be where that says something."""
-        if interpolates(self.facts):
+        """Why no limit can be named, with what it may be where that says something."""
+        if self.facts["interpolates"]:
             return "too few points"
-        ends = self.facts["s_inf_interval"]
+        ends = self.facts["limit_interval"]
         known = f"{ends[0]:.2f} to {ends[1]:.2f}" if ends is not None and ends[0] < ends[1] <= 1.0 else ""
-        if self.facts["verdict"].startswith("curve and E only"):
-            return "exponent not identified" + (f", plateau {known}" if known else "")
-        return "plateau not identified" + (f": {known}" if known else "")
+        return f"{self._limit} not identified" + (f": {known}" if known else "")
 
     @property
     def cost(self) -> Cost:
@@ -89,7 +92,8 @@ class LawCurve:
     @property
     def joint(self) -> JointLaw:
         """The joint law with its resamples."""
-        return JointLaw(**self.facts["raw"], draws=self.draws, unit=self.facts["unit"])
+        leaves_one_out = self.facts["method"] == "CRV3-t"
+        return JointLaw(**self.facts["raw"], draws=self.draws, unit=self.facts["unit"], leaves_one_out=leaves_one_out)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
@@ -98,16 +102,11 @@ class LawCurve:
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> LawCurve:
         """Read what ``to_dict`` wrote."""
-        curves = ("x", "score", "low", "high", "predicted_low", "predicted_high")
+        curves = ("x", "y", "low", "high", "predicted_low", "predicted_high")
         values: dict[str, Any] = {name: _array(saved[name]) for name in curves}
         for name in ("path", "draws"):
             values[name] = {key: _array(each) for key, each in saved[name].items()}
         return cls(facts=saved["facts"], inside=np.array(saved["inside"], dtype=bool), **values)
-
-
-def interpolates(facts: dict[str, Any]) -> bool:
-    """Whether there are so few points that the law, or many of its resamples, goes through all of them."""
-    return facts["n_distinct"] < FEW or facts["verdict"].startswith("too few points")
 
 
 def _array(values: list[Any]) -> Array:

@@ -1,7 +1,8 @@
-"""The tables that figures are drawn from: one score table, what was published beside it, and models laid over it.
+"""The tables that figures are drawn from: any table, what was published beside it, and models laid over it.
 
-A table need not be the published one: flags that it lacks count as false, data sets that it does not know are not
-asked for, and what it cannot do without is named. This module must not fit or draw.
+A table of scores has one row per model and benchmark and is averaged over regions; any other table is taken as it is,
+one row per observation. Flags that it lacks count as false, and what it cannot do without is named. This module must
+not fit or draw.
 """
 
 from __future__ import annotations
@@ -10,23 +11,30 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vvscale.errors import DataError, MissingDataError
+from vvscale.errors import MissingDataError, UnknownNameError
+from vvscale.figures.base.outcomes import (
+    Outcome,
+    default_outcome,
+    outcome_of_column,
+    outcome_of_regions,
+    require_column,
+)
 from vvscale.laws.gokce2025.experiments import CONTROLLED, CORE, Experiment, ModelTables
-from vvscale.scores import SETS, load_scores, model_table
-from vvscale.scores.published import FILES, identify
+from vvscale.scores import SETS, model_table
+from vvscale.scores.schema import REGIONS
+from vvscale.scores.table import REGION_SETS
 
 if TYPE_CHECKING:
     from vvscale.scores import ModelTable
 
 PUBLISHED = "gokce2025"
-# What the published set has beside its main table.
-BESIDE = {"checkpoints": "gokce2025:checkpoints", "private": "gokce2025:private"}
 FLAGS = tuple(CONTROLLED)
+# A table with these columns is averaged over regions.
+LONG = frozenset({"model_id", "region", "score"})
 
 
 @dataclass(frozen=True)
@@ -38,13 +46,15 @@ class Source:
     name
         What the main table was called.
     scores
-        Long table, one row per model and benchmark: of several epochs, the last.
+        The table: of several epochs of a model, the last.
     epochs
         Long table with several epochs per model, or None.
     private
         Long table of private benchmarks (model_id, benchmark_id, score), or None.
+    layers
+        Long table with several layers per model and benchmark, or None; ``scores`` then has the best of them.
     added
-        Label -> long table of models laid over the main one.
+        Label -> tables of models laid over the main one.
     digests
         Name of each table -> sha256 of its content.
     lacking
@@ -57,15 +67,21 @@ class Source:
     scores: pd.DataFrame = field(repr=False)
     epochs: pd.DataFrame | None = field(default=None, repr=False)
     private: pd.DataFrame | None = field(default=None, repr=False)
-    added: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+    layers: pd.DataFrame | None = field(default=None, repr=False)
+    added: Mapping[str, Source] = field(default_factory=dict, repr=False)
     digests: Mapping[str, str] = field(default_factory=dict)
     lacking: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_long(self) -> bool:
+        """Whether the table has one row per model and benchmark."""
+        return set(map(str, self.scores.columns)) >= LONG
+
     @cached_property
     def tables(self) -> ModelTables:
         """Model tables by region set, each made once."""
-        if "region" not in self.scores.columns:
+        if not self.is_long:
             raise MissingDataError(
                 f"The table '{self.name}' has no column 'region', so that its scores cannot be averaged by region. "
                 "Expected one row per model and benchmark; see docs/schema.md."
@@ -74,8 +90,46 @@ class Source:
 
     @property
     def models(self) -> pd.DataFrame:
-        """One row per model, without scores."""
-        return self.tables.models
+        """One row per model, without scores; of a table without regions, its rows."""
+        return self.tables.models if self.is_long else self.scores
+
+    @cached_property
+    def regions(self) -> tuple[str, ...]:
+        """Regions that the table has scores of, in the order of the ventral stream."""
+        if not self.is_long:
+            return ()
+        present = set(self.scores.dropna(subset=["score"])["region"])
+        return tuple(region for region in REGIONS if region in present)
+
+    def outcome(self, y: str = "") -> Outcome:
+        """Return what ``y`` names: a region, a set of them, or a column; by default the mean over all its regions.
+
+        Raises
+        ------
+        MissingDataError, UnknownNameError
+            The table has no such region or column.
+        """
+        if self.is_long and (not y or y in REGIONS or y in REGION_SETS):
+            if not y and not self.regions:
+                raise MissingDataError(f"The table '{self.name}' has no score of any region.")
+            name = y or ("all" if self.regions == REGIONS else "+".join(self.regions))
+            return outcome_of_regions(name, self.regions if not y else ())
+        parts = tuple(y.split("+"))
+        if self.is_long and set(parts) <= set(self.regions):
+            return outcome_of_regions(y, parts)
+        name = y or default_outcome(self.models, self.name)
+        require_column(self.models, name)
+        return outcome_of_column(name)
+
+    def measured(self, outcome: Outcome) -> pd.DataFrame:
+        """One row per model with ``score``, what is drawn of it, and ``misalignment``, what laws are fitted to."""
+        if self.is_long and (outcome.name in REGIONS or outcome.name in REGION_SETS or "+" in outcome.name):
+            regions = outcome.name.split("+") if "+" in outcome.name else outcome.name
+            frame = self.averaged(regions)
+            return _with_objective(frame)
+        frame = self.models.dropna(subset=[outcome.name]).reset_index(drop=True)
+        value = frame[outcome.name].astype(float)
+        return _with_objective(frame.assign(score=value, misalignment=1.0 - value if outcome.is_score else value))
 
     def adapt(self, experiment: Experiment) -> Experiment:
         """Return the experiment as this table can answer it.
@@ -136,18 +190,19 @@ class Source:
 
     def averaged(self, regions: str | Sequence[str]) -> pd.DataFrame:
         """All models with their mean score over regions."""
-        key = regions if isinstance(regions, str) else None
-        table: ModelTable = self.tables[key] if key else model_table(self.scores, regions)
+        table: ModelTable = (
+            self.tables[regions] if isinstance(regions, str) else model_table(self.tables.scores, regions)
+        )
         return table.frame
 
-    def laid_over(self, regions: str, columns: Iterable[str]) -> tuple[dict[str, pd.DataFrame], list[str]]:
-        """Added models that have all these regions and columns, by label, and why a table has none."""
+    def laid_over(self, y: str, columns: Iterable[str]) -> tuple[dict[str, pd.DataFrame], list[str]]:
+        """Added models that have this outcome and these columns, by label, and why a table has none."""
         made, absent = {}, []
-        for label, scores in self.added.items():
+        for label, one in self.added.items():
             try:
-                frame = model_table(scores, regions).frame
+                frame = one.measured(one.outcome(y))
                 require(frame, columns, f"'{label}'")
-            except MissingDataError as error:
+            except (MissingDataError, UnknownNameError) as error:
                 absent.append(f"'{label}' is not laid over: {error}")
                 continue
             made[label] = frame.dropna(subset=list(columns))
@@ -164,53 +219,6 @@ class Source:
         if self.private is None:
             raise MissingDataError(self.lacking["private"])
         return self.private
-
-
-def open_source(
-    scores: str | Path | pd.DataFrame = PUBLISHED, *, add: Sequence[str | Path | pd.DataFrame] = ()
-) -> Source:
-    """Read the tables that figures need.
-
-    Parameters
-    ----------
-    scores
-        As of ``vvscale.scores.load_scores``. The published set brings its trajectories and private scores along; in
-        another table several epochs per model are trajectories, and the last of them its scores.
-    add
-        Tables of models to lay over it.
-
-    Raises
-    ------
-    DataError, UnknownNameError
-        See ``vvscale.scores.load_scores``.
-    """
-    name, is_published = _name(scores)
-    table, notes = _with_flags(load_scores(scores), name)
-    lacking, digests = {}, {name: _digest(scores, table)}
-    beside: dict[str, pd.DataFrame | None] = {}
-    for kind, chosen in BESIDE.items():
-        beside[kind] = None
-        if not is_published:
-            lacking[kind] = _no_such_table(kind, name)
-            continue
-        try:
-            beside[kind], _ = _with_flags(load_scores(chosen), chosen)
-            digests[chosen] = FILES[SETS[chosen].file].sha256
-        except DataError as error:
-            lacking[kind] = str(error)
-    table, epochs = _split_epochs(table)
-    _check_models(table)
-    added = {}
-    for one in add:
-        label, _ = _name(one)
-        rows, _ = _with_flags(load_scores(one), label)
-        added[label] = _split_epochs(rows)[0]
-        _check_models(added[label])
-        digests[label] = _digest(one, rows)
-    return Source(
-        name, table, epochs if epochs is not None else beside["checkpoints"], beside["private"], added, digests,
-        lacking, tuple(notes),
-    )  # fmt: skip
 
 
 def require(frame: pd.DataFrame, columns: Iterable[str], where: str) -> None:
@@ -240,63 +248,22 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
-def _name(scores: str | Path | pd.DataFrame) -> tuple[str, bool]:
-    """Return what to call a table, and whether it is the published one."""
-    if isinstance(scores, pd.DataFrame):
-        return "table", False
-    if str(scores) in SETS:
-        return str(scores), str(scores) == PUBLISHED
-    path = Path(scores)
-    return path.name, path.is_file() and identify(path) == SETS[PUBLISHED].file
-
-
-def _with_flags(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[str]]:
-    lacking = [flag for flag in FLAGS if flag not in table.columns]
-    for flag in FLAGS:
-        table[flag] = table[flag].fillna(False).astype(bool) if flag in table.columns else False
-    said = f"'{name}' has no column {', '.join(lacking)}: taken as false."
-    return table, [said] if lacking else []
-
-
-def _split_epochs(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Return the last epoch of each model, and all of them if there are several."""
-    if "epoch" not in table.columns or table.groupby("model_id")["epoch"].nunique().max() < 2:
-        return table, None
-    last = table.groupby("model_id")["epoch"].transform("max")
-    kept = table[(table["epoch"] == last) | table["epoch"].isna()].reset_index(drop=True)
-    return kept, table
-
-
-def _check_models(table: pd.DataFrame) -> None:
-    """Refuse a table whose rows disagree about a model, once and not in every figure."""
-    if "region" in table.columns and table["region"].notna().any():
-        known = table.dropna(subset=["region", "score"])
-        model_table(table, str(known["region"].iloc[0]) if len(known) else None)
-
-
-def _no_such_table(kind: str, name: str) -> str:
-    if kind == "checkpoints":
-        return (
-            f"The table '{name}' has one epoch per model. Expected a column 'epoch' with several epochs of at "
-            "least one "
-            "model; score more checkpoints of a run."
-        )
-    return (
-        f"Private Brain-Score results are known for the published models only, and '{name}' is another table. Draw "
-        f"them with `scores={PUBLISHED}`."
-    )
-
-
-def _digest(scores: str | Path | pd.DataFrame, table: pd.DataFrame) -> str:
-    """Return sha256 of the file a table came from; of its content where there is no single file."""
-    if not isinstance(scores, pd.DataFrame):
-        if str(scores) in SETS:
-            return FILES[SETS[str(scores)].file].sha256
-        if Path(scores).is_file():
-            return hashlib.sha256(Path(scores).read_bytes()).hexdigest()
-    return frame_digest(table)
-
-
 def frame_digest(frame: pd.DataFrame) -> str:
     """Return sha256 of a table's names and values; floats count with every digit."""
     return hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
+
+
+def objective(frame: pd.DataFrame) -> pd.Series:
+    """How each model was trained: its own column ``objective``, or supervised, adversarial, ablation, ssl_method."""
+    if "objective" in frame.columns:
+        return frame["objective"]
+    method = frame["ssl_method"].fillna("self-supervised") if "ssl_method" in frame.columns else "self-supervised"
+    made = pd.Series("supervised", index=frame.index, dtype=object)
+    for flag, name in (("is_ablation", "ablation"), ("is_adv", "adversarial"), ("is_ssl", method)):
+        if flag in frame.columns:
+            made = made.mask(frame[flag].fillna(False).astype(bool), name)
+    return made
+
+
+def _with_objective(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame if "objective" in frame.columns else frame.assign(objective=objective(frame))

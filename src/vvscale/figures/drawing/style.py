@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from vvscale.figures.drawing.names import written
 from vvscale.figures.drawing.values import Series
 
 if TYPE_CHECKING:
@@ -129,9 +130,9 @@ def look(name: str, known: Iterable[str] = ()) -> tuple[str, str]:
 def series(names: Iterable[str], labels: Mapping[str, str] | None = None, faded: Iterable[str] = ()) -> list[Series]:
     """Series of these names in their own looks; a label is the name unless given."""
     names, labels, faded = list(names), labels or {}, set(faded)
-    return [Series(name, *look(name, names), labels.get(name, name), name in faded) for name in names]
+    return [Series(name, *look(name, names), labels.get(name, written(name)), name in faded) for name in names]
 
 
-def added_series(label: str) -> Series:
-    """How models laid over a table look."""
-    return Series(label, ADDED_COLOUR, ADDED_MARKER, label)
+def added_series(label: str, colour: str = ADDED_COLOUR) -> Series:
+    """How models laid over a table look: stars, in the colour of what they are compared with if there are several."""
+    return Series(label, colour, ADDED_MARKER, label)

@@ -38,7 +38,9 @@ class Axis:
     scale
         ``category`` axes show ``categories``, in that order.
     limits
-        What is shown of it; None lets the marks decide.
+        What is shown of it; None lets the data decide.
+    symbol
+        Letter of the field for it (N, D, C), if it has one.
     """
 
     label: str
@@ -46,6 +48,7 @@ class Axis:
     scale: Literal["log", "linear", "category"] = "linear"
     categories: tuple[str, ...] = ()
     limits: tuple[float, float] | None = None
+    symbol: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ class FigureData:
         What a reader must know: rows left out, fits that are not identified, where the published figure was wrong.
     n_columns
         Panels side by side.
+    caption
+        What a caption says of it, made from the data that are drawn.
     """
 
     name: str
@@ -133,6 +138,7 @@ class FigureData:
     panels: tuple[Panel, ...]
     notes: tuple[str, ...] = ()
     n_columns: int = 2
+    caption: str = ""
 
     def table(self) -> pd.DataFrame:
         """All marks of all panels, one tidy table with the columns ``COLUMNS``."""
@@ -164,13 +170,14 @@ class FigureData:
         return {
             "name": self.name,
             "title": self.title,
+            "caption": self.caption,
             "notes": list(self.notes),
             "panels": panels,
             "rows": rows,
         }
 
     def _repr_html_(self) -> str:
-        return f"<p><b>{self.name}</b>: {self.title}</p>" + self.table().to_html(max_rows=20)
+        return f"<p><b>{self.name}</b>: {self.title}. {self.caption}</p>" + self.table().to_html(max_rows=20)
 
 
 def plain(value: Any) -> Any:

@@ -11,11 +11,15 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import DataError, FitError, UnknownNameError
+from vvscale.figures.base.fine_tunes import at_whole_compute
+from vvscale.figures.base.outcomes import is_number
+from vvscale.figures.base.tables import FLAGS, objective
 from vvscale.figures.citations import BY_VALUE, entries, of_table
 from vvscale.figures.drawing import style
 from vvscale.figures.drawing.values import plain
-from vvscale.figures.paper.icml2025_models import objective
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS
+from vvscale.laws.planning.plan import scatter_of
+from vvscale.laws.uncertainty.intervals import t_quantile
 from vvscale.scores import NEURAL, REGIONS
 
 if TYPE_CHECKING:
@@ -47,14 +51,19 @@ KEPT = ("model_id", "arch", "parent_family", "dataset", "seed", "recipe", *X_AXE
 
 def models_frame(source: Source) -> pd.DataFrame:
     """One row per model of the table and of those laid over it: what it is, how it was trained, its scores."""
-    parts = [_models(source.scores).assign(origin=source.name)]
-    parts += [_models(scores).assign(origin=label) for label, scores in source.added.items()]
+    parts = [_models(source).assign(origin=source.name)]
+    parts += [_models(one).assign(origin=label) for label, one in source.added.items()]
     return pd.concat(parts, ignore_index=True).dropna(axis="columns", how="all")
 
 
-def _models(scores: pd.DataFrame) -> pd.DataFrame:
-    first = scores.drop_duplicates("model_id").set_index("model_id", drop=False)
-    made = first[[name for name in KEPT if name in first.columns]].copy()
+def _models(source: Source) -> pd.DataFrame:
+    first = source.models.drop_duplicates("model_id").set_index("model_id", drop=False)
+    # A fine-tune counts with the compute of the model it started from, where that is known.
+    whole, _ = at_whole_compute(first, source.models)
+    first = first.assign(train_flop=whole["train_flop"]) if "train_flop" in first.columns else first
+    own = [] if source.is_long else [str(name) for name in first.columns if is_number(first[name])]
+    kept = [name for name in dict.fromkeys([*KEPT, *own]) if name in first.columns and name not in FLAGS]
+    made = first[kept].copy()
     made["objective"] = objective(first)
     made.loc[first["is_pretrained"], "objective"] = "pretrained"
     made.loc[first["is_random"], "objective"] = "untrained"
@@ -63,13 +72,13 @@ def _models(scores: pd.DataFrame) -> pd.DataFrame:
         said = [None if pd.isna(n) else "all" if n == 0 else f"{n:g}" for n in per_class]
         made["images_per_class"] = pd.Series(said, index=first.index, dtype=object).where(~first["is_pretrained"])
     made["trained"] = [_recipe(row) for _, row in made.iterrows()]
-    by_region = scores.groupby(["model_id", "region"])["score"].mean().unstack("region").reindex(first.index)
-    for region in REGIONS:
-        if region in by_region.columns:
+    if source.is_long:
+        by_region = source.scores.groupby(["model_id", "region"])["score"].mean().unstack("region").reindex(first.index)
+        for region in source.regions:
             made[region] = by_region[region]
-    for name, regions in (("neural", NEURAL), ("all", REGIONS)):
-        if set(regions) <= set(by_region.columns):
-            made[name] = by_region[list(regions)].mean(axis=1, skipna=False)
+        for name, regions in (("neural", NEURAL), ("all", source.regions)):
+            if len(regions) > 1 and set(regions) <= set(source.regions):
+                made[name] = by_region[list(regions)].mean(axis=1, skipna=False)
     return made.reset_index(drop=True)
 
 
@@ -144,9 +153,10 @@ def planner(fits: Fits) -> tuple[dict[str, Any] | None, LawCurve | None, str]:
     path = {"x": law.x, "predicted_low": law.predicted_low, "predicted_high": law.predicted_high}
     made = {
         "law": law.facts["raw"],
-        "cost": {name: law.facts["cost"][name] for name in ("m", "p", "q")},
+        "cost": {name: law.facts["cost"][name] for name in ("m", "p", "q", "scatter")},
         "draws": packed,
-        "is_range": law.facts["is_range"],
+        "t": t_quantile(law.facts["n_units"]) if law.facts["method"] == "CRV3-t" else None,
+        "scatter": _floats(scatter_of(law.cost, len(next(iter(law.draws.values()), ())))),
         "path": plain(path),
         "smallest": float(flop.min()),
         "largest": float(flop.max()),

@@ -117,7 +117,8 @@ def run_fit(context: TaskContext) -> dict[str, Any]:
     notes = []
     if law["budgets"]:
         try:
-            answer = run_plan(str(context.out), budget=tuple(law["budgets"]))
+            # A study goes on with a law in doubt; what is doubtful stands in the plan.
+            answer = run_plan(str(context.out), budget=tuple(law["budgets"]), anyway=True)
             write_json(context.out / "plan.json", answer.to_dict())
         except NOT_TO_BE_HAD as error:
             notes.append(f"not planned: {why(error)}")
@@ -163,7 +164,7 @@ def _law_of(folder: Path) -> str:
 
 def _fits(context: TaskContext) -> Fits:
     from vvscale.figures.base.fits import Fits
-    from vvscale.figures.base.tables import open_source
+    from vvscale.figures.base.open_tables import open_source
 
     return Fits(open_source(str(context.input("table") / SCORES)), n_resamples=_REPORT_RESAMPLES)
 

@@ -9,12 +9,17 @@ import pandas as pd
 
 from vvscale.errors import DataError, FitError, MissingDataError
 from vvscale.figures.base import statistics
-from vvscale.figures.base.marks import AXES, REGION_NAMES, Shown, curve, in_order, line, mean, scaling, score_axis
-from vvscale.figures.base.registry import figure
+from vvscale.figures.base.curves import gain_between
+from vvscale.figures.base.marks import AXES, curve, in_order, line, mean, score_axis
+from vvscale.figures.base.registry import preset
+from vvscale.figures.base.scaling import Shown, scaling
 from vvscale.figures.base.tables import require
 from vvscale.figures.drawing import style
-from vvscale.figures.drawing.values import Axis, FigureData, Panel, Series
-from vvscale.figures.paper.allocation import allocation
+from vvscale.figures.drawing.names import written
+from vvscale.figures.drawing.values import FigureData, Panel, Series
+from vvscale.figures.general.allocation import allocation_panel
+from vvscale.figures.general.regions import gain_panel
+from vvscale.figures.papers.ccn2024 import INVERTED
 from vvscale.laws.gokce2025.experiments import CORE, EXPERIMENTS, GROUP_2, Experiment
 from vvscale.scores import REGIONS
 
@@ -33,7 +38,7 @@ FAMILIES = ("ResNet", "EfficientNet", "ConvNeXt", "ViT")
 DATASETS = ("imagenet", "ecoset", "imagenet21kP", "webvisionP", "inaturalist", "places365", "infimnist")
 
 
-@figure("icml-1b", "Neural and behavioural alignment against compute, all controlled models.", "train_flop")
+@preset("icml-1b", "Neural and behavioural alignment against compute, all controlled models.", "train_flop")
 def icml_1b(fits: Fits) -> FigureData:
     """Both targets in one panel, with the laws compute_neuro and compute_behavior."""
     shown = [Shown("neural", EXPERIMENTS["compute_neuro"]), Shown("behavior", EXPERIMENTS["compute_behavior"])]
@@ -43,25 +48,25 @@ def icml_1b(fits: Fits) -> FigureData:
 
 def _families(fits: Fits, name: str, target: str, regions: str) -> FigureData:
     shown = [Shown(family, EXPERIMENTS[f"model_{family.lower()}_{target}"]) for family in FAMILIES]
-    title = f"{REGION_NAMES[regions]} alignment by family"
+    title = f"{written(regions)} alignment by family"
     panel, notes = scaling(fits, shown, key="a", title=title, y=score_axis(regions))
     extra = (BEHAVIOR_LIMIT,) if regions == "behavior" else ()
     return FigureData(name, f"{title}, against compute", (panel,), (*extra, SHIFTED, *notes), 1)
 
 
-@figure("icml-2a", "Neural alignment of four families against compute.", "train_flop, family")
+@preset("icml-2a", "Neural alignment of four families against compute.", "train_flop, family")
 def icml_2a(fits: Fits) -> FigureData:
     """One law per family."""
     return _families(fits, "icml-2a", "neuro", "neural")
 
 
-@figure("icml-2b", "Behavioural alignment of four families against compute.", "train_flop, family")
+@preset("icml-2b", "Behavioural alignment of four families against compute.", "train_flop, family")
 def icml_2b(fits: Fits) -> FigureData:
     """One law per family."""
     return _families(fits, "icml-2b", "behavior", "behavior")
 
 
-@figure("icml-2c", "Alignment against parameters, models trained on all images.", "n_params, samples_per_class, family")
+@preset("icml-2c", "Alignment against parameters, models trained on all images.", "n_params, samples_per_class, family")
 def icml_2c(fits: Fits) -> FigureData:
     """The law parameter_scaling, points by family."""
     shown = [Shown("all", EXPERIMENTS["parameter_scaling"], by="parent_family")]
@@ -69,7 +74,7 @@ def icml_2c(fits: Fits) -> FigureData:
     return FigureData("icml-2c", "Alignment against parameters, full data sets", (panel,), tuple(notes), 1)
 
 
-@figure("icml-3a", "Alignment against samples seen, by data set.", "samples_seen, dataset, samples_per_class, family")
+@preset("icml-3a", "Alignment against samples seen, by data set.", "samples_seen, dataset, samples_per_class, family")
 def icml_3a(fits: Fits) -> FigureData:
     """One law per data set."""
     shown = [Shown(dataset, EXPERIMENTS[f"sample_{dataset}_scaling"]) for dataset in DATASETS]
@@ -82,7 +87,7 @@ def icml_3a(fits: Fits) -> FigureData:
     return FigureData("icml-3a", "Alignment against samples seen, by data set", (panel,), (swapped, *notes), 1)
 
 
-@figure(
+@preset(
     "icml-3b", "Mean alignment against samples seen, by family.", "samples_seen, family, dataset, samples_per_class"
 )
 def icml_3b(fits: Fits) -> FigureData:
@@ -133,7 +138,7 @@ def _by_samples(family: str | None) -> Experiment:
     )  # fmt: skip
 
 
-@figure(
+@preset(
     "icml-4a",
     "Alignment against compute with the optimal allocation of parameters and samples.",
     "n_params, samples_seen, train_flop",
@@ -141,11 +146,13 @@ def _by_samples(family: str | None) -> Experiment:
 )
 def icml_4a(fits: Fits) -> FigureData:
     """Size N, shade D, and the optimal path of compute_chinchilla."""
-    panel, notes = allocation(fits, EXPERIMENTS["compute_chinchilla"], key="a", title="Compute-optimal allocation")
-    return FigureData("icml-4a", "Alignment against compute, optimally spent", (panel,), tuple(notes), 1)
+    panel, notes = allocation_panel(
+        fits, EXPERIMENTS["compute_chinchilla"], key="a", title="Best split of compute", y=score_axis("all")
+    )
+    return FigureData("icml-4a", "Alignment against compute, optimally spent", (panel,), (INVERTED, *notes), 1)
 
 
-@figure("icml-4b", "Alignment against compute by family and model size.", "train_flop, n_params, family, arch, dataset")
+@preset("icml-4b", "Alignment against compute by family and model size.", "train_flop, n_params, family, arch, dataset")
 def icml_4b(fits: Fits) -> FigureData:
     """One line per architecture and data set over its numbers of images, mean over seeds; size N."""
     experiment = Experiment("compute_all", "alignment against compute", "power", ("train_flop",), "all", CORE)
@@ -167,7 +174,7 @@ def icml_4b(fits: Fits) -> FigureData:
     return FigureData("icml-4b", "Alignment by family and size", (panel,), (said, *notes), 1)
 
 
-@figure("icml-5a", "Five regions against compute, two groups of families.", "train_flop, family")
+@preset("icml-5a", "Five regions against compute, two groups of families.", "train_flop, family")
 def icml_5a(fits: Fits) -> FigureData:
     """Group 1: ResNet, EfficientNet, CORnet-S, AlexNet (power law); group 2: ConvNeXt, ViT (shifted law)."""
     panels, notes, absent = [], [], []
@@ -185,39 +192,42 @@ def icml_5a(fits: Fits) -> FigureData:
     return FigureData("icml-5a", "Five regions against compute", tuple(panels), (SHIFTED, *notes, *absent), 2)
 
 
-@figure("icml-5b", "Gain from compute per region.", "train_flop, family")
+# The paper compares regions by what a tenfold of compute adds from here.
+GAIN_FROM = 1e17
+
+
+@preset("icml-5b", "Gain from a tenfold of compute per region.", "train_flop, family")
 def icml_5b(fits: Fits) -> FigureData:
-    """A 10^-alpha of each region's law, group 1."""
-    rows, facts, notes, faded = [], [], [], []
-    regions = (*REGIONS, "avg")
-    for region in regions:
-        law = fits.curve(EXPERIMENTS[f"region_{region.lower()}_group1"])
-        value, low, high = (float("nan") if end is None else end for end in law.facts["gain"])
-        name = REGION_NAMES["all"] if region == "avg" else REGION_NAMES.get(region, region)
-        estimate = statistics.Estimate(value, low, high, law.facts["n"])
-        status = "identified" if law.is_identified else "unidentified"
-        series_name = "all" if region == "avg" else region
-        rows.append(mean(estimate, series_name, category=name, mark="bar", status=status))
+    """Score that each region's law, group 1, adds from 1e17 to 1e18 FLOP."""
+    gains, facts, notes = {}, [], []
+    for region in (*REGIONS, "avg"):
+        experiment = EXPERIMENTS[f"region_{region.lower()}_group1"]
+        law = fits.curve(experiment)
+        name = "all" if region == "avg" else region
+        request = {"rows": fits.digest(experiment), "law": experiment.law, "from": GAIN_FROM,
+                   "n_resamples": fits.n_resamples, "seed": fits.seed}  # fmt: skip
+        gains[name] = fits.kept("gain", request, lambda experiment=experiment: _gain(fits, experiment))
         facts.append(law.facts)
         if not law.is_identified:
-            faded.append(series_name)
-            notes.append(f"{name}: {law.facts['verdict']}.")
-    looks = tuple(Series(row["series"], *style.look(row["series"]), None, row["series"] in faded) for row in rows)
-    names = tuple(row["category"] for row in rows)
-    panel = Panel(
-        "a", "What more compute still adds", Axis("Region", "region", "category", names),
-        Axis(r"Gain A $10^{-\alpha}$ (score)", "gain"), pd.DataFrame(rows), looks,
-        max(int(row["n"]) for row in rows), text=("pale: plateau not identified",) if faded else (), fits=tuple(facts),
-    )  # fmt: skip
+            notes.append(f"{written(name)}: {law.facts['verdict']}.")
+    n = max(each["n"] for each in facts)
+    panel = gain_panel(gains, "a", "What more compute adds", r"Score added, $10^{17}$ to $10^{18}$ FLOP", n)
     said = (
-        "The published error bars are those of a mean; here they are percentile intervals over resampled "
-        "architectures.",
-        "Group 2 (ConvNeXt, ViT) has no bar: A and alpha of its shifted law are not identified one by one.",
+        "Bars are the score that the law of each region adds from 1e17 to 1e18 FLOP, a difference of two points of its "
+        "curve, which the rows know even where A, alpha and the plateau are not known one by one.",
+        "The published error bars are those of a mean; here they are intervals over resampled architectures.",
+        "Group 1 only: ResNet, EfficientNet, CORnet-S, AlexNet.",
     )
-    return FigureData("icml-5b", "Gain from compute per region, group 1", (panel,), (*said, *notes), 1)
+    return FigureData("icml-5b", "Gain from compute per region, group 1", (replace(panel, fits=tuple(facts)),),
+                      (*said, *notes), 1)  # fmt: skip
 
 
-@figure("icml-S2", "Pretrained models against parameters.", "n_params, family, dataset, is_pretrained")
+def _gain(fits: Fits, experiment: Experiment) -> list[float]:
+    fit = fits.fit(experiment)
+    return gain_between(fit, fits.resampled(fit), GAIN_FROM, 10.0 * GAIN_FROM)
+
+
+@preset("icml-S2", "Pretrained models against parameters.", "n_params, family, dataset, is_pretrained")
 def icml_s2(fits: Fits) -> FigureData:
     """The law parameter_pretrained_scaling, points by family."""
     shown = [Shown("all", EXPERIMENTS["parameter_pretrained_scaling"], by="parent_family")]
@@ -226,7 +236,7 @@ def icml_s2(fits: Fits) -> FigureData:
     return FigureData("icml-S2", "Pretrained models against parameters", (panel,), (said, *notes), 1)
 
 
-@figure(
+@preset(
     "icml-S6",
     "SimCLR ResNets: five regions against compute.",
     "train_flop, ssl_method, family, dataset",

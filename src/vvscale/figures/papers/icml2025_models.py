@@ -10,13 +10,17 @@ import pandas as pd
 
 from vvscale.errors import MissingDataError
 from vvscale.figures.base import statistics
-from vvscale.figures.base.marks import AXES, REGION_NAMES, Shown, in_order, line, mean, points, scaling, score_axis
-from vvscale.figures.base.registry import figure
-from vvscale.figures.base.tables import Source, require
+from vvscale.figures.base.fine_tunes import with_base_compute
+from vvscale.figures.base.marks import AXES, in_order, line, mean, points, score_axis
+from vvscale.figures.base.registry import preset
+from vvscale.figures.base.scaling import Shown, scaling
+from vvscale.figures.base.tables import Source, objective, require
 from vvscale.figures.drawing import style
+from vvscale.figures.drawing.names import written
 from vvscale.figures.drawing.values import Axis, FigureData, Panel, Series
+from vvscale.figures.general.learning import SAID, learning_panel, trajectories
 from vvscale.laws.gokce2025.experiments import CONTROLLED, CORE, EXPERIMENTS, Experiment
-from vvscale.scores import REGIONS, model_table
+from vvscale.scores import REGIONS
 
 if TYPE_CHECKING:
     from vvscale.figures.base.fits import Fits
@@ -29,7 +33,7 @@ PRIVATE = {
 # Two architectures that were trained with every objective: name -> architectures that count as it.
 OBJECTIVES = {"ResNet50": ("resnet50",), "ViT-S": ("deit_small", "vit_small")}
 OBJECTIVES_CITED = ("gokce2025", "chen2020simclr", "caron2021dino")
-CATEGORIES = tuple(REGION_NAMES.get(region, region) for region in REGIONS)
+CATEGORIES = tuple(written(region) for region in REGIONS)
 
 
 def _against_accuracy(fits: Fits, regions: str) -> pd.DataFrame:
@@ -40,7 +44,7 @@ def _against_accuracy(fits: Fits, regions: str) -> pd.DataFrame:
 def _accuracy_figure(fits: Fits, name: str, regions: str) -> FigureData:
     frame = _against_accuracy(fits, regions)
     experiment = Experiment("accuracy", "alignment against accuracy", "power", ("accuracy",), regions, CORE)
-    title = f"{REGION_NAMES[regions]} and accuracy"
+    title = f"{written(regions)} and accuracy"
     by = "parent_family" if "parent_family" in frame.columns else ""
     panel, notes = scaling(
         fits, [Shown("models", experiment, by=by, has_curve=False)], key="a", title=title, y=score_axis(regions)
@@ -58,26 +62,26 @@ def _accuracy_figure(fits: Fits, name: str, regions: str) -> FigureData:
     return FigureData(name, f"{title} on the training data set", (panel,), tuple(notes), 1)
 
 
-@figure("icml-6a", "Neural alignment against validation accuracy.", "accuracy")
+@preset("icml-6a", "Neural alignment against validation accuracy.", "accuracy")
 def icml_6a(fits: Fits) -> FigureData:
     """Core models, with the least-squares line."""
     return _accuracy_figure(fits, "icml-6a", "neural")
 
 
-@figure("icml-6b", "Behavioural alignment against validation accuracy.", "accuracy")
+@preset("icml-6b", "Behavioural alignment against validation accuracy.", "accuracy")
 def icml_6b(fits: Fits) -> FigureData:
     """Core models, with the least-squares line."""
     return _accuracy_figure(fits, "icml-6b", "behavior")
 
 
-@figure("icml-6c", "Correlation of each region's alignment with accuracy.", "accuracy")
+@preset("icml-6c", "Correlation of each region's alignment with accuracy.", "accuracy")
 def icml_6c(fits: Fits) -> FigureData:
     """Pearson correlations over core models."""
     rows, n = [], 0
     for region in REGIONS:
         frame = _against_accuracy(fits, region)
         made = statistics.correlation(frame, "accuracy", "score", n_resamples=fits.n_resamples, seed=fits.seed)
-        rows.append(mean(made, region, category=REGION_NAMES.get(region, region), mark="bar"))
+        rows.append(mean(made, region, category=written(region), mark="bar"))
         n = max(n, made.n)
     panel = Panel(
         "a", "Correlation with accuracy", Axis("Region", "region", "category", CATEGORIES),
@@ -95,7 +99,7 @@ def _supervised_resnets(regions: str) -> Experiment:
     return EXPERIMENTS[f"model_resnet_{target}"]
 
 
-@figure(
+@preset(
     "icml-7a",
     "SimCLR against supervised ResNets.",
     "train_flop, ssl_method, family, dataset",
@@ -109,36 +113,13 @@ def icml_7a(fits: Fits) -> FigureData:
             Shown("supervised", _supervised_resnets(regions)),
             Shown("simclr", EXPERIMENTS[f"simclr_{target}"]),
         ]
-        panel, more = scaling(fits, shown, key=key, title=REGION_NAMES[regions], y=score_axis(regions))
+        panel, more = scaling(fits, shown, key=key, title=written(regions), y=score_axis(regions))
         panels.append(panel)
         notes += more
     return FigureData("icml-7a", "SimCLR and supervised ResNets", tuple(panels), tuple(notes), 2)
 
 
-def with_base_compute(models: pd.DataFrame, adversarial: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Adversarial fine-tunes with the compute of the model they started from added, and the ids left out.
-
-    A fine-tune starts from the supervised full-data model of its architecture and data set. A model that was trained
-    as long as that one counts as not known: its table does not say whether it started from it.
-
-    Parameters
-    ----------
-    models
-        One row per model, with ``train_flop`` and the flags.
-    adversarial
-        Rows of adversarial models.
-    """
-    plain = models[~models[list(CONTROLLED)].any(axis=1) & (models["samples_per_class"] == 0)]
-    base = plain.drop_duplicates(["arch", "dataset"]).set_index(["arch", "dataset"])[["train_flop", "n_epochs"]]
-    base = base.rename(columns=lambda name: f"{name}_base")
-    joined = adversarial.join(base, on=["arch", "dataset"])
-    is_fine_tune = joined["n_epochs"] < joined["n_epochs_base"]
-    kept = joined[is_fine_tune].copy()
-    kept["train_flop"] = kept["train_flop"] + kept["train_flop_base"]
-    return kept.drop(columns=["train_flop_base", "n_epochs_base"]), sorted(joined.loc[~is_fine_tune, "model_id"])
-
-
-@figure(
+@preset(
     "icml-7b",
     "Adversarial fine-tuning against the ResNet curve.",
     "train_flop, is_adv, family, arch, n_epochs, samples_per_class",
@@ -162,7 +143,7 @@ def icml_7b(fits: Fits) -> FigureData:
             fits,
             [Shown("supervised", _supervised_resnets(regions))],
             key=key,
-            title=REGION_NAMES[regions],
+            title=written(regions),
             y=score_axis(regions),
         )
         marks = points(tuned, "train_flop", series="adversarial")
@@ -183,18 +164,6 @@ def icml_7b(fits: Fits) -> FigureData:
     return FigureData("icml-7b", "Adversarial fine-tuning of ResNets", tuple(panels), (*said, *notes), 2)
 
 
-def trajectories(source: Source, regions: str) -> pd.DataFrame:
-    """Mean score over regions of every model at every epoch: model columns, ``epoch`` and ``score``."""
-    table = source.require_epochs()
-    # A model at one epoch is a model of its own to the average over regions.
-    keys = table["model_id"] + "@" + table["epoch"].astype(str)
-    frame = model_table(
-        table.assign(model_id=keys, trajectory=table["model_id"], at_epoch=table["epoch"]), regions
-    ).frame
-    frame = frame.assign(model_id=frame["trajectory"], epoch=frame["at_epoch"].astype(float))
-    return frame.drop(columns=["trajectory", "at_epoch"]).sort_values(["model_id", "epoch"], ignore_index=True)
-
-
 def _family_lines(fits: Fits, regions: str, key: str) -> Panel:
     frame = trajectories(fits.source, regions)
     require(frame, ("parent_family",), f"'{fits.source.name}'")
@@ -202,54 +171,27 @@ def _family_lines(fits: Fits, regions: str, key: str) -> Panel:
     chosen = frame[~frame[flags].astype(bool).any(axis=1)]
     if "dataset" in chosen.columns and chosen["dataset"].isin(CORE["dataset"]).any():
         chosen = chosen[chosen["dataset"].isin(CORE["dataset"])]
-    rows, names = [], in_order(chosen["parent_family"])
-    labels = {}
-    for family in names:
-        part = chosen[chosen["parent_family"] == family]
-        n_models = part["model_id"].nunique()
-        labels[family] = f"{family} ({n_models})"
-        made = []
-        for _, at_epoch in part.groupby("epoch"):
-            # A mean over fewer models would jump for that reason alone.
-            if len(at_epoch) == n_models:
-                one = statistics.mean(at_epoch, "score", n_resamples=fits.n_resamples, seed=fits.seed)
-                made.append(mean(one, family, x=float(at_epoch["epoch"].iloc[0]), mark="line", group=family))
-        rows.append(pd.DataFrame(made))
-    n = chosen["model_id"].nunique()
-    return Panel(
-        key, REGION_NAMES.get(regions, regions), AXES["epoch"], score_axis(regions), pd.concat(rows, ignore_index=True),
-        tuple(style.series(names, labels)), n,
-    )  # fmt: skip
+    return learning_panel(fits, chosen, "parent_family", key=key, title=written(regions), y=score_axis(regions))
 
 
-EPOCHS_SAID = "Epochs at which every model of a family was scored; in brackets the number of models."
 COMMITMENTS = (
     "The trajectories commit other layers than the main table for ResNets and EfficientNets: compare epochs, not "
     "tables."
 )
 
 
-@figure("icml-7c", "Alignment during training, by family.", "several epochs per model, family")
+@preset("icml-7c", "Alignment during training, by family.", "several epochs per model, family")
 def icml_7c(fits: Fits) -> FigureData:
     """Mean over supervised models at each epoch."""
     panel = replace(_family_lines(fits, "all", "a"), title="During training")
-    return FigureData("icml-7c", "Alignment during training, by family", (panel,), (EPOCHS_SAID, COMMITMENTS), 1)
+    return FigureData("icml-7c", "Alignment during training, by family", (panel,), (SAID, COMMITMENTS), 1)
 
 
-@figure("icml-S3", "Each region during training, by family.", "several epochs per model, family")
+@preset("icml-S3", "Each region during training, by family.", "several epochs per model, family")
 def icml_s3(fits: Fits) -> FigureData:
     """One panel per region."""
     panels = tuple(_family_lines(fits, region, "abcde"[place]) for place, region in enumerate(REGIONS))
-    return FigureData("icml-S3", "Each region during training", panels, (EPOCHS_SAID, COMMITMENTS), 3)
-
-
-def objective(frame: pd.DataFrame) -> pd.Series:
-    """How each model was trained: supervised, adversarial, ablation, or its ssl_method."""
-    method = frame["ssl_method"].fillna("self-supervised") if "ssl_method" in frame.columns else "self-supervised"
-    made = pd.Series("supervised", index=frame.index, dtype=object)
-    for flag, name in (("is_ablation", "ablation"), ("is_adv", "adversarial"), ("is_ssl", method)):
-        made = made.mask(frame[flag].fillna(False).astype(bool), name)
-    return made
+    return FigureData("icml-S3", "Each region during training", panels, (SAID, COMMITMENTS), 3)
 
 
 def _with_objectives(source: Source, frame: pd.DataFrame, archs: tuple[str, ...]) -> pd.DataFrame:
@@ -265,7 +207,7 @@ def _with_objectives(source: Source, frame: pd.DataFrame, archs: tuple[str, ...]
 NO_OBJECTIVES = "no models of {} trained on all of imagenet under several objectives"
 
 
-@figure(
+@preset(
     "icml-7d",
     "ResNet50 and ViT-S during training, by objective.",
     "several epochs per model, arch, ssl_method",
@@ -296,7 +238,7 @@ def icml_7d(fits: Fits) -> FigureData:
     return FigureData("icml-7d", "Objectives during training", tuple(panels), (said, COMMITMENTS, *absent), 2)
 
 
-@figure(
+@preset(
     "icml-S1",
     "Public against private benchmarks.",
     "the published private scores",
@@ -306,31 +248,34 @@ def icml_s1(fits: Fits) -> FigureData:
     """One panel per region, with R2."""
     private = fits.source.require_private()
     panels = []
-    for place, region in enumerate(REGIONS):
-        public = fits.source.averaged(region)
-        other = private[private["benchmark_id"] == PRIVATE[region]].set_index("model_id")["score"].rename("private")
-        frame = public.join(other, on="model_id").dropna(subset=["private"])
-        r = float(np.corrcoef(frame["score"], frame["private"])[0, 1])
-        named = frame["parent_family"] if "parent_family" in frame.columns else pd.Series("models", index=frame.index)
-        rows = points(frame, "score", series=named, y="private")
-        grid = np.linspace(frame["score"].min(), frame["score"].max(), 21)
-        value, low, high = statistics.line(
-            frame, "score", "private", grid, n_resamples=fits.n_resamples, seed=fits.seed
-        )
-        rows = pd.concat([rows, line("line", grid, value, low=low, high=high)], ignore_index=True)
-        panels.append(
-            Panel(
-                "abcde"[place], REGION_NAMES.get(region, region), Axis("Public score (ceiling = 1)", "score"),
-                Axis("Private score (ceiling = 1)", "private"), rows,
-                (*style.series(in_order(named)), Series("line", style.BLACK, "", "least squares")), len(frame),
-                text=(rf"$R^2$ = {r**2:.3f}",),
-            )
-        )  # fmt: skip
-    said = f"Private benchmarks: {', '.join(PRIVATE.values())}."
+    for key, region in zip("abcdef", (*REGIONS, "all"), strict=True):
+        panels.append(_public_private(fits, private, region, key))
+    said = f"Private benchmarks: {', '.join(PRIVATE.values())}; the mean is over models that have all of them."
     return FigureData("icml-S1", "Public against private benchmarks", tuple(panels), (said,), 3)
 
 
-@figure("icml-S4", "Untrained against trained models.", "is_random, arch, family, samples_per_class")
+def _public_private(fits: Fits, private: pd.DataFrame, region: str, key: str) -> Panel:
+    wanted = [PRIVATE[each] for each in REGIONS] if region == "all" else [PRIVATE[region]]
+    of_model = private[private["benchmark_id"].isin(wanted)].pivot_table(
+        index="model_id", columns="benchmark_id", values="score"
+    )
+    other = of_model.reindex(columns=wanted).mean(axis=1, skipna=False).rename("private")
+    frame = fits.source.averaged(region).join(other, on="model_id").dropna(subset=["private"])
+    r = float(np.corrcoef(frame["score"], frame["private"])[0, 1])
+    named = frame["parent_family"] if "parent_family" in frame.columns else pd.Series("models", index=frame.index)
+    rows = points(frame, "score", series=named, y="private")
+    grid = np.linspace(frame["score"].min(), frame["score"].max(), 21)
+    value, low, high = statistics.line(frame, "score", "private", grid, n_resamples=fits.n_resamples, seed=fits.seed)
+    rows = pd.concat([rows, line("line", grid, value, low=low, high=high)], ignore_index=True)
+    return Panel(
+        key, written(region), Axis("Public score (ceiling = 1)", "score"),
+        Axis("Private score (ceiling = 1)", "private"), rows,
+        (*style.series(in_order(named)), Series("line", style.BLACK, "", "least squares")), len(frame),
+        text=(rf"$R^2$ = {r**2:.3f}",),
+    )  # fmt: skip
+
+
+@preset("icml-S4", "Untrained against trained models.", "is_random, arch, family, samples_per_class")
 def icml_s4(fits: Fits) -> FigureData:
     """Mean score per region and family of untrained networks and of the same architectures trained on all images."""
     source = fits.source
@@ -354,7 +299,7 @@ def icml_s4(fits: Fits) -> FigureData:
             for state, ids in states.items():
                 chosen = scores[scores["model_id"].isin(ids)]
                 one = statistics.mean(chosen, "score", n_resamples=fits.n_resamples, seed=fits.seed)
-                rows.append(mean(one, state, category=REGION_NAMES.get(region, region)))
+                rows.append(mean(one, state, category=written(region)))
                 counts[state] = max(counts.get(state, 0), one.n)
                 if one.n < len(chosen):
                     dropped.append(f"{len(chosen) - one.n} {state} {family} without a score in {region}")
@@ -370,7 +315,7 @@ def icml_s4(fits: Fits) -> FigureData:
     return FigureData("icml-S4", "Untrained against trained models", tuple(panels), tuple(said), 2)
 
 
-@figure(
+@preset(
     "icml-S5",
     "ResNet50 and ViT-S per region, by objective.",
     "arch, dataset, ssl_method, samples_per_class",
@@ -386,12 +331,12 @@ def icml_s5(fits: Fits) -> FigureData:
             n = max(n, len(chosen))
             for each, part in chosen.groupby("objective"):
                 one = statistics.mean(part, "score", n_resamples=fits.n_resamples, seed=fits.seed)
-                rows.append(mean(one, str(each), category=REGION_NAMES.get(region, region), mark="bar"))
+                rows.append(mean(one, str(each), category=written(region), mark="bar"))
                 objectives.add(str(each))
         if len(objectives) < 2:
             absent.append(NO_OBJECTIVES.format(" or ".join(archs)))
             continue
-        categories = (*CATEGORIES, REGION_NAMES["all"])
+        categories = (*CATEGORIES, written("all"))
         panels.append(
             Panel(
                 "ab"[len(panels)], name, Axis("Region", "region", "category", categories), score_axis(),

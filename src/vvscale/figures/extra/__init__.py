@@ -1,1 +1,0 @@
-"""Figures that are not in a paper."""

@@ -1,1 +1,0 @@
-"""The figures of CCN 2024 and ICML 2025."""
