@@ -34,7 +34,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise MissingDataError(f"There is no file '{path}'. Expected a TOML file; check the spelling.") from None
     except (OSError, UnicodeDecodeError) as error:

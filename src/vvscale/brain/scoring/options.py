@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vvscale.brain.activations.projection import Projection
 
 _WHAT, _INPUT, _FEATURES, _COST, _KEEP = "What", "Images", "Scores", "Memory and speed", "Rows and files"
+_MAPPING = "Mapping curves"
 
 
 def _readable_memory(memory: int | str) -> None:
@@ -138,6 +139,23 @@ class ScoreOptions(ScoringOptions):
         None,
         "Of neural scores: r^2/c (the reference since January 2026) or (r/c)^2 (the published tables).",
         group=_FEATURES,
+    )
+    metric: tuple[str, ...] = option(
+        (),
+        "pls, ridge, ridge-cv, rsa, cka or cka-biased, one or several, in place of each neural benchmark's own.",
+        group=_FEATURES,
+    )
+    mapping_samples: tuple[str, ...] = option(
+        (),
+        "Shares or numbers of training images that the mapping is fitted on, such as 1%,10%,100%: a row for each.",
+        group=_MAPPING,
+    )
+    mapping_seeds: int = option(
+        3, "Random subsets of each size; those of one seed are nested.", at_least=1, group=_MAPPING
+    )
+    mapping_neuroids: tuple[int, ...] = option((), "Numbers of neuroids that are scored.", group=_MAPPING)
+    mapping_repetitions: tuple[int, ...] = option(
+        (), "Numbers of repetitions that training responses are averaged over.", group=_MAPPING
     )
     cache: Literal["scores", "products", "none"] = option(
         "scores", "scores: keep finished scores; products: inner products too; none.", group=_COST

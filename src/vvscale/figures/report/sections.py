@@ -80,17 +80,20 @@ def laws_table(laws: Sequence[Law], absent: Sequence[str], figures: str) -> str:
 def _law_row(title: str, law: LawCurve) -> str:
     facts = law.facts
     ends = facts["limit_interval"]
-    interval = f"{ends[0]:.2f} to {ends[1]:.2f}{' (range)' if facts['is_range'] else ''}" if ends else "none"
+    interval = f"{ends[0]:.2f} to {ends[1]:.2f}" if ends else "none"
     r2 = "" if facts["r2"] is None else f"{facts['r2']:.2f}"
     kind = "" if law.is_identified else ' class="verdict-no"'
-    limit = "none" if facts["limit"] is None else f"{facts['limit']:.3f}"
     named = "" if facts["name"] in {title, "joint"} else f"{escape(facts['name'])}: "
     return (
         f"<tr><td class=question>{escape(title)}<br><span class=small>{named}{escape(facts['formula'])}</span></td>"
-        f'<td class=number data-name="n">{facts["n"]}</td><td class=number data-name="limit">{limit}</td>'
+        f'<td class=number data-name="n">{facts["n"]}</td><td class=number data-name="limit">{_limit(facts)}</td>'
         f'<td data-name="95 %">{interval}</td><td class=number data-name="R²">{r2}</td>'
         f"<td{kind}>{escape(facts['verdict'])}</td></tr>"
     )
+
+
+def _limit(facts: Mapping[str, Any]) -> str:
+    return "none" if facts["limit"] is None else f"{facts['limit']:.3f}"
 
 
 def plan(law: LawCurve | None, reason: str, largest: float, figures: str) -> str:
@@ -121,7 +124,7 @@ def plan(law: LawCurve | None, reason: str, largest: float, figures: str) -> str
     said = (
         f"{escape(facts['formula'])}, {facts['n']} models; cost {escape(facts['cost']['source'])}. Intervals: {how}. "
         f"N* ~ C<sup>{facts['n_exponent']:.3f}</sup>, D* ~ C<sup>{facts['d_exponent']:.3f}</sup>; score at infinite "
-        f"compute {facts['limit']:.3f} ({escape(facts['verdict'])})."
+        f"compute {_limit(facts)} ({escape(facts['verdict'])})."
     )
     return (
         f'<form id="planner">{inputs}<span class="row">{steps}</span></form>'

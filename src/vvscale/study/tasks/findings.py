@@ -116,13 +116,13 @@ def _law(name: str, entry: Mapping[str, Any]) -> dict[str, str]:
         f"{key} {_number(value)}" + (f" [{_number(ci[key][0])}, {_number(ci[key][1])}]" if key in ci else "")
         for key, value in entry["params"].items()
     ]
-    how = "" if interval is None else "each left out" if interval["leaves_one_out"] else "95 %"
+    how = "" if interval is None else "95 % t, each left out" if interval["method"] == "CRV3-t" else "95 %"
     drawn = f"{interval['unit']}, {how}" if interval else ""
     label = name if entry["name"] == entry["form"] else f"{name} {entry['name']}"
     return {
         "law": label, "of": f"{entry['y']} = {entry['formula']}", "n": str(entry["n"]),
         "R2": "" if entry["r2"] is None else f"{entry['r2']:.3f}", "parameters": ", ".join(params),
-        "intervals": drawn, "status": entry["status"],
+        "intervals": drawn, "status": entry["status"], "verdict": entry["verdict"]["words"],
     }  # fmt: skip
 
 
