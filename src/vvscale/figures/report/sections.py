@@ -118,9 +118,8 @@ def plan(law: LawCurve | None, reason: str, largest: float, figures: str) -> str
         ("plan-new", "score, a new architecture (90 %)"),
     )  # fmt: skip
     cells = "".join(f'<div><dt>{label}</dt><dd id="{key}">–</dd></div>' for key, label in answers)
-    how = (
-        f"range over leaving each {facts['unit']} out" if facts["is_range"] else f"95 % over resampled {facts['unit']}"
-    )
+    unit = facts["unit"]
+    how = f"95 % t, each {unit} left out in turn" if facts["method"] == "CRV3-t" else f"95 % over resampled {unit}"
     said = (
         f"{escape(facts['formula'])}, {facts['n']} models; cost {escape(facts['cost']['source'])}. Intervals: {how}. "
         f"N* ~ C<sup>{facts['n_exponent']:.3f}</sup>, D* ~ C<sup>{facts['d_exponent']:.3f}</sup>; score at infinite "
