@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.jsonable import jsonable
 from vvscale.errors import DataError, FitError, UnknownNameError
 from vvscale.figures.base.fine_tunes import at_whole_compute
 from vvscale.figures.base.outcomes import is_number
 from vvscale.figures.base.tables import FLAGS, objective
 from vvscale.figures.citations import BY_VALUE, entries, of_table
 from vvscale.figures.drawing import style
-from vvscale.figures.drawing.values import plain
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS
 from vvscale.scores import NEURAL, REGIONS
 
@@ -154,7 +154,7 @@ def planner(fits: Fits) -> tuple[dict[str, Any] | None, LawCurve | None, str]:
         "cost": {name: law.facts["cost"][name] for name in ("m", "p", "q")},
         "draws": packed,
         "is_range": law.facts["is_range"],
-        "path": plain(path),
+        "path": jsonable(path),
         "smallest": float(flop.min()),
         "largest": float(flop.max()),
     }
