@@ -162,5 +162,5 @@ class ScoreOptions(ScoringOptions):
         None, "Earlier rows (file or store) that the new ones must equal; exit code 4 if they do not.", group=_KEEP
     )
     tolerance: float = option(1e-6, "Largest difference from the earlier rows.", at_least=0, group=_KEEP)
-    out: Path = option(Path("scores"), "Folder of the score store that rows are appended to.", group=_KEEP)
+    out: Path | None = option(Path("scores"), "Folder of the score store that rows are appended to.", group=_KEEP)
     commit: Path | None = option(None, "File (.toml or .json) for the best layer of each region.", group=_KEEP)

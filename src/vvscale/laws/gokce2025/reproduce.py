@@ -11,6 +11,7 @@ from vvscale.errors import UsageError
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
 from vvscale.laws.gokce2025.reproduction import reproduce
 from vvscale.laws.planning.cost import fit_cost
+from vvscale.laws.planning.support import Support
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ def run_one(name: str, scores: ModelTables, n_resamples: int, units: tuple[str, 
     entry = done.to_dict()
     if done.fit.law.is_joint:
         entry["cost"] = dict(fit_cost(done.fit.problem.frame).__dict__)
+        entry["support"] = Support.from_rows(done.fit.problem.frame, done.fit.problem.columns).to_dict()
     return Result(entry, {unit: resampled.table() for unit, resampled in done.resamples.items()})
 
 
