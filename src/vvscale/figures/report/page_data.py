@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.jsonable import jsonable
 from vvscale.figures.base.fine_tunes import at_whole_compute
 from vvscale.figures.base.outcomes import LOG_RATIO, OUTCOMES, is_number
 from vvscale.figures.base.tables import FLAGS, objective
 from vvscale.figures.citations import BY_VALUE, entries, of_table
 from vvscale.figures.drawing import style
-from vvscale.figures.drawing.values import plain
 from vvscale.figures.report.laws import NOT_ALLOWED, joint_of
 from vvscale.laws.planning.plan import scatter_of
 from vvscale.laws.uncertainty.intervals import t_quantile
@@ -170,7 +170,7 @@ def planner(fits: Fits) -> tuple[dict[str, Any] | None, LawCurve | None, str]:
         "draws": packed,
         "t": t_quantile(law.facts["n_units"]) if law.facts["method"] == "CRV3-t" else None,
         "scatter": _floats(scatter_of(law.cost, len(next(iter(law.draws.values()), ())))),
-        "path": plain(path),
+        "path": jsonable(path),
         "smallest": float(flop.min()),
         "largest": float(flop.max()),
     }
