@@ -194,7 +194,8 @@ class Gram:
                 level = level + factor @ mean - (mean**2).sum() / 2
             kept = replace(self, n_images=len(factor), factor=factor - mean, level=level, totals=totals)
             return kept._alive(float((factor**2).sum()))
-        products = self.matrix[images][:, images]
+        # One gather: rows first would copy the whole width.
+        products = self.matrix[images[:, None], images]
         return Gram.from_products(
             products, self.n_features, is_standardized=self.is_standardized, level=level, totals=totals
         )
