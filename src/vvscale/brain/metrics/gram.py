@@ -186,6 +186,7 @@ class Gram:
         images
             Row numbers, (n,) integers; standardised features stay scaled by all images.
         """
+        images = images if hasattr(images, "shape") else np.asarray(images)
         level, totals = (None if held is None else held[images] for held in (self.level, self.totals))
         if self.matrix is None:
             factor = self.factor[images]
