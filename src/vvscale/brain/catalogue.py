@@ -7,14 +7,11 @@ Asking what there is loads no data.
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any
 
 from vvscale.brain.benchmarks.benchmark import Benchmark
@@ -27,7 +24,8 @@ from vvscale.brain.prepared.benchmark import prepared_benchmark, prepared_region
 from vvscale.brain.simulated.stream import IMAGES_PER_OBJECT, N_NEUROIDS, SimulatedStream, simulate
 from vvscale.brain.simulated.worlds import WORLDS, World
 from vvscale.core.registry import Registry
-from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError, unknown_name
+from vvscale.core.userfile import call_user_code, is_user_file, load_user_file, split_ref
+from vvscale.errors import UsageError, unknown_name
 
 BENCHMARKS: Registry[Any] = Registry("benchmark", "'vvscale ls benchmarks' lists all; own ones are named file.py:NAME.")
 """Name -> what makes the benchmark.
@@ -109,7 +107,7 @@ def downloadable(names: str | Iterable[str]) -> list[Downloadable]:
     """
     found = []
     for name in benchmark_ids(names):
-        entry = None if _is_file(name) or _is_prepared(name) else BENCHMARKS[name]
+        entry = None if is_user_file(name) or _is_prepared(name) else BENCHMARKS[name]
         if not isinstance(entry, Downloadable):
             raise UsageError(
                 f"'{name}' has no files to fetch; those have {', '.join(PUBLIC)}, {COLLECTION}, {COLLECTION}-test and "
@@ -143,7 +141,7 @@ def benchmark_ids(names: str | Iterable[str]) -> list[str]:
     for name in [names] if isinstance(names, str) else names:
         if _is_prepared(name):
             found |= dict.fromkeys(_regions_in(name))
-        elif _is_file(name):
+        elif is_user_file(name):
             found |= dict.fromkeys(_ids_in_file(name))
         elif name in SETS:
             found |= dict.fromkeys(SETS[name])
@@ -180,7 +178,7 @@ def load_benchmark(benchmark_id: str, *, formula: str | None = None) -> Benchmar
     if _is_prepared(name):
         path, _, roi = name.rpartition(".h5:")
         benchmark: Benchmark = prepared_benchmark(f"{path}.h5", roi)
-    elif _is_file(name):
+    elif is_user_file(name):
         benchmark = _from_file(name)
     else:
         benchmark = _made(BENCHMARKS[name], f"The entry point '{name}' of the group 'vvscale.benchmark'")
@@ -293,7 +291,7 @@ def _made(entry: Any, what: str, path: Path | None = None) -> Benchmark:
     """Return a benchmark that is given as itself or as a function without arguments."""
     made = entry.load() if isinstance(entry, Downloadable) else entry
     if callable(made):
-        made = _run(made, what, path)
+        made = call_user_code(made, what, path)
     if not isinstance(made, Benchmark):
         raise UsageError(
             f"{what} gives a {type(made).__name__}; expected a NeuralBenchmark or BehavioralBenchmark, or a function "
@@ -314,20 +312,11 @@ def _regions_in(name: str) -> list[str]:
     return [f"{name}:{roi}" for roi in prepared_regions(name)]
 
 
-def _is_file(name: str) -> bool:
-    return name.endswith(".py") or ".py:" in name
-
-
-def _split(name: str) -> tuple[Path, str]:
-    path, _, attribute = name.rpartition(".py:") if ".py:" in name else (name.removesuffix(".py"), "", "")
-    return Path(f"{path}.py"), attribute
-
-
 def _ids_in_file(name: str) -> list[str]:
-    path, attribute = _split(name)
+    path, attribute = split_ref(name)
     if attribute:
         return [name]
-    found = [key for key, value in vars(_module(path)).items() if isinstance(value, Benchmark) and key[0] != "_"]
+    found = [key for key, value in load_user_file(path, "benchmark").items() if isinstance(value, Benchmark)]
     if not found:
         raise UsageError(
             f"'{path}' defines no benchmark. Expected at least one NeuralBenchmark or BehavioralBenchmark at its top "
@@ -337,8 +326,8 @@ def _ids_in_file(name: str) -> list[str]:
 
 
 def _from_file(name: str) -> Benchmark:
-    path, attribute = _split(name)
-    defined = {key: value for key, value in vars(_module(path)).items() if not key.startswith("_")}
+    path, attribute = split_ref(name)
+    defined = load_user_file(path, "benchmark")
     if attribute in defined:
         return _made(defined[attribute], f"'{attribute}' in '{path}'", path)
     by_id = {value.benchmark_id: value for value in defined.values() if isinstance(value, Benchmark)}
@@ -346,43 +335,3 @@ def _from_file(name: str) -> Benchmark:
         return by_id[attribute]
     offered = [key for key, value in defined.items() if isinstance(value, Benchmark)]
     raise unknown_name(f"benchmark of {path}", attribute, [*offered, *by_id] or defined)
-
-
-def _module(path: Path) -> ModuleType:
-    """Run an own file once per content."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise MissingDataError(
-            f"Cannot read the benchmark file '{path}': {error.strerror}. Expected a Python file; check the path."
-        ) from error
-    return _imported(path.resolve(), content)
-
-
-@lru_cache(maxsize=16)
-def _imported(path: Path, content: bytes) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"vvscale_benchmark_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"'{path}' cannot be imported as a Python file; its name must end in .py.")
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses and pickles look their module up by name.
-    sys.modules[spec.name] = module
-    _run(lambda: exec(compile(content, str(path), "exec"), vars(module)), f"The benchmark file '{path}'", path)
-    return module
-
-
-def _run(make: Callable[[], Any], what: str, path: Path | None = None) -> Any:
-    """Run a user's code; say where it failed unless its error already explains itself."""
-    try:
-        return make()
-    except VvscaleError:
-        raise
-    except Exception as error:
-        # Code of any kind runs here, so anything can come out of it.
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if path is None or frame.filename == str(path.resolve())]
-        line = error.lineno if isinstance(error, SyntaxError) else (own or frames)[-1].lineno
-        raise UsageError(
-            f"{what} failed in line {line}: {type(error).__name__}: {error}. Correct it; --debug shows the whole "
-            "traceback."
-        ) from error
