@@ -40,7 +40,7 @@ def is_hdf5(path: Path) -> bool:
 
 
 def check_hdf5(path: Path, *, seconds: float = _SECONDS) -> None:
-    """Refuse an HDF5 file that the library cannot read to the end, before it is opened here.
+    """Refuse an HDF5 file on which the library does not come to an end, before it is opened here.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def check_hdf5(path: Path, *, seconds: float = _SECONDS) -> None:
     Raises
     ------
     DataError
-        The library loops, crashes or fails on it.
+        The library loops or crashes on it, or asks for too much memory. What it merely refuses is left to the reader.
     """
     path = Path(path)
     if not path.is_file() or not is_hdf5(path):
@@ -60,8 +60,8 @@ def check_hdf5(path: Path, *, seconds: float = _SECONDS) -> None:
     answer = _helper.ask(str(path.absolute()), seconds + path.stat().st_size / _BYTES_PER_SECOND)
     if answer["problem"]:
         raise DataError(
-            f"'{path}' cannot be read: {answer['problem']}. Expected a whole HDF5 (NetCDF-4) file. Likely cause: it was "
-            "damaged on the way or made to do harm. Copy or fetch it again."
+            f"'{path}' cannot be read: {answer['problem']}. Expected a whole HDF5 (NetCDF-4) file. Likely cause: it "
+            "was damaged on the way or made to do harm. Copy or fetch it again."
         )
 
 
@@ -85,7 +85,9 @@ class _Helper:
         if line:
             return json.loads(line)
         self.end()
-        what = "crashes on it, or wants more memory than there is" if is_answered else f"does not end in {seconds:.0f} s"
+        what = (
+            "crashes on it, or wants more memory than there is" if is_answered else f"does not end in {seconds:.0f} s"
+        )
         return {"problem": f"the HDF5 library {what}"}
 
     def _running(self) -> subprocess.Popen[str]:
@@ -112,7 +114,7 @@ _helper = _Helper()
 
 
 def _problem(path: str) -> str:
-    """Read what can hang, and return what went wrong, or an empty text."""
+    """Read what can hang, and return why it must not be read elsewhere, or an empty text."""
     import h5py
 
     def look(name: str, item: Any) -> None:
@@ -129,8 +131,10 @@ def _problem(path: str) -> str:
         with h5py.File(path, "r") as file:
             dict(file.attrs.items())
             file.visititems(look)
-    except Exception as error:  # noqa: BLE001 - whatever the library raises is the answer
-        return f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
+    except MemoryError:
+        return "the HDF5 library wants more memory than there is"
+    except Exception:  # noqa: BLE001 - the library came to an end; its reader says what is wrong
+        return ""
     return ""
 
 
