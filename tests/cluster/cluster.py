@@ -88,10 +88,21 @@ class Cluster:
         ]
         self._begin("munged", munge)
         self._wait("munge's socket", lambda: (self.run / "munge.sock").exists())
-        self._begin("slurmctld", ["slurmctld", "-D", "-f", str(self.conf)])
+        self._begin("slurmctld", self._controller)
         for name in NODES:
             self.start_node(name)
         self._wait("two idle nodes", lambda: self.node_states().count("idle") == 2)
+
+    @property
+    def _controller(self) -> list[str]:
+        return ["slurmctld", "-D", "-f", str(self.conf)]
+
+    def restart_controller(self, seconds: float) -> None:
+        """Kill the controller, and start it again some time later; it finds its jobs in its state."""
+        self.processes["slurmctld"].kill()
+        self.processes["slurmctld"].wait()
+        time.sleep(seconds)
+        self._begin("slurmctld", self._controller)
 
     def start_node(self, name: str) -> None:
         self._begin(name, ["slurmd", "-D", "-N", name, "-f", str(self.conf)])

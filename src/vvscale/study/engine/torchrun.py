@@ -23,7 +23,6 @@ from typing import Any
 from vvscale.core.files import write_json
 from vvscale.errors import RunError, StoppedError
 from vvscale.study.graph.kinds import TaskContext
-from vvscale.study.workers.liveness import process_start, this_machine
 
 _LOOK_SECONDS = 0.2
 _SETTINGS, _RESULT, _ERROR = "spread.json", "spread-result.json", "spread-error.json"
@@ -41,10 +40,12 @@ def run_spread(context: TaskContext, kind: str) -> Mapping[str, Any]:
     RunError
         A rank failed; the message is that of the first that did.
     """
+    import psutil
+
     folder = context.out.parent
     for name in (_RESULT, _ERROR):
         (folder / name).unlink(missing_ok=True)
-    worker = {"machine": this_machine(), "pid": os.getpid(), "started": process_start(os.getpid())}
+    worker = {"host": socket.gethostname(), "pid": os.getpid(), "began": psutil.Process().create_time()}
     settings = {**dataclasses.asdict(dataclasses.replace(context, stop=bool)), "kind": kind, "worker": worker}
     write_json(folder / _SETTINGS, {**settings, "stop": None, "out": str(context.out), "inputs": _texts(context)})
     environment = {name: one for name, one in os.environ.items() if not name.startswith(_OF_THE_STEP)}
@@ -91,16 +92,27 @@ def _end_with(worker: Mapping[str, Any]) -> None:
 
     Ranks on other machines end when those here no longer answer.
     """
-    while worker["machine"] == this_machine():
-        if process_start(worker["pid"]) != worker["started"]:
+    while worker["host"] == socket.gethostname():
+        if not _is_alive(worker):
             os._exit(StoppedError.exit_code)
         time.sleep(_LOOK_SECONDS)
+
+
+def _is_alive(worker: Mapping[str, Any]) -> bool:
+    """Whether a process runs; the time of its beginning tells it from a later one of the same number."""
+    import psutil
+
+    try:
+        found = psutil.Process(worker["pid"])
+        return found.create_time() == worker["began"] and found.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _command(context: TaskContext, folder: Path) -> list[str]:
     run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(context.processes_per_node)]
     if context.nodes == 1:
-        return [*run, "--standalone", "-m", "vvscale.study.workers.torchrun", str(folder)]
+        return [*run, "--standalone", "-m", "vvscale.study.engine.torchrun", str(folder)]
     with socket.socket() as found:
         found.bind(("", 0))
         port = found.getsockname()[1]
@@ -108,7 +120,7 @@ def _command(context: TaskContext, folder: Path) -> list[str]:
     meet += ["--rdzv-endpoint", f"{socket.gethostname()}:{port}"]
     nodes = str(context.nodes)
     step = ["srun", "--overlap", "--nodes", nodes, "--ntasks", nodes, "--ntasks-per-node", "1", "--kill-on-bad-exit=1"]
-    return [*step, *run, *meet, "-m", "vvscale.study.workers.torchrun", str(folder)]
+    return [*step, *run, *meet, "-m", "vvscale.study.engine.torchrun", str(folder)]
 
 
 def _texts(context: TaskContext) -> dict[str, Any]:
