@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
 from vvscale.study.workers.liveness import process_start
 
 N_KILLS = 20

@@ -298,3 +298,103 @@ def test_a_pickle_that_could_run_code_is_refused(tmp_path):
         read_dict(tmp_path / "c.npy")
     with pytest.raises(MissingDataError):
         read_dict(tmp_path / "d.npy")
+
+
+# Benchmarks
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """A prepared file of two subjects whose first region follows a visible property of the images."""
+    from PIL import Image
+
+    ids = {"train": [f"a/a_{n:02d}b.jpg" for n in range(60)], "test": [f"b/b_{n:02d}s.jpg" for n in range(20)]}
+    folder = tmp_path / "object_images"
+    level = {}
+    for name in [*ids["train"], *ids["test"]]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        level[name] = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(np.kron(level[name], np.ones((8, 8, 1), np.uint8))).save(folder / name, quality=95)
+    with write_prepared(tmp_path / "tvsd.h5") as writer:
+        for split, names in ids.items():
+            writer.stimulus_ids(split, names)
+        for monkey in ("monkeyF", "monkeyN"):
+            weights = rng.standard_normal((48, 5)) / 500
+            for split, names in ids.items():
+                seen = np.stack([level[name].ravel() for name in names]).astype(float)
+                noise = 0.1 * rng.standard_normal((len(names), 5))
+                writer.responses(split, monkey, "V4", (len(names), 5))[...] = seen @ weights + noise
+                if monkey == "monkeyF":
+                    writer.responses(split, monkey, "IT", (len(names), 0))
+            writer.ceiling(monkey, "V4", np.array([81.0, 81, 81, 81, 64]))
+            if monkey == "monkeyF":
+                writer.ceiling(monkey, "IT", np.array([]))
+        writer.finish({"preset": "sound", "stimulus_set": "object_images"})
+    return tmp_path / "tvsd.h5"
+
+
+def test_a_prepared_file_is_a_benchmark_per_region_of_all_subjects(prepared):
+    from sklearn.linear_model import RidgeCV as Sklearn
+
+    from vvscale.brain import benchmark_ids, load_benchmark
+    from vvscale.brain.metrics.ridge import ALPHAS
+
+    assert benchmark_ids(str(prepared)) == [f"{prepared}:V4"], "a region without units is none"
+    benchmark = load_benchmark(f"{prepared}:V4")
+    assert benchmark.benchmark_id == "tvsd.V4-ridge-cv"
+    assert benchmark.n_targets == 10
+    pixels = np.stack([np.asarray(image_at(path)).reshape(-1)[::29] for path in benchmark.stimuli.paths]).astype(float)
+    got = benchmark.score(pixels, n_resamples=10)
+    expected = []
+    read = PreparedFile.open(prepared)
+    for monkey in read.subjects:
+        fit = Sklearn(ALPHAS).fit(pixels[:60], read.responses("train", monkey, "V4").astype(float))
+        test = read.responses("test", monkey, "V4")
+        predicted = fit.predict(pixels[60:])
+        r = [np.corrcoef(a, b)[0, 1] for a, b in zip(predicted.T, test.T, strict=True)]
+        expected.append(np.mean(r / np.sqrt(read.reliability(monkey, "V4"))))
+    assert got.score.score == pytest.approx(np.mean(expected), abs=1e-7)
+    assert got.score.score > 0.5
+
+
+def image_at(path):
+    from PIL import Image
+
+    return Image.open(path)
+
+
+def test_what_a_prepared_benchmark_lacks_is_said(prepared, tmp_path):
+    from vvscale.brain import load_benchmark
+    from vvscale.brain.prepared.benchmark import prepared_benchmark
+
+    with pytest.raises(UnknownNameError, match="V5"):
+        load_benchmark(f"{prepared}:V5")
+    with pytest.raises(MissingDataError, match="monkeyF, monkeyN"):
+        load_benchmark(f"{prepared}:IT")
+    with pytest.raises(UnknownNameError, match="monkeyF"):
+        prepared_benchmark(prepared, "V4", subjects=("monkeyX",))
+    next((tmp_path / "object_images" / "b").iterdir()).unlink()
+    with pytest.raises(MissingDataError, match="1 of the 80 images"):
+        load_benchmark(f"{prepared}:V4")
+
+
+def test_a_prepared_file_is_scored_from_the_command_line_with_its_mapping_curve(
+    prepared, tmp_path, capsys, monkeypatch
+):
+    from vvscale.cli import main
+    from vvscale.scores import ScoreStore
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VVSCALE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "net.py").write_text(
+        "import torch\nfrom torch import nn\ntorch.manual_seed(0)\n"
+        "net = nn.Sequential(nn.Conv2d(3, 6, 5, stride=4), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 49, 30))\n"
+    )
+    arguments = ["score", "net.py:net", "--on", "tvsd.h5", "--layers", "all", "--image-size", "32", "--resamples", "20"]
+    assert main([*arguments, "--mapping-samples", "10%,50%,100%", "--mapping-seeds", "2", "--metric", "ridge-cv"]) == 0
+    out, err = capsys.readouterr()
+    assert "tvsd.V4-ridge-cv" in out, err
+    rows = ScoreStore("scores").read()
+    assert len(rows) == 4 * 5
+    assert set(rows["mapping_samples"]) == {6, 30, 60}
+    assert rows["region"].unique().tolist() == ["V4"]

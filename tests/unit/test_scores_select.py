@@ -106,7 +106,7 @@ def test_where(typed: list[str], expected: list[int]):
         (["family"], "Cannot read the condition 'family'"),
         (["family="], "Cannot read"),
         (["=x"], "Cannot read"),
-        (["__import__('os')=1"], "Cannot read"),
+        (["!x=1"], "Cannot read"),
         (["n_params>=many"], "'many' is not a number"),
         (["n_params>=nan"], "'nan' is not a number"),
         (["family=ResNet", "family=ViT"], "Column 'family' has two conditions"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from vvscale.core.files import write_whole
 from vvscale.errors import DataError, MissingDataError, ShapeError
 from vvscale.scores import ScoreStore, load_scores
 
@@ -188,3 +190,23 @@ def test_an_interruption_before_the_move_leaves_nothing_under_the_final_name(
         with pytest.raises(KeyboardInterrupt):
             store.append(row())
     assert list(store.folder.iterdir()) == []
+
+
+def test_the_next_append_cleans_up_after_a_killed_one(store: ScoreStore):
+    store.append(row("a"))
+    child = os.fork()
+    if child == 0:
+        with write_whole(store.folder / "killed.parquet"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    theirs = store.folder / ".1-of-another-machine.parquet.1-00000000.abcd.part"
+    old = store.folder / ".1-of-another-machine.parquet.1-00000000.efgh.part"
+    for path in (theirs, old):
+        path.write_bytes(b"")
+    os.utime(old, (0, 0))
+    with write_whole(store.folder / "living.parquet"):  # of a process that lives: this one
+        assert len(list(store.folder.glob(".*.part"))) == 4
+        store.append(row("b"))
+        assert len(list(store.folder.glob(".*.part"))) == 2
+    assert theirs.exists()
+    assert len(store.read()) == 2

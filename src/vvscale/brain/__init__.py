@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from vvscale.brain.scoring.layers import select_layers as select_layers
     from vvscale.brain.scoring.options import ScoreOptions as ScoreOptions
     from vvscale.brain.scoring.results import ModelScores as ModelScores
+    from vvscale.brain.scoring.run import score_model as score_model
     from vvscale.brain.scoring.session import score_layers as score_layers
     from vvscale.brain.simulated.stream import SimulatedStream as SimulatedStream
     from vvscale.brain.simulated.stream import simulate as simulate

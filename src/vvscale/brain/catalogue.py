@@ -7,24 +7,25 @@ Asking what there is loads no data.
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any
 
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.cowley2023 import COLLECTION, DEFAULT_SESSION, SESSIONS, TESTED, CowleySession
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.benchmarks.public import PUBLIC, PublicBenchmark
+from vvscale.brain.mapping.benchmark import fits
+from vvscale.brain.metrics.metric import metric_by_name
+from vvscale.brain.prepared.benchmark import prepared_benchmark, prepared_regions
 from vvscale.brain.simulated.stream import IMAGES_PER_OBJECT, N_NEUROIDS, SimulatedStream, simulate
 from vvscale.brain.simulated.worlds import WORLDS, World
 from vvscale.core.registry import Registry
-from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError, unknown_name
+from vvscale.core.userfile import call_user_code, is_user_file, load_user_file, split_ref
+from vvscale.errors import UsageError, unknown_name
 
 BENCHMARKS: Registry[Any] = Registry("benchmark", "'vvscale ls benchmarks' lists all; own ones are named file.py:NAME.")
 """Name -> what makes the benchmark.
@@ -106,7 +107,7 @@ def downloadable(names: str | Iterable[str]) -> list[Downloadable]:
     """
     found = []
     for name in benchmark_ids(names):
-        entry = None if _is_file(name) else BENCHMARKS[name]
+        entry = None if is_user_file(name) or _is_prepared(name) else BENCHMARKS[name]
         if not isinstance(entry, Downloadable):
             raise UsageError(
                 f"'{name}' has no files to fetch; those have {', '.join(PUBLIC)}, {COLLECTION}, {COLLECTION}-test and "
@@ -123,7 +124,8 @@ def benchmark_ids(names: str | Iterable[str]) -> list[str]:
     ----------
     names
         One or several of: a name as listed; a region, for the public benchmark of it; ``public``,
-        ``simulated`` or ``simulated-digits``; ``file.py`` or ``file.py:NAME``.
+        ``simulated`` or ``simulated-digits``; ``file.py`` or ``file.py:NAME``; a prepared file of recordings,
+        ``file.h5`` or ``file.h5:REGION,REGION``.
 
     Raises
     ------
@@ -137,7 +139,9 @@ def benchmark_ids(names: str | Iterable[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for name in [names] if isinstance(names, str) else names:
-        if _is_file(name):
+        if _is_prepared(name):
+            found |= dict.fromkeys(_regions_in(name))
+        elif is_user_file(name):
             found |= dict.fromkeys(_ids_in_file(name))
         elif name in SETS:
             found |= dict.fromkeys(SETS[name])
@@ -171,7 +175,10 @@ def load_benchmark(benchmark_id: str, *, formula: str | None = None) -> Benchmar
     if len(found) > 1:
         raise UsageError(f"'{benchmark_id}' stands for {len(found)} benchmarks; name one: {', '.join(found)}.")
     name = found[0]
-    if _is_file(name):
+    if _is_prepared(name):
+        path, _, roi = name.rpartition(".h5:")
+        benchmark: Benchmark = prepared_benchmark(f"{path}.h5", roi)
+    elif is_user_file(name):
         benchmark = _from_file(name)
     else:
         benchmark = _made(BENCHMARKS[name], f"The entry point '{name}' of the group 'vvscale.benchmark'")
@@ -189,6 +196,31 @@ def resolve_benchmarks(names: str | Iterable[str], *, formula: str | None = None
     ['V1', 'V2', 'V4', 'IT', 'behavior']
     """
     return [load_benchmark(benchmark_id, formula=formula) for benchmark_id in benchmark_ids(names)]
+
+
+def with_metrics(benchmark: Benchmark, metrics: Iterable[str]) -> list[Benchmark]:
+    """Return a neural benchmark once for each metric, named after it; others as they are.
+
+    Where a metric is not the benchmark's own and fits nothing, the ceiling and formula are those usual for it.
+
+    Examples
+    --------
+    >>> [one.benchmark_id for one in with_metrics(load_benchmark("simulated.V1-pls"), ["pls", "cka"])]
+    ['simulated.V1-pls', 'simulated.V1-cka']
+    """
+    if not isinstance(benchmark, NeuralBenchmark):
+        return [benchmark]
+    found: list[Benchmark] = []
+    own = benchmark.metric_name
+    for name in dict.fromkeys(metrics):
+        metric = metric_by_name(name)
+        if name == own:
+            found.append(benchmark)
+            continue
+        usual: dict[str, Any] = {} if fits(metric) else {"ceiling": None, "formula": None}
+        renamed = f"{benchmark.benchmark_id.removesuffix(f'-{own}')}-{name}"
+        found.append(replace(benchmark, benchmark_id=renamed, metric=metric, **usual))
+    return found
 
 
 @lru_cache(maxsize=len(WORLDS))
@@ -259,7 +291,7 @@ def _made(entry: Any, what: str, path: Path | None = None) -> Benchmark:
     """Return a benchmark that is given as itself or as a function without arguments."""
     made = entry.load() if isinstance(entry, Downloadable) else entry
     if callable(made):
-        made = _run(made, what, path)
+        made = call_user_code(made, what, path)
     if not isinstance(made, Benchmark):
         raise UsageError(
             f"{what} gives a {type(made).__name__}; expected a NeuralBenchmark or BehavioralBenchmark, or a function "
@@ -268,20 +300,23 @@ def _made(entry: Any, what: str, path: Path | None = None) -> Benchmark:
     return made
 
 
-def _is_file(name: str) -> bool:
-    return name.endswith(".py") or ".py:" in name
+def _is_prepared(name: str) -> bool:
+    return name.endswith(".h5") or ".h5:" in name
 
 
-def _split(name: str) -> tuple[Path, str]:
-    path, _, attribute = name.rpartition(".py:") if ".py:" in name else (name.removesuffix(".py"), "", "")
-    return Path(f"{path}.py"), attribute
+def _regions_in(name: str) -> list[str]:
+    """Return a name per region: those named after the file, or all."""
+    path, separator, rois = name.rpartition(".h5:")
+    if separator:
+        return [f"{path}.h5:{roi}" for roi in rois.split(",") if roi]
+    return [f"{name}:{roi}" for roi in prepared_regions(name)]
 
 
 def _ids_in_file(name: str) -> list[str]:
-    path, attribute = _split(name)
+    path, attribute = split_ref(name)
     if attribute:
         return [name]
-    found = [key for key, value in vars(_module(path)).items() if isinstance(value, Benchmark) and key[0] != "_"]
+    found = [key for key, value in load_user_file(path, "benchmark").items() if isinstance(value, Benchmark)]
     if not found:
         raise UsageError(
             f"'{path}' defines no benchmark. Expected at least one NeuralBenchmark or BehavioralBenchmark at its top "
@@ -291,8 +326,8 @@ def _ids_in_file(name: str) -> list[str]:
 
 
 def _from_file(name: str) -> Benchmark:
-    path, attribute = _split(name)
-    defined = {key: value for key, value in vars(_module(path)).items() if not key.startswith("_")}
+    path, attribute = split_ref(name)
+    defined = load_user_file(path, "benchmark")
     if attribute in defined:
         return _made(defined[attribute], f"'{attribute}' in '{path}'", path)
     by_id = {value.benchmark_id: value for value in defined.values() if isinstance(value, Benchmark)}
@@ -300,43 +335,3 @@ def _from_file(name: str) -> Benchmark:
         return by_id[attribute]
     offered = [key for key, value in defined.items() if isinstance(value, Benchmark)]
     raise unknown_name(f"benchmark of {path}", attribute, [*offered, *by_id] or defined)
-
-
-def _module(path: Path) -> ModuleType:
-    """Run an own file once per content."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise MissingDataError(
-            f"Cannot read the benchmark file '{path}': {error.strerror}. Expected a Python file; check the path."
-        ) from error
-    return _imported(path.resolve(), content)
-
-
-@lru_cache(maxsize=16)
-def _imported(path: Path, content: bytes) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"vvscale_benchmark_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"'{path}' cannot be imported as a Python file; its name must end in .py.")
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses and pickles look their module up by name.
-    sys.modules[spec.name] = module
-    _run(lambda: exec(compile(content, str(path), "exec"), vars(module)), f"The benchmark file '{path}'", path)
-    return module
-
-
-def _run(make: Callable[[], Any], what: str, path: Path | None = None) -> Any:
-    """Run a user's code; say where it failed unless its error already explains itself."""
-    try:
-        return make()
-    except VvscaleError:
-        raise
-    except Exception as error:
-        # Code of any kind runs here, so anything can come out of it.
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if path is None or frame.filename == str(path.resolve())]
-        line = error.lineno if isinstance(error, SyntaxError) else (own or frames)[-1].lineno
-        raise UsageError(
-            f"{what} failed in line {line}: {type(error).__name__}: {error}. Correct it; --debug shows the whole "
-            "traceback."
-        ) from error

@@ -56,7 +56,6 @@ VERBS = {
         "vvscale.cli.commands.study:study",
         "Run a whole scaling study: train, score, fit, draw, report.",
     ),
-    "worker": ("vvscale.cli.commands.worker:worker", "Work on a study; what a scheduler starts."),
     "cache": ("vvscale.cli.commands.cache:cache", "List, verify or clear downloaded files."),
 }
 

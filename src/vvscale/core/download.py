@@ -11,13 +11,16 @@ import errno
 import hashlib
 import os
 import shutil
+import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from vvscale.core.files import write_whole
-from vvscale.errors import DataError, DigestError, MissingDataError
+from vvscale.errors import DataError, DigestError, MissingDataError, VvscaleWarning
 
 MIRROR_VARIABLE = "VVSCALE_MIRROR"
 CACHE_VARIABLE = "VVSCALE_CACHE"
@@ -27,13 +30,36 @@ OnBytes = Callable[[int, int | None], None]
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloaded files: ``VVSCALE_CACHE``, or the user's cache folder."""
+    """Return the folder of downloaded files: ``VVSCALE_CACHE``, or the user's cache folder.
+
+    Where it is not there and cannot be made, a temporary folder of this user stands in for it, with a warning.
+    """
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
-        return Path(chosen)
+        return _usable(Path(chosen))
     import pooch
 
-    return Path(pooch.os_cache("vvscale"))
+    return _usable(Path(pooch.os_cache("vvscale")))
+
+
+@lru_cache
+def _usable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        stand_in = Path(tempfile.gettempdir(), f"vvscale-cache-{os.getuid()}")
+        # Others can write to the folder of temporary files: only a folder of one's own will do.
+        stand_in.mkdir(mode=0o700, exist_ok=True)
+        if stand_in.is_symlink() or stand_in.stat().st_uid != os.getuid():
+            stand_in = Path(tempfile.mkdtemp(prefix="vvscale-cache-"))
+        warnings.warn(
+            f"The cache folder '{folder}' cannot be made ({error.strerror}); '{stand_in}' is used meanwhile. "
+            f"{CACHE_VARIABLE} (or XDG_CACHE_HOME) names another.",
+            VvscaleWarning,
+            stacklevel=3,
+        )
+        return stand_in
+    return folder
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,16 @@ nothing is removed but by ``remove_inside``, which proves that it lies in the fo
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +49,7 @@ def write_whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
     path = Path(path)
     make_folder(path.parent)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{_writer()}.", suffix=".part")
     except OSError as error:
         raise _cannot_write(path, error) from error
     os.close(handle)
@@ -96,6 +100,44 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise _cannot_write(path, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def remove_abandoned(folder: Path) -> int:
+    """Remove temporary files of ``write_whole`` that a killed process left in a folder; return how many.
+
+    A file of a process that lives, or of another machine and written to within the hour, is somebody's work.
+    """
+    n_removed, here = 0, _writer().partition("-")[2]
+    for part in Path(folder).glob(".*.part"):
+        found = _WRITER.search(part.name)
+        with suppress(OSError):  # another process may be removing it
+            if found is None or not part.is_file():
+                continue
+            is_local = found["machine"] == here
+            is_over = not _lives(int(found["process"])) if is_local else False
+            if is_over or time.time() - part.stat().st_mtime > _ABANDONED:
+                part.unlink()
+                n_removed += 1
+    return n_removed
+
+
+# A process id and a digest of the machine's name, as in ".scores.parquet.4711-9f86d081.k3xq.part".
+_WRITER = re.compile(r"\.(?P<process>\d+)-(?P<machine>[0-9a-f]{8})\.[^.]*\.part$")
+_ABANDONED = 3600.0
+
+
+def _writer() -> str:
+    return f"{os.getpid()}-{hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]}"
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # it lives and is another user's
+    return True
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:

@@ -56,7 +56,10 @@ class Registry(Mapping[str, T], Generic[T]):
             return
         self._plugins_loaded = True
         for point in entry_points(group=f"vvscale.{self.kind.replace(' ', '_')}"):
-            self.add(point.name, point.load())
+            entry = point.load()
+            # Loading a package may have registered the entry already.
+            if self._entries.get(point.name) is not entry:
+                self.add(point.name, entry)
 
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:

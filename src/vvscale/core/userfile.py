@@ -1,65 +1,145 @@
-"""A user's own model from one Python file."""
+"""What a user defines in a Python file of their own, named ``file.py`` or ``file.py:NAME``."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeVar
 
-from torch import nn
+from vvscale.core.hashing import digest_of
+from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError
 
-from vvscale.errors import MissingDataError, UsageError, VvscaleError, did_you_mean
-
-
-def is_own_model(ref: str) -> bool:
-    """Whether a reference names a model in a file: ``file.py:NAME``."""
-    return ".py:" in ref or ref.endswith(".py")
+T = TypeVar("T")
 
 
-def load_own_model(ref: str) -> tuple[nn.Module, Mapping[str, Any]]:
-    """Load ``file.py:NAME``: a module, or a function without arguments that returns one.
+def is_user_file(ref: str) -> bool:
+    """Whether a reference names something in a Python file.
 
-    Returns
-    -------
-    module, record
-        The record has ``row`` with the model_id ``NAME``, and nothing else.
+    Examples
+    --------
+    >>> is_user_file("nets.py:small"), is_user_file("resnet18")
+    (True, False)
+    """
+    return ref.endswith(".py") or ".py:" in ref
+
+
+def split_ref(ref: str) -> tuple[Path, str]:
+    """Return the file and the name in it, empty where none is given.
+
+    Examples
+    --------
+    >>> split_ref("lab/nets.py:small")
+    (PosixPath('lab/nets.py'), 'small')
+    """
+    path, _, name = ref.rpartition(".py:") if ".py:" in ref else (ref.removesuffix(".py"), "", "")
+    return Path(f"{path}.py"), name
+
+
+def load_user_file(path: Path, what: str) -> dict[str, Any]:
+    """Run a Python file, once per content, and return its public names.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What it should define, for messages: ``"benchmark"``.
 
     Raises
     ------
     MissingDataError
-        There is no such file.
+        It cannot be read.
     UsageError
-        The file fails, or does not define such a model.
+        Its code fails; the message says in which line.
     """
-    stem, _, name = ref.partition(".py")
-    path, name = Path(f"{stem}.py"), name.removeprefix(":")
-    if not path.is_file():
-        raise MissingDataError(f"There is no file '{path}' to load a model from; check the path of '{ref}'.")
-    spec = importlib.util.spec_from_file_location(f"vvscale_own_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    held = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = held
     try:
-        spec.loader.exec_module(held)
-        offered = [key for key, value in vars(held).items() if isinstance(value, nn.Module)]
-        name = name or (offered[0] if len(offered) == 1 else "")
-        if not hasattr(held, name):
-            raise UsageError(
-                f"'{path}' defines no model '{name}'.{did_you_mean(name, vars(held))} Expected file.py:NAME, where "
-                "NAME is a torch.nn.Module or a function without arguments that returns one."
-            )
-        made = getattr(held, name)
-        module = made if isinstance(made, nn.Module) else made()
+        content = path.read_bytes()
+    except OSError as error:
+        raise MissingDataError(
+            f"Cannot read the {what} file '{path}': {error.strerror}. Expected a Python file; check the path."
+        ) from error
+    module = _run_file(path.resolve(), content, what)
+    return {name: value for name, value in vars(module).items() if not name.startswith("_")}
+
+
+@lru_cache(maxsize=32)
+def _run_file(path: Path, content: bytes, what: str) -> ModuleType:
+    # Named after the whole path: files of one name in two folders are two modules.
+    name = f"vvscale_user_{path.stem}_{digest_of(str(path))[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"'{path}' cannot be imported as a Python file; its name must end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses and pickles look their module up by name.
+    sys.modules[spec.name] = module
+    call_user_code(lambda: exec(compile(content, str(path), "exec"), vars(module)), f"The {what} file '{path}'", path)
+    return module
+
+
+_BESIDE: dict[Path, dict[str, ModuleType]] = {}
+"""Folder of a user's file -> the modules that it imported from there."""
+
+
+@contextmanager
+def _beside(path: Path | None) -> Iterator[None]:
+    """Let a user's code import what lies beside its file, and keep that from the files of other folders.
+
+    Afterwards neither the folder nor its modules can be imported by others: two folders may each have a ``helper.py``.
+    """
+    if path is None:
+        yield
+        return
+    folder = path.resolve().parent
+    modules = _BESIDE.setdefault(folder, {})
+    sys.modules.update(modules)
+    sys.path.insert(0, str(folder))
+    before = set(sys.modules)
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in [*modules, *(set(sys.modules) - before)]:
+            module = sys.modules.get(name)
+            if name in modules or _lies_in(module, folder):
+                modules[name] = sys.modules.pop(name)
+
+
+def _lies_in(module: ModuleType | None, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    # The user's file itself, which is named after its whole path, may stay.
+    name = getattr(module, "__name__", "")
+    return bool(file) and folder in Path(str(file)).parents and not name.startswith("vvscale_user_")
+
+
+def call_user_code(make: Callable[[], T], what: str, path: Path | None = None) -> T:
+    """Run a user's code; say where it failed unless its error already explains itself.
+
+    Parameters
+    ----------
+    make
+        The code.
+    what
+        What it is, the first words of the message.
+    path
+        Its file, for the line number.
+    """
+    try:
+        with _beside(path):
+            return make()
     except VvscaleError:
         raise
-    except Exception as error:  # code of any kind runs here
+    except Exception as error:
+        # Code of any kind runs here, so anything can come out of it.
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if path is None or frame.filename == str(path.resolve())]
+        line = error.lineno if isinstance(error, SyntaxError) else (own or frames)[-1].lineno
         raise UsageError(
-            f"Loading the model '{ref}' failed: {type(error).__name__}: {error}. Correct the file; --debug shows the "
-            "whole traceback."
+            f"{what} failed in line {line}: {type(error).__name__}: {error}. Correct it; --debug shows the whole "
+            "traceback."
         ) from error
-    if not isinstance(module, nn.Module):
-        raise UsageError(f"'{name}' in '{path}' gives a {type(module).__name__}; expected a torch.nn.Module.")
-    return module, {"row": {"model_id": name}}

@@ -14,9 +14,10 @@ from vvscale.core.lazy import lazy
 
 if TYPE_CHECKING:
     from vvscale.models.architectures.build import build_model as build_model
-    from vvscale.models.architectures.names import Architecture as Architecture
+    from vvscale.models.architectures.designs import Architecture as Architecture
     from vvscale.models.architectures.names import architecture as architecture
     from vvscale.models.architectures.names import list_models as list_models
+    from vvscale.models.architectures.register import register_architecture as register_architecture
     from vvscale.models.cost import Cost as Cost
     from vvscale.models.cost import model_cost as model_cost
     from vvscale.models.layers import layer_names as layer_names

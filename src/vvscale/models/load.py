@@ -6,6 +6,7 @@ runs/a, runs/a/weights.safetensors        what vvscale train wrote
 mine.pth, mine.safetensors                what another program wrote, of a known architecture
 timm:NAME, torchvision:NAME               pretrained weights of a library
 untrained:resnet18@3, resnet18            weights as drawn, seed 3 or 0
+nets.py:NAME                              one of the user, as it stands or with weights as drawn, seed 0
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import Any
 from torch import nn
 
 from vvscale.core.download_weights import Progress
+from vvscale.core.userfile import is_user_file
 from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError
 from vvscale.models.architectures.build import build_model, build_to_load
 from vvscale.models.architectures.families import ModelOptions
 from vvscale.models.architectures.names import LIBRARIES, architecture
+from vvscale.models.architectures.own import says_its_size
 from vvscale.models.foreign import SUFFIXES as FOREIGN_SUFFIXES
 from vvscale.models.foreign import is_foreign, load_foreign
 from vvscale.models.published.checkpoints import (
@@ -66,8 +69,8 @@ def load_model(
     ----------
     ref
         ``gokce2025:MODEL_ID[@EPOCH]``, a file of weights (.safetensors, .pt, .pth) or the folder of a run,
-        ``timm:NAME``, ``torchvision:NAME``, ``untrained:NAME[@SEED]``, or the name of an architecture (untrained,
-        seed 0).
+        ``timm:NAME``, ``torchvision:NAME``, ``untrained:NAME[@SEED]``, ``file.py:NAME``, or the name of an
+        architecture (untrained, seed 0).
     arch
         Architecture of a checkpoint that another program wrote, a name for ``build_model``; None = the published
         one whose tensors these are.
@@ -91,6 +94,9 @@ def load_model(
     'resnetflex-w2-d1-1-1_untrained_seed-3'
     """
     text = str(ref)
+    if is_user_file(text):
+        _refuse_ema(text, ema)
+        return _own(text)
     kind, colon, rest = text.partition(":")
     if kind == COLLECTION and colon:
         return _published(rest, ema, progress)
@@ -195,6 +201,18 @@ def _from_library(ref: str, *, row: Mapping[str, Any] | None = None) -> LoadedMo
     module = build_model(ref, pretrained=True)
     own = {"model_id": ref, "is_pretrained": True, "is_random": False}
     record = model_record(module, row=row or own, source={"library": ref})
+    return LoadedModel(module.eval(), record)
+
+
+def _own(ref: str) -> LoadedModel:
+    known = architecture(ref)
+    module = build_model(ref, seed=0)
+    row = {"model_id": known.family}
+    if says_its_size(known):
+        record = model_record(module, row=row, source={"file": ref})
+    else:
+        # Its cost depends on the size of its images, which nobody has said.
+        record = {"row": row, "source": {"file": ref}}
     return LoadedModel(module.eval(), record)
 
 

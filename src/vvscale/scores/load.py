@@ -16,7 +16,7 @@ from vvscale.scores.gokce2025 import AppliedNote, Note
 from vvscale.scores.published import fetch, identify, state
 from vvscale.scores.read import SUFFIXES, load_table
 from vvscale.scores.store import ScoreStore
-from vvscale.scores.validate import as_scores, with_our_names
+from vvscale.scores.validate import TEXT_COLUMNS, as_scores, with_our_names
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _load_path(path: Path) -> pd.DataFrame:
         for chosen in SETS.values():
             if chosen.file == key:
                 return _load_set(chosen, chosen.shape(load_table(path)))
-    return as_scores(load_table(path), str(path))
+    return as_scores(load_table(path, text=TEXT_COLUMNS), str(path))
 
 
 def _load_store(store: ScoreStore) -> pd.DataFrame:

@@ -5,8 +5,11 @@ This module knows nothing of scores: it must not look at column names beyond the
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,18 +17,25 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from vvscale.errors import DataError, MissingDataError, ShapeError, UsageError
+from vvscale.errors import DataError, MissingDataError, ShapeError, UsageError, VvscaleWarning
 
 SUFFIXES = (".csv", ".parquet")
 
 
-def load_table(path: str | Path) -> pd.DataFrame:
+def load_table(
+    path: str | Path, *, text: Collection[str] = (), separator: str | None = None, decimal: str | None = None
+) -> pd.DataFrame:
     """Read any CSV or Parquet table, unchanged.
 
     Parameters
     ----------
     path
-        A ``.csv`` file (comma-separated, UTF-8, one header line) or a ``.parquet`` file.
+        A ``.csv`` file (UTF-8, one header line) or a ``.parquet`` file.
+    text
+        Columns that are text whatever they look like: ``00`` and ``NA`` are names. Only an empty cell is missing.
+    separator, decimal
+        Of a CSV file; by default a comma and a point, or, said by a warning, the semicolons or tabs and the decimal
+        commas that the file shows.
 
     Returns
     -------
@@ -55,7 +65,7 @@ def load_table(path: str | Path) -> pd.DataFrame:
             f"Cannot read '{path}': it {kind}. Expected a file; looked from '{Path.cwd()}'. Check the spelling."
         )
     try:
-        table = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
+        table = _read_csv(path, text, separator, decimal) if path.suffix.lower() == ".csv" else _read_parquet(path)
     except OSError as error:
         raise DataError(
             f"Cannot read '{path}': {error.strerror or error}. Expected a file that this user may read. "
@@ -67,7 +77,13 @@ def load_table(path: str | Path) -> pd.DataFrame:
             f"Table '{path}' has a header and no rows. Expected at least one row; the program that wrote it "
             "probably stopped early."
         )
-    return table.to_pandas()
+    return plain_columns(table.to_pandas())
+
+
+def plain_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without categorical columns, whose values are what counts."""
+    categorical = [name for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)]
+    return frame.assign(**{str(name): frame[name].astype(frame[name].cat.categories.dtype) for name in categorical})
 
 
 def check_unique_columns(names: Iterable[object], where: str) -> None:
@@ -80,9 +96,13 @@ def check_unique_columns(names: Iterable[object], where: str) -> None:
         )
 
 
-def _read_csv(path: Path) -> pa.Table:
+def _read_csv(path: Path, text: Collection[str], separator: str | None, decimal: str | None) -> pa.Table:
     content = path.read_bytes()
     _check_text(path, content)
+    style = sniff(content, path) if separator is None else CsvStyle(separator)
+    style = replace(style, decimal=decimal or style.decimal)
+    if style != CsvStyle() and separator is None:
+        warnings.warn(f"'{path.name}' {style}; it was read so.", VvscaleWarning, stacklevel=4)
     ragged: list[pyarrow.csv.InvalidRow] = []
 
     def remember(row: pyarrow.csv.InvalidRow) -> str:
@@ -97,17 +117,82 @@ def _read_csv(path: Path) -> pa.Table:
             read_options=pyarrow.csv.ReadOptions(
                 block_size=min(max(len(content) + 1, 1 << 16), 2**31 - 1), use_threads=False
             ),
-            parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=remember, newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
+            parse_options=pyarrow.csv.ParseOptions(
+                invalid_row_handler=remember, newlines_in_values=True, delimiter=style.separator
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                strings_can_be_null=True, decimal_point=style.decimal, column_types=dict.fromkeys(text, pa.string())
+            ),
         )
+        if set(text) & set(table.column_names):
+            table = _with_names(table, content, style, text)
     except pa.ArrowInvalid as error:
         raise DataError(
-            f"Cannot read '{path}' as CSV: {str(error).splitlines()[0]}. Expected comma-separated text with "
+            f"Cannot read '{path}' as CSV: {str(error).splitlines()[0]}. Expected text separated by commas with "
             "one header line; the file is probably cut off or in another format."
         ) from error
     if ragged:
         raise _ragged(path, ragged)
     return table
+
+
+def _with_names(table: pa.Table, content: bytes, style: CsvStyle, text: Collection[str]) -> pa.Table:
+    """Return a table whose names are as written: "NA" is a name, and only an empty cell is missing."""
+    names = [name for name in table.column_names if name in text]
+    read = pyarrow.csv.read_csv(
+        pa.BufferReader(content),
+        read_options=pyarrow.csv.ReadOptions(block_size=min(len(content) + (1 << 16), 2**31 - 1), use_threads=False),
+        parse_options=pyarrow.csv.ParseOptions(
+            newlines_in_values=True, delimiter=style.separator, invalid_row_handler=lambda row: "skip"
+        ),
+        convert_options=pyarrow.csv.ConvertOptions(
+            include_columns=names, column_types=dict.fromkeys(names, pa.string()), null_values=[""],
+            strings_can_be_null=True,
+        ),
+    )  # fmt: skip
+    for name in names:
+        table = table.set_column(table.column_names.index(name), name, read[name])
+    return table
+
+
+@dataclass(frozen=True)
+class CsvStyle:
+    """How a CSV file separates its fields and writes fractions."""
+
+    separator: str = ","
+    decimal: str = "."
+
+    def __str__(self) -> str:
+        name = {";": "semicolons", "\t": "tabs", ",": "commas"}[self.separator]
+        return f"is separated by {name}{' and has decimal commas' if self.decimal == ',' else ''}"
+
+
+_DECIMAL = {mark: re.compile(rf"[+-]?\d+{re.escape(mark)}\d+([eE][+-]?\d+)?") for mark in ",."}
+# Lines that tell how a file is written; the others are read the same way, or refused as ragged.
+_SNIFFED_LINES = 200
+
+
+def sniff(content: bytes, path: Path) -> CsvStyle:
+    """Return how a file is written, where its header leaves no doubt.
+
+    Raises
+    ------
+    DataError
+        Its fields have fractions with points and with commas.
+    """
+    lines = content.decode("utf-8-sig").splitlines()[:_SNIFFED_LINES]
+    header = lines[0] if lines else ""
+    separator = next((mark for mark in ";\t" if mark in header and "," not in header), ",")
+    if separator == ",":
+        return CsvStyle()
+    fields = [field.strip().strip('"') for line in lines[1:] for field in line.split(separator)]
+    has = {mark: any(pattern.fullmatch(field) for field in fields) for mark, pattern in _DECIMAL.items()}
+    if all(has.values()):
+        raise DataError(
+            f"'{path}' {CsvStyle(separator)} and has fractions with points and with commas. Expected one way to write "
+            "numbers; one of the two is probably a separator of thousands. Remove it."
+        )
+    return CsvStyle(separator, "," if has[","] else ".")
 
 
 def _check_text(path: Path, content: bytes) -> None:
@@ -117,13 +202,18 @@ def _check_text(path: Path, content: bytes) -> None:
             f"Table '{path}' is empty (0 bytes). Expected a header line and rows; the program that wrote it "
             "probably stopped early."
         )
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError(
+            f"Cannot read '{path}': it is text in UTF-16. Expected UTF-8. Convert it: iconv -f utf-16 -t utf-8 "
+            f"'{path.name}', or save it as 'CSV UTF-8'."
+        )
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as wrong:
         line = content[: wrong.start].count(b"\n") + 1
         raise DataError(
             f"Cannot read '{path}': line {line} holds the byte 0x{content[wrong.start]:02x}, which is not "
-            "UTF-8. Expected UTF-8 text; the file was probably saved as Latin-1 or UTF-16. Convert it: "
+            "UTF-8. Expected UTF-8 text; the file was probably saved as Latin-1. Convert it: "
             f"iconv -f latin1 -t utf-8 '{path.name}'."
         ) from wrong
     if content.count(b'"') % 2:

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vvscale.core.files import write_with
+from vvscale.core.files import remove_abandoned, write_with
 from vvscale.errors import DataError, MissingDataError
 from vvscale.scores.read import load_table
 from vvscale.scores.schema import KEY
@@ -76,6 +76,7 @@ class ScoreStore:
                 f"Cannot store the rows: {str(error).splitlines()[0]}. Expected one type per column."
             ) from error
         write_with(path, lambda part: pq.write_table(table, part))
+        remove_abandoned(self.folder)
         return path
 
     def read(self, *, latest: bool = False) -> pd.DataFrame:

@@ -11,11 +11,17 @@ import warnings
 import pandas as pd
 
 from vvscale.errors import DataError, MissingDataError, ShapeError, VvscaleWarning, unknown_name
-from vvscale.scores.read import check_unique_columns
+from vvscale.scores.read import check_unique_columns, plain_columns
 from vvscale.scores.schema import COLUMNS, KEY, PUBLISHED_NAMES, REGIONS, Column
 
 # The published word for the region; the others are left to "did you mean".
 PUBLISHED_REGIONS = {"Behavioral": "behavior"}
+# What Brain-Score's own tables call these columns; taken where ours are absent.
+BRAINSCORE_NAMES = {"model": "model_id", "benchmark": "benchmark_id", "model_identifier": "model_id"}
+TEXT_COLUMNS = ("model_id", *(theirs for theirs, ours in BRAINSCORE_NAMES.items() if ours == "model_id"))
+"""Columns of names, which are text even where they look like numbers or like a missing value."""
+# Scores are shares of a ceiling: a median of 2 is twice what the data allow.
+_PERCENT_FROM = 2.0
 PARENTS = {"ResNetFlex": "ResNet", "ConvNeXtFlex": "ConvNeXt", "ViTFlex": "ViT"}
 
 
@@ -41,7 +47,7 @@ def as_scores(frame: pd.DataFrame, where: str = "table") -> pd.DataFrame:
         A region that does not exist.
     """
     check_unique_columns(frame.columns, where)
-    frame = with_our_names(frame, where).reset_index(drop=True)
+    frame = with_our_names(plain_columns(frame), where).reset_index(drop=True)
     if len(frame) == 0:
         raise ShapeError(f"Table '{where}' has no rows; expected at least one score.")
     for column in COLUMNS.values():
@@ -54,6 +60,7 @@ def as_scores(frame: pd.DataFrame, where: str = "table") -> pd.DataFrame:
         raise MissingDataError(f"Row {row} of '{where}' has no model_id; every row needs one.")
     _check_regions(frame, where)
     _check_unique_rows(frame, where)
+    refuse_percent(frame["score"], where)
     _warn_factor_three(frame, where)
     if "family" in frame.columns and "parent_family" not in frame.columns:
         frame["parent_family"] = frame["family"].replace(PARENTS)
@@ -80,6 +87,8 @@ def coerce(values: pd.Series, column: Column, where: str) -> pd.Series:
 
 def _as_string(values: pd.Series, column: Column, where: str) -> pd.Series:
     if isinstance(values.dtype, pd.StringDtype):
+        return values.astype("str")
+    if pd.api.types.is_integer_dtype(values.dtype) and column.name != "benchmark_id":
         return values.astype("str")
     is_text = values.map(lambda value: isinstance(value, str)) | values.isna()
     _refuse(values, ~is_text, column, where, "text")
@@ -117,9 +126,20 @@ def with_our_names(frame: pd.DataFrame, where: str = "table") -> pd.DataFrame:
                 "one of them; remove the other."
             )
     frame = frame.rename(columns=dict(PUBLISHED_NAMES))
+    ours_of = {theirs: ours for theirs, ours in BRAINSCORE_NAMES.items() if ours not in frame.columns}
+    frame = frame.rename(columns=ours_of)
     if "region" in frame.columns:
         frame["region"] = frame["region"].replace(PUBLISHED_REGIONS)
     return frame
+
+
+def refuse_percent(scores: pd.Series, where: str) -> None:
+    """Refuse scores that are percent; misalignment, 1 - score, would be negative."""
+    if len(scores) and scores.median() >= _PERCENT_FROM and scores.max() <= 100:
+        raise DataError(
+            f"The scores of '{where}' go from {scores.min():.3g} to {scores.max():.3g}; expected shares of the "
+            "ceiling, at most about 1. They look like percent: divide the column 'score' by 100."
+        )
 
 
 def _missing_column(name: str, frame: pd.DataFrame, where: str) -> MissingDataError:

@@ -89,7 +89,7 @@ def parse_where(conditions: Iterable[str]) -> dict[str, Any]:
     """
     parsed: dict[str, Any] = {}
     for condition in conditions:
-        match = re.fullmatch(r"\s*(\w+)\s*(!=|>=|<=|=|>|<)\s*(.+?)\s*", condition)
+        match = re.fullmatch(r"\s*([^=<>!]*[^=<>!\s])\s*(!=|>=|<=|=|>|<)\s*(.+?)\s*", condition)
         if match is None:
             raise ConfigError(
                 f"Cannot read the condition '{condition}'. Expected column=value[,value], column!=value, or "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,8 @@ class BenchmarkResult:
         Raw and ceiled, with intervals, the formula and the rule of the ceiling.
     detail
         What the metric gave: ``r`` per split and neuroid, or per repetition of the behavioural halving.
+    mapping
+        Which part of the recordings the metric was fitted on, as columns of rows; empty for all of them.
     """
 
     benchmark_id: str
@@ -41,6 +44,7 @@ class BenchmarkResult:
     is_simulated: bool
     score: Score
     detail: Any = field(repr=False)
+    mapping: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return one flat row."""
@@ -49,6 +53,7 @@ class BenchmarkResult:
             "version": self.version,
             "region": self.region,
             "is_simulated": self.is_simulated,
+            **self.mapping,
             **self.score.to_dict(),
         }
 
@@ -70,6 +75,11 @@ class Benchmark(ABC):
     version: int
     stimuli: StimulusSet
     formula: str
+
+    @property
+    def row_id(self) -> str:
+        """benchmark_id of its rows: of part of a benchmark that of the whole."""
+        return self.benchmark_id
 
     @property
     @abstractmethod

@@ -290,6 +290,11 @@ class Part:
         return Ceiling(whole.r if whole.r.shape[1] == 1 else whole.r[:, self._kept], aggregate=aggregate)
 
     @property
+    def neuroid_id(self) -> np.ndarray:
+        """(q,) the neuroids of the target, of a single subject."""
+        return np.asarray(self.subjects[0].neuroid_id)[self._kept]  # type: ignore[union-attr]
+
+    @property
     def left_out(self) -> str:
         """Which neuroids are not scored, in words; or ""."""
         said, given = [], self.benchmark

@@ -175,7 +175,7 @@ def neural_score(
     above_one
         ``keep`` scores above 1, or ``clip`` them to 1; intervals likewise.
     n_resamples, level, seed
-        Number of draws, coverage of the percentile interval in (0, 1), state of the generator.
+        Number of draws (0: no interval), coverage of the percentile interval in (0, 1), state of the generator.
 
     Raises
     ------
@@ -325,8 +325,8 @@ def _ends(draws: np.ndarray, level: float) -> tuple[float, float]:
 def _refuse_settings(n_resamples: int, level: float, above_one: str = "keep") -> None:
     if above_one not in ABOVE_ONE:
         raise unknown_name("rule for scores above 1", above_one, ABOVE_ONE)
-    if n_resamples < 1 or not 0 < level < 1:
-        raise UsageError(f"Got n_resamples={n_resamples}, level={level}; expected at least 1, and a level in (0, 1).")
+    if n_resamples < 0 or not 0 < level < 1:
+        raise UsageError(f"Got n_resamples={n_resamples}, level={level}; expected at least 0, and a level in (0, 1).")
 
 
 def _draw(seed: int, n_resamples: int, n_neuroids: int, n_images: int) -> tuple[np.ndarray, np.ndarray]:

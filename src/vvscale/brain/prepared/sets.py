@@ -7,7 +7,7 @@ Brain-Score, sensors of both hemispheres and all subjects. ``gokce2026`` is what
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any
@@ -66,7 +66,6 @@ class BrainSet:
     has_own_stimuli: bool = False
     ids_by_subject: bool = False
     n_best: int | None = None
-    default_degrees: float = field(default=8.0)
 
     def load_reader(self) -> Any:
         """Return what reads its raw files."""
@@ -106,7 +105,7 @@ SETS: Mapping[str, BrainSet] = MappingProxyType(
             BrainSet(
                 "bs_fz", "FZ-EP", "macaque single units", ("monkeys",), "FreemanZiemba2013.aperture-public",
                 "vvscale fetch benchmarks V1 V2", 1_300_000_000, "brainscore:FREEMAN_ZIEMBA",
-                _both("min_ceiling", 10.0, 10.0), default_degrees=4.0,
+                _both("min_ceiling", 10.0, 10.0),
             ),
             BrainSet(
                 "bs_mh", "MH-EP", "macaque multi-unit activity", ("Chabo", "Tito"), "hvm-public",
@@ -117,20 +116,19 @@ SETS: Mapping[str, BrainSet] = MappingProxyType(
                 "tvsd", "TVSD-EP", "macaque multi-unit activity", ("monkeyF", "monkeyN"), _THINGS_IMAGES,
                 "https://gin.g-node.org/paolo_papale/TVSD", 212_000_000, "tvsd", _both("min_reliability", 0.3, 0.1),
                 "keeps electrodes from a mean correlation of repetitions of 0.1, not 0.3", 1_500_000_000,
-                default_degrees=18.0,
             ),
             BrainSet(
                 "things_fmri", "T-fMRI", "3T fMRI", ("sub-01", "sub-02", "sub-03"), _THINGS_IMAGES,
                 "Figshare+, article 20492835 (betas_csv.zip)", 42_955_087_212 // 3,
                 "things_fmri", _both("min_ceiling", 30.0, 10.0), "keeps voxels from a ceiling of 10 percent, not 30",
-                ids_by_subject=True, default_degrees=10.0,
+                ids_by_subject=True,
             ),
             BrainSet(
                 "nsd_func1pt8mm_individualROIs", "NSD-fMRI", "7T fMRI", tuple(f"subj{n:02d}" for n in range(1, 9)),
                 "nsd_stimuli", "s3://natural-scenes-dataset (terms of use)", 40 * 750 * 81 * 104 * 83 * 2, "nsd",
                 _both("min_ceiling", 30.0, 10.0),
                 "keeps voxels from a ceiling of 10 percent, not 30; ceilings are of three repetitions for every image",
-                3_000_000_000, needs_neuro=True, has_own_stimuli=True, ids_by_subject=True, default_degrees=8.4,
+                3_000_000_000, needs_neuro=True, has_own_stimuli=True, ids_by_subject=True,
             ),
             BrainSet(
                 "things_meg", "T-MEG", "MEG", ("P1", "P2", "P3", "P4"), _THINGS_IMAGES,

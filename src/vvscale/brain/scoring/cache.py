@@ -20,7 +20,7 @@ from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.scoring.results import LayerScore
 from vvscale.core.files import write_bytes
 from vvscale.core.hashing import digest_of
-from vvscale.errors import DigestError, VvscaleWarning
+from vvscale.errors import DataError, DigestError, UsageError, VvscaleWarning
 
 Kind = Literal["score", "products"]
 
@@ -161,7 +161,12 @@ class ScoreCache:
     def _write(self, kind: Kind, parts: Mapping[str, Any], payload: bytes, meta: Mapping[str, Any]) -> None:
         header = {"format": _FORMAT, "parts": dict(parts), "meta": dict(meta)}
         header["sha256"] = _checksum(header, payload)
-        write_bytes(self._path(kind, parts), json.dumps(header, allow_nan=False).encode() + b"\n" + payload)
+        content = json.dumps(header, allow_nan=False).encode() + b"\n" + payload
+        try:
+            write_bytes(self._path(kind, parts), content)
+        except (UsageError, DataError) as error:
+            # A score that cannot be kept is still a score.
+            warnings.warn(f"Scores are not kept in the cache '{self.folder}': {error}", VvscaleWarning, stacklevel=3)
 
 
 def default_folder() -> Path:

@@ -90,7 +90,9 @@ def benchmark_digest(benchmark: Benchmark, data_digest: str) -> str:
     for name in names:
         value = getattr(benchmark, name)
         # The data are in their own digest, which does not read every image again.
-        if name not in ("stimuli", "assembly", "trials") and not name.startswith("_"):
+        if isinstance(value, Benchmark):
+            settings.append(name + benchmark_digest(value, data_digest))
+        elif name not in ("stimuli", "assembly", "trials") and not name.startswith("_"):
             settings.append(name + keys.of(value))
     return digest_of([data_digest, settings])
 

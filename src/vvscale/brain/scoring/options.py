@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vvscale.core.options import SEED, Options, option
-from vvscale.errors import ConfigError
 
 if TYPE_CHECKING:
     from vvscale.brain.activations.projection import Projection
 
 _WHAT, _INPUT, _FEATURES, _COST, _KEEP = "What", "Images", "Scores", "Memory and speed", "Rows and files"
+_MAPPING = "Mapping curves"
 
 
 def _readable_memory(memory: int | str) -> None:
@@ -28,17 +28,9 @@ def _readable_projection(projection: str) -> None:
 
 
 def _present_device(device: str) -> None:
-    if device == "cpu":
-        return
-    import torch
+    from vvscale.core.devices import find_device
 
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"The device '{device}' cannot be used: {str(error).splitlines()[0]}. Expected 'cpu', or 'cuda' on a "
-            'machine with a GPU that PyTorch sees. Next: `vvscale doctor`, or `device="cpu"`.'
-        ) from error
+    find_device(device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +131,23 @@ class ScoreOptions(ScoringOptions):
         "Of neural scores: r^2/c (the reference since January 2026) or (r/c)^2 (the published tables).",
         group=_FEATURES,
     )
+    metric: tuple[str, ...] = option(
+        (),
+        "pls, ridge, ridge-cv, rsa, cka or cka-biased, one or several, in place of each neural benchmark's own.",
+        group=_FEATURES,
+    )
+    mapping_samples: tuple[str, ...] = option(
+        (),
+        "Shares or numbers of training images that the mapping is fitted on, such as 1%,10%,100%: a row for each.",
+        group=_MAPPING,
+    )
+    mapping_seeds: int = option(
+        3, "Random subsets of each size; those of one seed are nested.", at_least=1, group=_MAPPING
+    )
+    mapping_neuroids: tuple[int, ...] = option((), "Numbers of neuroids that are scored.", group=_MAPPING)
+    mapping_repetitions: tuple[int, ...] = option(
+        (), "Numbers of repetitions that training responses are averaged over.", group=_MAPPING
+    )
     cache: Literal["scores", "products", "none"] = option(
         "scores", "scores: keep finished scores; products: inner products too; none.", group=_COST
     )
@@ -153,5 +162,5 @@ class ScoreOptions(ScoringOptions):
         None, "Earlier rows (file or store) that the new ones must equal; exit code 4 if they do not.", group=_KEEP
     )
     tolerance: float = option(1e-6, "Largest difference from the earlier rows.", at_least=0, group=_KEEP)
-    out: Path = option(Path("scores"), "Folder of the score store that rows are appended to.", group=_KEEP)
+    out: Path | None = option(Path("scores"), "Folder of the score store that rows are appended to.", group=_KEEP)
     commit: Path | None = option(None, "File (.toml or .json) for the best layer of each region.", group=_KEEP)

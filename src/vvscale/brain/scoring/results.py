@@ -13,6 +13,7 @@ import vvscale
 from vvscale.brain.benchmarks.benchmark import BenchmarkResult
 from vvscale.brain.ceilings.score import Score
 from vvscale.brain.scoring.layers import LayerCommitment, select_layers
+from vvscale.core.jsonable import jsonable
 from vvscale.errors import ConfigError
 
 
@@ -30,6 +31,8 @@ class LayerScore:
         Raw and ceiled, with intervals and the formula.
     r
         (n_splits, n_neuroids) correlations, or (n_repetitions, 1) of behaviour; NaN where there is none.
+    mapping
+        Which part of the recordings the mapping was fitted on, as columns of rows; empty for all of them.
     """
 
     layer: str
@@ -40,6 +43,7 @@ class LayerScore:
     is_simulated: bool
     score: Score
     r: np.ndarray = field(repr=False)
+    mapping: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, layer: str, n_features: int, result: BenchmarkResult) -> LayerScore:
@@ -54,12 +58,13 @@ class LayerScore:
             result.is_simulated,
             result.score,
             r.reshape(len(r), -1),
+            dict(result.mapping),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; NaN becomes None."""
         r = [[None if np.isnan(value) else float(value) for value in row] for row in self.r]
-        return {**self._head(), "score": _plain(self.score.to_dict()), "r": r}
+        return {**self._head(), "mapping": dict(self.mapping), "score": jsonable(self.score.to_dict()), "r": r}
 
     @classmethod
     def from_dict(cls, held: Mapping[str, Any]) -> LayerScore:
@@ -74,6 +79,7 @@ class LayerScore:
         version = head.pop("version")
         return {
             **head,
+            **self.mapping,
             "benchmark_version": version,
             "score": self.score.score,
             "score_low": self.score.low,
@@ -147,6 +153,8 @@ class ModelScores:
         benchmark_id -> SHA-256 of its data.
     usage
         What it took.
+    record
+        Of the model, where known: ``row``, its columns of the score table, and ``epoch``.
     """
 
     scores: tuple[LayerScore, ...]
@@ -154,30 +162,34 @@ class ModelScores:
     provenance: Mapping[str, Any]
     data_digests: Mapping[str, str] = field(repr=False)
     usage: Usage = field(repr=False)
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def table(self) -> pd.DataFrame:
         """Return one row per layer and benchmark, in the order of the benchmarks and of the model's layers."""
         return pd.DataFrame([one.row() for one in self.scores])
 
-    def rows(self, record_row: Mapping[str, Any], *, epoch: int | None = None) -> pd.DataFrame:
+    def rows(self, record_row: Mapping[str, Any] | None = None, *, epoch: int | None = None) -> pd.DataFrame:
         """Return rows for the score table.
 
         Parameters
         ----------
         record_row
-            Columns that belong to the model; at least model_id.
+            Columns that belong to the model, at least model_id; by default those of the record.
         epoch
-            Epoch of the weights, where known.
+            Epoch of the weights; by default that of the record, where known.
 
         Raises
         ------
         ConfigError
             There is no model_id.
         """
-        if not record_row.get("model_id"):
+        if record_row is None:
+            epoch = self.record.get("epoch")
+        row: Mapping[str, Any] = self.record.get("row", {}) if record_row is None else record_row
+        if not row.get("model_id"):
             raise ConfigError("The model has no model_id; every row needs one. Name it with `name`, or in the record.")
         rows = self.table()
-        for number, (name, value) in enumerate(record_row.items()):
+        for number, (name, value) in enumerate(row.items()):
             rows.insert(number, name, value)
         if epoch is not None:
             rows["epoch"] = epoch
@@ -188,8 +200,8 @@ class ModelScores:
         return rows
 
     def best(self, *, model: str = "", needs_all: bool = True) -> LayerCommitment:
-        """Commit the best layer to each region, by :func:`vvscale.brain.select_layers`."""
-        return select_layers(self.table(), model=model, needs_all=needs_all)
+        """Commit the best layer to each region, by :func:`vvscale.brain.select_layers`; of a mapping curve its end."""
+        return select_layers(whole_rows(self.table()), model=model, needs_all=needs_all)
 
     def neuroids(self, layer: str, benchmark_id: str) -> np.ndarray:
         """Return the (n_splits, n_neuroids) correlations of a layer on a benchmark."""
@@ -201,7 +213,7 @@ class ModelScores:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {
-            "scores": [{name: _none(value) for name, value in one.row().items()} for one in self.scores],
+            "scores": [jsonable(one.row()) for one in self.scores],
             "failures": [vars(one) for one in self.failures],
             "provenance": dict(self.provenance),
             "data_digests": dict(self.data_digests),
@@ -213,9 +225,21 @@ class ModelScores:
         return f"<p>{caption}</p>{self.table().to_html(max_rows=20)}"
 
 
-def _plain(held: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _none(value) for name, value in held.items()}
+def whole_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that were fitted on the most images of each benchmark; of a table without mappings all.
 
-
-def _none(value: Any) -> Any:
-    return None if isinstance(value, float) and np.isnan(value) else value
+    Examples
+    --------
+    >>> table = pd.DataFrame({"benchmark_id": ["a", "a", "b"], "mapping_samples": [10, 100, 50]})
+    >>> whole_rows(table)["mapping_samples"].tolist()
+    [100, 50]
+    """
+    if "mapping_samples" not in table:
+        return table
+    is_part = pd.Series(False, index=table.index)
+    for name in ("mapping_neuroids", "mapping_repetitions"):
+        if name in table:
+            is_part |= table[name].notna()
+    rest = table if is_part.all() else table[~is_part]
+    most = rest.groupby("benchmark_id")["mapping_samples"].transform("max")
+    return rest[(rest["mapping_samples"] == most) | rest["mapping_samples"].isna()]

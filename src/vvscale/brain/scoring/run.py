@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from torch import nn
 from vvscale.brain.activations.memory import least_memory
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.stimulus_files import IMAGE_SUFFIXES
-from vvscale.brain.catalogue import resolve_benchmarks
+from vvscale.brain.catalogue import resolve_benchmarks, with_metrics
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet
+from vvscale.brain.mapping.benchmark import with_subsets
+from vvscale.brain.mapping.subset import subsets
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import refuse_drift
 from vvscale.brain.scoring.estimate import estimate_seconds
@@ -27,13 +29,17 @@ from vvscale.brain.scoring.options import ScoreOptions
 from vvscale.brain.scoring.results import ModelScores
 from vvscale.brain.scoring.session import Recording, Session
 from vvscale.brain.scoring.work import plan_work
-from vvscale.core.userfile import is_own_model, load_own_model
 from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
+from vvscale.models import LoadedModel, load_model, model_record
 from vvscale.scores import ScoreStore, load_scores
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
 
 DEFAULT_IMAGE_SIZE = 224
+
+Model = tuple[nn.Module, Mapping[str, Any]]
+"""A module and its record."""
+Layers = str | Sequence[str] | Mapping[str, str] | LayerCommitment
 
 
 def unwatched(what: str, total: int) -> AbstractContextManager[Callable[[str], None]]:
@@ -62,7 +68,7 @@ class Scored:
     model_id: str
     scores: ModelScores
     rows: pd.DataFrame
-    path: Path
+    path: Path | None
     commitment: LayerCommitment
     n_compared: int
 
@@ -91,7 +97,7 @@ def run_scores(
     options = _checked(models, ScoreOptions.of(options, **fields))
     # A file that is not there should not be found out after an hour.
     expected = None if options.expect is None else load_scores(str(options.expect))
-    benchmarks = resolve_benchmarks(options.on, formula=options.formula)
+    benchmarks = _benchmarks(options)
     runs = _of_models(models, options, benchmarks, watch) if models else _of_features(options, benchmarks, watch)
     for scores, record in runs:
         model_id = str(record["row"]["model_id"])
@@ -100,7 +106,7 @@ def run_scores(
         if expected is not None:
             lost = [one.layer for one in scores.failures]
             n_compared = refuse_drift(rows, expected, lost=lost, tolerance=options.tolerance)
-        path = ScoreStore(options.out).append(rows)
+        path = None if options.out is None else ScoreStore(options.out).append(rows)
         best = scores.best(model=model_id, needs_all=options.commit is not None)
         if options.commit is not None:
             best.save(options.commit)
@@ -112,11 +118,30 @@ def run_scores(
             )
 
 
+def _benchmarks(options: ScoreOptions) -> list[Benchmark]:
+    """Load the benchmarks, with the metrics asked for, and their parts where mapping curves are."""
+    benchmarks = resolve_benchmarks(options.on, formula=options.formula)
+    if options.metric:
+        benchmarks = [made for one in benchmarks for made in with_metrics(one, options.metric)]
+    samples = [part for text in options.mapping_samples for part in text.split(",") if part.strip()]
+    if not (samples or options.mapping_neuroids or options.mapping_repetitions):
+        return benchmarks
+    return with_subsets(
+        benchmarks,
+        subsets(
+            samples or ["100%"],
+            seeds=options.mapping_seeds,
+            neuroids=options.mapping_neuroids,
+            repetitions=options.mapping_repetitions,
+        ),
+    )
+
+
 def _of_models(
     models: Sequence[str], options: ScoreOptions, benchmarks: Sequence[Benchmark], watch: Watch
 ) -> Iterator[tuple[ModelScores, Mapping[str, Any]]]:
     for ref in models:
-        session, record = _session(options, _load(ref, options), benchmarks, ref)
+        session, record = _session(options, _load(ref, options), benchmarks, ref, options.layers)
         recordings = session.plan()
         with watch(str(record["row"]["model_id"]), sum(one.n_steps for one in recordings)) as advance:
             scores = session.run(recordings, progress=advance)
@@ -140,14 +165,74 @@ def _of_features(
     yield scores, {"row": {"model_id": features.name}}
 
 
+def score_model(
+    model: str | Path | nn.Module | LoadedModel,
+    on: str | Benchmark | Sequence[str | Benchmark] = "simulated",
+    *,
+    layers: Layers = "committed",
+    options: ScoreOptions | None = None,
+    progress: Callable[[str], None] | None = None,
+    **fields: Any,
+) -> ModelScores:
+    """Score a model on benchmarks; nothing is stored but the cache of finished scores.
+
+    Parameters
+    ----------
+    model
+        A name, as :func:`vvscale.load_model` takes it; what that returns; or any network that maps
+        ``(n, channels, height, width)`` images to anything.
+    on
+        Benchmarks, regions, ``"simulated"``, ``"simulated-digits"``, own ones as ``file.py``, or benchmark objects.
+    layers
+        ``"committed"``, the published layer of each region; ``"all"``; names and patterns, each scored on every
+        benchmark; or region -> layer.
+    options, fields
+        A :class:`ScoreOptions`, its fields as keywords, or both: ``image_size``, ``resamples``, ``device``, ``memory``,
+        ``cache`` and the others of ``vvscale score --help``.
+    progress
+        Called with a word for each batch and each layer that is done.
+
+    Returns
+    -------
+    ModelScores
+        A score per layer and benchmark; layers that have none are among its failures.
+
+    Raises
+    ------
+    UnknownNameError, ConfigError
+        A name or an option is wrong.
+    MissingDataError
+        No layers were published for this model: choose ``layers``.
+    DataError
+        No layer has a score on any benchmark.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.Conv2d(3, 4, 5, stride=4), nn.ReLU(), nn.Flatten(), nn.LazyLinear(10))
+    >>> scores = score_model(network, "simulated.V1-pls", layers="all", image_size=32, resamples=10, cache="none")
+    >>> scores.table()["layer"].tolist()
+    ['0', '1', '2', '3']
+    """
+    options = ScoreOptions.of(options, **fields)
+    wanted = [on] if isinstance(on, str) or not isinstance(on, Sequence) else on
+    benchmarks = [
+        benchmark
+        for one in wanted
+        for benchmark in (resolve_benchmarks(one, formula=options.formula) if isinstance(one, str) else [one])
+    ]
+    session, record = _session(options, _model(model, options), benchmarks, str(model)[:40], layers)
+    return replace(session.run(progress=progress), record=record)
+
+
 def plan_scores(models: Sequence[str], options: ScoreOptions) -> Iterator[dict[str, Any]]:
     """Say what scoring would take, one row per model and stimulus set; nothing but two images is run."""
     options = _checked(models, options)
     if options.features is not None:
         raise UsageError("Features need no model and no plan; leave `dry_run` out.")
-    benchmarks = resolve_benchmarks(options.on, formula=options.formula)
+    benchmarks = _benchmarks(options)
     for ref in models:
-        session, record = _session(options, _load(ref, options), benchmarks, ref)
+        session, record = _session(options, _load(ref, options), benchmarks, ref, options.layers)
         recordings = session.plan()
         model_id = record["row"]["model_id"]
         if not recordings:
@@ -189,19 +274,15 @@ def _checked(models: Sequence[str], options: ScoreOptions) -> ScoreOptions:
     return options
 
 
-Model = tuple[nn.Module, dict[str, Any]]
-"""A module and its record."""
-
-
 def _session(
-    options: ScoreOptions, model: Model, benchmarks: Sequence[Benchmark], ref: str
+    options: ScoreOptions, model: Model, benchmarks: Sequence[Benchmark], ref: str, layers: Layers
 ) -> tuple[Session, Mapping[str, Any]]:
     module, record = model
     images = None if options.projection_images is None else images_of_folder(options.projection_images)
     work = plan_work(
         module,
         benchmarks=benchmarks,
-        layers=_layers(options.layers, module, record, ref),
+        layers=_layers(layers, module, record, ref),
         preprocessing=_preprocessing(options, record),
         projection_images=images,
         options=options,
@@ -210,19 +291,28 @@ def _session(
     return Session(work, cache), record
 
 
-def _load(ref: str, options: ScoreOptions) -> Model:
-    if is_own_model(ref):
-        module, record = load_own_model(ref)
-    else:
-        from vvscale.models import load_model
+def _model(model: str | Path | nn.Module | LoadedModel, options: ScoreOptions) -> Model:
+    if isinstance(model, nn.Module):
+        built_as = getattr(model, "built_as", None)
+        row = {"model_id": built_as[0] if built_as else type(model).__name__}
+        record = model_record(model, row=row) if built_as else {"row": row}
+        return _named(LoadedModel(model, record), "", options)
+    if isinstance(model, LoadedModel):
+        return _named(model, "model", options)
+    return _load(str(model), options)
 
-        loaded = load_model(ref, arch=options.arch)
-        module, record = loaded.module, loaded.record
-        if loaded.note:
-            warnings.warn(loaded.note, VvscaleWarning, stacklevel=4)
-    row = {**record.get("row", {})}
-    row["model_id"] = options.name or row.get("model_id") or ref
-    return module, {**record, "row": row}
+
+def _load(ref: str, options: ScoreOptions) -> Model:
+    loaded = load_model(ref, arch=options.arch)
+    if loaded.note:
+        warnings.warn(loaded.note, VvscaleWarning, stacklevel=4)
+    return _named(loaded, ref, options)
+
+
+def _named(model: LoadedModel, fallback: str, options: ScoreOptions) -> Model:
+    row = {**model.record.get("row", {})}
+    row["model_id"] = options.name or row.get("model_id") or fallback
+    return model.module, {**model.record, "row": row}
 
 
 def _preprocessing(options: ScoreOptions, record: Mapping[str, Any]) -> Preprocessing:
@@ -232,9 +322,10 @@ def _preprocessing(options: ScoreOptions, record: Mapping[str, Any]) -> Preproce
     return Preprocessing.from_record(options.preprocessing, own, visual_degrees=options.degrees)
 
 
-def _layers(
-    names: tuple[str, ...], module: nn.Module, record: Mapping[str, Any], ref: str
-) -> LayerCommitment | tuple[str, ...]:
+def _layers(layers: Layers, module: nn.Module, record: Mapping[str, Any], ref: str) -> Layers:
+    if isinstance(layers, Mapping | LayerCommitment):
+        return layers
+    names = (layers,) if isinstance(layers, str) else tuple(layers)
     one = names[0] if len(names) == 1 else ""
     if one == "committed":
         try:

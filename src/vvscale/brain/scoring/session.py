@@ -365,7 +365,7 @@ class Session:
                 "device": options.device,
                 "batch_size": options.batch_size,
             },
-            data_digests=dict(work.data_digests),
+            data_digests={pair.benchmark.row_id: work.data_digests[pair.benchmark.benchmark_id] for pair in work.pairs},
             usage=Usage(
                 n_forward=self._n_forward,
                 n_probe=self._n_probe,

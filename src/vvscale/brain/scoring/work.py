@@ -122,7 +122,10 @@ def plan_work(
     sets = {id(one.stimuli): one.stimuli for one in benchmarks}
     digests = {key: stimuli.digest() for key, stimuli in sets.items()}
     stimuli_of = {one.benchmark_id: digests[id(one.stimuli)] for one in benchmarks}
-    data_digests = {one.benchmark_id: one.data_digest() for one in benchmarks}
+    # Parts of one benchmark have the same data, which are read once.
+    of_rows = {one.row_id: one for one in benchmarks}
+    read = {name: one.data_digest() for name, one in of_rows.items()}
+    data_digests = {one.benchmark_id: read[one.row_id] for one in benchmarks}
     fitted = projection_images
     if options.how_projected.kind == "pca" and fitted is None:
         raise ConfigError(

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.jsonable import jsonable
 from vvscale.errors import DataError, FitError, UnknownNameError
 from vvscale.figures.base.fine_tunes import at_whole_compute
 from vvscale.figures.base.outcomes import is_number
 from vvscale.figures.base.tables import FLAGS, objective
 from vvscale.figures.citations import BY_VALUE, entries, of_table
 from vvscale.figures.drawing import style
-from vvscale.figures.drawing.values import plain
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS
+from vvscale.laws.planning.plan import scatter_of
+from vvscale.laws.uncertainty.intervals import t_quantile
 from vvscale.scores import NEURAL, REGIONS
 
 if TYPE_CHECKING:
@@ -151,10 +153,11 @@ def planner(fits: Fits) -> tuple[dict[str, Any] | None, LawCurve | None, str]:
     path = {"x": law.x, "predicted_low": law.predicted_low, "predicted_high": law.predicted_high}
     made = {
         "law": law.facts["raw"],
-        "cost": {name: law.facts["cost"][name] for name in ("m", "p", "q")},
+        "cost": {name: law.facts["cost"][name] for name in ("m", "p", "q", "scatter")},
         "draws": packed,
-        "is_range": law.facts["is_range"],
-        "path": plain(path),
+        "t": t_quantile(law.facts["n_units"]) if law.facts["method"] == "CRV3-t" else None,
+        "scatter": _floats(scatter_of(law.cost, len(next(iter(law.draws.values()), ())))),
+        "path": jsonable(path),
         "smallest": float(flop.min()),
         "largest": float(flop.max()),
     }

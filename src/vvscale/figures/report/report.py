@@ -259,18 +259,22 @@ def _not_allowed(what: str, reasons: list[str]) -> str:
 
 def _law_row(name: str, title: str, law: LawCurve) -> str:
     facts = law.facts
-    ends = facts["s_inf_interval"]
-    interval = f"{ends[0]:.2f} to {ends[1]:.2f}{' (range)' if facts['is_range'] else ''}" if ends else "none"
+    ends = facts["limit_interval"]
+    interval = f"{ends[0]:.2f} to {ends[1]:.2f}" if ends else "none"
     r2 = "" if facts["r2"] is None else f"{facts['r2']:.2f}"
     kind = "" if law.is_identified else ' class="verdict-no"'
     return (
         f"<tr><td class=question>{escape(title)}<br><span class=small>{escape(name)}: "
         f"{escape(facts['formula'])}</span></td>"
         f'<td class=number data-name="n">{facts["n"]}</td><td class=number '
-        f'data-name="plateau">{facts["s_inf"]:.3f}</td>'
+        f'data-name="plateau">{_limit(facts)}</td>'
         f'<td data-name="95 %">{interval}</td><td class=number data-name="R²">{r2}</td>'
         f"<td{kind}>{escape(facts['verdict'])}</td></tr>"
     )
+
+
+def _limit(facts: Mapping[str, Any]) -> str:
+    return "none" if facts["limit"] is None else f"{facts['limit']:.3f}"
 
 
 def _plan(law: LawCurve | None, reason: str) -> str:
@@ -290,14 +294,12 @@ def _plan(law: LawCurve | None, reason: str) -> str:
         ("plan-new", "mean score, a new architecture (90 %)"),
     )  # fmt: skip
     cells = "".join(f'<div><dt>{label}</dt><dd id="{key}">–</dd></div>' for key, label in answers)
-    how = (
-        f"range over leaving each {facts['unit']} out" if facts["is_range"] else f"95 % over resampled {facts['unit']}"
-    )
+    how = f"95 % t, each {facts['unit']} left out" if facts["method"] == "CRV3-t" else f"95 % by {facts['unit']}"
     said = (
         f"{escape(facts['formula'])}, {facts['n']} models; cost {escape(facts['cost']['source'])}. Intervals: {how}. "
         f"N* ~ C<sup>{facts['n_exponent']:.3f}</sup>, D* ~ C<sup>{facts['d_exponent']:.3f}</sup>; score at "
         "infinite compute "
-        f"{facts['s_inf']:.3f} ({escape(facts['verdict'])})."
+        f"{_limit(facts)} ({escape(facts['verdict'])})."
     )
     return (
         f'<form id="planner">{inputs}</form><dl class="answers" aria-live="polite">{cells}</dl>'

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from vvscale.errors import DataError, UsageError
+from vvscale.errors import DataError, UsageError, VvscaleWarning
 from vvscale.scores import SETS, load_scores, load_table, model_table, parse_where, select
+from vvscale.scores.read import plain_columns
+from vvscale.scores.schema import KEY
+from vvscale.scores.validate import BRAINSCORE_NAMES, TEXT_COLUMNS, refuse_percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,9 +52,35 @@ def load_rows(
                 "over. Leave `regions` out."
             )
         frame = select(frame, **conditions) if conditions else frame
+        _refuse_pooling(frame)
     if "score" in frame.columns and "misalignment" not in frame.columns:
-        frame = frame.assign(misalignment=1.0 - _scores(frame["score"]))
+        scores = _scores(frame["score"])
+        refuse_percent(scores, str(source) if isinstance(source, str | Path) else "DataFrame")
+        frame = frame.assign(misalignment=1.0 - scores)
     return frame, excluded
+
+
+def _refuse_pooling(frame: pd.DataFrame) -> None:
+    """Refuse rows of several regions that no model could be told from, and say where a model stands in two rows."""
+    columns = set(map(str, frame.columns))
+    if {"region", "score"} <= columns:
+        raise DataError(
+            f"The table has the columns region and score, and none that names the model; it has {', '.join(columns)}. "
+            "Expected a column 'model_id' (or 'model', as in Brain-Score's tables), so that scores can be averaged "
+            "over the regions of each model. Rename the column."
+        )
+    if "model_id" in columns:
+        # What else may tell two rows of a model apart: its epoch, its seed.
+        names = [name for name in (*KEY, "seed", "samples_per_class", "dataset") if name in columns]
+        is_repeated = frame.duplicated(names, keep=False)
+        if is_repeated.any():
+            first = frame.loc[is_repeated, "model_id"].iloc[0]
+            warnings.warn(
+                f"{int(is_repeated.sum())} rows share their {' and '.join(names)} with another, such as '{first}'; "
+                "each is fitted as an observation of its own. Remove the copies, or average them.",
+                VvscaleWarning,
+                stacklevel=4,
+            )
 
 
 def _scores(column: pd.Series) -> pd.Series:
@@ -67,13 +97,20 @@ def _scores(column: pd.Series) -> pd.Series:
 
 def _read(source: str | Path | pd.DataFrame) -> pd.DataFrame:
     if isinstance(source, pd.DataFrame):
-        return source
+        return _named(plain_columns(source))
     if str(source) in SETS or Path(source).is_dir():
         return load_scores(source)
-    frame = load_table(source)
+    frame = _named(load_table(source, text=TEXT_COLUMNS))
     published = {"model_id", "arch_family", "benchmark_name"}
     return (
         load_scores(source)
         if set(map(str, frame.columns)) >= LONG or published <= set(map(str, frame.columns))
         else frame
+    )
+
+
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with our names for those of Brain-Score's own tables, where ours are absent."""
+    return frame.rename(
+        columns={theirs: ours for theirs, ours in BRAINSCORE_NAMES.items() if ours not in frame.columns}
     )

@@ -120,6 +120,15 @@ class PlanOptions(Options):
     max_samples: float | None = option(None, "Upper bound of D.", unit="samples seen", above=0, group="Bounds")
     name: str | None = option(None, "Which fit, if the file holds several joint ones.")
     group: str | None = option(None, "Which group, if the fit has amplitudes by group (offsets).")
+    n_samples: float | None = option(
+        None, "Images at hand: how often each would be seen. Default: the largest data set of the rows.", above=0
+    )
+    epochs: float | None = option(
+        None, "Passes over the images: how many of these a plan needs. A law in n_samples needs it.", above=0
+    )
+    anyway: bool = option(
+        False, "Plan with a fit that did not converge, is unidentified, or was not assessed (has no intervals)."
+    )
     worst: int = option(
         0,
         "How many of the models in the score table to list whose compute another split would have used better.",

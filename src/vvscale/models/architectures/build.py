@@ -17,13 +17,16 @@ from torch.overrides import TorchFunctionMode
 from vvscale.errors import ConfigError
 from vvscale.models.architectures.designs import (
     AlexNetDesign,
+    Architecture,
     ConvNeXtDesign,
     EfficientNetDesign,
     LibraryDesign,
+    OwnDesign,
     ViTDesign,
 )
 from vvscale.models.architectures.families import PATCH, ModelOptions, construct
-from vvscale.models.architectures.names import Architecture, architecture
+from vvscale.models.architectures.names import architecture
+from vvscale.models.architectures.own import build_own
 
 # Images of at most this side get the small stem.
 SMALL_IMAGE = 64
@@ -90,9 +93,13 @@ def build_model(
         from vvscale.models.architectures.library import build_library_model
 
         module = _seeded(partial(build_library_model, known.design, options, is_pretrained=pretrained), seed)
+    elif isinstance(known.design, OwnDesign):
+        module = _seeded(partial(build_own, known.name, known.design, options), seed)
     else:
         module = _seeded(partial(_build, known, options), seed)
     module.built_as = (known.name, options)  # pyright: ignore[reportArgumentType]
+    if pretrained and isinstance(known.design, OwnDesign):
+        raise ConfigError(f"'{name}' is a network of your own; vvscale knows no pretrained weights for it.")
     if pretrained and not isinstance(known.design, LibraryDesign):
         from vvscale.models.architectures.library import load_library_weights
 
@@ -114,9 +121,9 @@ def build_skeleton(name: str, **options: Any) -> nn.Module:
 
 def build_to_load(name: str, **options: Any) -> nn.Module:
     """Build a network whose state is about to be loaded: a skeleton where the state holds all there is to it."""
-    # A library's network may have buffers that its state leaves out.
-    is_library = isinstance(architecture(name).design, LibraryDesign)
-    return build_model(name, **options, seed=0) if is_library else build_skeleton(name, **options)
+    # The network of a library or a user may have buffers that its state leaves out.
+    is_others = isinstance(architecture(name).design, LibraryDesign | OwnDesign)
+    return build_model(name, **options, seed=0) if is_others else build_skeleton(name, **options)
 
 
 class _NoValues(TorchFunctionMode):
@@ -145,14 +152,14 @@ def _options(
         if value < lowest:
             raise ConfigError(f"Cannot build '{known.name}' with {option} {value}; expected at least {lowest}.")
     size = known.image_size if image_size is None else image_size
-    smallest = 7 if isinstance(known.design, AlexNetDesign) else 8
+    smallest = 1 if isinstance(known.design, OwnDesign) else 7 if isinstance(known.design, AlexNetDesign) else 8
     if size < smallest:
         raise ConfigError(f"Cannot build '{known.name}' for images of {size} pixels; expected at least {smallest}.")
     if stem not in ("auto", "published", "small"):
         raise ConfigError(f"Unknown stem '{stem}'. Expected 'auto', 'published' or 'small'.")
     if not 0 <= drop_path < 1:
         raise ConfigError(f"drop_path is {drop_path}; expected a rate from 0 up to, not including, 1.")
-    if isinstance(known.design, LibraryDesign):
+    if isinstance(known.design, LibraryDesign | OwnDesign):
         _refuse(known, stem=stem == "small", drop_path=drop_path, layer_scale=layer_scale is not None)
         return ModelOptions(n_classes, size, in_channels, "published")
     if stem == "auto":

@@ -6,8 +6,9 @@ widths and leaves the depth alone. This module must not import torch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 
 @dataclass(frozen=True)
@@ -127,4 +128,59 @@ class LibraryDesign:
     name: str
 
 
-Design = ResNetDesign | EfficientNetDesign | AlexNetDesign | ConvNeXtDesign | ViTDesign | CORnetDesign | LibraryDesign
+@dataclass(frozen=True)
+class OwnDesign:
+    """A network of the user: what builds it, and where its classifier and the layer of a readout are."""
+
+    build: Callable[..., Any]
+    family: str
+    readout_layer: str = ""
+    head_layer: str = ""
+
+
+Design = (
+    ResNetDesign
+    | EfficientNetDesign
+    | AlexNetDesign
+    | ConvNeXtDesign
+    | ViTDesign
+    | CORnetDesign
+    | LibraryDesign
+    | OwnDesign
+)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What is known of a network before it is built.
+
+    Attributes
+    ----------
+    name
+        Canonical name: the published id where there is one.
+    family, parent_family
+        As in the score table; the variants of a family that were scaled in width or depth are ``...Flex``,
+        and ``parent_family`` counts them to their parent.
+    image_size
+        Side of the images it is made for, in pixels.
+    resize
+        Side the short side of an image is resized to before the crop of ``image_size``, in pixels.
+    readout_layer
+        The layer that a readout of behaviour is trained on; empty where a library defines the network.
+    head_layer
+        The classifier; empty where a library defines the network.
+    drop_path
+        Rate of stochastic depth in the study's training.
+    design
+        The numbers that define it.
+    """
+
+    name: str
+    family: str
+    parent_family: str
+    image_size: int
+    resize: int
+    readout_layer: str
+    head_layer: str
+    drop_path: float
+    design: Design

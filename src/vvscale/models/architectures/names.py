@@ -17,23 +17,27 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
+from vvscale.core.userfile import is_user_file
 from vvscale.errors import ConfigError, UnknownNameError, did_you_mean
 from vvscale.models.architectures.designs import (
     AlexNetDesign,
+    Architecture,
     ConvNeXtDesign,
     CORnetDesign,
     Design,
     EfficientNetDesign,
     LibraryDesign,
+    OwnDesign,
     ResNetDesign,
     ViTDesign,
 )
+from vvscale.models.architectures.own import REGISTERED, architecture_of_file
 
 HINT = "'vvscale ls architectures' lists them."
 LIBRARIES = ("timm", "torchvision")
@@ -63,42 +67,6 @@ _FLEX_DEPTHS = (
 )
 # Networks of fewer than four stages are for small images.
 _SMALL_IMAGE = 32
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What is known of a network before it is built.
-
-    Attributes
-    ----------
-    name
-        Canonical name: the published id where there is one.
-    family, parent_family
-        As in the score table; the variants of a family that were scaled in width or depth are ``...Flex``,
-        and ``parent_family`` counts them to their parent.
-    image_size
-        Side of the images it is made for, in pixels.
-    resize
-        Side the short side of an image is resized to before the crop of ``image_size``, in pixels.
-    readout_layer
-        The layer that a readout of behaviour is trained on; empty where a library defines the network.
-    head_layer
-        The classifier; empty where a library defines the network.
-    drop_path
-        Rate of stochastic depth in the study's training.
-    design
-        The numbers that define it.
-    """
-
-    name: str
-    family: str
-    parent_family: str
-    image_size: int
-    resize: int
-    readout_layer: str
-    head_layer: str
-    drop_path: float
-    design: Design
 
 
 def _published() -> dict[str, Architecture]:
@@ -245,7 +213,7 @@ _RULES: tuple[tuple[str, str, Callable[[str, list[int]], Architecture]], ...] = 
     ("deitflex-wWIDTH-dBLOCKS[-hHEADS]", r"deitflex-w\d+-d\d+(?:-h\d+)?", _read_vit),
 )
 
-RULES = (*(form for form, _, _ in _RULES), "NAME*FACTOR", "timm:NAME", "torchvision:NAME")
+RULES = (*(form for form, _, _ in _RULES), "NAME*FACTOR", "timm:NAME", "torchvision:NAME", "file.py:NAME")
 """The forms of names that are not listed one by one."""
 
 PUBLISHED = _published()
@@ -282,6 +250,8 @@ def _read(name: str) -> Architecture:
     base, star, factor = name.partition("*")
     if star:
         return _scaled(_read(base), factor, name)
+    if is_user_file(name):
+        return architecture_of_file(name)
     library, colon, rest = name.partition(":")
     if colon and library in LIBRARIES:
         return _of_library(name, LibraryDesign(library, rest))  # pyright: ignore[reportArgumentType]
@@ -290,9 +260,11 @@ def _read(name: str) -> Architecture:
     for _, pattern, read in _RULES:
         if re.fullmatch(pattern, base):
             return _checked(read(base, [int(number) for number in re.findall(r"\d+", base)]))
+    if base in REGISTERED:
+        return REGISTERED[base]
     raise UnknownNameError(
-        f"Unknown architecture '{name}'.{did_you_mean(base, PUBLISHED)} {HINT} Any width and depth can be "
-        f"named too: {', '.join(RULES)}."
+        f"Unknown architecture '{name}'.{did_you_mean(base, [*PUBLISHED, *REGISTERED])} {HINT} Any width and "
+        f"depth can be named too: {', '.join(RULES)}."
     )
 
 
@@ -309,7 +281,7 @@ def _scaled(base: Architecture, text: str, name: str) -> Architecture:
         factor = float(text)
     except ValueError:
         factor = float("nan")
-    if isinstance(base.design, LibraryDesign) or not 0 < factor <= 64:
+    if isinstance(base.design, LibraryDesign | OwnDesign) or not 0 < factor <= 64:
         raise ConfigError(
             f"Cannot scale the width of '{base.name}' by '{text}' (in '{name}'). Expected a network of the study "
             "and a factor above 0 and at most 64, such as 'resnet18*0.25'."
@@ -342,7 +314,7 @@ def _checked(one: Architecture) -> Architecture:
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """List the networks of the study, or of a library with ``timm:`` or ``torchvision:`` in front.
+    """List the built-in and registered networks, or those of a library with ``timm:`` or ``torchvision:`` in front.
 
     Parameters
     ----------
@@ -356,7 +328,7 @@ def list_models(pattern: str = "*") -> list[str]:
     """
     library, colon, rest = pattern.partition(":")
     if not colon:
-        return [name for name in PUBLISHED if fnmatch.fnmatchcase(name, pattern)]
+        return [name for name in (*PUBLISHED, *REGISTERED) if fnmatch.fnmatchcase(name, pattern)]
     if library == "timm":
         import timm
 

@@ -60,6 +60,14 @@
     const below = Math.floor(at);
     return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
   }
+  // Student's t interval of an estimate from the values without each group, half a step of the cost added.
+  function student(values, estimate, cheap, dear, t, isAmount) {
+    const [into, outOf] = isAmount ? [Math.log, Math.exp] : [(value) => value, (value) => value];
+    const away = values.map((value) => into(value) - into(estimate));
+    const variance = ((away.length - 1) / away.length) * away.reduce((sum, each) => sum + each * each, 0);
+    const reach = t * Math.hypot(Math.sqrt(variance), (into(cheap) - into(dear)) / 2);
+    return [outOf(into(estimate) - reach), outOf(into(estimate) + reach)];
+  }
   function interpolate(x, grid, values) {
     if (!(x >= grid[0] && x <= grid[grid.length - 1])) return NaN;
     let right = grid.findIndex((each) => each >= x);
@@ -71,35 +79,42 @@
   // ---- plan calculator -----------------------------------------------------------------------------------------
   function plan(budget, least, most) {
     const { law, cost } = data.plan;
-    const room = Math.log(budget / cost.m);
-    const best = (A, alpha, B, beta) => {
+    const best = (A, alpha, B, beta, amount) => {
+      const room = Math.log(amount / cost.m);
       const free =
         (Math.log((alpha * A * cost.q) / (beta * B * cost.p)) + (beta * room) / cost.q) / (alpha + (beta * cost.p) / cost.q);
       const held = Math.min(Math.max(free, Math.log(least || 1e-300)), Math.log(most || 1e300));
       return { n: Math.exp(held), d: Math.exp((room - cost.p * held) / cost.q), isHeld: held !== free };
     };
     const score = (E, A, alpha, B, beta, at) => 1 - (E + A * at.n ** -alpha + B * at.d ** -beta);
-    const at = best(law.A, law.alpha, law.B, law.beta);
-    const answer = { ...at, score: score(law.E, law.A, law.alpha, law.B, law.beta, at) };
+    const under = (one, amount) => {
+      const at = best(one.A, one.alpha, one.B, one.beta, amount);
+      return { ...at, score: score(one.E, one.A, one.alpha, one.B, one.beta, at) };
+    };
+    const answer = under(law, budget);
     const drawn = { n: [], d: [], score: [] };
     const { E, A, alpha, B, beta } = draws;
     for (let i = 0; i < E.length; i++) {
       // In float32 amplitudes in raw units keep seven digits, more than any interval needs.
       if (!(alpha[i] > 0 && beta[i] > 0 && A[i] > 0 && B[i] > 0)) continue;
-      const each = best(A[i], alpha[i], B[i], beta[i]);
-      drawn.n.push(each.n);
-      drawn.d.push(each.d);
-      drawn.score.push(score(E[i], A[i], alpha[i], B[i], beta[i], each));
+      // A network's cost leaves its fit by a factor: as good as another budget.
+      const amount = data.plan.t ? budget : budget / scatter[drawn.n.length];
+      const each = under({ E: E[i], A: A[i], alpha: alpha[i], B: B[i], beta: beta[i] }, amount);
+      for (const name of Object.keys(drawn)) drawn[name].push(each[name]);
     }
-    const [low, high] = data.plan.is_range ? [0, 1] : [0.025, 0.975];
+    const step = 10 ** cost.scatter;
+    const [cheap, dear] = [under(law, budget * step), under(law, budget / step)];
     answer.intervals = {};
     for (const [name, values] of Object.entries(drawn)) {
-      answer.intervals[name] = values.length ? [quantile(values, low), quantile(values, high)] : null;
+      answer.intervals[name] = !values.length ? null : data.plan.t
+        ? student(values, answer[name], cheap[name], dear[name], data.plan.t, name !== "score")
+        : [Math.min(quantile(values, 0.025), answer[name]), Math.max(quantile(values, 0.975), answer[name])];
     }
     const { x, predicted_low, predicted_high } = data.plan.path;
-    answer.predicted = at.isHeld ? [NaN, NaN] : [interpolate(budget, x, predicted_low), interpolate(budget, x, predicted_high)];
+    answer.predicted = answer.isHeld ? [NaN, NaN] : [interpolate(budget, x, predicted_low), interpolate(budget, x, predicted_high)];
     return answer;
   }
+  const scatter = data.plan ? floats(data.plan.scatter) : null;
   const draws = data.plan
     ? Object.fromEntries(Object.entries(data.plan.draws).map(([name, packed]) => [name, floats(packed)]))
     : null;

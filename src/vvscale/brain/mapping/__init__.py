@@ -1,0 +1,1 @@
+"""How scores grow with the recordings that a mapping is fitted on: images, neuroids and repetitions."""
