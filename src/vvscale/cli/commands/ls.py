@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from vvscale.cli.options import verb
-from vvscale.cli.output import Output, brief, records
+from vvscale.cli.output import Output, brief
+from vvscale.core.jsonable import json_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,7 @@ def ls(
     if len(shown) < len(frame):
         output.say(f"{len(frame) - len(shown)} more rows; --limit 0 shows all.")
     output.say(f"Next: {following}")
-    output.document({"command": f"ls {what}", "n": len(frame), "rows": records(shown)})
+    output.document({"command": f"ls {what}", "n": len(frame), "rows": json_rows(shown)})
 
 
 def _rows(what: str, table: str, where: list[str], pattern: str | None, output: Output) -> Listing:
