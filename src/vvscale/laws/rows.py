@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vvscale.errors import DataError, UsageError, VvscaleWarning
-from vvscale.scores import SETS, drop_missing, load_scores, load_table, model_table, parse_where, select
+from vvscale.scores import (
+    SETS,
+    drop_missing,
+    is_mapping_table,
+    load_scores,
+    load_table,
+    mapping_table,
+    model_table,
+    parse_where,
+    select,
+)
 from vvscale.scores.read import plain_columns
 from vvscale.scores.schema import KEY
 from vvscale.scores.validate import BRAINSCORE_NAMES, TEXT_COLUMNS, refuse_percent
@@ -56,7 +66,8 @@ def load_rows(
         conditions["preset"] = preset
     excluded: dict[str, list[str]] = {}
     if set(map(str, frame.columns)) >= LONG:
-        models = model_table(select(frame, **conditions), regions)
+        chosen = select(frame, **conditions)
+        models = (mapping_table if is_mapping_table(chosen) else model_table)(chosen, regions)
         frame, lacking = drop_missing(models.frame, [name for name in needs if name in models.frame.columns])
         excluded = {**models.excluded, **lacking}
     else:
