@@ -34,7 +34,7 @@ reproduce: $(READY)  ## Fit the 43 laws of the study with 1000 resamples each; r
 	$(BIN)/vvscale reproduce --resamples 1000 --out $(OUT)/reproduce
 
 test: $(READY)   ## Run the tests.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 fuzz: $(READY)   ## Changed files of every kind to every reader, ten minutes each; SECONDS=60 for less.
 	VVSCALE_FUZZ_SECONDS=$(or $(SECONDS),600) $(BIN)/python -m pytest tests/fuzz -q -s
