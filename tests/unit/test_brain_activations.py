@@ -324,3 +324,56 @@ def test_any_chain_of_layers_is_recorded_or_derived_exactly(kinds):
             if source:
                 made = derive(model[int(name)], found[source], 0, seen.layers[name].shape)
                 np.testing.assert_allclose(made, found[name], rtol=1e-5, atol=1e-6)
+
+
+class Drops(nn.Module):
+    """Dropout that is called as a function, so that evaluation mode does not reach it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.relu = nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        return self.relu(nn.functional.dropout(self.conv(x), 0.5))
+
+
+class Relative(nn.Module):
+    """Activations relative to the mean of the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.flat = nn.Conv2d(3, 4, 3), nn.Flatten()
+
+    def forward(self, x):
+        y = self.conv(x)
+        return self.flat(y - y.mean(0, keepdim=True))
+
+
+STEADY_IMAGES = np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("module", "layer", "text"),
+    [
+        (Drops(), "relu", "Layer 'relu' gives other numbers when the same image is shown again"),
+        (Relative(), "flat", "Layer 'flat' gives other numbers for an image when the other images of its batch change"),
+        (nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)), "0", "Layer '0' .* other images of its batch"),
+        (nn.Sequential(nn.Conv2d(3, 2, 1), nn.Softmax(0)), "1", "Layer '1' .* other images of its batch"),
+    ],
+)
+def test_an_activation_that_is_not_of_the_image_alone_is_refused_by_name(module, layer, text):
+    with pytest.raises(DataError, match=text):
+        record(module, [STEADY_IMAGES], [layer])
+    # The layers before it are as good as ever.
+    if hasattr(module, "conv"):
+        assert record(module, [STEADY_IMAGES], ["conv"])["conv"].shape == (4, 144)
+
+
+def test_layers_that_are_steady_are_not_refused():
+    steady = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.InstanceNorm2d(4), nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.LayerNorm(16), nn.Linear(16, 5), nn.Softmax(1),
+    )  # fmt: skip
+    assert len(record(steady, [STEADY_IMAGES], [str(number) for number in range(10)])) == 10
+    for dtype in (torch.float64, torch.bfloat16):
+        record(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).to(dtype), [STEADY_IMAGES], ["0", "1"])
