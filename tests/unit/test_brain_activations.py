@@ -83,7 +83,13 @@ def test_derived_layers_equal_recorded_ones(resnet):
         for layer in derived:
             source, wanted = found[layer.derived_from], found[layer.name]
             for first, stop in ((0, source.shape[1]), (5, 170), (60, 1000)):
-                made = derive(find_module(resnet, layer.name)[0], source[:, first:stop], first, layer.shape)
+                made = derive(
+                    find_module(resnet, layer.name)[0],
+                    source[:, first:stop],
+                    first,
+                    layer.shape,
+                    np.empty_like(source[:, first:stop], order="C"),
+                )
                 np.testing.assert_array_equal(made, wanted[:, first:stop], err_msg=layer.name)
 
 
@@ -94,7 +100,7 @@ def test_elementwise_layers_are_derived_without_touching_their_input(module):
     assert can_derive(module)
     block = images(4).reshape(4, -1)
     before = block.copy()
-    made = derive(module, block, 0, block.shape[1:])
+    made = derive(module, block, 0, block.shape[1:], np.empty_like(block))
     np.testing.assert_array_equal(block, before)
     np.testing.assert_allclose(made, module(torch.from_numpy(before.copy())).numpy(), rtol=1e-6, atol=1e-7)
 
@@ -322,7 +328,7 @@ def test_any_chain_of_layers_is_recorded_or_derived_exactly(kinds):
             np.testing.assert_allclose(found[name], x.reshape(3, -1), rtol=1e-5, atol=1e-6)
             source = seen.layers[name].derived_from
             if source:
-                made = derive(model[int(name)], found[source], 0, seen.layers[name].shape)
+                made = derive(model[int(name)], found[source], 0, seen.layers[name].shape, np.empty_like(found[source]))
                 np.testing.assert_allclose(made, found[name], rtol=1e-5, atol=1e-6)
 
 

@@ -262,7 +262,13 @@ class Session:
         seen = recording.seen.only(one.layers)
         kept = {name: self._projection.n_kept(layer.n_features) for name, layer in seen.recorded().items()}
         self._scratch = max(self._scratch, one.holding.disk_bytes)
-        with HeldActivations(one.holding, kept, self._options.scratch_folder) as held:
+        # Features that were projected while recording have no channels any more.
+        places = {
+            name: max(1, int(np.prod(layer.shape[1:], dtype=np.int64)))
+            for name, layer in seen.recorded().items()
+            if kept[name] == layer.n_features
+        }
+        with HeldActivations(one.holding, kept, self._options.scratch_folder, places) as held:
             self._record(recording, seen, held)
             with self._timed("forward"):
                 held.finish()
