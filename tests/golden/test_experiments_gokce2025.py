@@ -88,7 +88,7 @@ def test_behaviour_has_no_plateau_under_the_power_law(tables):
     done = reproduce(EXPERIMENTS["compute_behavior"], tables)
     assert done.fit.params["E"] == 0.0
     assert done.fit.edges == ("E = 0",)
-    assert "not identified" in done.verdict
+    assert done.verdict.plateau == "at the boundary"
     assert done.to_dict()["status"] == "at_boundary"
 
 
@@ -122,7 +122,8 @@ def test_too_few_points_are_refused_by_unit_not_dropped(tables):
     five = reproduce(EXPERIMENTS["sample_webvisionP_scaling"], tables, n_resamples=50, units=("row", "arch"))
     assert set(five.resamples) == {"row"}
     assert "all 5 rows belong to one, resnet18" in five.refused["arch"]
-    assert five.verdict.startswith("too few points")
+    assert five.verdict.plateau == "not assessed"
+    assert five.verdict.reasons == ("all rows belong to one architecture",)
 
 
 def test_processes_give_the_same_digits_as_one(gokce2025):

@@ -1,14 +1,19 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from vvscale.errors import DataError, FitError, MissingDataError, UsageError
 from vvscale.laws import LAWS, bootstrap, fit_law
+from vvscale.laws.comparison.assess import assess
+from vvscale.laws.planning.allocate import optimum
 from vvscale.laws.planning.cost import Cost, family_cost, fit_cost
 from vvscale.laws.planning.joint import JointLaw
-from vvscale.laws.planning.plan import optimum, plan, worst_allocations
+from vvscale.laws.planning.plan import plan, worst_allocations
+from vvscale.laws.planning.support import Support
 from vvscale.laws.planning.target import budget_for
 from vvscale.laws.workflow.save import load_joint, save_fits
 
@@ -116,7 +121,10 @@ def test_resamples_make_intervals_and_are_each_replanned():
     one = {name: values[:1] for name, values in law.draws.items()}
     alone = JointLaw(**{name: float(values[0]) for name, values in one.items()})
     pinned = plan(JointLaw(law.E, law.A, law.alpha, law.B, law.beta, one), 1e16, COST)
-    assert pinned.score_interval == pytest.approx((plan(alone, 1e16, COST).score,) * 2)
+    # One draw, and the estimate is never outside of what stands beside it.
+    assert pinned.score_interval == pytest.approx(sorted((plan(alone, 1e16, COST).score, pinned.score)))
+    assert made.n_exponent_interval[0] < made.n_exponent < made.n_exponent_interval[1]
+    assert made.d_exponent_interval == pytest.approx(tuple(1 - end for end in made.n_exponent_interval[::-1]))
 
 
 def test_resamples_without_an_optimum_are_counted_not_hidden():
@@ -163,18 +171,23 @@ def test_a_saved_joint_fit_plans_as_the_fit_itself(tmp_path):
     fit = fit_law(models(), law="joint", x=["n_params", "samples_seen"])
     resampled = bootstrap(fit, 50)
     cost = fit_cost(fit.problem.frame)
-    made = {"intervals": {"arch": resampled.to_dict()}, "cost": dict(cost.__dict__)}
-    entry = {"name": "mine", "form": "joint", **fit.to_dict(), **made}
+    verdict = assess(fit)
+    support = Support.from_rows(fit.problem.frame, fit.problem.columns).to_dict()
+    entry = joint_entry(
+        fit, intervals={"arch": resampled.to_dict()}, cost=dict(cost.__dict__), verdict=verdict.to_dict(),
+        support=support,
+    )  # fmt: skip
     written = save_fits(tmp_path, [entry], {"arch": {"mine": resampled.table()}})
     assert sorted(path.name for path in written) == ["bootstrap_arch.parquet", "fits.json"]
     saved = load_joint(tmp_path)
-    here = plan(JointLaw.from_fit(fit, resampled), 1e17, cost)
+    here = plan(JointLaw.from_fit(fit, resampled, verdict=verdict), 1e17, cost)
     there = plan(saved.law, 1e17, saved.cost)
     assert there.to_dict() == here.to_dict()
 
 
 def joint_entry(fit, name="mine", **more):
-    return {"name": name, "form": "joint", **fit.to_dict(), "intervals": {}, **more}
+    told = {"intervals": {}, "outcome": "misalignment", "verdict": {"plateau": "identified"}}
+    return {"name": name, "form": "joint", **fit.to_dict(), **told, **more}
 
 
 def test_resamples_of_another_fit_are_never_taken(tmp_path):
@@ -196,7 +209,7 @@ def test_resamples_of_another_fit_are_never_taken(tmp_path):
 
 @pytest.mark.parametrize("x", [["samples_seen", "n_params"], ["n_params", "train_flop"]])
 def test_a_fit_in_other_inputs_is_refused(tmp_path, x):
-    save_fits(tmp_path, [joint_entry(fit_law(models(), law="joint", x=x, drop_incomplete=True))], {})
+    save_fits(tmp_path, [joint_entry(fit_law(models(), law="joint", x=x, missing="drop"))], {})
     with pytest.raises(UsageError, match="in this order"):
         load_joint(tmp_path)
 
@@ -243,13 +256,19 @@ def test_a_target_within_bounds_costs_more_and_may_be_out_of_reach():
     assert both.budget == pytest.approx(free.budget, rel=1e-6)
 
 
-def test_what_leaves_units_out_gives_a_range():
+def test_what_leaves_units_out_gives_a_t_interval():
     draws = {name: np.full(4, getattr(LAW, name)) for name in ("A", "alpha", "B", "beta")}
     draws["E"] = np.array([0.5, 0.52, 0.48, 0.51])
-    law = JointLaw(LAW.E, LAW.A, LAW.alpha, LAW.B, LAW.beta, draws, "family", is_range=True)
+    law = JointLaw(LAW.E, LAW.A, LAW.alpha, LAW.B, LAW.beta, draws, "family", leaves_one_out=True)
     made = plan(law, 1e20, COST)
-    assert made.is_range
-    assert made.score_interval[1] - made.score_interval[0] == pytest.approx(0.04)
+    assert made.method == "CRV3-t"
+    reach = stats.t.ppf(0.975, 3) * np.sqrt(3 / 4 * ((draws["E"] - 0.5) ** 2).sum())
+    assert made.score_interval == pytest.approx((made.score - reach, made.score + reach))
+    # The scatter of costs is an error of its own, independent of the law's.
+    scattered = plan(law, 1e20, replace(COST, scatter=0.3))
+    step = (plan(law, 1e20 * 10**0.3, COST).score - plan(law, 1e20 / 10**0.3, COST).score) / 2
+    wide = reach * np.hypot(1.0, step / (reach / stats.t.ppf(0.975, 3)))
+    assert scattered.score_interval == pytest.approx((made.score - wide, made.score + wide))
 
 
 def test_what_is_not_a_file_of_joint_fits_is_refused(tmp_path):

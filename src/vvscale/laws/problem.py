@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 UNITS = {"train_flop": 1e13, "n_params": 1e5, "samples_seen": 1e4}
 # Points with more rows than this are split: many thin layers cost more than they save.
 MAX_LAYERS = 8
+# A score above this is no score of a ceiling of 1: noise takes them a little beyond, never this far.
+LARGEST_SCORE = 1.5
 # Larger than any residual: the Huber loss is then half the squared residual.
 LEAST_SQUARES = 1e12
 
@@ -190,6 +192,7 @@ def make_problem(
         )
     if law.log_residuals:
         reason = 'a loss on log residuals needs misalignments greater than 0 (scores below 1); fit it with `law="ccn"`'
+        _refuse_percent(y, outcome)
         _require(frame, y, outcome, outcome > 0, reason)
     if frame.empty:
         raise ShapeError(
@@ -208,6 +211,16 @@ def make_problem(
     for reason, names in missing.items():
         left_out[reason] = [*left_out.get(reason, []), *names]
     return Problem(frame, scaled, outcome, columns, scale, y, groups, group, centre, sample, order, left_out, offset_by)
+
+
+def _refuse_percent(y: str, outcome: Array) -> None:
+    """Refuse misalignments that are 1 minus a score in percent."""
+    scores = 1.0 - outcome
+    if y == "misalignment" and outcome.size and scores.max() > LARGEST_SCORE and scores.min() >= 0:
+        raise DataError(
+            f"Scores from {scores.min():.3g} to {scores.max():.3g} look like percent: divide by 100. A score is at "
+            "most about 1, the ceiling, and misalignment is 1 - score."
+        )
 
 
 def _check_units(units: Mapping[str, float], table: pd.DataFrame) -> None:

@@ -21,20 +21,13 @@ def plan(fit: str = "compute_chinchilla", /, *, options: PlanOptions, out: Path 
         JSON file for the plan.
     """
     from vvscale.laws.workflow.plan_budgets import run_plan
-    from vvscale.laws.workflow.tables import plain, plan_table
+    from vvscale.laws.workflow.tables import plain, plan_table, plan_words
 
     answer = run_plan(fit, options)
     if answer.plans:
         output.table(plan_table(answer.plans), title=f"{answer.name}: cost {answer.cost.source}")
-        first = answer.plans[0]
-        output.say(
-            f"N ~ C^{first.n_exponent:.3f}, D ~ C^{first.d_exponent:.3f}; score at infinite compute {first.limit:.4f}"
-            + (
-                f"; {f'ranges, each {first.unit} left out once' if first.is_range else f'intervals by {first.unit}'}"
-                if first.unit
-                else "; no resamples, so no intervals"
-            )
-        )
+        for line in plan_words(answer.plans):
+            output.say(line)
     if answer.target is not None:
         output.say(answer.target.words)
     if answer.worst is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vvscale.figures.base.law_curve import interpolates
 from vvscale.figures.drawing.values import ADDED
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def _laws(data: FigureData, facts: Sequence[Mapping[str, Any]]) -> list[str]:
     said = [f"Law: {', '.join(formulas)}; solid over the data, dotted beyond."]
     curves = [panel.rows[panel.rows["mark"] == "curve"] for panel in data.panels]
     if any(rows["low"].notna().any() for rows in curves if len(rows)):
-        bands = dict.fromkeys(_band(fit) for fit in facts if fit["unit"] and not interpolates(fit))
+        bands = dict.fromkeys(_band(fit) for fit in facts if fit["unit"] and not fit["interpolates"])
         said.append(f"Dark band: {', '.join(bands)}.")
     if any(rows["predicted_low"].notna().any() for rows in curves if len(rows)):
         said.append("Pale band: 90 % interval for a model of a new architecture.")
@@ -47,8 +46,8 @@ def _laws(data: FigureData, facts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _band(fit: Mapping[str, Any]) -> str:
-    if fit["is_range"]:
-        return f"range over leaving out each of {fit['n_units']} {_plural(fit['unit'])}"
+    if fit["method"] == "CRV3-t":
+        return f"95 % t interval, each of {fit['n_units']} {_plural(fit['unit'])} left out in turn"
     return f"95 % over {fit['n_units']} resampled {_plural(fit['unit'])}"
 
 

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vvscale.errors import ShapeError, UsageError
-from vvscale.figures.base.law_curve import LawCurve, interpolates
-from vvscale.laws.comparison.sensitivity import verdict as limit_verdict
+from vvscale.figures.base.law_curve import LawCurve
+from vvscale.laws.comparison.assess import assess
 from vvscale.laws.fit import Status
-from vvscale.laws.gokce2025.experiments import Experiment
-from vvscale.laws.gokce2025.reproduction import Reproduction
 from vvscale.laws.planning.cost import fit_cost
 from vvscale.laws.planning.joint import JointLaw
 from vvscale.laws.planning.plan import plan
-from vvscale.laws.solve_law import curves
+from vvscale.laws.solve_law import AVERAGE, group_curves
 from vvscale.laws.uncertainty.conformal import calibrate
+from vvscale.laws.uncertainty.intervals import percentile, student
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 GRID, BEYOND = 81, 10.0
 # Level of prediction intervals of a new architecture.
 NEW_MODEL = 0.9
-# How a verdict of ``vvscale.laws`` begins where nothing speaks against the plateau.
-IDENTIFIED = "plateau identified"
+# With fewer rows, or more than this share of resamples with too few points, a law has no band worth drawing.
+FEW, INTERPOLATING = 10, 0.025
 # Inputs and cost that an optimal path needs.
 ALLOCATED = ("n_params", "samples_seen")
 
@@ -40,13 +39,10 @@ def facts_of(fit: Fit, resampled: Bootstrap | None, name: str, summary: str, *, 
     """Return what figures, captions and notes say of a fit, as plain values; see ``LawCurve.facts``."""
     made = resampled.to_dict() if resampled is not None else None
     E = fit.params.get("E")
-    ends = made["ci"].get("E") if made else None
-    # JSON has no infinity; an interval without an end says nothing of a limit.
-    if ends is not None and None in ends:
-        ends = None
+    verdict = assess(fit, by=(made["unit"],) if made else ())
+    ends = verdict.interval
     as_drawn = [1.0 - end for end in reversed(ends)] if ends and is_score else ends
-    limit = None if E is None else 1.0 - E if is_score else E
-    verdict = _verdict(fit, resampled, made, as_drawn if is_score else None)
+    limit = None if E is None or not np.isfinite(E) else 1.0 - E if is_score else E
     derived = fit.derived()
     return {
         **fit.to_dict(),
@@ -56,26 +52,20 @@ def facts_of(fit: Fit, resampled: Bootstrap | None, name: str, summary: str, *, 
         "is_score": is_score,
         "limit": limit,
         "limit_interval": as_drawn,
-        "verdict": verdict,
-        "is_identified": " identified" in verdict and "not identified" not in verdict,
+        "verdict": verdict.words,
+        "is_identified": verdict.is_identified,
+        "interpolates": _interpolates(fit, made),
         "unit": made["unit"] if made else "",
         "n_units": made["n_units"] if made else 0,
-        "is_range": bool(made and made["leaves_one_out"]),
+        "method": made["method"] if made else "",
         "derived": {key: float(value[0]) for key, value in derived.items() if np.isfinite(value[0])},
     }
 
 
-def _verdict(fit: Fit, resampled: Bootstrap | None, made: dict[str, Any] | None, ends: list[float] | None) -> str:
-    if "E" not in fit.params:
-        return f"a {fit.law.name} law has no limit"
-    drawn = {made["unit"]: resampled} if made and resampled is not None else {}
-    verdict = Reproduction(Experiment("", "", fit.law.name, (), ""), fit, drawn).verdict
-    if not verdict.startswith(IDENTIFIED) or made is None:
-        return verdict
-    if ends is None:
-        return "plateau not identified" + verdict.removeprefix(IDENTIFIED)
-    # A plateau counts as known only if its interval says where it is.
-    return limit_verdict(1.0 - fit.params["E"], ends[0], ends[1], made["share_at_zero"])
+def _interpolates(fit: Fit, made: dict[str, Any] | None) -> bool:
+    """Whether there are so few points that the law, or many of its resamples, goes through all of them."""
+    few = fit.n < FEW or fit.status is Status.TOO_FEW_POINTS
+    return few or bool(made and made["n_interpolating"] > INTERPOLATING * made["n_resamples"])
 
 
 def curve_of(
@@ -88,7 +78,7 @@ def curve_of(
     values = fit.problem.x[0] * fit.problem.units[0]
     x = np.unique(np.append(np.geomspace(values.min(), values.max() * BEYOND, GRID), values.max()))
     low = high = np.full(len(x), np.nan)
-    if resampled is not None and not interpolates(facts):
+    if resampled is not None and not facts["interpolates"]:
         low, high = _drawn(*resampled.curve(x), is_score=is_score)
     y = 1.0 - fit.predict(x) if is_score else fit.predict(x)
     predicted = _drawn(*_predicted(fit, [x]), is_score=is_score)
@@ -103,10 +93,11 @@ def gain_between(fit: Fit, resampled: Bootstrap | None, low: float, high: float)
     value = float(outcome[0] - outcome[1])
     if resampled is None:
         return [value, np.nan, np.nan]
-    points = fit.problem.points([x])
-    values = np.exp(curves(fit.forms(), resampled.optima, points))[resampled.usable]
-    tails = [0.0, 1.0] if resampled.resamples.leaves_one_out else [0.025, 0.975]
-    return [value, *(float(end) for end in np.quantile(values[:, 0] - values[:, 1], tails))]
+    groups = np.full(len(x), AVERAGE)
+    drawn = np.exp(group_curves(fit.forms(), resampled.optima, fit.problem, [x], groups))[resampled.usable]
+    gains = drawn[:, 0] - drawn[:, 1]
+    ends = student(gains, value) if resampled.resamples.leaves_one_out else percentile(gains, value)
+    return [value, *map(float, ends)]
 
 
 def _gain(fit: Fit, resampled: Bootstrap | None, largest: float) -> list[float]:

@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vvscale.figures.drawing.values import plain
+from vvscale.core.jsonable import jsonable
 from vvscale.laws.planning.cost import Cost
 from vvscale.laws.planning.joint import JointLaw
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
-
-# With fewer distinct points a law of three parameters has no interval worth drawing.
-FEW = 10
 
 
 @dataclass(frozen=True)
@@ -30,7 +25,7 @@ class LawCurve:
     ----------
     facts
         What ``Fit.to_dict`` says; and ``name``, ``is_score`` (what is drawn is 1 - outcome), ``limit`` as drawn with
-        ``limit_interval``, ``verdict``, ``is_identified`` (the limit, by that verdict), ``unit``, ``is_range``,
+        ``limit_interval``, ``verdict``, ``is_identified`` (the limit, by that verdict), ``unit``, ``method``,
         ``gain`` (score that the last tenfold of the input added, with its interval).
     x
         Input in raw units, shape (m,): over the data and ten times beyond. For joint laws the budget in FLOP.
@@ -74,7 +69,7 @@ class LawCurve:
         ends = ""
         if interval:
             low, high = (f"{end:.2f}" for end in interval)
-            ends = f", range {low} to {high}" if self.facts["is_range"] else f" [{low}, {high}]"
+            ends = f" [{low}, {high}]"
         return f"{n}, {self._limit} {self.facts['limit']:.2f}{ends}"
 
     @property
@@ -83,12 +78,10 @@ class LawCurve:
 
     def _unknown(self) -> str:
         """Why no limit can be named, with what it may be where that says something."""
-        if interpolates(self.facts):
+        if self.facts["interpolates"]:
             return "too few points"
         ends = self.facts["limit_interval"]
         known = f"{ends[0]:.2f} to {ends[1]:.2f}" if ends is not None and ends[0] < ends[1] <= 1.0 else ""
-        if self.facts["verdict"].startswith("curve and E only"):
-            return "exponent not identified" + (f", {self._limit} {known}" if known else "")
         return f"{self._limit} not identified" + (f": {known}" if known else "")
 
     @property
@@ -99,11 +92,12 @@ class LawCurve:
     @property
     def joint(self) -> JointLaw:
         """The joint law with its resamples."""
-        return JointLaw(**self.facts["raw"], draws=self.draws, unit=self.facts["unit"])
+        leaves_one_out = self.facts["method"] == "CRV3-t"
+        return JointLaw(**self.facts["raw"], draws=self.draws, unit=self.facts["unit"], leaves_one_out=leaves_one_out)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
-        return plain(dict(self.__dict__))
+        return jsonable(dict(self.__dict__))
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> LawCurve:
@@ -113,11 +107,6 @@ class LawCurve:
         for name in ("path", "draws"):
             values[name] = {key: _array(each) for key, each in saved[name].items()}
         return cls(facts=saved["facts"], inside=np.array(saved["inside"], dtype=bool), **values)
-
-
-def interpolates(facts: Mapping[str, Any]) -> bool:
-    """Whether there are so few points that the law, or many of its resamples, goes through all of them."""
-    return facts["n_distinct"] < FEW or facts["verdict"].startswith("too few points")
 
 
 def _array(values: list[Any]) -> Array:

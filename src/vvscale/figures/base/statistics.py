@@ -1,16 +1,17 @@
 """Statistics of groups of models, with intervals by the unit that is independent: means, correlations, lines.
 
-Intervals are percentiles over the same resamples that laws use (``vvscale.laws.uncertainty.resample``): architectures
-where the table knows them, and each left out in turn where there are fewer than ten.
+Intervals are those of laws (``vvscale.laws.uncertainty``): percentiles over resampled architectures where the table
+knows them, and Student's t from leaving each out in turn where there are fewer than ten.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vvscale.laws.uncertainty.intervals import percentile, student
 from vvscale.laws.uncertainty.resample import clusters, default_unit, resamples
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from vvscale.laws.uncertainty.resample import Resamples
 
     Array = NDArray[np.float64]
-
-TAILS = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,12 @@ def draw(frame: pd.DataFrame, n_resamples: int, seed: int) -> Resamples | None:
     return resamples(known, unit, n_resamples, seed=seed)
 
 
-def interval(values: Array, drawn: Resamples) -> Array:
-    """Interval of ``values`` (B, ...) over the resamples, (2, ...): percentiles, or the range of leaving one out."""
-    tails = (0.0, 1.0) if drawn.leaves_one_out else TAILS
-    return np.nanquantile(values, tails, axis=0)
+def interval(values: Array, estimate: Array | float, drawn: Resamples) -> tuple[Any, Any]:
+    """95 % interval of estimates (m,) or a number from their ``values`` (B, ...) over the resamples.
+
+    Percentiles, or Student's t where each unit was left out once.
+    """
+    return student(values, estimate) if drawn.leaves_one_out else percentile(values, estimate)
 
 
 def mean(frame: pd.DataFrame, y: str, *, n_resamples: int = 1000, seed: int = 42) -> Estimate:
@@ -76,8 +77,9 @@ def mean(frame: pd.DataFrame, y: str, *, n_resamples: int = 1000, seed: int = 42
     drawn = draw(frame, n_resamples, seed)
     if drawn is None:
         return Estimate(float(values.mean()) if len(values) else np.nan, np.nan, np.nan, len(values))
-    low, high = interval(drawn.weights @ values / drawn.weights.sum(axis=1), drawn)
-    return Estimate(float(values.mean()), float(low), float(high), len(values))
+    value = float(values.mean())
+    low, high = interval(drawn.weights @ values / drawn.weights.sum(axis=1), value, drawn)
+    return Estimate(value, float(low), float(high), len(values))
 
 
 def correlation(frame: pd.DataFrame, x: str, y: str, *, n_resamples: int = 1000, seed: int = 42) -> Estimate:
@@ -88,7 +90,7 @@ def correlation(frame: pd.DataFrame, x: str, y: str, *, n_resamples: int = 1000,
     drawn = draw(frame, n_resamples, seed)
     if drawn is None:
         return Estimate(value, np.nan, np.nan, len(a))
-    low, high = interval(_correlations(drawn.weights, a, b), drawn)
+    low, high = interval(_correlations(drawn.weights, a, b), value, drawn)
     return Estimate(value, float(low), float(high), len(a))
 
 
@@ -111,7 +113,7 @@ def line(
     drawn = draw(frame, n_resamples, seed)
     if drawn is None:
         return value, np.full(len(grid), np.nan), np.full(len(grid), np.nan)
-    low, high = interval(_lines(drawn.weights, a, b, grid), drawn)
+    low, high = interval(_lines(drawn.weights, a, b, grid), value, drawn)
     return value, low, high
 
 

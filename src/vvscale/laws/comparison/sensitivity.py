@@ -138,7 +138,7 @@ def conclusions(
     order = list(dict.fromkeys(row["law"] for row in rows))
     rows.sort(key=lambda row: order.index(row["law"]))
     unit = default_unit(frame) if default_unit(frame) in units else units[0]
-    base = (own, _loss_name(fit.delta), unit)
+    base = (own, loss_name(fit.delta), unit)
     table = pd.DataFrame(rows)
     return Conclusions(table, base, _sentence(table, base))
 
@@ -163,7 +163,8 @@ def _require_limit(name: str, law: Law) -> None:
         )
 
 
-def _loss_name(delta: float | None) -> str:
+def loss_name(delta: float | None) -> str:
+    """Name of a loss, by its Huber threshold; None is least squares."""
     return "least squares" if delta is None else f"Huber {delta:g}"
 
 
@@ -192,7 +193,7 @@ def _describe_units(name: str, run: Refits, drawn: list[Resamples], far: list[Ar
         limit, at_zero = 1.0 - plateau[part][kept], float((plateau[part][kept] <= ZERO).mean())
         low, high = _interval(limit, one.leaves_one_out)
         row = {
-            "law": name, "loss": _loss_name(fit.delta), "unit": one.unit, "n_units": one.n_units,
+            "law": name, "loss": loss_name(fit.delta), "unit": one.unit, "n_units": one.n_units,
             "s_inf": 1.0 - own, "s_inf_low": low, "s_inf_high": high, "share_at_zero": at_zero,
         }  # fmt: skip
         for j, factor in enumerate(FACTORS):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vvscale.errors import ShapeError
-from vvscale.laws.fit import Fit, Status
+from vvscale.laws.comparison.assess import examine
+from vvscale.laws.fit import Fit
 from vvscale.laws.gokce2025.experiments import Experiment, ModelTables
 from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
+from vvscale.laws.uncertainty.jackknife import Jackknife
+from vvscale.laws.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,16 +33,22 @@ class Reproduction:
     ----------
     experiment, fit
         What was asked and the answer.
+    verdict
+        What the fit can bear.
     resamples
         Bootstraps by resampling unit.
     refused
         Why there is none, by unit: too few points, or a single unit.
+    jackknife
+        Refits without each group, behind the verdict; None where there are none.
     """
 
     experiment: Experiment
     fit: Fit
+    verdict: Verdict
     resamples: Mapping[str, Bootstrap] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    jackknife: Jackknife | None = None
 
     def against_published(self) -> dict[str, float]:
         """Difference to the published plateau, ours - theirs, and relative difference to the published loss."""
@@ -59,29 +69,9 @@ class Reproduction:
         assert self.experiment.published is not None
         return f"published E {self.experiment.published.params['E']:.3f}; ours{lower or ' differs'}"
 
-    @property
-    def verdict(self) -> str:
-        """What the fit can bear, in a few words."""
-        fit, note = self.fit, self.published_note and f"; {self.published_note}"
-        if fit.status is Status.TOO_FEW_POINTS:
-            return f"{fit.problem.n_distinct} distinct points: interpolation, no interval{note}"
-        if "E = 0" in fit.edges:
-            return f"no plateau in these rows (E = 0): the limit is not identified{note}"
-        if fit.status is Status.NOT_CONVERGED:
-            return f"not converged{note}"
-        if fit.status is Status.UNIDENTIFIED or fit.edges:
-            return f"curve and E only; the exponent is not identified{note}"
-        interpolating = max((float((~b.usable).mean()) for b in self.resamples.values()), default=0.0)
-        if interpolating > 0.025:
-            return f"too few points: {interpolating:.0%} of resamples interpolate{note}"
-        shares = [b.share_at_zero() for b in self.resamples.values()]
-        if shares and max(shares) > 0.025:
-            return f"plateau in doubt: E = 0 in up to {max(shares):.0%} of resamples{note}"
-        return f"plateau identified{note}"
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values for ``fits.json``."""
-        fit = self.fit.to_dict()
+        fit = {**self.fit.to_dict(), "S_inf": _plain(1.0 - self.fit.params["E"])}
         row = self.resamples.get("row")
         return {
             "name": self.experiment.name,
@@ -95,7 +85,8 @@ class Reproduction:
             "n": fit["n"],
             "n_distinct": fit["n_distinct"],
             "params": fit["params"],
-            "S_inf": 1.0 - self.fit.params["E"],
+            "outcome": self.fit.problem.outcome,
+            "S_inf": fit["S_inf"],
             "loss": fit["loss"],
             "status": fit["status"],
             "edges": fit["edges"],
@@ -107,9 +98,15 @@ class Reproduction:
             "refused": dict(self.refused),
             "published": asdict(self.experiment.published) if self.experiment.published else None,
             "against_published": self.against_published(),
-            "verdict": self.verdict,
+            "published_note": self.published_note,
+            "verdict": self.verdict.to_dict(),
+            "jackknife": self.jackknife.to_dict() if self.jackknife else None,
             "excluded": fit["excluded"],
         }
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def reproduce(
@@ -141,4 +138,5 @@ def reproduce(
             made[unit] = bootstrap(fit, n_resamples, unit=unit, seed=seed)
         except ShapeError as error:
             refused[unit] = str(error)
-    return Reproduction(experiment, fit, made, refused)
+    verdict, left_out = examine(fit, by=units if n_resamples else ())
+    return Reproduction(experiment, fit, verdict, made, refused, left_out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,18 +32,25 @@ class Cost:
         Exponents of N and D, > 0.
     source
         Where it comes from, in words.
+    scatter
+        Standard deviation of log10 C of a network around this power, >= 0; 0 for a cost that was given.
     """
 
     m: float
     p: float
     q: float
     source: str
+    scatter: float = 0.0
 
     def __post_init__(self) -> None:
         if not (self.m > 0 and self.p > 0 and self.q > 0 and np.isfinite([self.m, self.p, self.q]).all()):
             raise UsageError(
                 f"A cost m N^p D^q needs positive finite numbers, got m = {self.m:g}, p = {self.p:g}, q = {self.q:g}."
             )
+
+    def per_image(self, passes: float) -> Cost:
+        """Return the cost in images, each of which is seen so many times."""
+        return self if passes == 1.0 else replace(self, m=self.m * passes**self.q)
 
     def flop(self, n: Array | float, d: Array | float) -> Array | float:
         """FLOP of training n parameters on d samples."""
@@ -70,8 +77,10 @@ def fit_cost(table: pd.DataFrame) -> Cost:
     size = np.log(frame["n_params"].to_numpy(float)) + np.log(frame["samples_seen"].to_numpy(float))
     if np.ptp(size) == 0:
         raise DataError("Cannot fit a cost: all rows have the same n_params x samples_seen. Give a `cost` instead.")
-    n, log_m = np.polyfit(size, np.log(frame["train_flop"].to_numpy(float)), 1)
-    return Cost(float(np.exp(log_m)), float(n), float(n), f"m (N D)^n fitted to {len(frame)} models")
+    log_c = np.log(frame["train_flop"].to_numpy(float))
+    n, log_m = np.polyfit(size, log_c, 1)
+    source = f"m (N D)^n fitted to {len(frame)} models"
+    return Cost(float(np.exp(log_m)), float(n), float(n), source, _scatter(log_c - log_m - n * size))
 
 
 def family_cost(table: pd.DataFrame, family: str) -> Cost:
@@ -93,15 +102,21 @@ def family_cost(table: pd.DataFrame, family: str) -> Cost:
             f"Cannot fit the cost of family '{family}': it has {chosen['n_params'].nunique()} distinct model sizes, 2 "
             f"are needed. Families here: {known}."
         )
-    slope, log_k = np.polyfit(
-        np.log(chosen["n_params"].to_numpy(float)), np.log(chosen["forward_flop"].to_numpy(float)), 1
-    )
+    log_n, log_flop = (np.log(chosen[name].to_numpy(float)) for name in ("n_params", "forward_flop"))
+    slope, log_k = np.polyfit(log_n, log_flop, 1)
     return Cost(
         float(FORWARD_AND_BACKWARD * np.exp(log_k)),
         float(slope),
         1.0,
         f"3 x forward FLOP of {len(chosen)} {family} sizes x D",
+        _scatter(log_flop - log_k - slope * log_n),
     )
+
+
+def _scatter(residuals: Array) -> float:
+    """Standard deviation, in log10, of residuals of a straight line in logs, (n,); 0 where two points fix the line."""
+    free = len(residuals) - 2
+    return float(np.sqrt((residuals**2).sum() / free) / np.log(10.0)) if free > 0 else 0.0
 
 
 def complete_rows(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

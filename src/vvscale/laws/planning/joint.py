@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vvscale.errors import FitError, UsageError
+from vvscale.laws.planning.support import Beyond, Support
 from vvscale.laws.solve_law import ratio_name
+from vvscale.laws.status import Status
+from vvscale.laws.verdict import Known, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
     from vvscale.laws.uncertainty.bootstrap import Bootstrap
 
     Array = NDArray[np.float64]
+
+
+# Nobody should plan with a fit that ended like this.
+DOUBTFUL = {Status.NOT_CONVERGED, Status.UNIDENTIFIED, Status.TOO_FEW_POINTS}
 
 
 @dataclass(frozen=True)
@@ -34,8 +41,16 @@ class JointLaw:
         The same from resamples, name -> (B,); empty for a plan without intervals.
     unit
         What was resampled.
-    is_range
-        Whether each unit was left out once: then the lowest and highest value are given, not percentiles.
+    leaves_one_out
+        Whether each unit was left out once: intervals are then Student's t with the CRV3 error, not percentiles.
+    status, plateau
+        Status of the fit, and how well its plateau is known; empty if nobody said.
+    outcome
+        Column of the outcome.
+    data
+        What D counts: ``"samples_seen"``, or ``"n_samples"``, images.
+    support
+        What the rows of the fit span; None if that is not known.
     """
 
     E: float
@@ -45,7 +60,12 @@ class JointLaw:
     beta: float
     draws: Mapping[str, Array] = field(default_factory=dict, repr=False)
     unit: str = ""
-    is_range: bool = False
+    leaves_one_out: bool = False
+    status: str = ""
+    plateau: str = ""
+    outcome: str = "misalignment"
+    data: str = "samples_seen"
+    support: Support | None = None
 
     def __post_init__(self) -> None:
         if not (self.alpha > 0 and self.beta > 0 and self.A > 0 and self.B > 0):
@@ -55,8 +75,69 @@ class JointLaw:
                 "never helps here; fit other rows."
             )
 
+    @property
+    def label(self) -> str:
+        """What 1 - outcome is called."""
+        return "score" if self.outcome == "misalignment" else f"1 - {self.outcome}"
+
+    @property
+    def method(self) -> str:
+        """How intervals are made: ``"percentile"`` or ``"CRV3-t"``; empty without resamples."""
+        return "" if not self.draws else "CRV3-t" if self.leaves_one_out else "percentile"
+
+    def doubts(self) -> tuple[str, ...]:
+        """Why nobody should plan with this law, in sentences; empty where nothing speaks against it."""
+        made = []
+        if self.status in DOUBTFUL:
+            made.append(f"its status is {self.status}")
+        if self.plateau in {"", Known.NOT_ASSESSED}:
+            made.append("how well it is known was not assessed: it was fitted without intervals")
+        return tuple(made)
+
+    def refuse_doubtful(self, name: str) -> None:
+        """Refuse to plan with a law that is in doubt.
+
+        Raises
+        ------
+        FitError
+            See ``doubts``.
+        """
+        if self.doubts():
+            raise FitError(
+                f"No plan with the fit '{name}': {' and '.join(self.doubts())}. Fit again with intervals "
+                "(`resamples=1000`) or to other rows, or plan with `anyway`: its status then stands in the plan."
+            )
+
+    def passes(self, n_samples: float | None, epochs: float | None) -> float:
+        """How often each unit of D is seen: 1 for a law in samples seen, ``epochs`` for one in images."""
+        if n_samples is not None and epochs is not None:
+            raise UsageError("Give `n_samples` or `epochs`, not both: the samples seen are one times the other.")
+        for name, value in (("n_samples", n_samples), ("epochs", epochs)):
+            if value is not None and not value > 0:
+                raise UsageError(f"`{name}` must be positive, got {value}.")
+        if self.data != "n_samples":
+            return 1.0
+        if epochs is None:
+            raise UsageError("This law is in images, and compute in samples seen: say with `epochs` how often each is.")
+        return float(epochs)
+
+    def made_of(self, seen: float, n_samples: float | None, epochs: float | None) -> dict[str, float | None]:
+        """Images and passes that ``seen`` samples are made of: as asked, else of the rows' largest data set."""
+        if epochs is not None:
+            return {"n_samples": seen / epochs, "epochs": float(epochs)}
+        images = n_samples or (self.support.n_samples if self.support else None)
+        return {"n_samples": images, "epochs": seen / images if images else None}
+
+    def beyond(self, n: float, d: float, flop: float) -> tuple[Beyond, ...]:
+        """Return what of N, D and compute lies beyond the rows of the fit."""
+        if self.support is None:
+            return ()
+        return self.support.beyond(**{"n_params": n, self.data: d, "train_flop": flop})
+
     @classmethod
-    def from_fit(cls, fit: Fit, resampled: Bootstrap | None = None, *, group: str | None = None) -> JointLaw:
+    def from_fit(
+        cls, fit: Fit, resampled: Bootstrap | None = None, *, group: str | None = None, verdict: Verdict | None = None
+    ) -> JointLaw:
         """Take the law from a fit of n_params and samples_seen (in this order) and its bootstrap.
 
         Parameters
@@ -67,16 +148,23 @@ class JointLaw:
             Its resamples, for intervals.
         group
             Which group of a fit with group offsets.
+        verdict
+            What the fit can bear.
         """
         draws = resampled.params if resampled is not None else {}
         usable = resampled.usable if resampled is not None else slice(None)
         kept = {name: values[usable] for name, values in draws.items()}
         unit = resampled.resamples.unit if resampled is not None else ""
-        is_range = resampled is not None and resampled.resamples.leaves_one_out
+        leaves_one_out = resampled is not None and resampled.resamples.leaves_one_out
         groups = fit.problem.groups if fit.offsets else ()
-        return cls.from_params(
+        made = cls.from_params(
             fit.law, fit.params, fit.problem.units, kept, unit,
-            ratios=group_ratios(fit.offsets, groups, group), is_range=is_range,
+            ratios=group_ratios(fit.offsets, groups, group), leaves_one_out=leaves_one_out,
+        )  # fmt: skip
+        columns = fit.problem.columns
+        return replace(
+            made, status=str(fit.status), plateau=str(verdict.plateau) if verdict else "", data=columns[1],
+            outcome=fit.problem.outcome, support=Support.from_rows(fit.problem.frame, columns),
         )  # fmt: skip
 
     @classmethod
@@ -89,7 +177,7 @@ class JointLaw:
         unit: str = "",
         *,
         ratios: Mapping[str, str] | None = None,
-        is_range: bool = False,
+        leaves_one_out: bool = False,
     ) -> JointLaw:
         """Take the law from parameters in scaled units.
 
@@ -99,7 +187,7 @@ class JointLaw:
             The law, its parameters, and the units of N and D that they are in.
         draws
             The same parameters of each resample.
-        unit, is_range
+        unit, leaves_one_out
             As the attributes.
         ratios
             Amplitude -> name of the parameter that it is to be multiplied by for one group; see ``group_ratios``.
@@ -113,6 +201,8 @@ class JointLaw:
         ratio = ratios or {}
 
         def raw(values: Mapping[str, Any]) -> dict[str, Any]:
+            # A file has None for what is infinite: on the edge of the law, where there is no optimum.
+            values = {name: np.nan if value is None else value for name, value in values.items()}
             own = {letter: values[letter] * (values[ratio[letter]] if letter in ratio else 1.0) for letter in "AB"}
             return {
                 "E": values["E"],
@@ -126,7 +216,8 @@ class JointLaw:
         # A resample that drew no rows of the group says nothing of it.
         known = np.all([np.isfinite(values) for values in drawn.values()], axis=0) if drawn else None
         drawn = {name: values[known] for name, values in drawn.items()}
-        return cls(**{k: float(v) for k, v in raw(params).items()}, draws=drawn, unit=unit, is_range=is_range)
+        own: dict[str, Any] = {name: float(value) for name, value in raw(params).items()}
+        return cls(**own, draws=drawn, unit=unit, leaves_one_out=leaves_one_out)
 
     def misalignment(self, n: Array | float, d: Array | float) -> Array | float:
         """Predicted misalignment of n parameters and d samples."""

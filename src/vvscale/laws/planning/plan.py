@@ -1,13 +1,7 @@
 """Spend a compute budget: the parameters N and samples D that a joint law predicts the most from.
 
-A joint law Y = E + A N^-alpha + B D^-beta says what N and D are worth; a cost C = m N^p D^q says what they cost.
-At the optimum the marginal gains per cost are equal, alpha A N^-alpha / p = beta B D^-beta / q, which has a closed
-form. With the study's cost C = m (N D)^n it is
-
-    N* = G (C/m)^(a/n),  D* = (C/m)^(b/n) / G,  a = beta/(alpha+beta), b = alpha/(alpha+beta),
-    G = (alpha A / (beta B))^(1/(alpha+beta)),
-
-with positive exponents (Hoffmann et al. 2022, approach 3).
+A joint law says what N and D are worth, a cost C = m N^p D^q what they cost; ``allocate`` weighs them. A plan knows
+the rows behind its law: what lies beyond them is a warning, and what nobody can say has no number.
 """
 
 from __future__ import annotations
@@ -19,14 +13,21 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import UsageError
+from vvscale.laws.planning.allocate import Bounds, allocate, optimum
 from vvscale.laws.planning.cost import Cost, complete_rows
+from vvscale.laws.uncertainty.intervals import crv3, percentile, student
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vvscale.laws.planning.joint import JointLaw
+    from vvscale.laws.planning.support import Beyond
 
     Array = NDArray[np.float64]
+
+Interval = tuple[float, float]
+# Quantities of a plan whose t intervals are symmetric in the log.
+AMOUNTS = {"n", "d"}
 
 
 @dataclass(frozen=True)
@@ -39,36 +40,50 @@ class Plan:
         FLOP.
     n_params, samples_seen
         The optimum.
-    score
-        Predicted score there, 1 - misalignment.
-    score_interval, n_interval, d_interval
-        95 % intervals over the law's resamples, each replanned (with ``is_range``, lowest and highest); None without
+    n_samples, epochs
+        The same samples as images times passes over them: as asked, else passes over the largest data set of the
+        rows. None where nothing is known.
+    score, label
+        Predicted 1 - outcome there, and what that is called: ``"score"`` of a misalignment.
+    score_interval, n_interval, d_interval, n_exponent_interval, d_exponent_interval
+        95 % intervals over the law's resamples, each replanned, and over the scatter of costs; None without
         resamples.
-    unit, is_range
-        What was resampled, and whether each unit was left out once.
+    unit, method
+        What was resampled, and how intervals are made: ``"percentile"`` or ``"CRV3-t"``.
     n_exponent, d_exponent
         N* ~ C^n_exponent and D* ~ C^d_exponent along the path (where no bound binds).
     limit
-        Score at infinite compute, 1 - E.
+        1 - E, predicted at infinite compute.
     bound
         Which bound holds N or D away from the free optimum, or empty.
     per_decade
-        Score gained by the next tenfold of budget.
+        Gained by the next tenfold of budget under the same bounds.
     cost
         The cost model.
     share_without_optimum
         Share of resamples whose exponents allow no optimum; they are left out of the intervals.
+    warnings
+        What lies beyond the rows of the fit, and by how much.
+    status, plateau
+        Status of the fit and of its plateau.
+    notes
+        What the rows cannot tell apart, in sentences.
     """
 
     budget: float
     n_params: float
     samples_seen: float
+    n_samples: float | None
+    epochs: float | None
     score: float
-    score_interval: tuple[float, float] | None
-    n_interval: tuple[float, float] | None
-    d_interval: tuple[float, float] | None
+    label: str
+    score_interval: Interval | None
+    n_interval: Interval | None
+    d_interval: Interval | None
+    n_exponent_interval: Interval | None
+    d_exponent_interval: Interval | None
     unit: str
-    is_range: bool
+    method: str
     n_exponent: float
     d_exponent: float
     limit: float
@@ -76,34 +91,38 @@ class Plan:
     per_decade: float
     cost: Cost
     share_without_optimum: float
+    warnings: tuple[Beyond, ...] = ()
+    status: str = ""
+    plateau: str = ""
+    notes: tuple[str, ...] = ()
 
     def table(self) -> pd.DataFrame:
         """One row per quantity."""
         rows = [
             ("parameters N", self.n_params, self.n_interval),
             ("samples seen D", self.samples_seen, self.d_interval),
-            ("predicted score", self.score, self.score_interval),
+            (f"predicted {self.label}", self.score, self.score_interval),
+            ("N ~ C to the power", self.n_exponent, self.n_exponent_interval),
+            ("D ~ C to the power", self.d_exponent, self.d_exponent_interval),
         ]
         cells = [(name, value, *(interval or (np.nan, np.nan))) for name, value, interval in rows]
         return pd.DataFrame(cells, columns=["quantity", "value", "low", "high"])
 
+    def words(self) -> tuple[str, ...]:
+        """What a person should read beside the numbers: warnings first."""
+        lost = self.share_without_optimum
+        dropped = [f"{lost:.0%} of the resamples have no optimum; the intervals leave them out."] if lost else []
+        return (*(f"Warning: {each.words}" for each in self.warnings), *dropped, *self.notes)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.__dict__.items() if k != "cost"}
-        return {**plain, "cost": dict(self.cost.__dict__)}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.__dict__.items()}
+        more = {"cost": dict(self.cost.__dict__), "warnings": [each.to_dict() for each in self.warnings]}
+        return {**plain, **more}
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.budget:.3g} FLOP; {self.cost.source}</p>{self.table().to_html(index=False)}"
-
-
-def optimum(
-    alpha: Array | float, A: Array | float, beta: Array | float, B: Array | float, cost: Cost, budget: Array | float
-) -> tuple[Array, Array]:
-    """N* and D* of a budget; broadcasts. alpha A N^-alpha / p = beta B D^-beta / q on the budget line."""
-    alpha, A, beta, B = (np.asarray(v, float) for v in (alpha, A, beta, B))
-    room = np.log(np.asarray(budget, float) / cost.m)
-    log_n = (np.log(alpha * A * cost.q / (beta * B * cost.p)) + beta * room / cost.q) / (alpha + beta * cost.p / cost.q)
-    return np.exp(log_n), np.exp((room - cost.p * log_n) / cost.q)
+        head = f"<p>{self.budget:.3g} FLOP; {self.cost.source}</p>"
+        return head + self.table().to_html(index=False) + "".join(f"<p>{line}</p>" for line in self.words())
 
 
 def plan(
@@ -113,6 +132,8 @@ def plan(
     *,
     n_bounds: tuple[float | None, float | None] = (None, None),
     d_bounds: tuple[float | None, float | None] = (None, None),
+    n_samples: float | None = None,
+    epochs: float | None = None,
 ) -> Plan:
     """Plan one budget.
 
@@ -123,35 +144,43 @@ def plan(
     budget
         FLOP, > 0.
     n_bounds, d_bounds
-        Smallest and largest N and D allowed, in parameters and samples; None is open.
+        Smallest and largest N and D allowed, in parameters and samples seen; None is open.
+    n_samples, epochs
+        Images at hand, or passes over them: how the samples seen are made up. A law in images needs ``epochs``.
 
     Raises
     ------
     UsageError
-        A budget or bound that is not positive, or bounds that no allocation of this budget meets.
+        A budget or bound that is not positive, bounds that no allocation of this budget meets, ``n_samples`` and
+        ``epochs`` both given, or a law in images without ``epochs``.
     """
     if not (budget > 0 and np.isfinite(budget)):
         raise UsageError(f"A budget must be a positive number of FLOP, got {budget}. Example: `budget=1e20`.")
-    low, high, names = _log_n_range(cost, budget, n_bounds, d_bounds)
-    free_n, _ = optimum(law.alpha, law.A, law.beta, law.B, cost, budget)
-    log_n = float(np.clip(np.log(free_n), low, high))
-    bound = names[0] if log_n > np.log(free_n) else names[1] if log_n < np.log(free_n) else ""
-    n = float(np.exp(log_n))
-    d = float(cost.samples(budget, n))
-    score = 1.0 - float(law.misalignment(n, d))
-    later_n, later_d = optimum(law.alpha, law.A, law.beta, law.B, cost, 10.0 * budget)
+    passes = law.passes(n_samples, epochs)
+    cost_of_data = cost.per_image(passes)
+    bounds = Bounds.of(n_bounds, (d_bounds[0] and d_bounds[0] / passes, d_bounds[1] and d_bounds[1] / passes))
+    n, bound = _within(law, budget, cost_of_data, bounds)
+    d = float(cost_of_data.samples(budget, n))
+    best = (law.alpha, law.A, law.beta, law.B)
+    later_n, later_d, _ = allocate(*best, cost_of_data, 10.0 * budget, bounds)
     trade = law.alpha * cost.q + law.beta * cost.p
-    intervals, without = _intervals(law, cost, budget, low, high)
+    intervals, without = _intervals(law, cost_of_data, budget, bounds)
+    seen = d * passes
+    d_interval = intervals.get("d")
     return Plan(
         budget=float(budget),
         n_params=n,
-        samples_seen=d,
-        score=score,
+        samples_seen=seen,
+        **law.made_of(seen, n_samples, epochs),
+        score=1.0 - float(law.misalignment(n, d)),
+        label=law.label,
         score_interval=intervals.get("score"),
         n_interval=intervals.get("n"),
-        d_interval=intervals.get("d"),
+        d_interval=d_interval and (d_interval[0] * passes, d_interval[1] * passes),
+        n_exponent_interval=intervals.get("n_exponent"),
+        d_exponent_interval=intervals.get("d_exponent"),
         unit=law.unit,
-        is_range=law.is_range,
+        method=law.method,
         n_exponent=law.beta / trade,
         d_exponent=law.alpha / trade,
         limit=1.0 - law.E,
@@ -159,63 +188,96 @@ def plan(
         per_decade=float(law.misalignment(n, d) - law.misalignment(later_n, later_d)),
         cost=cost,
         share_without_optimum=without,
+        warnings=law.beyond(n, d, budget),
+        status=law.status,
+        plateau=law.plateau,
+        notes=law.support.notes() if law.support else (),
     )
 
 
-def _log_n_range(
-    cost: Cost, budget: float, n_bounds: tuple[float | None, float | None], d_bounds: tuple[float | None, float | None]
-) -> tuple[float, float, tuple[str, str]]:
-    """Range of log N that the bounds leave on the budget line, and the names of the bounds that end it."""
-    low, high, names = -np.inf, np.inf, ["", ""]
-    for value in (*n_bounds, *d_bounds):
-        if value is not None and not value > 0:
-            raise UsageError(f"A bound on N or D must be positive, got {value}.")
+def _within(law: JointLaw, budget: float, cost: Cost, bounds: Bounds) -> tuple[float, str]:
+    """N within the bounds on the budget line, and the bound that holds it, or empty."""
     room = np.log(budget / cost.m)
 
     def log_n_of(d: float) -> float:
-        return (room - cost.q * np.log(d)) / cost.p
+        return float(room - cost.q * np.log(d)) / cost.p
 
-    limits = [
-        (np.log(n_bounds[0]) if n_bounds[0] else None, 0, "N at its lower bound"),
-        (np.log(n_bounds[1]) if n_bounds[1] else None, 1, "N at its upper bound"),
-        (log_n_of(d_bounds[1]) if d_bounds[1] else None, 0, "D at its upper bound"),
-        (log_n_of(d_bounds[0]) if d_bounds[0] else None, 1, "D at its lower bound"),
-    ]
-    for value, side, name in limits:
-        if value is None:
-            continue
-        if side == 0 and value > low:
-            low, names[0] = float(value), name
-        if side == 1 and value < high:
-            high, names[1] = float(value), name
+    limits = [(-np.inf, ""), (np.inf, "")]
+    for is_upper, value, name in (
+        (0, np.log(bounds.n_low) if bounds.n_low else -np.inf, "N at its lower bound"),
+        (1, np.log(bounds.n_high), "N at its upper bound"),
+        (0, log_n_of(bounds.d_high), "D at its upper bound"),
+        (1, log_n_of(bounds.d_low) if bounds.d_low else np.inf, "D at its lower bound"),
+    ):
+        if (value < limits[1][0]) if is_upper else (value > limits[0][0]):
+            limits[is_upper] = (float(value), name)
+    (low, low_name), (high, high_name) = limits
     if low > high:
         raise UsageError(
-            f"No allocation of {budget:.3g} FLOP meets the bounds: {names[0]} needs N >= {np.exp(low):.3g}, {names[1]} "
-            f"needs N <= {np.exp(high):.3g}. Widen a bound or change the budget."
+            f"No allocation of {budget:.3g} FLOP meets the bounds: {low_name} needs N >= {np.exp(low):.3g}, "
+            f"{high_name} needs N <= {np.exp(high):.3g}. Widen a bound or change the budget."
         )
-    return low, high, (names[0], names[1])
+    free = float(np.log(optimum(law.alpha, law.A, law.beta, law.B, cost, budget)[0]))
+    held = float(np.clip(free, low, high))
+    return float(np.exp(held)), low_name if held > free else high_name if held < free else ""
 
 
-def _intervals(
-    law: JointLaw, cost: Cost, budget: float, low: float, high: float
-) -> tuple[dict[str, tuple[float, float]], float]:
-    """95 % intervals of score, N* and D* over the resamples, each planned by its own law; none without resamples."""
+def _intervals(law: JointLaw, cost: Cost, budget: float, bounds: Bounds) -> tuple[dict[str, Interval], float]:
+    """95 % intervals of what is planned over the resamples, each by its own law; and the share without an optimum.
+
+    Costs scatter around their fit, which is the same as a scatter of the budget.
+    """
     if not law.draws:
         return {}, 0.0
-    draws = law.draws
-    valid = (draws["alpha"] > 0) & (draws["beta"] > 0) & (draws["A"] > 0) & (draws["B"] > 0)
+    draws = {name: np.asarray(law.draws[name], float) for name in ("E", "A", "alpha", "B", "beta")}
+    valid = np.all([draws[name] > 0 for name in ("alpha", "beta", "A", "B")], axis=0)
     if not valid.any():
         return {}, 1.0
-    E, A, alpha, B, beta = (draws[name][valid] for name in ("E", "A", "alpha", "B", "beta"))
-    n, _ = optimum(alpha, A, beta, B, cost, budget)
-    n = np.exp(np.clip(np.log(n), low, high))
-    d = np.asarray(cost.samples(budget, n))
+    kept = {name: values[valid] for name, values in draws.items()}
+    own = {name: np.array([getattr(law, name)]) for name in draws}
+    estimate = {name: float(value[0]) for name, value in _planned(own, cost, budget, bounds).items()}
+    without = float(1.0 - valid.mean())
+    made: dict[str, Interval] = {}
+    if not law.leaves_one_out:
+        values = _planned(kept, cost, budget / scatter_of(cost, int(valid.sum())), bounds)
+        for name, each in values.items():
+            low, high = percentile(each, estimate[name])
+            made[name] = (float(low), float(high))
+        return made, without
+    if without:
+        return {}, without
+    values = _planned(kept, cost, budget, bounds)
+    # Half of what a step of one standard deviation of the cost to either side changes.
+    cheap, dear = (_planned(own, cost, budget * 10.0**sign, bounds) for sign in (cost.scatter, -cost.scatter))
+    for name, each in values.items():
+        log = name in AMOUNTS
+        step = (np.log(cheap[name] / dear[name]) if log else cheap[name] - dear[name])[0] / 2.0
+        made[name] = _widened(each, estimate[name], float(step), log=log)
+    return made, 0.0
+
+
+def scatter_of(cost: Cost, n: int) -> Array:
+    """Factors (n,) by which the costs of ``n`` networks leave their fit; the same ones every time."""
+    return 10.0 ** (cost.scatter * np.random.default_rng(0).standard_normal(n))
+
+
+def _widened(values: Array, estimate: float, step: float, *, log: bool) -> Interval:
+    """Student's t interval over groups left out, with an independent error of one ``step`` added."""
+    at, each = (np.log(estimate), np.log(values)) if log else (estimate, values)
+    error = float(crv3(each, at))
+    low, high = student(each, at)
+    reach = (high - low) / 2.0 * (np.hypot(error, step) / error if error > 0 else 1.0)
+    ends = (at - reach, at + reach)
+    return (float(np.exp(ends[0])), float(np.exp(ends[1]))) if log else (float(ends[0]), float(ends[1]))
+
+
+def _planned(draws: dict[str, Array], cost: Cost, budget: Array | float, bounds: Bounds) -> dict[str, Array]:
+    """What is planned under each draw of a law, name -> (B,)."""
+    E, A, alpha, B, beta = (draws[name] for name in ("E", "A", "alpha", "B", "beta"))
+    n, d, _ = allocate(alpha, A, beta, B, cost, budget, bounds)
+    trade = alpha * cost.q + beta * cost.p
     score = 1.0 - (E + A * n**-alpha + B * d**-beta)
-    made = {}
-    for name, values in (("score", score), ("n", n), ("d", d)):
-        first, last = np.quantile(values, [0.0, 1.0] if law.is_range else [0.025, 0.975])
-        made[name] = (float(first), float(last))
-    return made, float(1.0 - valid.mean())
+    return {"score": score, "n": n, "d": d, "n_exponent": beta / trade, "d_exponent": alpha / trade}
 
 
 def worst_allocations(law: JointLaw, table: pd.DataFrame, cost: Cost, *, n: int = 10) -> pd.DataFrame:

@@ -8,18 +8,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vvscale.errors import UsageError
-from vvscale.laws.planning.plan import optimum
+from vvscale.laws.planning.allocate import Bounds, allocate
+from vvscale.laws.planning.plan import scatter_of
+from vvscale.laws.uncertainty.intervals import FEWEST, crv3, percentile, t_quantile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vvscale.laws.planning.cost import Cost
     from vvscale.laws.planning.joint import JointLaw
+    from vvscale.laws.planning.support import Beyond
 
     Array = NDArray[np.float64]
 
 # More than anybody will ever spend: what needs more is out of reach.
 MOST_FLOP = 1e80
+# Halvings of the range of log C: beyond 60 they are below rounding.
+BISECTIONS = 80
+NAMES = ("E", "A", "alpha", "B", "beta")
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,16 @@ class TargetBudget:
     budget
         FLOP, or None if the target lies beyond the plateau.
     interval
-        95 % interval over resamples, an end None where it is beyond the plateau in that tail.
+        95 % interval over resamples and the scatter of costs, an end None where it is beyond the plateau in that tail;
+        None without resamples, or where too many of them have no optimum.
     share_beyond
         Share of resamples whose plateau lies below the target.
+    share_without_optimum
+        Share of resamples whose exponents allow no optimum; they are left out of the interval.
+    label
+        What is asked for: ``"score"`` of a misalignment.
+    warnings
+        What of the optimum lies beyond the rows of the fit, and by how much.
     limit
         Score at infinite compute.
     """
@@ -45,27 +58,38 @@ class TargetBudget:
     interval: tuple[float | None, float | None] | None
     share_beyond: float
     limit: float
+    share_without_optimum: float = 0.0
+    label: str = "score"
+    warnings: tuple[Beyond, ...] = ()
 
     @property
     def words(self) -> str:
         """The answer as a sentence."""
         if self.budget is None:
             if self.target < self.limit:
-                return f"A score of {self.target:g} is out of reach within these bounds. Widen them."
+                return f"A {self.label} of {self.target:g} is out of reach within these bounds. Widen them."
             return (
-                f"A score of {self.target:g} is beyond this law's plateau of {self.limit:.4g}: no budget reaches it. "
-                "Change what is trained, not how much."
+                f"A {self.label} of {self.target:g} is beyond this law's plateau of {self.limit:.4g}: no budget "
+                "reaches it. Change what is trained, not how much."
             )
         spread = ""
         if self.interval is not None:
             low, high = (f"{end:.3g}" if end is not None else "beyond reach" for end in self.interval)
             spread = f" ({low} to {high} over the resamples)"
         doubt = f"; {self.share_beyond:.0%} of resamples put it out of reach" if self.share_beyond else ""
-        return f"A score of {self.target:g} needs {self.budget:.3g} FLOP{spread}{doubt}."
+        lost = self.share_without_optimum
+        lacking = f"; {lost:.0%} of the resamples have no optimum and are left out" if lost else ""
+        told = f"A {self.label} of {self.target:g} needs {self.budget:.3g} FLOP{spread}{doubt}{lacking}."
+        return " ".join([told, *(f"Warning: {each.words}" for each in self.warnings)])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {**self.__dict__, "interval": list(self.interval) if self.interval else None, "words": self.words}
+        return {
+            **self.__dict__,
+            "interval": list(self.interval) if self.interval else None,
+            "warnings": [each.to_dict() for each in self.warnings],
+            "words": self.words,
+        }
 
 
 def budget_for(
@@ -75,60 +99,63 @@ def budget_for(
     *,
     n_bounds: tuple[float | None, float | None] = (None, None),
     d_bounds: tuple[float | None, float | None] = (None, None),
+    epochs: float | None = None,
 ) -> TargetBudget:
     """Budget that reaches a target score along the optimal path within bounds on N and D.
 
     On the path both terms fall as C grows, so that the budget is the root of a decreasing function.
     """
     if not 0 < target < 1:
-        raise UsageError(f"A target score lies between 0 and 1, got {target}. Example: `target=0.45`.")
-    values = np.array([[law.E], [law.A], [law.alpha], [law.B], [law.beta]])
-    bounds = (*_ends(n_bounds), *_ends(d_bounds))
-    budget = _budgets(values, target, cost, bounds)[0]
-    interval, beyond = None, 0.0
-    names = ("E", "A", "alpha", "B", "beta")
-    draws = np.stack([np.asarray(law.draws[name], float) for name in names]) if law.draws else np.empty((5, 0))
-    draws = draws[:, (draws[1:] > 0).all(axis=0)]
-    if draws.size:
-        budgets = _budgets(draws, target, cost, bounds)
-        beyond = float(np.isinf(budgets).mean())
-        low, high = np.quantile(budgets, [0.0, 1.0] if law.is_range else [0.025, 0.975], method="nearest")
-        interval = (float(low) if np.isfinite(low) else None, float(high) if np.isfinite(high) else None)
+        raise UsageError(f"A target lies between 0 and 1, got {target}. Example: `target=0.45`.")
+    passes = law.passes(None, epochs)
+    cost = cost.per_image(passes)
+    bounds = Bounds.of(n_bounds, (d_bounds[0] and d_bounds[0] / passes, d_bounds[1] and d_bounds[1] / passes))
+    values = np.array([[getattr(law, name)] for name in NAMES])
+    budget = float(_budgets(values, target, cost, bounds)[0])
+    draws = np.stack([np.asarray(law.draws[name], float) for name in NAMES]) if law.draws else np.empty((5, 0))
+    has_optimum = (draws[1:] > 0).all(axis=0)
+    budgets = _budgets(draws[:, has_optimum], target, cost, bounds)
+    warnings: tuple[Beyond, ...] = ()
+    if np.isfinite(budget):
+        n, d, _ = allocate(law.alpha, law.A, law.beta, law.B, cost, budget, bounds)
+        warnings = law.beyond(float(n), float(d), budget)
     return TargetBudget(
         target,
-        float(budget) if np.isfinite(budget) else None,
-        interval,
-        beyond,
+        budget if np.isfinite(budget) else None,
+        _interval(law, cost, budget, budgets) if has_optimum.any() else None,
+        float(np.isinf(budgets).mean()) if budgets.size else 0.0,
         1.0 - law.E,
+        float(1.0 - has_optimum.mean()) if has_optimum.size else 0.0,
+        law.label,
+        warnings,
     )
 
 
-def _ends(bounds: tuple[float | None, float | None]) -> tuple[float, float]:
-    for value in bounds:
-        if value is not None and not value > 0:
-            raise UsageError(f"A bound on N or D must be positive, got {value}.")
-    return bounds[0] or 0.0, bounds[1] or np.inf
+def _interval(law: JointLaw, cost: Cost, budget: float, budgets: Array) -> tuple[float | None, float | None] | None:
+    """95 % interval of the budget from those of the resamples (B,) and the scatter of costs."""
+    log = np.log10(budgets)
+    if law.leaves_one_out:
+        if not (np.isfinite(log).all() and np.isfinite(budget)) or len(log) < FEWEST:
+            return None
+        # The scatter is an error of its own, independent of the law's.
+        reach = t_quantile(len(log)) * np.hypot(crv3(log, np.log10(budget)), cost.scatter)
+        low, high = np.log10(budget) - reach, np.log10(budget) + reach
+    else:
+        log = log + np.log10(scatter_of(cost, len(log)))
+        low, high = percentile(log, np.log10(budget))
+    ends = 10.0 ** np.array([low, high])
+    return (float(ends[0]) if np.isfinite(ends[0]) else None, float(ends[1]) if np.isfinite(ends[1]) else None)
 
 
-def _budgets(values: Array, target: float, cost: Cost, bounds: tuple[float, float, float, float]) -> Array:
+def _budgets(values: Array, target: float, cost: Cost, bounds: Bounds) -> Array:
     """Budgets (B,) for parameter columns (5, B) within bounds of N and D; infinite out of reach. Bisection in log C."""
-    n_low, n_high, d_low, d_high = bounds
     E, A, alpha, B, beta = values
     low, high = np.full(E.shape, np.log(1e-30)), np.full(E.shape, np.log(MOST_FLOP))
     goal = 1.0 - target
-    for _ in range(200):
+    for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
         with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-            budget = np.exp(middle)
-            n, _ = optimum(alpha, A, beta, B, cost, budget)
-            # What D leaves to N moves N off the optimum; beyond both upper bounds money is left over.
-            if np.isfinite(d_high):
-                n = np.maximum(n, cost.parameters(budget, d_high))
-            if d_low > 0:
-                n = np.minimum(n, cost.parameters(budget, d_low))
-            n = np.clip(n, n_low, n_high)
-            d = np.clip(cost.samples(budget, n), d_low, d_high)
-            affordable = cost.flop(n, d) <= budget * (1.0 + 1e-9)
+            n, d, affordable = allocate(alpha, A, beta, B, cost, np.exp(middle), bounds)
             enough = affordable & (E + A * n**-alpha + B * d**-beta <= goal)
         high = np.where(enough, middle, high)
         low = np.where(enough, low, middle)

@@ -13,6 +13,8 @@ from vvscale.errors import ShapeError
 from vvscale.laws.fit import Fit
 from vvscale.laws.solve_law import AVERAGE, group_curves, natural, optimise, ratio_name
 from vvscale.laws.solver.search import Optima
+from vvscale.laws.uncertainty.intervals import LEVEL, POSITIVE, percentile, student
+from vvscale.laws.uncertainty.jackknife import within_law
 from vvscale.laws.uncertainty.resample import Resamples, default_unit, resamples
 
 if TYPE_CHECKING:
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -61,27 +61,34 @@ class Bootstrap:
         """Resamples with more distinct points than parameters, shape (B,)."""
         return self.n_distinct > len(self.fit.params)
 
+    @property
+    def method(self) -> str:
+        """How intervals are made: ``"percentile"``, or ``"CRV3-t"`` where each group was left out once."""
+        return "CRV3-t" if self.resamples.leaves_one_out else "percentile"
+
     def derived(self) -> dict[str, Array]:
         """Quantities that follow from the parameters, name -> (B,); see ``derive`` and ``half_points``."""
         return self.fit.derived_from(self.params, self.optima)
 
     def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
-        """Interval of a parameter or derived quantity.
+        """Interval of a parameter or derived quantity, the estimate within it.
 
-        Percentiles of the resamples; with leave-one-out the lowest and highest value, which is a range and no
-        interval of a stated level.
+        Percentiles of the resamples; where each group was left out once, Student's t with their CRV3 error (see
+        ``jackknife``). (NaN, NaN) where there is none.
         """
-        values = ({**self.params, **self.derived()})[name][self.usable]
+        values = ({**self.params, **self.derived()})[name]
+        estimate = {**self.fit.params, **{key: float(value[0]) for key, value in self.fit.derived().items()}}[name]
+        if self.resamples.leaves_one_out:
+            if not self.usable.all():
+                return np.nan, np.nan
+            low, high = student(values, estimate, level, log=name in POSITIVE)
+            return within_law(self.fit.law, name, float(low), float(high))
+        values = values[self.usable]
         # A group that a resample drew no rows of has no ratio there.
         values = values[~np.isnan(values)]
         if not values.size:
             return np.nan, np.nan
-        if self.resamples.leaves_one_out:
-            return float(values.min()), float(values.max())
-        # method "lower"/"higher" at infinite values: a linear rule would give NaN between two infinities.
-        tails = np.array([(1 - level) / 2, (1 + level) / 2])
-        method = "linear" if np.isfinite(values).all() else "nearest"
-        low, high = np.quantile(values, tails, method=method)
+        low, high = percentile(values, estimate, level)
         return float(low), float(high)
 
     def share_at_zero(self) -> float:
@@ -91,14 +98,15 @@ class Bootstrap:
         return float((self.params["E"] <= 1e-12).mean())
 
     def curve(self, *x: Sequence[float] | Array, level: float = LEVEL) -> tuple[Array, Array]:
-        """Percentile band of the fitted curve (of the average group) at new inputs, in raw units; two arrays (m,)."""
+        """Interval of the fitted curve (of the average group) at new inputs, in raw units; two arrays (m,)."""
         at = [np.atleast_1d(np.asarray(value, float)) for value in x]
         groups = np.full(at[0].shape, AVERAGE)
-        values = np.exp(group_curves(self.fit.forms(), self.optima, self.fit.problem, at, groups))[self.usable]
+        assert self.fit.optima is not None
+        estimate = np.exp(group_curves(self.fit.forms(), self.fit.optima, self.fit.problem, at, groups))[0]
+        values = np.exp(group_curves(self.fit.forms(), self.optima, self.fit.problem, at, groups))
         if self.resamples.leaves_one_out:
-            return values.min(axis=0), values.max(axis=0)
-        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        return low, high
+            return student(values, estimate, level, log=self.fit.law.log_residuals)
+        return percentile(values[self.usable], estimate, level)
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw the fit with the band of its resamples; see ``Fit.plot``."""
@@ -121,7 +129,7 @@ class Bootstrap:
         return {
             "unit": self.resamples.unit,
             "n_units": self.resamples.n_units,
-            "leaves_one_out": self.resamples.leaves_one_out,
+            "method": self.method,
             "n_resamples": len(self.loss),
             "n_interpolating": int((~self.usable).sum()),
             "share_at_zero": self.share_at_zero(),

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from vvscale.errors import ShapeError
 from vvscale.laws.solve_law import AVERAGE, group_curves, natural
 from vvscale.laws.uncertainty.folds import grouped_folds
+from vvscale.laws.uncertainty.intervals import FEWEST, LEVEL, POSITIVE, crv3, student
 from vvscale.laws.uncertainty.refits import Refits, refit_fit
 from vvscale.laws.uncertainty.resample import clusters, default_unit
 
@@ -29,14 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vvscale.laws.fit import Fit
+    from vvscale.laws.law import Law
 
     Array = NDArray[np.float64]
-
-LEVEL = 0.95
-# Below these numbers of groups a variance is a guess: t(1) is 12.7 standard deviations wide.
-FEWEST = 3
-# Scales that only make sense above 0: their interval is symmetric in the log.
-POSITIVE = ("A", "B", "gain", "half_point", "N_c", "D_c")
 
 
 @dataclass(frozen=True)
@@ -73,24 +68,18 @@ class Jackknife:
     def standard_error(self, name: str) -> float:
         """Standard error of a parameter or derived quantity, in its own units; NaN where a refit has no value."""
         estimate, values = self._values(name)
-        return spread(values, estimate)
+        return float(crv3(values, estimate)) if self.usable else np.nan
 
     def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
         """Interval of a parameter or derived quantity, symmetric (in the log for amplitudes) around the estimate.
 
         E and amplitudes of laws that hold them above 0 end there. (NaN, NaN) where a refit has no finite value.
         """
+        if not self.usable:
+            return np.nan, np.nan
         estimate, values = self._values(name)
-        if name in POSITIVE and estimate > 0 and (values > 0).all():
-            low, high = self._around(np.log(estimate), np.log(values), level)
-            return float(np.exp(low)), float(np.exp(high))
-        low, high = self._around(estimate, values, level)
-        law = self.fit.law
-        if name == "E" and not law.signed_plateau:
-            low = np.maximum(low, 0.0)
-        if name == "S_inf" and not law.signed_plateau:
-            high = np.minimum(high, 1.0)
-        return float(low), float(high)
+        low, high = student(values, estimate, level, log=name in POSITIVE)
+        return within_law(self.fit.law, name, float(low), float(high))
 
     def curve(self, *x: Sequence[float] | Array, level: float = LEVEL) -> tuple[Array, Array]:
         """Interval of the fitted curve (of the average group) at new inputs, in raw units; two arrays (m,).
@@ -103,11 +92,9 @@ class Jackknife:
         assert fit.optima is not None
         estimate = group_curves(fit.forms(), fit.optima, fit.problem, at, groups)[0]
         values = group_curves(fit.forms(), self.refits.optima, fit.problem, at, groups)
-        if not fit.law.log_residuals:
-            low, high = self._around(np.exp(estimate), np.exp(values), level)
-            return np.asarray(low), np.asarray(high)
-        low, high = self._around(estimate, values, level)
-        return np.exp(low), np.exp(high)
+        if not self.usable:
+            return np.full(at[0].shape, np.nan), np.full(at[0].shape, np.nan)
+        return student(np.exp(values), np.exp(estimate), level, log=fit.law.log_residuals)
 
     def table(self) -> pd.DataFrame:
         """One row per parameter and derived quantity: value, standard error and interval."""
@@ -132,20 +119,6 @@ class Jackknife:
         if name in self.params:
             return self.fit.params[name], self.params[name]
         return float(self.fit.derived()[name][0]), self.derived()[name]
-
-    def _around(self, estimate: Array | float, values: Array, level: float) -> tuple[Array, Array]:
-        """Interval around estimates (m,) or a number from values (G, m) or (G,)."""
-        reach = stats.t.ppf(0.5 + level / 2, self.n_groups - 1) * spread(values, estimate)
-        reach = np.where(self.usable, reach, np.nan)
-        with np.errstate(invalid="ignore"):
-            return estimate - reach, estimate + reach
-
-
-def spread(values: Array, estimate: Array | float) -> Any:
-    """CRV3 standard error of estimates (m,) or a number from the values without each group, (G, m) or (G,)."""
-    n = len(values)
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.sqrt((n - 1) / n * ((values - estimate) ** 2).sum(axis=0))
 
 
 def jackknife(fit: Fit, *, by: str | None = None) -> Jackknife:
@@ -187,6 +160,15 @@ def jackknife(fit: Fit, *, by: str | None = None) -> Jackknife:
     refits = refit_fit(fit, (code != np.arange(n_groups)[:, None]).astype(float))
     params = natural(fit.law, fit.problem, refits.optima, fit.offsets)
     return Jackknife(fit, by, n_groups, params, bool(refits.usable().all()), refits)
+
+
+def within_law(law: Law, name: str, low: float, high: float) -> tuple[float, float]:
+    """End an interval of E or S_inf where the law does: E is at least 0 unless the law lets it have any sign."""
+    if name == "E" and not law.signed_plateau:
+        low = max(low, 0.0)
+    if name == "S_inf" and not law.signed_plateau:
+        high = min(high, 1.0)
+    return low, high
 
 
 def leave_out_groups(frame: pd.DataFrame, by: str) -> NDArray[np.intp]:

@@ -25,6 +25,8 @@ UNITS = {
     "arch": ("arch",),
     "family": ("parent_family",),
 }
+# Units whose members are dependent wherever architectures are known.
+DEPENDENT = ("row", "cell")
 # With fewer clusters a percentile bootstrap means little; each is left out in turn instead.
 FEW_CLUSTERS = 10
 

@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vvscale.errors import UsageError, VvscaleError, unknown_name
+from vvscale.laws.comparison.assess import examine
 from vvscale.laws.comparison.compare import compare
 from vvscale.laws.comparison.coverage import coverage
 from vvscale.laws.comparison.holdout import hold_out
 from vvscale.laws.comparison.sensitivity import conclusions
-from vvscale.laws.fit import Fit, fit_law
+from vvscale.laws.fit import DEFAULT_X, Fit, fit_rows
 from vvscale.laws.law import LAWS
 from vvscale.laws.planning.cost import fit_cost
+from vvscale.laws.planning.support import Beyond, Support
+from vvscale.laws.rows import load_rows
 from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
 from vvscale.laws.uncertainty.conformal import prediction_interval
 from vvscale.laws.uncertainty.profile import profile
 from vvscale.laws.uncertainty.resample import default_unit, design_effect
-from vvscale.laws.workflow.load_rows import load_rows
+from vvscale.laws.verdict import Verdict
 from vvscale.laws.workflow.options import FitOptions
 from vvscale.scores import drop_missing
 
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PREDICTION_LEVEL = 0.9
-DEFAULT_X = {1: ("train_flop",), 2: ("n_params", "samples_seen")}
 COST_COLUMNS = {"n_params", "samples_seen", "train_flop"}
 
 
@@ -43,6 +45,8 @@ class FitResult:
     ----------
     fit
         The fit.
+    verdict
+        What it can bear.
     entry
         Plain values for ``fits.json``.
     resamples
@@ -56,6 +60,7 @@ class FitResult:
     """
 
     fit: Fit
+    verdict: Verdict
     entry: dict[str, Any]
     resamples: dict[str, pd.DataFrame]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -65,6 +70,7 @@ class FitResult:
     def words(self) -> Iterator[str]:
         """Yield what a person should read below the tables."""
         yield f"{self.fit.status}: {self.fit.advice}"
+        yield from self.verdict.lines()
         yield from self.sentences
         for reason, names in self.fit.problem.excluded.items():
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
@@ -77,14 +83,19 @@ def run_fits(source: str | Path | pd.DataFrame, options: FitOptions | None = Non
     Parameters
     ----------
     source
-        See :func:`vvscale.laws.workflow.load_rows.load_rows`.
+        See :func:`vvscale.laws.rows.load_rows`.
     options, fields
         A :class:`FitOptions`, its fields as keywords, or both.
     """
     options = FitOptions.of(options, **fields)
     law = LAWS[options.law]
     x = options.x or DEFAULT_X[len(law.inputs)]
-    rows, excluded = load_rows(source, regions=options.regions or None, where=options.where)
+    rows, excluded = load_rows(
+        source,
+        regions=options.regions or None,
+        where=options.where,
+        needs=[*x, options.y] if options.missing == "auto" else (),
+    )
     if options.each is None:
         return [_run(law.name, rows, x, options, excluded)]
     if options.each not in rows.columns:
@@ -116,23 +127,30 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _run(
     name: str, rows: pd.DataFrame, x: tuple[str, ...], options: FitOptions, excluded: dict[str, list[str]]
 ) -> FitResult:
-    fit = fit_law(
+    fit = fit_rows(
         rows, law=options.law, x=x, y=options.y, delta=options.threshold, offsets=options.offsets,
         offset_by=options.offset_by, excluded=excluded, drop_incomplete=options.missing == "drop",
     )  # fmt: skip
     frame = fit.problem.frame
-    entry: dict[str, Any] = {"name": name, "form": options.law, **fit.to_dict()}
-    if x == DEFAULT_X[2] and set(frame.columns) >= COST_COLUMNS and frame[sorted(COST_COLUMNS)].notna().all(axis=None):
-        entry["cost"] = dict(fit_cost(frame).__dict__)
+    entry: dict[str, Any] = {"name": name, "form": options.law, **fit.to_dict(), "outcome": fit.problem.outcome}
+    if fit.law.is_joint:
+        entry["support"] = Support.from_rows(frame, x).to_dict()
+        if set(frame.columns) >= COST_COLUMNS and frame[sorted(COST_COLUMNS)].notna().all(axis=None):
+            entry["cost"] = dict(fit_cost(frame).__dict__)
     drawn = {}
     for unit in (options.by or (default_unit(frame),)) if options.resamples else ():
         drawn[unit] = bootstrap(fit, options.resamples, unit=unit, seed=options.seed)
     entry["intervals"] = {unit: made.to_dict() for unit, made in drawn.items()}
+    verdict, left_out = examine(fit, by=tuple(drawn))
+    entry["verdict"] = verdict.to_dict()
+    entry["jackknife"] = left_out.to_dict() if left_out else None
     tables, sentences = _asked(fit, options)
     entry["tables"] = {title: _records(table) for title, table in tables.items()}
     entry["sentences"] = sentences
-    return FitResult(fit, entry, {unit: made.table() for unit, made in drawn.items()}, tables, tuple(sentences),
-                     next(iter(drawn.values()), None))  # fmt: skip
+    entry["warnings"] = [each.to_dict() for each in _beyond(fit, options.at)]
+    draws = {unit: made.table() for unit, made in drawn.items()}
+    first = next(iter(drawn.values()), None)
+    return FitResult(fit, verdict, entry, draws, tables, tuple(sentences), first)
 
 
 def _inputs(fit: Fit, values: tuple[float, ...]) -> list[NDArray[np.float64]]:
@@ -144,6 +162,14 @@ def _inputs(fit: Fit, values: tuple[float, ...]) -> list[NDArray[np.float64]]:
             "them model by model, for example `at=(1e7, 1e9)`."
         )
     return list(np.array(values).reshape(-1, n).T)
+
+
+def _beyond(fit: Fit, at: tuple[float, ...]) -> list[Beyond]:
+    """Return what of the inputs asked for lies beyond the rows."""
+    columns = fit.problem.columns
+    support = Support.from_rows(fit.problem.frame, columns)
+    rows = zip(*_inputs(fit, at), strict=True)
+    return [each for row in rows for each in support.beyond(**dict(zip(columns, map(float, row), strict=True)))]
 
 
 def _asked(fit: Fit, options: FitOptions) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -171,6 +197,7 @@ def _asked(fit: Fit, options: FitOptions) -> tuple[dict[str, pd.DataFrame], list
         measured = coverage(fit, level=PREDICTION_LEVEL, unit=unit, seed=options.seed)
         tables[f"coverage of {PREDICTION_LEVEL:.0%} prediction intervals"] = measured.table()
     if options.at:
+        sentences += [f"Warning: {each.words}" for each in _beyond(fit, options.at)]
         new = options.by[0] if options.by else unit
         predicted = prediction_interval(fit, _inputs(fit, options.at), level=PREDICTION_LEVEL, unit=new)
         tables[f"a new model of a new {new}, {PREDICTION_LEVEL:.0%} conformal interval"] = predicted.table()

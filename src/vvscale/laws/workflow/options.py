@@ -44,8 +44,11 @@ class FitOptions(Options):
         "Condition on rows, such as family=ResNet,ViT or 'n_params>=1e6' or preset=controlled. Repeatable.",
         group=_ROWS,
     )
-    missing: Literal["error", "drop"] = option(
-        "error", "Rows that lack x or y: refuse the table, or drop them, counted and named.", group=_ROWS
+    missing: Literal["auto", "error", "drop"] = option(
+        "auto",
+        "Rows that lack x or y: error refuses the table; drop leaves them out, counted and named; auto drops models "
+        "of a score table (pretrained ones have no training compute) and refuses any other table.",
+        group=_ROWS,
     )
     each: str | None = option(None, "Fit each value of this column by itself.", group=_ROWS)
 
@@ -120,6 +123,15 @@ class PlanOptions(Options):
     max_samples: float | None = option(None, "Upper bound of D.", unit="samples seen", above=0, group="Bounds")
     name: str | None = option(None, "Which fit, if the file holds several joint ones.")
     group: str | None = option(None, "Which group, if the fit has amplitudes by group (offsets).")
+    n_samples: float | None = option(
+        None, "Images at hand: how often each would be seen. Default: the largest data set of the rows.", above=0
+    )
+    epochs: float | None = option(
+        None, "Passes over the images: how many of these a plan needs. A law in n_samples needs it.", above=0
+    )
+    anyway: bool = option(
+        False, "Plan with a fit that did not converge, is unidentified, or was not assessed (has no intervals)."
+    )
     worst: int = option(
         0,
         "How many of the models in the score table to list whose compute another split would have used better.",

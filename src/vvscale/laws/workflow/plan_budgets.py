@@ -40,6 +40,8 @@ class Answer:
         Budget for the target score, if asked for.
     worst
         Models whose compute was split worst, if asked for.
+    status, plateau
+        Status of the fit, and how well its plateau is known.
     """
 
     name: str
@@ -47,11 +49,15 @@ class Answer:
     plans: tuple[Plan, ...]
     target: TargetBudget | None
     worst: pd.DataFrame | None
+    status: str
+    plateau: str
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {
             "fit": self.name,
+            "status": self.status,
+            "plateau": self.plateau,
             "cost": dict(self.cost.__dict__),
             "plans": [each.to_dict() for each in self.plans],
             "target": self.target.to_dict() if self.target else None,
@@ -73,17 +79,20 @@ def run_plan(fit: str, options: PlanOptions | None = None, /, **fields: Any) -> 
     if not options.budget and options.target is None and not options.worst:
         raise UsageError("Nothing to plan: give a `budget`, a `target` or `worst`, for example `budget=1e20`.")
     name, law, own_cost, rows = _law(fit, options)
+    if not options.anyway:
+        law.refuse_doubtful(name)
     cost = _cost(fit, options, own_cost, rows)
-    bounds = {
+    asked: dict[str, Any] = {
         "n_bounds": (options.min_params, options.max_params),
         "d_bounds": (options.min_samples, options.max_samples),
+        "epochs": options.epochs,
     }
-    plans = tuple(plan(law, budget, cost, **bounds) for budget in options.budget)
-    target = budget_for(law, options.target, cost, **bounds) if options.target is not None else None
+    plans = tuple(plan(law, budget, cost, n_samples=options.n_samples, **asked) for budget in options.budget)
+    target = budget_for(law, options.target, cost, **asked) if options.target is not None else None
     worst = None
     if options.worst:
         worst = worst_allocations(law, rows if rows is not None else _models(options), cost, n=options.worst)
-    return Answer(name, cost, plans, target, worst)
+    return Answer(name, cost, plans, target, worst, law.status, law.plateau)
 
 
 def _law(fit: str, options: PlanOptions) -> tuple[str, JointLaw, Cost | None, pd.DataFrame | None]:
@@ -101,7 +110,8 @@ def _law(fit: str, options: PlanOptions) -> tuple[str, JointLaw, Cost | None, pd
             experiment, load_scores(options.scores), n_resamples=options.resamples, units=(UNIT,), seed=options.seed
         )
         rows = done.fit.problem.frame
-        return fit, JointLaw.from_fit(done.fit, done.resamples.get(UNIT)), fit_cost(rows), rows
+        law = JointLaw.from_fit(done.fit, done.resamples.get(UNIT), verdict=done.verdict)
+        return fit, law, fit_cost(rows), rows
     if not Path(fit).exists() and Path(fit).name != FITS and "/" not in fit:
         # A mistyped experiment, most likely: its error lists them.
         EXPERIMENTS[fit]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +17,7 @@ from vvscale.errors import DataError, MissingDataError, UsageError, unknown_name
 from vvscale.laws.law import LAWS
 from vvscale.laws.planning.cost import Cost
 from vvscale.laws.planning.joint import JointLaw, group_ratios
+from vvscale.laws.planning.support import Support
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -169,15 +170,25 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
     chosen = joint[name] if name is not None else next(iter(joint.values()))
     try:
         _refuse_other_inputs(file, chosen["x"])
-        draws, unit, is_range = _draws(file.parent, chosen)
+        draws, unit, leaves_one_out = _draws(file.parent, chosen)
         cost = Cost(**chosen["cost"]) if chosen.get("cost") else None
         law = JointLaw.from_params(
             LAWS[chosen["form"]], chosen["params"], chosen["units"], draws, unit,
-            ratios=group_ratios(chosen["offsets"], chosen["groups"], group), is_range=is_range,
+            ratios=group_ratios(chosen["offsets"], chosen["groups"], group), leaves_one_out=leaves_one_out,
         )  # fmt: skip
+        law = replace(law, **_standing(chosen))
     except (ValueError, TypeError, KeyError) as error:
         raise _not_fits(file, error) from error
     return SavedLaw(chosen["name"], law, cost)
+
+
+def _standing(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan has to know of the fit besides its parameters."""
+    support = Support.from_dict(entry["support"]) if entry.get("support") else None
+    return {
+        "status": entry["status"], "plateau": entry["verdict"]["plateau"], "outcome": entry["outcome"],
+        "data": entry["x"][1], "support": support,
+    }  # fmt: skip
 
 
 def _not_fits(file: Path, error: Exception) -> DataError:
@@ -188,10 +199,10 @@ def _not_fits(file: Path, error: Exception) -> DataError:
 
 
 def _refuse_other_inputs(file: Path, x: Sequence[str]) -> None:
-    """A plan takes the first input for parameters and the second for samples seen, repeats included."""
-    if x[0] in {"samples_seen", "n_samples", "train_flop"} or x[1] in {"n_params", "n_samples", "train_flop"}:
+    """A plan takes the first input for parameters and the second for samples seen, or for images."""
+    if x[0] in {"samples_seen", "n_samples", "train_flop"} or x[1] in {"n_params", "train_flop"}:
         raise UsageError(
-            f"The fit in '{file}' is in {x[0]} and {x[1]}; a plan needs parameters and samples seen (epochs included), "
+            f"The fit in '{file}' is in {x[0]} and {x[1]}; a plan needs parameters and samples seen (or n_samples), "
             "in this order. Fit again with --x n_params samples_seen."
         )
 
@@ -210,6 +221,6 @@ def _draws(folder: Path, entry: Mapping[str, Any]) -> tuple[dict[str, np.ndarray
         frame = frame[frame["experiment"] == entry["name"]]
         usable = frame[frame["n_distinct"] > len(entry["params"])]
         names = [name for name in usable.columns if name in entry["params"]]
-        is_range = bool(entry["intervals"][unit]["leaves_one_out"])
-        return {key: usable[key].to_numpy(float) for key in names}, unit, is_range
+        leaves_one_out = entry["intervals"][unit]["method"] == "CRV3-t"
+        return {key: usable[key].to_numpy(float) for key in names}, unit, leaves_one_out
     return {}, "", False

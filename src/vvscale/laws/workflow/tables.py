@@ -26,8 +26,12 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def interval(ends: Sequence[float | None] | None) -> str:
-    """Format an interval; empty where there is none."""
-    return "" if ends is None else f"{number(ends[0], 3)} .. {number(ends[1], 3)}"
+    """Format an interval; empty where nobody made one, an end None where there is no end."""
+    if ends is None:
+        return ""
+    if ends[0] is None and ends[1] is None:
+        return "none"
+    return f"{'-inf' if ends[0] is None else number(ends[0], 3)} .. {number(ends[1], 3)}"
 
 
 def reproduction_table(entries: Sequence[Mapping[str, Any]], units: Sequence[str]) -> pd.DataFrame:
@@ -46,9 +50,12 @@ def reproduction_table(entries: Sequence[Mapping[str, Any]], units: Sequence[str
         for unit in units:
             made = entry["intervals"].get(unit)
             cell = interval(made["ci"]["E"]) if made else "refused"
-            # Few units are each left out once: what comes of it is a range.
-            row[f"E 95 % by {unit}"] = f"{cell} (range)" if made and made["leaves_one_out"] else cell
-        rows.append({**row, "verdict": entry["verdict"]})
+            row[f"E 95 % by {unit}"] = cell
+        told = entry["jackknife"]
+        if units:
+            row["E 95 % t"] = f"{interval(told['ci']['E'])} ({told['n_groups']} {told['by']})" if told else ""
+        note = f"; {entry['published_note']}" if entry["published_note"] else ""
+        rows.append({**row, "verdict": f"{entry['verdict']['words']}{note}"})
     return pd.DataFrame(rows)
 
 
@@ -64,11 +71,13 @@ def _paper(published: Mapping[str, Any] | None) -> str:
 
 def fit_tables(result: FitResult) -> list[tuple[str, pd.DataFrame]]:
     """Tables of one fit: its parameters with an interval per resampling unit, then what was asked beside it."""
-    fit, made = result.fit, result.entry["intervals"]
+    fit, made, told = result.fit, result.entry["intervals"], result.entry["jackknife"]
     derived = {name: float(value[0]) for name, value in fit.derived().items()}
     rows = []
     for name, value in {**fit.params, **derived}.items():
         cells = {_heading(unit, each): interval(each["ci"][name]) for unit, each in made.items()}
+        if told:
+            cells[f"95 % t, each {told['by']} left out"] = interval(told["ci"][name])
         rows.append({"quantity": name, "value": number(value if math.isfinite(value) else None), **cells})
     title = f"{result.entry['name']}: {fit.law.formula}, n = {fit.n}, loss {fit.loss:.6g}, R2 {fit.r2:.3f}"
     asked = [(name, plain(table)) for name, table in result.tables.items()]
@@ -76,7 +85,7 @@ def fit_tables(result: FitResult) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _heading(unit: str, made: Mapping[str, Any]) -> str:
-    return f"range, each {unit} left out" if made["leaves_one_out"] else f"95 % by {unit}"
+    return f"95 % t, each {unit} left out" if made["method"] == "CRV3-t" else f"95 % by {unit}"
 
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:
@@ -99,10 +108,29 @@ def plan_table(plans: Sequence[Plan]) -> pd.DataFrame:
                 "N from .. to": interval(each.n_interval),
                 "samples seen D": number(each.samples_seen),
                 "D from .. to": interval(each.d_interval),
-                "score": number(each.score),
-                "score from .. to": interval(each.score_interval),
+                "epochs": number(each.epochs, 3) if each.epochs else "",
+                each.label: number(each.score),
+                f"{each.label} from .. to": interval(each.score_interval),
                 "next tenfold adds": number(each.per_decade, 2),
                 "bound": each.bound,
             }
         )
     return pd.DataFrame(rows)
+
+
+def plan_words(plans: Sequence[Plan]) -> list[str]:
+    """What a person should read below the table of plans: exponents, standing of the fit, warnings, each line once."""
+    first = plans[0]
+    exponents = [
+        f"{letter} ~ C^{value:.3f}" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
+        for letter, value, ends in (
+            ("N", first.n_exponent, first.n_exponent_interval),
+            ("D", first.d_exponent, first.d_exponent_interval),
+        )
+    ]
+    made = {"percentile": f"intervals by {first.unit}", "CRV3-t": f"t intervals, each {first.unit} left out"}
+    how = made.get(first.method, "no resamples, so no intervals")
+    lines = [f"{', '.join(exponents)}; {first.label} at infinite compute {first.limit:.4f}; {how}"]
+    if first.status or first.plateau:
+        lines.append(f"fit {first.status}, plateau {first.plateau or 'not assessed'}")
+    return list(dict.fromkeys([*lines, *(line for each in plans for line in each.words())]))

@@ -14,7 +14,8 @@
   // Columns are lists of numbers, or {names, codes} for text.
   const models = (() => {
     const columns = data.models.columns;
-    const rows = Array.from({ length: data.models.n }, () => ({}));
+    // Without a prototype no column or value is taken for one of JavaScript's own names, such as "constructor".
+    const rows = Array.from({ length: data.models.n }, () => Object.create(null));
     for (const [name, column] of Object.entries(columns)) {
       rows.forEach((row, i) => {
         row[name] = Array.isArray(column) ? column[i] : column.codes[i] < 0 ? null : column.names[column.codes[i]];
@@ -60,10 +61,20 @@
     const below = Math.floor(at);
     return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
   }
+  // Student's t interval of an estimate from the values without each group, half a step of the cost added.
+  function student(values, estimate, cheap, dear, t, isAmount) {
+    const [into, outOf] = isAmount ? [Math.log, Math.exp] : [(value) => value, (value) => value];
+    const away = values.map((value) => into(value) - into(estimate));
+    const variance = ((away.length - 1) / away.length) * away.reduce((sum, each) => sum + each * each, 0);
+    const reach = t * Math.hypot(Math.sqrt(variance), (into(cheap) - into(dear)) / 2);
+    return [outOf(into(estimate) - reach), outOf(into(estimate) + reach)];
+  }
   function interpolate(x, grid, values) {
     if (!(x >= grid[0] && x <= grid[grid.length - 1])) return NaN;
     let right = grid.findIndex((each) => each >= x);
     if (right === 0) right = 1;
+    // What is not known is null in the page's data, which arithmetic would take for 0.
+    if (values[right - 1] === null || values[right] === null) return NaN;
     const part = Math.log(x / grid[right - 1]) / Math.log(grid[right] / grid[right - 1]);
     return values[right - 1] + part * (values[right] - values[right - 1]);
   }
@@ -71,35 +82,42 @@
   // ---- plan calculator -----------------------------------------------------------------------------------------
   function plan(budget, least, most) {
     const { law, cost } = data.plan;
-    const room = Math.log(budget / cost.m);
-    const best = (A, alpha, B, beta) => {
+    const best = (A, alpha, B, beta, amount) => {
+      const room = Math.log(amount / cost.m);
       const free =
         (Math.log((alpha * A * cost.q) / (beta * B * cost.p)) + (beta * room) / cost.q) / (alpha + (beta * cost.p) / cost.q);
       const held = Math.min(Math.max(free, Math.log(least || 1e-300)), Math.log(most || 1e300));
       return { n: Math.exp(held), d: Math.exp((room - cost.p * held) / cost.q), isHeld: held !== free };
     };
     const score = (E, A, alpha, B, beta, at) => 1 - (E + A * at.n ** -alpha + B * at.d ** -beta);
-    const at = best(law.A, law.alpha, law.B, law.beta);
-    const answer = { ...at, score: score(law.E, law.A, law.alpha, law.B, law.beta, at) };
+    const under = (one, amount) => {
+      const at = best(one.A, one.alpha, one.B, one.beta, amount);
+      return { ...at, score: score(one.E, one.A, one.alpha, one.B, one.beta, at) };
+    };
+    const answer = under(law, budget);
     const drawn = { n: [], d: [], score: [] };
     const { E, A, alpha, B, beta } = draws;
     for (let i = 0; i < E.length; i++) {
       // In float32 amplitudes in raw units keep seven digits, more than any interval needs.
       if (!(alpha[i] > 0 && beta[i] > 0 && A[i] > 0 && B[i] > 0)) continue;
-      const each = best(A[i], alpha[i], B[i], beta[i]);
-      drawn.n.push(each.n);
-      drawn.d.push(each.d);
-      drawn.score.push(score(E[i], A[i], alpha[i], B[i], beta[i], each));
+      // A network's cost leaves its fit by a factor: as good as another budget.
+      const amount = data.plan.t ? budget : budget / scatter[drawn.n.length];
+      const each = under({ E: E[i], A: A[i], alpha: alpha[i], B: B[i], beta: beta[i] }, amount);
+      for (const name of Object.keys(drawn)) drawn[name].push(each[name]);
     }
-    const [low, high] = data.plan.is_range ? [0, 1] : [0.025, 0.975];
+    const step = 10 ** cost.scatter;
+    const [cheap, dear] = [under(law, budget * step), under(law, budget / step)];
     answer.intervals = {};
     for (const [name, values] of Object.entries(drawn)) {
-      answer.intervals[name] = values.length ? [quantile(values, low), quantile(values, high)] : null;
+      answer.intervals[name] = !values.length ? null : data.plan.t
+        ? student(values, answer[name], cheap[name], dear[name], data.plan.t, name !== "score")
+        : [Math.min(quantile(values, 0.025), answer[name]), Math.max(quantile(values, 0.975), answer[name])];
     }
     const { x, predicted_low, predicted_high } = data.plan.path;
-    answer.predicted = at.isHeld ? [NaN, NaN] : [interpolate(budget, x, predicted_low), interpolate(budget, x, predicted_high)];
+    answer.predicted = answer.isHeld ? [NaN, NaN] : [interpolate(budget, x, predicted_low), interpolate(budget, x, predicted_high)];
     return answer;
   }
+  const scatter = data.plan ? floats(data.plan.scatter) : null;
   const draws = data.plan
     ? Object.fromEntries(Object.entries(data.plan.draws).map(([name, packed]) => [name, floats(packed)]))
     : null;
@@ -136,13 +154,20 @@
       : `<span class="small">not known here</span>`;
     const beyond = budget / data.plan.largest;
     const below = data.plan.smallest / budget;
-    if (beyond > 1) problem.textContent = `${brief(beyond)} times the largest budget in the table: an extrapolation.`;
+    // The largest run itself, typed with three digits, is no extrapolation.
+    if (beyond > 1.01) problem.textContent = `${brief(beyond)} times the largest budget in the table: an extrapolation.`;
     if (below > 1) problem.textContent = `${brief(below)} times below the smallest budget in the table: an extrapolation.`;
     if (answer.isHeld) problem.textContent += " A bound on N holds the plan away from its optimum.";
   }
   if (data.plan) {
     byId("planner").addEventListener("input", paintPlan);
     byId("planner").addEventListener("submit", (event) => event.preventDefault());
+    for (const button of document.querySelectorAll("[data-budget]")) {
+      button.addEventListener("click", () => {
+        byId("budget").value = button.dataset.budget;
+        paintPlan();
+      });
+    }
   }
 
   // ---- explorer: state and its link ----------------------------------------------------------------------------
@@ -182,13 +207,13 @@
   const ticks = (column) => [...document.querySelectorAll(`#filters input[name="${CSS.escape(column)}"]`)];
   function readHash() {
     const given = new URLSearchParams(location.hash.replace(/^#/, ""));
-    const isOurs = [...given.keys()].some((key) => key in selects || key in groups || key in defaults);
-    const known = { ...defaults, filters: {} };
+    const isOurs = [...given.keys()].some((key) => [selects, groups, defaults].some((names) => Object.hasOwn(names, key)));
+    const known = { ...defaults, filters: Object.create(null) };
     if (isOurs) {
       for (const key of Object.keys(defaults)) if (given.has(key)) known[key] = given.get(key);
       for (const column of data.explore.filters) if (given.has(column)) known.filters[column] = given.getAll(column);
     }
-    for (const [id, options] of Object.entries(selects)) if (!(known[id] in options)) known[id] = defaults[id];
+    for (const [id, options] of Object.entries(selects)) if (!Object.hasOwn(options, known[id])) known[id] = defaults[id];
     return [known, isOurs];
   }
   function hashOf() {
@@ -211,7 +236,7 @@
     for (const id of Object.keys(selects)) state[id] = byId(id).value;
     state.search = byId("search").value;
     state.regression = byId("regression").checked ? "1" : "";
-    state.filters = {};
+    state.filters = Object.create(null);
     for (const column of data.explore.filters) {
       const chosen = ticks(column).filter((tick) => tick.checked).map((tick) => tick.value);
       if (chosen.length) state.filters[column] = chosen;
@@ -308,7 +333,7 @@
           y: axis(state.y, axes.y[state.y]),
           color: {
             field, type: "nominal", title: groups[state.colour], legend,
-            scale: { domain: names, range: names.map((name, i) => colours[name] || others[i % others.length]) },
+            scale: { domain: names, range: names.map((name, i) => Object.hasOwn(colours, name) ? colours[name] : others[i % others.length]) },
           },
           shape: { field, type: "nominal", title: groups[state.colour], legend, scale: { domain: names } },
           tooltip: tips,
@@ -376,8 +401,10 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
   const cell = (value) => {
-    const text = value === null || value === undefined ? "" : String(value);
-    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    const plain = value === null || value === undefined ? "" : String(value);
+    // A spreadsheet would run a name that begins like a formula; an apostrophe makes it text.
+    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(plain) ? `'${plain}` : plain;
+    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   byId("csv").addEventListener("click", () => {
     const columns = Object.keys(data.models.columns);
@@ -440,7 +467,6 @@
   window.addEventListener("beforeprint", () => document.querySelectorAll(".drawing").forEach(paintFigure));
 
   makeFilters();
-  byId("adversarial").hidden = !data.explore.adversarial;
   const [given, isOurs] = readHash();
   state = given;
   paintControls();

@@ -1,0 +1,65 @@
+"""Intervals from values of resamples: percentiles of draws, or Student's t where each group was left out once.
+
+An estimate never lies outside the interval beside it: percentiles that leave it out are extended to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+LEVEL = 0.95
+# With two groups the variance is one number squared, and t is 12.7 standard deviations wide: that says nothing.
+FEWEST = 3
+# Quantities that only make sense above 0: t intervals are symmetric in their log.
+POSITIVE = frozenset({"A", "B", "gain", "half_point", "N_c", "D_c", "n", "d", "budget"})
+
+
+def percentile(values: Array, estimate: Array | float, level: float = LEVEL) -> tuple[Any, Any]:
+    """Percentile interval of each column of draws (B, m) or (B,), extended to the estimate (m,).
+
+    Infinite draws count as the largest or smallest ones; NaN, a draw that says nothing of the quantity, as none.
+    """
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    # A linear rule would give NaN between two infinities.
+    method = "linear" if np.isfinite(values).all() else "nearest"
+    low, high = np.nanquantile(values, tails, axis=0, method=method)
+    return np.fmin(low, estimate), np.fmax(high, estimate)
+
+
+def t_quantile(n_groups: int, level: float = LEVEL) -> float:
+    """How many CRV3 standard errors an interval reaches to either side."""
+    return float(stats.t.ppf(0.5 + level / 2, n_groups - 1))
+
+
+def crv3(values: Array, estimate: Array | float) -> Any:
+    """CRV3 standard error of estimates (m,) from the values without each of G groups, (G, m) or (G,)."""
+    n = len(values)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.sqrt((n - 1) / n * ((values - estimate) ** 2).sum(axis=0))
+
+
+def student(values: Array, estimate: Array | float, level: float = LEVEL, *, log: bool = False) -> tuple[Any, Any]:
+    """Interval estimate -+ t(G - 1) x CRV3 error from the values without each of G groups, (G, m) or (G,).
+
+    Parameters
+    ----------
+    log
+        Whether it is symmetric in the log, where all are greater than 0.
+    """
+    if len(values) < FEWEST:
+        nothing = np.full(np.shape(estimate), np.nan)[()]
+        return nothing, nothing
+    if log and np.all(np.asarray(estimate) > 0) and (values > 0).all():
+        low, high = student(np.log(values), np.log(estimate), level)
+        return np.exp(low), np.exp(high)
+    reach = t_quantile(len(values), level) * crv3(values, estimate)
+    with np.errstate(invalid="ignore"):
+        return estimate - reach, estimate + reach
