@@ -40,6 +40,10 @@ VERBS = {
         "vvscale.cli.commands.train:train",
         "Train a network on a subset of images; rerun to resume.",
     ),
+    "fine-tune": (
+        "vvscale.cli.commands.fine_tune:fine_tune",
+        "Train a network on, for its task and for recordings at once.",
+    ),
     "score": ("vvscale.cli.commands.score:score", "Score models on brain and behavioural benchmarks."),
     "fit": ("vvscale.cli.commands.fit:fit", "Fit a scaling law to any table."),
     "plan": (

@@ -14,6 +14,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "prepare": "vvscale prepare photos/ --out prepared/photos",
         "prepare-brain": "vvscale prepare-brain --help",
         "train": "vvscale train resnet18 --data prepared/photos --samples-per-class 100 --out runs/resnet18",
+        "fine-tune": "vvscale fine-tune --help",
         "score": "vvscale score my_network.py:build --on simulated --layers all",
         "fit": "vvscale fit runs.csv --x n_params --y error --resamples 1000 --plot law.png",
         "plan": "vvscale plan out/joint --budget 1e18 --max-params 1e8",
@@ -24,15 +25,15 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "cite": "vvscale cite runs.csv icml-5a --out references.bib",
         "export": "vvscale export results/scores --parquet scores.parquet --where region=IT",
         "study": "vvscale study plan mine.toml",
-        "worker": "vvscale worker results",
         "cache": "vvscale cache ls",
         "doctor": "vvscale doctor",
+        "claims": "vvscale claims",
     }
 )
 EXTRA: Mapping[str, str] = MappingProxyType(
     {
         "prepare": "models", "train": "train", "score": "score", "check": "score", "prepare-brain": "neuro",
-        "fit": "figures", "figure": "figures", "report": "figures", "study": "study", "worker": "study",
+        "fit": "figures", "figure": "figures", "report": "figures", "study": "study", "fine-tune": "train",
     }
 )  # fmt: skip
 

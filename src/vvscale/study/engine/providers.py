@@ -51,13 +51,15 @@ def make_provider(engine: EngineSpec, group: Group, *, study: Path, lifeline: Pa
     """
     kind = engine.kind
     blocks = {
-        "init_blocks": 1,
+        "init_blocks": 0,
         "min_blocks": 0,
         "max_blocks": group.n_jobs,
         "worker_init": _setup(engine, group, study, lifeline),
     }
     if kind == "local":
-        return _asked_every(LocalProvider, 1)(**{**blocks, "min_blocks": 1}, launcher=SimpleLauncher())
+        return _asked_every(LocalProvider, 1)(
+            **{**blocks, "init_blocks": 1, "min_blocks": 1}, launcher=SimpleLauncher()
+        )
     if kind == "kubernetes":
         return _kubernetes(group, blocks)
     ask = max(1, engine.silence // _ASKS_PER_SILENCE)
@@ -91,7 +93,7 @@ def make_provider(engine: EngineSpec, group: Group, *, study: Path, lifeline: Pa
         directives += [f"#BSUB -M {memory}GB"]
         return _asked_every(LSFProvider, ask)(
             **common, project=account, queue=queue, cores_per_block=cores, cores_per_node=cores,
-            request_by_nodes=False, scheduler_options="\n".join(directives),
+            request_by_nodes=False, bsub_redirection=True, scheduler_options="\n".join(directives),
         )  # fmt: skip
     if kind == "gridengine":
         directives += [f"#$ -pe smp {cores}"] if cores > 1 else []
