@@ -30,11 +30,13 @@ def reproduce(
     out
         Folder for fits.json, bootstrap.parquet (rows) and bootstrap_UNIT.parquet.
     """
+    import pandas as pd
+
     from vvscale.cli.progress import progress
     from vvscale.laws.gokce2025.experiments import matching
     from vvscale.laws.gokce2025.reproduce import run
     from vvscale.laws.workflow.save import can_plan, save_results
-    from vvscale.laws.workflow.tables import reproduction_table
+    from vvscale.laws.workflow.tables import plain, reproduction_table
     from vvscale.scores import load_scores
 
     chosen = matching(names)
@@ -46,10 +48,15 @@ def reproduce(
     with progress("laws", len(chosen), quiet=output.quiet) as advance:
         results = run(
             chosen, table, n_resamples=options.resamples, units=options.by, seed=options.seed,
-            n_workers=options.workers, on_done=advance,
+            is_doubted=options.sensitivity, n_workers=options.workers, on_done=advance,
         )  # fmt: skip
     entries = [result.entry for result in results]
     output.table(reproduction_table(entries, options.by if options.resamples else ()))
+    for entry in entries:
+        if "sensitivity" in entry:
+            rows = pd.DataFrame(entry["sensitivity"]["rows"])
+            output.table(plain(rows), title=f"{entry['name']}: does the conclusion change?")
+            output.say(entry["sensitivity"]["sentence"])
     output.document(entries)
     if out is not None:
         for path in save_results(out, results, units=options.by):
