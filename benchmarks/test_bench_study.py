@@ -11,26 +11,24 @@ import pytest
 
 from vvscale.study.build import diagnostic_graph
 from vvscale.study.estimate import simulate
+from vvscale.study.graph.folder import StudyFolder
+from vvscale.study.graph.schedule import Schedule, State
 from vvscale.study.spec.schema import DiagnosticsSpec
-from vvscale.study.status import study_status
-from vvscale.study.workers.folder import StudyFolder
-from vvscale.study.workers.journal import Journal, What
+from vvscale.study.status import Watch, study_status
 
 N_TASKS = 10_001
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
-    """A study of ten thousand tasks of which the journals say that all are done."""
+    """A study of ten thousand tasks whose run wrote that all are done."""
     folder = StudyFolder(tmp_path_factory.mktemp("finished"))
     graph = diagnostic_graph(DiagnosticsSpec(chains=N_TASKS // 2))
     folder.write_plan({"name": "finished", "digest": "d"}, graph)
-    journals = [Journal(folder.events, f"worker-{number}") for number in range(8)]
-    for number, task in enumerate(graph.tasks):
-        journals[number % 8].add(What.STARTED, task.id, 0)
-        journals[number % 8].add(What.DONE, task.id, 0, seconds=0.001)
-    for journal in journals:
-        journal.close()
+    schedule = Schedule(graph)
+    for number in range(len(graph)):
+        schedule.set(number, State.DONE)
+    Watch(folder, schedule).look(is_last=True)
     return folder
 
 

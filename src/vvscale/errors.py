@@ -29,7 +29,17 @@ class UnknownNameError(UsageError):
 
 
 class ConfigError(UsageError):
-    """A configuration file or option value is malformed or contradictory."""
+    """A configuration file or option value is malformed or contradictory.
+
+    Attributes
+    ----------
+    key
+        The key it is about, where it is about one; a reader of files finds the line by it.
+    """
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class DataError(VvscaleError):
@@ -68,6 +78,12 @@ class StoppedError(RunError):
     """A run was told to stop, has saved its state, and goes on when the same command is run again."""
 
     exit_code = 75  # EX_TEMPFAIL: what schedulers read as "try again"
+
+
+class InterruptedRunError(StoppedError):
+    """A run was stopped by Ctrl-C and has saved its state."""
+
+    exit_code = 130
 
 
 class FitError(VvscaleError):

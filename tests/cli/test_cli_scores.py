@@ -207,7 +207,6 @@ def test_errors(run, argv: list[str], code: int, text: str):
         (b"model_id,score\nm,0.1\nn,inf\n", "inf in row 2"),
         (b"model_id,score\nm,0.1\nn", "Line 3"),
         (b"model_id,score\n\xe4,0.1\n", "not UTF-8"),
-        (b"model_id,region,score\nm,V3,0.1\n", "Unknown region 'V3'"),
         (b"", "0 bytes"),
     ],
 )

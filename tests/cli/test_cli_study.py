@@ -1,10 +1,8 @@
-"""``vvscale study`` and ``vvscale worker`` as a person meets them: output, exit codes, what is left behind."""
+"""``vvscale study`` as a person meets it: output, exit codes, what is left behind."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -42,18 +40,6 @@ def write(folder: Path, *, chains: int = 6, seconds: float = 0.0) -> Path:
 
 def values(out: Path) -> list[float]:
     return json.loads((out / "results" / "values.json").read_text())
-
-
-def pids(out: Path) -> list[int]:
-    return [json.loads(path.read_text())["pid"] for path in (out / "workers").glob("*.json")]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
 
 
 def wait_for(what, seconds: float = 20) -> None:
@@ -107,115 +93,70 @@ def test_a_study_that_was_never_begun(spec: Path, tmp_path: Path):
         assert "There is no study in" in done.stderr
         assert "Traceback" not in done.stderr
     assert "Did you mean 'demo'" in vvscale("study", "plan", "demoo", check=3).stderr
-    assert "There is no study in" in vvscale("worker", tmp_path / "nowhere", check=3).stderr
 
 
 def test_wrong_requests(spec: Path, tmp_path: Path):
     assert "expected KEY=VALUE" in vvscale("study", "plan", spec, "--set", "workers", check=2).stderr
     assert "Did you mean 'workers'" in vvscale("study", "plan", spec, "--set", "engine.worker=2", check=2).stderr
     assert "Unknown device 'h1000'" in vvscale("study", "plan", spec, "--device", "h1000", check=2).stderr
-    vvscale("study", "run", spec, "--out", tmp_path / "out")
-    assert "expected i/n" in vvscale("worker", tmp_path / "out", "--shard", "2/2", check=2).stderr
+    assert "has no queue" in vvscale("study", "run", spec, "--out", tmp_path / "out", "--submit", check=2).stderr
+    assert not (tmp_path / "out").exists()
 
 
-def test_plain_workers_share_a_study_that_somebody_planned(spec: Path, tmp_path: Path):
-    out = tmp_path / "out"
-    begin(write(tmp_path, chains=30, seconds=0.05), out).communicate()
-    whole = values(out)
-    shutil.rmtree(out / "tasks")
-    shutil.rmtree(out / "events")
-    command = [sys.executable, "-m", "vvscale", "worker", str(out), "--json", "--shard"]
-    workers = [subprocess.Popen([*command, f"{i}/3"], stdout=subprocess.PIPE, text=True) for i in range(3)]
-    done = [json.loads(worker.communicate()[0]) for worker in workers]
-    assert sum(one["n_done"] for one in done) == 61
-    assert all(one["n_done"] > 5 and one["is_complete"] for one in done)
-    assert values(out) == whole
+def test_a_second_run_says_who_has_the_first_and_how_to_watch(tmp_path: Path):
+    spec, out = write(tmp_path, chains=20, seconds=0.3), tmp_path / "out"
+    run = begin(spec, out)
+    wait_for(lambda: (out / "status.json").exists())
+    second = vvscale("study", "run", spec, "--out", out, check=2)
+    assert f"is run by another process (process {run.pid} on" in second.stderr
+    assert f"vvscale study status {out}" in second.stderr
+    assert f"run by process {run.pid} on" in vvscale("study", "status", out).stdout
+    run.communicate()
+    assert run.returncode == 0
+    assert values(out) == [number + 1 for number in range(20)]
 
 
-def test_two_runs_at_once_share_the_work(tmp_path: Path):
-    spec, out = write(tmp_path, chains=40, seconds=0.05), tmp_path / "out"
-    runs = [begin(spec, out), begin(spec, out)]
-    said = [run.communicate()[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], said
-    assert values(out) == [number + 1 for number in range(40)]
-    claims = [len(list(path.glob("claim.*"))) for path in out.glob("tasks/*/*")]
-    assert claims == [1] * 81
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_stopped_run_asks_to_be_started_again(tmp_path: Path, number: signal.Signals):
+def test_a_run_that_a_scheduler_stops_asks_to_be_started_again(tmp_path: Path):
     spec, out = write(tmp_path, chains=20, seconds=0.3), tmp_path / "out"
     run = begin(spec, out)
     wait_for(lambda: n_done(out) > 2)
-    run.send_signal(number)
-    said = run.communicate(timeout=20)[0]
+    run.send_signal(signal.SIGUSR1)
+    said = run.communicate(timeout=60)[0]
     assert run.returncode == 75
-    assert "the same command goes on from here" in said
-    assert not any(map(is_alive, pids(out)))
-    assert len(list(out.glob("workers/*.ended"))) == len(pids(out))
+    assert "resumes." in said
     kept = n_done(out)
     assert 2 < kept < 41
-    again = vvscale("study", "resume", out)
-    assert f"{kept} were finished before" in again.stdout
-    assert values(out) == [number + 1 for number in range(20)]
-
-
-def test_ctrl_c_says_so_and_leaves_nobody_behind(tmp_path: Path):
-    spec, out = write(tmp_path, chains=20, seconds=0.3), tmp_path / "out"
-    run = begin(spec, out)
-    wait_for(lambda: n_done(out) > 1)
-    run.send_signal(signal.SIGINT)
-    assert "interrupted" in run.communicate(timeout=20)[0]
-    assert run.returncode == 130
-    assert not any(map(is_alive, pids(out)))
-
-
-def test_a_worker_that_is_stopped_exits_with_75(tmp_path: Path):
-    spec, out = write(tmp_path, chains=10, seconds=0.5), tmp_path / "out"
-    run = begin(spec, out)
-    wait_for(lambda: n_done(out) > 0)
-    worker = subprocess.Popen([sys.executable, "-m", "vvscale", "worker", str(out)], stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: worker.pid in pids(out))
-    worker.send_signal(signal.SIGUSR2)
-    assert "Stopped after" in worker.communicate(timeout=10)[1]
-    assert worker.returncode == 75
-    run.communicate()
-    assert run.returncode == 0
-
-
-def test_a_run_that_is_killed_leaves_no_orphan(tmp_path: Path):
-    spec, out = write(tmp_path, chains=20, seconds=0.3), tmp_path / "out"
-    run = begin(spec, out, start_new_session=True)
-    wait_for(lambda: n_done(out) > 1)
-    os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
-    assert len(pids(out)) == 2
-    wait_for(lambda: not any(map(is_alive, pids(out))), 5)
-    run.communicate()
-    assert "were finished before" in vvscale("study", "run", spec, "--out", out, "--workers", 2).stdout
-    assert values(out) == [number + 1 for number in range(20)]
-
-
-def test_a_worker_that_is_killed_is_replaced(tmp_path: Path):
-    spec, out = write(tmp_path, chains=20, seconds=0.2), tmp_path / "out"
-    run = begin(spec, out)
-    wait_for(lambda: n_done(out) > 1)
-    os.kill(pids(out)[0], signal.SIGKILL)
-    said = run.communicate()[0]
-    assert run.returncode == 0, said
-    assert len(pids(out)) == 3
+    assert f"{kept} were finished before" in vvscale("study", "resume", out).stdout
     assert values(out) == [number + 1 for number in range(20)]
 
 
 def test_status_while_it_runs(tmp_path: Path):
-    spec, out = write(tmp_path, chains=12, seconds=0.3), tmp_path / "out"
+    spec, out = write(tmp_path, chains=12, seconds=0.5), tmp_path / "out"
     run = begin(spec, out)
+
+    def now() -> dict:
+        return json.loads(vvscale("study", "status", out, "--json").stdout)
+
     wait_for(lambda: n_done(out) > 2)
-    now = json.loads(vvscale("study", "status", out, "--json").stdout)
-    assert now["n_workers"] == 2
-    assert 2 < now["n_done"] < 25
-    assert sum(stage["running"] for stage in now["stages"]) > 0
+    wait_for(lambda: now()["n_workers"] == 2)
+    told = now()
+    assert 2 < told["n_done"] < 25
+    assert 0 < sum(stage["running"] for stage in told["stages"]) <= 2
     run.communicate()
+
+
+def test_init_writes_a_study_that_can_be_planned(tmp_path: Path):
+    assert "Wrote mine.toml" in vvscale("study", "init", "mine", cwd=tmp_path).stdout
+    planned = json.loads(vvscale("study", "plan", "mine.toml", "--json", cwd=tmp_path).stdout)
+    assert [stage["stage"] for stage in planned["stages"]][:2] == ["train", "score"]
+    assert "There is a file" in vvscale("study", "init", "mine", cwd=tmp_path, check=2).stderr
+    assert "cannot name a file" in vvscale("study", "init", "../mine", cwd=tmp_path, check=2).stderr
+
+
+def test_a_study_is_found_by_its_name_once_it_was_begun(tmp_path: Path):
+    write(tmp_path, chains=2)
+    vvscale("study", "run", "cli.toml", cwd=tmp_path)
+    assert "5 of 5 tasks done" in vvscale("study", "status", "cli", cwd=tmp_path).stdout
 
 
 def test_a_damaged_plan_is_written_anew(spec: Path, tmp_path: Path):
@@ -227,7 +168,6 @@ def test_a_damaged_plan_is_written_anew(spec: Path, tmp_path: Path):
     graph = next((out / "graphs").iterdir())
     graph.write_text(graph.read_text()[:-20])
     assert "Remove it and run the same command again" in vvscale("study", "status", out, check=3).stderr
-    graph.unlink()
     assert "13 were finished before" in vvscale("study", "run", spec, "--out", out).stdout
 
 

@@ -76,7 +76,7 @@ BEHAVIOR = {
 
 def test_misfit_of_each_law(of_neural: Comparison, of_behavior: Comparison):
     for result, expected in ((of_neural, NEURAL), (of_behavior, BEHAVIOR)):
-        found = result.table().set_index("law")["mad"]
+        found = result.laws.set_index("law")["mad"]
         assert set(found.index) == set(expected)
         for law, value in expected.items():
             assert found[law] == pytest.approx(value, abs=0.0006), law
@@ -124,9 +124,10 @@ def test_family_amplitudes_are_where_the_signal_is(of_neural: Comparison, of_beh
 # --- forecasts of high compute ---
 
 COLUMNS = ["top 20%", "low 2 decades", "top 2 decades", "top decade"]
+# Kaplan's law, held to falling exponents, is the joint law on "low 2 decades": .119 was one that rose with N.
 NEURAL_RMSE = {
     "constant": (0.107, 0.164, 0.114, 0.079), "pure-power": (0.101, 0.123, 0.107, 0.080),
-    "power": (0.101, 0.123, 0.107, 0.064), "log": (0.110, 0.124, 0.119, 0.088), "kaplan": (0.079, 0.119, 0.086, 0.058),
+    "power": (0.101, 0.123, 0.107, 0.064), "log": (0.110, 0.124, 0.119, 0.088), "kaplan": (0.079, 0.133, 0.086, 0.058),
     "joint": (0.075, 0.133, 0.081, 0.055), "power+A": (0.083, 0.078, 0.097, 0.048),
 }  # fmt: skip
 BEHAVIOR_RMSE = {
@@ -138,12 +139,12 @@ BEHAVIOR_RMSE = {
 
 @pytest.fixture(scope="module")
 def neural_forecasts(neural: Fit) -> HoldOut:
-    return hold_out(neural, laws=list(NEURAL_RMSE))
+    return hold_out(neural, laws=[*NEURAL_RMSE, "pooled", "trees"])
 
 
 @pytest.fixture(scope="module")
 def behavior_forecasts(behavior: Fit) -> HoldOut:
-    return hold_out(behavior, laws=[*BEHAVIOR_RMSE, "shifted"])
+    return hold_out(behavior, laws=[*BEHAVIOR_RMSE, "shifted", "pooled", "trees"])
 
 
 def test_forecasts(neural_forecasts: HoldOut, behavior_forecasts: HoldOut):
@@ -154,11 +155,27 @@ def test_forecasts(neural_forecasts: HoldOut, behavior_forecasts: HoldOut):
                 assert found.loc[law, split] == pytest.approx(value, abs=0.002), (law, split)
 
 
+def test_the_pooled_law_and_trees_forecast_better_than_every_law(
+    neural_forecasts: HoldOut, behavior_forecasts: HoldOut
+):
+    # split -> RMSE of the pooled law.
+    targets = (
+        (neural_forecasts, {"top 20%": 0.032, "top decade": 0.031, "top 2 decades": 0.030}),
+        (behavior_forecasts, {"top 20%": 0.0435, "top decade": 0.0445, "top 2 decades": 0.053}),
+    )
+    for result, expected in targets:
+        found = result.table().pivot(index="law", columns="split", values=["rmse", "gap", "gap_se"])
+        for split, value in expected.items():
+            assert found.loc["pooled", ("rmse", split)] <= value
+            assert found.loc["pooled", ("gap", split)] < -2 * found.loc["pooled", ("gap_se", split)], split
+            assert found.loc["trees", ("gap", split)] < 0
+
+
 def test_family_amplitudes_forecast_best(neural: Fit, neural_forecasts: HoldOut):
     # One split only: with so many parameters each costs a second.
     rows = hold_out(neural, laws=["joint+B"], splits=["top 20%"]).table().set_index("law")
     assert rows.loc["joint+B", "rmse"] == pytest.approx(0.052, abs=0.001)
-    others = neural_forecasts.table().query("split == 'top 20%'")
+    others = neural_forecasts.table().query("split == 'top 20%' and law not in ['pooled', 'trees']")
     assert rows.loc["joint+B", "rmse"] < 0.75 * others["rmse"].min()
 
 
@@ -246,7 +263,9 @@ def test_a_group_is_found_by_its_name_also_where_two_columns_hold_the_same_label
     fit = fit_law(rows, law="joint", x=["n_params", "samples_seen"], offsets=["B"], offset_by="parent_family")
     at = pd.DataFrame({"n_params": [1e7] * 3, "samples_seen": [1e8] * 3, "parent_family": ["ResNet", "ViT", None]})
     told = prediction_interval(fit, at)
-    np.testing.assert_allclose(told.predicted[:2], [0.5637, 0.6832], atol=5e-5)
+    # The earlier search stopped short, at 0.5637 and 0.6832 with a loss of .0272755.
+    assert fit.loss < 0.027273243
+    np.testing.assert_allclose(told.predicted[:2], [0.5641, 0.6835], atol=5e-5)
     for name, value in zip(("ResNet", "ViT"), told.predicted, strict=False):
         assert fit.predict(1e7, 1e8, group=name)[0] == pytest.approx(value, rel=1e-12)
         assert prediction_interval(fit, [[1e7], [1e8]], group=name).predicted[0] == pytest.approx(value, rel=1e-12)

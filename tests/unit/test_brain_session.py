@@ -405,7 +405,7 @@ def test_options_are_checked():
         ({"batch_size": 0}, "`batch_size` is 0"),
         ({"memory": "lots"}, "Cannot read the memory 'lots'"),
         ({"threads": 0}, "`threads` is 0"),
-        ({"device": "cuda:77"}, "device 'cuda:77' cannot be used"),
+        ({"device": "cuda:77"}, "device 'cuda:77' asks for GPU 77"),
     ):
         with pytest.raises(ConfigError, match=text):
             ScoringOptions(**options)

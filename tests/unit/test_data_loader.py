@@ -338,7 +338,7 @@ def test_ahead_keeps_the_order_and_does_not_run_away():
         ({"index": np.array([700])}, DataError, r"reaches 700, but 'digits/val' has 700 images"),
         ({"residency": "disk"}, UnknownNameError, r"Unknown residency 'disk'"),
         ({"device": "gpu"}, ConfigError, r"Unknown device 'gpu'"),
-        ({"device": "cuda:9"}, ConfigError, r"'cuda:9' was asked for, but torch finds \d+ CUDA devices"),
+        ({"device": "cuda:9"}, ConfigError, r"'cuda:9' asks for GPU 9, and PyTorch sees \d+"),
         ({"transform": Augmentation(image_size=8, mixup=1.0), "n_views": 2}, ConfigError, r"need one view per image"),
         ({"transform": []}, ConfigError, r"expected one transform"),
         ({"batch_size": 699, "world_size": 2}, ConfigError, r"The last batch has 1 images, too few for 2 ranks"),

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vvscale.errors import ShapeError, UsageError
+from vvscale.errors import DataError, ShapeError, UsageError
 from vvscale.laws import fit_law, hold_out
 from vvscale.laws.comparison.holdout import training_rows
+from vvscale.laws.comparison.pooled import fit_pooled
 
 
 def table(n: int = 60, seed: int = 0) -> pd.DataFrame:
@@ -71,7 +72,9 @@ def test_the_true_law_beats_the_naive_ones():
     rows = result.table()
     assert rows["law"].iloc[0] == "power"
     assert rows["skill"].iloc[0] > 0.2
-    assert result.verdict.startswith("top decade: power is best")
+    assert result.verdict.startswith("top decade: 1 of 1 laws beat the best naive forecast")
+    assert "Cross-validation within the training rows picks power" in result.verdict
+    assert rows.set_index("law").loc["power", ["is_chosen", "gap"]].tolist() == [True, 0.0]
     assert rows["rmse"].is_monotonic_increasing
 
 
@@ -109,6 +112,51 @@ def test_laws_in_n_and_d_split_by_compute():
     assert rows.loc["power", "n_test"] == rows.loc["kaplan", "n_test"] == 16
     without = hold_out(data.drop(columns="train_flop"), laws=["kaplan"], splits=["top 20%"]).table().set_index("law")
     assert without.loc["kaplan", "rmse"] == pytest.approx(rows.loc["kaplan", "rmse"])
+
+
+def families(n: int, seed: int, effect: float) -> pd.DataFrame:
+    """A table whose families differ in how much their data help; N and D vary."""
+    rng = np.random.default_rng(seed)
+    data = pd.DataFrame({"n_params": 10 ** rng.uniform(5, 8, n), "samples_seen": 10 ** rng.uniform(5, 9, n)})
+    data["parent_family"] = [f"f{k % 4}" for k in range(n)]
+    data["arch"] = [f"a{k % 20}" for k in range(n)]
+    data["train_flop"] = 6 * data["n_params"] * data["samples_seen"]
+    slope = 0.15 + effect * (np.arange(n) % 4)
+    y = 0.3 + 0.3 * (data["n_params"] / 1e5) ** -0.5 + 0.6 * (data["samples_seen"] / 1e5) ** -slope
+    return data.assign(misalignment=y * np.exp(0.01 * rng.standard_normal(n)))
+
+
+def test_the_pooled_law_learns_from_every_family_and_falls_back_to_the_mean():
+    data = families(200, 0, effect=0.1)
+    n, d, y = (data[c].to_numpy() for c in ("n_params", "samples_seen", "misalignment"))
+    law = fit_pooled(n, d, y, data, "parent_family")
+    told = law.predict(n, d, data["parent_family"].tolist())
+    assert np.abs(np.log(told / y)).mean() < 0.012
+    assert law.table()["beta"].is_monotonic_increasing
+    unseen = law.predict(n, d, ["new"] * len(n))
+    each = [law.predict(n, d, [name] * len(n)).mean() for name in law.groups]
+    assert min(each) < unseen.mean() < max(each)
+
+
+def test_trees_win_where_the_form_lacks_something_and_only_there():
+    pytest.importorskip("sklearn")
+    data = families(240, 1, effect=0.0)
+    laws = ["joint", "constant", "trees", "pooled"]
+    splits = {"odd": np.arange(240) % 2 == 0}
+    right = hold_out(data, laws=laws, splits=splits)
+    assert right.trees_win == {"odd": False}
+    # A step that no power law has.
+    data["misalignment"] += 0.3 * (data["n_params"] < 3e6) - 0.2 * (data["samples_seen"] > 3e7)
+    data["misalignment"] += 0.3
+    wrong = hold_out(data, laws=laws, splits=splits)
+    assert wrong.trees_win == {"odd": True}
+    assert "the laws' form lacks something" in wrong.verdict
+
+
+def test_a_baseline_that_cannot_be_fitted_is_refused_by_name():
+    with pytest.raises(DataError, match="Cannot forecast with 'pooled': the table has no column 'n_params'"):
+        hold_out(table(), laws=["power", "pooled"], splits=["top 20%"])
+    assert "pooled" in hold_out(table(), splits=["top 20%"]).left_out
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def test_resamples_of_another_fit_are_never_taken(tmp_path):
 
 @pytest.mark.parametrize("x", [["samples_seen", "n_params"], ["n_params", "train_flop"]])
 def test_a_fit_in_other_inputs_is_refused(tmp_path, x):
-    save_fits(tmp_path, [joint_entry(fit_law(models(), law="joint", x=x, drop_incomplete=True))], {})
+    save_fits(tmp_path, [joint_entry(fit_law(models(), law="joint", x=x, missing="drop"))], {})
     with pytest.raises(UsageError, match="in this order"):
         load_joint(tmp_path)
 

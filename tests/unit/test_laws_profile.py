@@ -157,3 +157,16 @@ def test_the_density_at_zero_is_that_of_the_residuals():
     for scale in (0.01, 1.0):
         normal = density_at_zero(rng.normal(0, scale, 4000))
         assert normal == pytest.approx(1 / (scale * np.sqrt(2 * np.pi)), rel=0.1)
+
+
+def test_a_grid_that_ends_before_its_cut_is_extended():
+    # A low outlier and a weak plateau: the default grid ends at 1.2 times the fit, the rows allow far more.
+    rng = np.random.default_rng(0)
+    y = (0.4 + 0.5 * X**-0.1) * np.exp(rng.normal(0, 0.1, N) + rng.normal(0, 0.2, 12)[np.arange(N) % 12])
+    y[30] *= 0.2
+    fit = fit_law(POWER.assign(y=y), **XY)
+    made = profile(fit)
+    assert made.interval[1] > 1.3 * fit.params["E"]
+    assert made.has_ends == (False, True)
+    assert "has no lower end" in made.sentence
+    assert np.interp(made.interval[1], made.values, made.deviance) == pytest.approx(CHI_SQUARE_95)

@@ -258,7 +258,7 @@ def test_exponents_do_not_turn_negative(table: pd.DataFrame):
 def test_laws_that_do_not_apply_are_named(table: pd.DataFrame):
     bare = table.loc[::2, ["train_flop", "misalignment", "arch"]]
     result = compare(bare, n_folds=2)
-    assert set(result.left_out) == {"joint", "product", "kaplan", "joint+B", "power+A"}
+    assert set(result.left_out) == {"joint", "product", "kaplan", "joint+B", "power+A", "pooled", "trees"}
     assert result.left_out["joint"] == "the table has no column 'n_params'"
     one_family = contest(table.assign(parent_family="ViT"))
     assert one_family.left_out["power+A"] == "all rows have the same parent_family"

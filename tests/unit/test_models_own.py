@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,27 @@ def test_what_is_wrong_with_a_file_is_said(nets: str, ref: str, kind: type[Excep
     with pytest.raises(kind) as raised:
         build_model(ref)
     assert words in str(raised.value)
+
+
+def test_a_file_imports_what_lies_beside_it_and_folders_do_not_mix(tmp_path: Path):
+    images = torch.ones(1, 3, 8, 8)
+    for gain in (2.0, 3.0):
+        folder = tmp_path / f"lab{gain:.0f}"
+        folder.mkdir()
+        (folder / "helper_ops.py").write_text(f"GAIN = {gain}")
+        (folder / "late_ops.py").write_text(f"GAIN = {gain}")
+        (folder / "net.py").write_text(
+            "import helper_ops\nfrom torch import nn\n\n\n"
+            "class Net(nn.Module):\n"
+            "    def forward(self, x):\n        return x * helper_ops.GAIN * self.late\n\n"
+            "def net():\n    from late_ops import GAIN\n    made = Net()\n    made.late = GAIN\n    return made\n"
+        )
+    for _ in range(2):
+        for gain in (2.0, 3.0):
+            module = load_model(f"{tmp_path}/lab{gain:.0f}/net.py:net").module
+            assert torch.equal(module(images), images * gain**2)
+    assert not {"helper_ops", "late_ops"} & set(sys.modules)
+    assert not [path for path in sys.path if "lab" in Path(path).name]
 
 
 def test_an_installed_package_offers_a_network(monkeypatch: pytest.MonkeyPatch):

@@ -100,7 +100,7 @@ MISTAKES = {
     "samples_per_class = 1\n": ("samples_per_class = 17\n", r"\[\[exclude\]\] 1 matches no run"),
     'law = "joint"': ('loss = "hubber"', "expected one of 'huber', 'squares'"),
     "[[laws]]": ("[[lawz]]", r"Unknown key 'lawz'.*Did you mean 'laws'\?.*\(line 16\)"),
-    "[axes]": ("[engine]\nworkers = -1\n[axes]", "'workers' is -1; expected at least 0"),
+    "[axes]": ("[engine]\nworkers = -1\n[axes]", r"`workers` is -1; expected at least 0\. \(line 6\)"),
 }
 
 

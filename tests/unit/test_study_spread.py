@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,11 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from vvscale.study.engine.worker import Answer, Request, run_task
+from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import GraphBuilder
-from vvscale.study.workers.folder import StudyFolder
-from vvscale.study.workers.worker import WorkerOptions, work
 
 pytest.importorskip("torch")
 
@@ -27,25 +27,29 @@ def begin(path: Path, **params) -> StudyFolder:
     return folder
 
 
-def ranks_of(folder: StudyFolder) -> list[int]:
-    """Processes that work on a task of this study."""
+def request(folder: StudyFolder) -> Request:
+    (task,) = folder.graph().tasks
+    return Request(str(folder.path), task.id, task.kind, task.label, task.params, {}, {}, {}, processes_per_node=2)
+
+
+def ranks_of(folder: StudyFolder) -> list[psutil.Process]:
+    """Processes that work on a task of this study: torchrun and its ranks."""
     found = []
-    for entry in Path("/proc").iterdir():
+    for process in psutil.process_iter():
         try:
-            words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
-        except OSError:
+            words = process.cmdline()
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
-        if b"vvscale.study.workers.torchrun" in words and any(str(folder.path).encode() in word for word in words):
-            found.append(int(entry.name))
+        if "vvscale.study.engine.torchrun" in words and any(str(folder.path) in word for word in words):
+            found.append(process)
     return found
 
 
 @pytest.mark.slow
 def test_the_ranks_find_each_other_and_one_result_counts(tmp_path: Path):
     folder = begin(tmp_path)
-    graph = folder.graph()
-    assert work(folder, graph, options=WorkerOptions(processes_per_node=2)).n_done == 1
-    done = folder.task(graph.tasks[0].id).done()
+    assert run_task(request(folder)).outcome == "done"
+    done = folder.task(folder.graph().tasks[0].id).done()
     assert done is not None
     assert done["result"] == {"value": 3.0}
     assert list(done["outputs"]) == ["value.json"]
@@ -55,18 +59,20 @@ def test_the_ranks_find_each_other_and_one_result_counts(tmp_path: Path):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_ranks_end_with_their_worker(tmp_path: Path, number: signal.Signals):
     folder = begin(tmp_path, seconds=300.0)
-    command = [sys.executable, "-m", "vvscale", "worker", str(folder.path), "--processes-per-node", "2"]
-    worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    code = f"from vvscale.study.engine.worker import *; print(run_task({request(folder)!r}).outcome)"
+    worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while len(ranks_of(folder)) < 3:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     os.kill(worker.pid, number)
-    assert worker.wait(60) == (75 if number == signal.SIGTERM else -signal.SIGKILL)
+    said, _ = worker.communicate(timeout=60)
+    assert said.strip() == ("stopped" if number == signal.SIGTERM else "")
     while ranks_of(folder):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     task = folder.task(folder.graph().tasks[0].id)
     assert task.done() is None
     assert task.error() is None
-    assert json.loads((task.path / "claim.0").read_text())["pid"] == worker.pid
+    # The next worker is not kept out by what the dead one held.
+    assert isinstance(run_task(Request(**{**vars(request(folder)), "params": {"seconds": 0.0}})), Answer)

@@ -1,49 +1,47 @@
-"""One worker in this process: what it records, what it refuses to record, what it makes again."""
+"""A run whose tasks run in this process: what is recorded, what is made again, what follows from each end."""
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
+import os
 import shutil
-import threading
-import time
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 
-from vvscale.errors import DataError, DivergedError, OutOfMemoryError, StoppedError
+from vvscale.errors import DataError, DivergedError, InterruptedRunError, OutOfMemoryError, StoppedError, UsageError
+from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph, GraphBuilder
 from vvscale.study.graph.kinds import Kind, TaskContext
-from vvscale.study.run import hand_over, survey
+from vvscale.study.prepare import Stop, stop_on_signals
+from vvscale.study.spec.workers import EngineSpec, GroupSpec
 from vvscale.study.status import study_status
+from vvscale.study.survey import hand_over, survey
 from vvscale.study.tasks.registry import TASKS
-from vvscale.study.workers.folder import StudyFolder
-from vvscale.study.workers.worker import parse_shard, resolve_device, work
+
+sys.path.insert(0, str(Path(__file__).parent))
+from study_engine import LOST, LOST_JOB, InProcess, answer, begin, work
 
 VERSIONS = {kind: TASKS[kind].version for kind in ("noop", "sleep", "fail", "collect")}
 
 
-def graph(n: int = 4, *, seconds: float = 0.0, fails_while: Path | None = None, signal: str = "") -> Graph:
+def graph(n: int = 4, *, fails_while: Path | None = None) -> Graph:
     """Chains of two and one that collects; the first chain may fail."""
     builder = GraphBuilder(VERSIONS)
     ends = []
     for number in range(n):
         if number == 0 and fails_while is not None:
-            params = {"value": 0, "while_exists": str(fails_while), "signal": signal}
+            params = {"value": 0, "while_exists": str(fails_while)}
             first = builder.add("fail", params, label="the one that fails")
-        elif seconds:
-            first = builder.add("sleep", {"value": number, "seconds": seconds}, label=f"sleep {number}")
         else:
             first = builder.add("noop", {"value": number}, label=f"noop {number}")
         ends.append(builder.add("noop", {"value": 100}, inputs={"of": first}, label=f"after {number}"))
     builder.add("collect", {}, inputs={"values": tuple(ends)}, label="table", publish={"values.json": "t/values.json"})
     return builder.build()
-
-
-def begin(path: Path, made: Graph) -> StudyFolder:
-    folder = StudyFolder(path)
-    folder.write_plan({"name": "test", "digest": "d" * 64, "datasets": {"digits": "digits"}}, made)
-    return folder
 
 
 def values(folder: StudyFolder) -> list[float]:
@@ -67,15 +65,18 @@ def one_task(kind: str, params=None) -> Graph:
 def test_a_study_is_worked_to_its_end_and_beside_every_result_stands_where_it_is_from(tmp_path: Path):
     made = graph()
     folder = begin(tmp_path, made)
-    summary = work(folder, made)
-    assert (summary.n_done, summary.n_failed, summary.is_complete) == (9, 0, True)
+    result = work(folder, made)
+    assert (result.n_done, result.n_failed, result.error()) == (9, 0, None)
+    assert result.results == (folder.results / "t" / "values.json",)
     assert values(folder) == [100, 101, 102, 103]
     for task in made.tasks:
         for name in ("task.json", "done.json"):
             content = json.loads((folder.task(task.id).path / name).read_text())
             assert content["study"] == {"name": "test", "digest": "d" * 64}
             assert content["code_version"]
-    assert work(folder, made).n_done == 0
+    again = InProcess()
+    assert work(folder, made, again).n_done == 0
+    assert again.ran == []
 
 
 def test_a_failure_keeps_its_traceback_and_stops_nobody_else(tmp_path: Path):
@@ -83,8 +84,8 @@ def test_a_failure_keeps_its_traceback_and_stops_nobody_else(tmp_path: Path):
     obstacle.touch()
     made = graph(fails_while=obstacle)
     folder = begin(tmp_path / "out", made)
-    summary = work(folder, made)
-    assert (summary.n_done, summary.n_failed, summary.is_complete) == (6, 1, True)
+    result = work(folder, made)
+    assert (result.n_done, result.n_failed, result.n_blocked) == (6, 1, 2)
     error = folder.task(by_label(made, "the one that fails")).error()
     assert error is not None
     assert error["type"] == "RunError"
@@ -92,7 +93,7 @@ def test_a_failure_keeps_its_traceback_and_stops_nobody_else(tmp_path: Path):
     status = study_status(folder)
     assert (status.n_done, status.n_failed, status.n_blocked) == (6, 1, 2)
     assert "Asked to fail while" in status.failures[0].message
-    assert work(folder, made).n_failed == 0, "it is not tried again unasked"
+    assert str(status.failures[0].path) in str(result.error())
     obstacle.unlink()
     assert survey(folder, made).retried == ["the one that fails"]
     assert work(folder, made).n_done == 3
@@ -100,32 +101,91 @@ def test_a_failure_keeps_its_traceback_and_stops_nobody_else(tmp_path: Path):
     assert study_status(folder).is_complete
 
 
-def test_a_task_that_stops_is_free_for_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def stops(context: TaskContext) -> None:
-        raise StoppedError("enough")
+def test_what_may_lack_inputs_is_made_from_the_others_and_again_when_nothing_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(TASKS._entries, "collect", dataclasses.replace(TASKS["collect"], may_lack=("values",)))
+    obstacle = tmp_path / "obstacle"
+    obstacle.touch()
+    made = graph(fails_while=obstacle)
+    folder = begin(tmp_path / "out", made)
+    result = work(folder, made)
+    assert (result.n_done, result.n_failed, result.n_blocked) == (7, 1, 1)
+    assert values(folder) == [101, 102, 103]
+    assert result.notes == ("table was made without after 0",)
+    obstacle.unlink()
+    assert survey(folder, made).partial == ["table"]
+    result = work(folder, made)
+    assert (result.n_done, result.notes) == (3, ())
+    assert values(folder) == [100, 101, 102, 103]
+    # With no input at all there is nothing to make.
+    obstacle.touch()
+    alone = graph(1, fails_while=obstacle)
+    assert work(begin(tmp_path / "alone", alone), alone).n_blocked == 2
 
-    add_kind(monkeypatch, "stops", stops)
+
+def test_a_task_that_stops_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    n_tries = 0
+
+    def stops(context: TaskContext) -> None:
+        nonlocal n_tries
+        n_tries += 1
+        if n_tries < 6:
+            (context.out / "state").touch()
+            raise StoppedError("enough")
+
+    add_kind(monkeypatch, "stops", stops, scratch=("state",))
     made = one_task("stops")
     folder = begin(tmp_path, made)
-    assert work(folder, made).was_stopped
-    assert folder.task(made.tasks[0].id).error() is None
-    add_kind(monkeypatch, "stops", lambda context: None)
     assert work(folder, made).n_done == 1
-    assert folder.task(made.tasks[0].id).claims() == 1
+    assert n_tries == 6
+    assert not (folder.task(made.tasks[0].id).out / "state").exists(), "what only served to resume is removed"
+    # Without a state to save it would never end.
+    n_tries = 0
+    add_kind(monkeypatch, "stops", stops)
+    folder = begin(tmp_path / "other", made)
+    assert "needs longer than a job lasts" in work(folder, made).failures[0].message
+    assert n_tries == 3
 
 
-def test_what_was_saved_before_a_stop_is_there_after_it(tmp_path: Path):
-    made = graph(1, seconds=0.6)
-    folder = begin(tmp_path, made)
-    stop = threading.Event()
-    threading.Timer(0.3, stop.set).start()
-    assert work(folder, made, stop=stop).was_stopped
-    out = folder.task(by_label(made, "sleep 0")).out
-    assert 0.1 < json.loads((out / "slept.json").read_text()) < 0.6
-    began = time.monotonic()
-    assert work(folder, made).n_done == 3
-    assert time.monotonic() - began < 0.55
-    assert not (out / "slept.json").exists(), "what only served to go on is removed"
+class StopAfter(Stop):
+    """Asks to stop after so many looks."""
+
+    def __init__(self, n: int, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self._n, self._number = n, number
+
+    def is_set(self) -> bool:
+        self._n -= 1
+        self.number = self._number if self._n < 0 else 0
+        return self.number != 0
+
+
+def test_a_stop_says_what_is_done_and_how_to_resume(tmp_path: Path):
+    made = graph()
+    folder, engine = begin(tmp_path, made), InProcess()
+    with pytest.raises(StoppedError, match=r"Stopped with 5 of 9 tasks done[.] `vvscale study resume") as caught:
+        work(folder, made, engine, stop=StopAfter(3))
+    assert caught.value.exit_code == 75
+    assert engine.stopped_with == 25.0
+    status = study_status(folder)
+    assert (status.n_done, sum(stage.running for stage in status.stages)) == (5, 0)
+    with pytest.raises(InterruptedRunError) as caught:
+        work(folder, made, stop=StopAfter(0, signal.SIGINT))
+    assert caught.value.exit_code == 130
+    assert work(folder, made).n_done + study_status(folder).n_done >= 9
+
+
+def test_signals_set_the_stop_and_a_second_ctrl_c_ends_at_once():
+    with stop_on_signals() as stop:
+        assert not stop.is_set()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    with stop_on_signals() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.is_set()
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
@@ -144,16 +204,6 @@ def test_a_full_or_read_only_disk_is_no_tasks_fault(tmp_path: Path, monkeypatch:
     assert folder.task(made.tasks[0].id).error() is None
     add_kind(monkeypatch, "fills", lambda context: None)
     assert work(folder, made).n_done == 1
-
-
-def test_an_error_of_the_journal_is_the_storages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    made = graph()
-    folder = begin(tmp_path, made)
-    with monkeypatch.context() as patch:
-        patch.setattr("os.symlink", lambda *_: (_ for _ in ()).throw(OSError(errno.EACCES, "Permission denied")))
-        with pytest.raises(DataError, match="Permission denied"):
-            work(folder, made)
-    assert work(folder, made).is_complete
 
 
 @pytest.mark.parametrize("error", [DivergedError("NaN"), OutOfMemoryError("8 GB"), SystemExit(3), MemoryError()])
@@ -179,103 +229,145 @@ def damage(folder: StudyFolder, made: Graph, label: str, how: str) -> None:
         (here.out / "value.json").write_text("12345")
     elif how == "done":
         (here.path / "done.json").write_text('{"claim"')
-    elif how == "no done":
-        (here.path / "done.json").unlink()
-    elif how == "folder":
-        shutil.rmtree(here.path)
 
 
-@pytest.mark.parametrize("how", ["output", "content", "done", "no done", "folder"])
-def test_a_damaged_result_is_named_and_made_again_and_nothing_else(tmp_path: Path, how: str):
+@pytest.mark.parametrize("how", ["output", "content", "done"])
+def test_a_damaged_result_is_named_and_made_again_from_nothing(tmp_path: Path, how: str):
     made = graph()
     folder = begin(tmp_path, made)
     work(folder, made)
     damage(folder, made, "noop 2", how)
+    here = folder.task(by_label(made, "noop 2"))
+    (here.out / "left").write_text("what an earlier attempt left")
     found = survey(folder, made)
     assert list(found.damaged) == ["noop 2"]
-    assert found.n_finished == 8
+    assert sum(map(len, found.finished.values())) == 8
     assert "made again: noop 2" in "; ".join(found.words())
-    assert work(folder, made).n_done == 1
+    assert not here.out.exists(), "a changed result is not taken for one that only needs to be recorded"
+    engine = InProcess()
+    assert work(folder, made, engine).n_done == 1
+    assert [request.label for request in engine.ran] == ["noop 2"]
     assert survey(folder, made).damaged == {}
-    assert survey(folder, made).n_finished == 9
     assert study_status(folder).is_complete
 
 
-@pytest.mark.parametrize("how", ["output", "folder", "done"])
+def test_a_change_that_keeps_size_and_time_is_found_by_reading(tmp_path: Path):
+    made = graph()
+    folder = begin(tmp_path, made)
+    work(folder, made)
+    victim = folder.task(by_label(made, "noop 2")).out / "value.json"
+    stat = victim.stat()
+    victim.write_text(victim.read_text().replace("2", "3"))
+    os.utime(victim, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert survey(folder, made).damaged == {}
+    assert list(survey(folder, made, rehash=True).damaged) == ["noop 2"]
+    # The file deceives; a run that is killed now must not trust it again.
+    assert work(folder, made).n_done == 1
+
+
+@pytest.mark.parametrize("how", ["output", "done"])
 def test_an_input_that_is_damaged_while_work_goes_on_is_made_again(tmp_path: Path, how: str):
     made = graph()
     folder = begin(tmp_path, made)
-    collect = by_label(made, "table")
-    work(folder, made)
-    # The table is to be made again, and only when it is, the worker sees that an input is gone.
-    shutil.rmtree(folder.task(collect).path)
-    damage(folder, made, "after 3", how)
-    survey_of_the_table_only(folder, made, collect)
-    assert work(folder, made).n_done == 2
+    is_done = False
+
+    def act(request):
+        nonlocal is_done
+        if request.label == "table" and not is_done:
+            is_done = True
+            damage(folder, made, "after 3", how)
+
+    engine = InProcess(act=act)
+    work(folder, made, engine)
+    assert [request.label for request in engine.ran[-3:]] == ["table", "after 3", "table"]
     assert values(folder) == [100, 101, 102, 103]
 
 
-def survey_of_the_table_only(folder: StudyFolder, made: Graph, task_id: str) -> None:
-    from vvscale.study.workers.journal import Journal, What
-
-    journal = Journal(folder.events, "test")
-    journal.add(What.BROKEN, task_id, 0)
-    journal.close()
-
-
-def test_who_was_taken_over_records_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    made = one_task("slow")
+def test_an_input_that_is_damaged_for_ever_ends_the_run(tmp_path: Path):
+    made = graph()
     folder = begin(tmp_path, made)
-    here = folder.task(made.tasks[0].id)
-
-    def slow(context: TaskContext) -> None:
-        # Another worker took this one for dead and has the task now.
-        here.add_claim(1, "another")
-
-    add_kind(monkeypatch, "slow", slow)
-    # The other one is dead in truth, so that the task comes back; only this third claim's result counts.
-    assert work(folder, made).n_done == 1
-    done = here.done()
-    assert done is not None
-    assert (done["claim"], here.claims()) == (2, 2)
+    needed = by_label(made, "noop 2")
+    engine = InProcess(
+        act=lambda request: answer("damaged", needed=needed, message="changed") if request.label == "after 2" else None
+    )
+    with pytest.raises(DataError, match="'noop 2' was made 5 times and is damaged each time: changed"):
+        work(folder, made, engine)
 
 
-def test_a_task_that_kills_its_workers_is_failed_in_the_end(tmp_path: Path):
-    made = one_task("noop", {"value": 1})
+@pytest.mark.parametrize(("lost", "n", "what"), [(LOST, 3, "3 workers"), (LOST_JOB, 10, "10 jobs")])
+def test_a_task_that_kills_its_workers_is_failed_by_name_and_the_others_go_on(tmp_path: Path, lost, n: int, what: str):
+    made = graph()
     folder = begin(tmp_path, made)
-    here = folder.task(made.tasks[0].id)
-    here.path.mkdir(parents=True)
-    for number in range(3):
-        here.add_claim(number, f"dead-{number}")
-    assert work(folder, made).n_failed == 1
-    error = here.error()
+    engine = InProcess(act=lambda request: lost if request.label == "noop 2" else None)
+    result = work(folder, made, engine)
+    assert [request.label for request in engine.ran].count("noop 2") == n
+    assert (result.n_done, result.n_failed, result.n_blocked) == (6, 1, 2)
+    error = folder.task(by_label(made, "noop 2")).error()
     assert error is not None
-    assert "3 workers in a row died" in error["message"]
-    survey(folder, made)
-    assert work(folder, made).n_done == 1, "asked again, it is tried again"
+    assert error["message"].startswith(f"{what} died while they ran this task. Most likely the memory")
+    assert work(folder, made).n_done == 3, "asked again, it is tried again"
 
 
-def test_journals_that_are_lost_cost_nothing(tmp_path: Path):
+def test_a_worker_that_dies_once_costs_nothing(tmp_path: Path):
+    made = graph()
+    folder = begin(tmp_path, made)
+    lost = iter([LOST, LOST])
+    engine = InProcess(act=lambda request: next(lost, None) if request.label == "noop 2" else None)
+    assert work(folder, made, engine).n_failed == 0
+    assert values(folder) == [100, 101, 102, 103]
+
+
+def test_a_task_that_another_process_finished_meanwhile_is_taken_as_it_is(tmp_path: Path):
     made = graph()
     folder = begin(tmp_path, made)
     work(folder, made)
-    shutil.rmtree(folder.events)
-    assert survey(folder, made).n_finished == 9
-    assert study_status(folder).is_complete
-    shutil.rmtree(folder.events)
-    assert work(folder, made).n_done == 0
-    assert study_status(folder).is_complete
+    engine = InProcess()
+    before = folder.task(made.tasks[0].id).done()
+    # As a worker sees it that another run had started, and that ended after the survey.
+    engine.start(["main"])
+    from vvscale.study.engine.worker import Request, run_task
+
+    task = made.tasks[0]
+    request = Request(str(folder.path), task.id, task.kind, task.label, task.params, {}, {}, {})
+    assert run_task(request).outcome == "done"
+    assert folder.task(task.id).done() == before
 
 
-def test_torn_lines_are_skipped(tmp_path: Path):
-    made = graph()
-    folder = begin(tmp_path, made)
+def test_groups_of_workers_get_the_tasks_that_name_them(tmp_path: Path):
+    spec = EngineSpec(workers=1, groups=(GroupSpec(name="big", kinds=("collect",), workers=2),))
+    made = graph(2)
+    engine = InProcess(spec)
+    work(begin(tmp_path, made), made, engine)
+    assert engine.group_of == {
+        "noop 0": "main", "noop 1": "main", "after 0": "main", "after 1": "main", "table": "big",
+    }  # fmt: skip
+
+
+def test_a_status_that_is_lost_is_counted_anew(tmp_path: Path):
+    obstacle = tmp_path / "obstacle"
+    obstacle.touch()
+    made = graph(fails_while=obstacle)
+    folder = begin(tmp_path / "out", made)
     work(folder, made)
-    for path in folder.events.glob("*.jsonl"):
-        lines = path.read_bytes().splitlines(keepends=True)
-        path.write_bytes(b"".join(lines[:3]) + lines[3][:10] + b"\n" + b"".join(lines[4:]) + b'[1, "do')
-    assert study_status(folder).n_done >= 8
-    assert survey(folder, made).n_finished == 9
+    told = study_status(folder)
+    for content in (None, "{", '{"graph": "of another plan"}'):
+        (folder.path / "status.json").unlink(missing_ok=True)
+        if content is not None:
+            (folder.path / "status.json").write_text(content)
+        counted = study_status(folder)
+        assert (counted.n_done, counted.n_failed, counted.n_blocked) == (told.n_done, told.n_failed, told.n_blocked)
+        assert "Asked to fail" in counted.failures[0].message
+
+
+def test_a_second_run_says_who_has_the_first(tmp_path: Path):
+    folder = begin(tmp_path, graph())
+    assert folder.runner() is None
+    with folder.alone():
+        assert f"process {os.getpid()} on " in str(folder.runner())
+        words = rf"is run by another process \(process {os.getpid()} on .*study status"
+        with pytest.raises(UsageError, match=words), folder.alone():
+            pass
+    assert folder.runner() is None
 
 
 def test_results_are_handed_over_again_and_absent_ones_are_named(tmp_path: Path):
@@ -303,18 +395,6 @@ def test_changing_one_value_runs_exactly_what_depends_on_it(tmp_path: Path):
     assert values(folder) == [100, 101, 102, 150, 104]
 
 
-def test_shards_and_devices(monkeypatch: pytest.MonkeyPatch):
-    assert parse_shard("0/1") == (0, 1)
-    for wrong in ("1/1", "a/b", "1", "-1/2", "0/0"):
-        with pytest.raises(Exception, match="expected i/n"):
-            parse_shard(wrong)
-    assert resolve_device("cpu") == "cpu"
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert resolve_device("auto") == "cpu"
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    assert resolve_device("auto") == "cuda"
-
-
 def test_results_are_those_of_the_plan_at_hand(tmp_path: Path):
     folder, old = begin(tmp_path, graph(2)), graph(2)
     work(folder, old)
@@ -324,12 +404,52 @@ def test_results_are_those_of_the_plan_at_hand(tmp_path: Path):
     first = builder.add("noop", {"value": 7}, label="another")
     builder.add("collect", {}, inputs={"values": (first,)}, label="table", publish={"values.json": "new.json"})
     new = builder.build()
-    folder.write_plan({"name": "test", "digest": "e" * 64, "datasets": {}}, new)
-    folder.retract(new, done=())
-    assert not (folder.results / "t" / "values.json").exists()
+    folder = begin(tmp_path, new)
+    folder.retract(done=())
+    assert not (folder.results / "t").exists()
     work(folder, new)
     # What is still to be done must not be shown as done; what is done stays.
-    folder.retract(new, done=[task.id for task in new.tasks])
+    folder.retract(done=[task.id for task in new.tasks])
     assert (folder.results / "new.json").exists()
-    folder.retract(new, done=[first])
+    folder.retract(done=[first])
     assert sorted(path.name for path in folder.results.rglob("*") if path.is_file()) == ["mine.txt"]
+
+
+@pytest.mark.parametrize("target", ["../victim", "../../victim", "/tmp/victim", "t/../../victim"])
+def test_what_was_changed_by_hand_removes_and_writes_nothing_outside(tmp_path: Path, target: str):
+    made = graph(2)
+    folder = begin(tmp_path / "out" / "study", made)
+    work(folder, made)
+    victim = (folder.results / target).resolve()
+    victim.mkdir(parents=True, exist_ok=True)
+    (victim / "dear").touch()
+    (folder.path / "published.json").write_text(json.dumps({target: "nobody", f"{target}/dear": "nobody"}))
+    with pytest.raises(DataError, match="outside"):
+        work(folder, made)
+    assert (victim / "dear").exists()
+    shutil.rmtree(victim)
+
+
+def test_a_link_in_the_results_is_not_followed(tmp_path: Path):
+    made = graph(2)
+    folder = begin(tmp_path / "study", made)
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "values.json").write_text("dear")
+    folder.results.mkdir()
+    (folder.results / "t").symlink_to(victim)
+    with pytest.raises(DataError, match="outside"):
+        work(folder, made)
+    assert (victim / "values.json").read_text() == "dear"
+
+
+def test_scratch_behind_a_link_is_not_removed(tmp_path: Path):
+    here = StudyFolder(tmp_path / "study").task("ab" * 10)
+    here.out.mkdir(parents=True)
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "dear").touch()
+    (here.out / "store").symlink_to(victim)
+    with pytest.raises(DataError, match="outside"):
+        here.remove_scratch(("store/*",))
+    assert (victim / "dear").exists()

@@ -155,7 +155,7 @@ def test_starting_from_another_architecture_names_the_keys(tmp_path: Path):
 def test_no_gpu_where_one_is_asked_for(tmp_path: Path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    with pytest.raises(ConfigError, match="asks for GPU 0 and PyTorch sees 0"):
+    with pytest.raises(ConfigError, match="asks for GPU 0, and PyTorch sees 0"):
         train(run(), out=tmp_path, device="cuda")
     with pytest.raises(ConfigError, match="Unknown device 'gpu'"):
         train(run(), out=tmp_path, device="gpu")

@@ -62,19 +62,6 @@ class Output:
             print(json.dumps(payload, indent=2, allow_nan=False), file=documents())
 
 
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows as JSON values: exact numbers, None for missing."""
-    rows = frame.astype(object).to_dict(orient="records")
-    return [{str(name): plain(cell) for name, cell in row.items()} for row in rows]
-
-
-def plain(cell: Any) -> Any:
-    """Return one cell as a JSON value."""
-    if cell is None or cell != cell:
-        return None
-    return cell.item() if hasattr(cell, "item") else cell
-
-
 def brief(cell: Any) -> Any:
     """Return a number as people read it, with four digits; anything else unchanged."""
     if not isinstance(cell, float) or cell != cell:

@@ -15,16 +15,16 @@ _LINE_SECONDS = 60.0
 
 
 @contextmanager
-def stages(*, quiet: bool = False) -> Iterator[Callable[[StudyStatus, str], None]]:
+def stages(*, quiet: bool = False) -> Iterator[Callable[[StudyStatus], None]]:
     """Yield a function to call with how far a study is and how its workers are."""
     if quiet:
-        yield lambda status, words: None
+        yield lambda status: None
     elif sys.stderr.isatty():
         from rich.console import Console
         from rich.live import Live
 
         with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
-            yield lambda status, words: live.update(_drawn(status, words))
+            yield lambda status: live.update(_drawn(status))
     else:
         yield _line_a_minute()
 
@@ -57,7 +57,7 @@ def rate(per_second: float | None) -> str:
     return f"{per_second * 60:.1f}/min" if per_second * 60 >= 1 else f"{per_second * 3600:.1f}/h"
 
 
-def _drawn(status: StudyStatus, words: str) -> Any:
+def _drawn(status: StudyStatus) -> Any:
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
@@ -67,7 +67,7 @@ def _drawn(status: StudyStatus, words: str) -> Any:
         failed = Text(f"{stage.failed} failed", style="red") if stage.failed else Text("")
         cells = (Text(stage.title), ProgressBar(stage.n, stage.done, width=24), Text(f"{stage.done}/{stage.n}"))
         drawn.add_row(*cells, Text(rate(stage.per_second)), Text(_left(stage)), failed)
-    drawn.add_row(Text(words, style="dim"))
+    drawn.add_row(Text(status.engine, style="dim"))
     for failure in status.failures[-2:]:
         drawn.add_row(Text("failed", style="red"), Text(f"{failure.label}: {failure.message}"[:100]))
     return drawn
@@ -77,11 +77,11 @@ def _left(stage: StageStatus) -> str:
     return f"{duration(stage.seconds_left)} left" if stage.done < stage.n and stage.seconds_left else ""
 
 
-def _line_a_minute() -> Callable[[StudyStatus, str], None]:
+def _line_a_minute() -> Callable[[StudyStatus], None]:
     last = time.monotonic()
     told: set[str] = set()
 
-    def look(status: StudyStatus, words: str) -> None:
+    def look(status: StudyStatus) -> None:
         nonlocal last
         for failure in status.failures:
             if failure.task_id not in told:
@@ -92,6 +92,6 @@ def _line_a_minute() -> Callable[[StudyStatus, str], None]:
         last = time.monotonic()
         at_work = [stage for stage in status.stages if stage.running or 0 < stage.done < stage.n]
         parts = [f"{one.title} {one.done}/{one.n} {rate(one.per_second)} {_left(one)}".strip() for one in at_work]
-        print(f"{status.words()}; {'; '.join(parts) or 'waiting'}; {words}", file=sys.stderr, flush=True)
+        print(f"{status.words()}; {'; '.join(parts) or 'waiting'}; {status.engine}", file=sys.stderr, flush=True)
 
     return look

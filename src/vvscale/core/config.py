@@ -79,16 +79,26 @@ def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
     for key in table:
         if key not in known:
             listed = ", ".join(known)
-            raise ConfigError(f"Unknown key '{key}' in {where}.{did_you_mean(key, known)} Known: {listed}.")
+            words = f"Unknown key '{key}' in {where}.{did_you_mean(key, known)} Known: {listed}."
+            raise ConfigError(words, key=key)
     for key, field in known.items():
         needs_value = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if needs_value and key not in table:
             raise ConfigError(f"The key '{key}' is missing from {where}. Expected {_described(hints[key])}.")
-    values = {key: convert(hints[key], value, f"'{key}' in {where}") for key, value in table.items()}
+    values = {key: _converted(hints[key], value, key, where) for key, value in table.items()}
     try:
         return kind(**values)
     except ConfigError as error:
-        raise ConfigError(f"In {where}: {error}") from error
+        raise ConfigError(f"In {where}: {error}", key=error.key) from error
+
+
+def _converted(hint: Any, value: Any, key: str, where: str) -> Any:
+    try:
+        return convert(hint, value, f"'{key}' in {where}")
+    except ConfigError as error:
+        # The innermost table's key is the one that the error is about.
+        error.key = error.key or key
+        raise
 
 
 def parse_changes(changes: Iterable[str]) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from vvscale.core.hashing import digest_of
 from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError
 
 T = TypeVar("T")
@@ -68,7 +70,9 @@ def load_user_file(path: Path, what: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=32)
 def _run_file(path: Path, content: bytes, what: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"vvscale_user_{path.stem}", path)
+    # Named after the whole path: files of one name in two folders are two modules.
+    name = f"vvscale_user_{path.stem}_{digest_of(str(path))[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"'{path}' cannot be imported as a Python file; its name must end in .py.")
     module = importlib.util.module_from_spec(spec)
@@ -76,6 +80,41 @@ def _run_file(path: Path, content: bytes, what: str) -> ModuleType:
     sys.modules[spec.name] = module
     call_user_code(lambda: exec(compile(content, str(path), "exec"), vars(module)), f"The {what} file '{path}'", path)
     return module
+
+
+_BESIDE: dict[Path, dict[str, ModuleType]] = {}
+"""Folder of a user's file -> the modules that it imported from there."""
+
+
+@contextmanager
+def _beside(path: Path | None) -> Iterator[None]:
+    """Let a user's code import what lies beside its file, and keep that from the files of other folders.
+
+    Afterwards neither the folder nor its modules can be imported by others: two folders may each have a ``helper.py``.
+    """
+    if path is None:
+        yield
+        return
+    folder = path.resolve().parent
+    modules = _BESIDE.setdefault(folder, {})
+    sys.modules.update(modules)
+    sys.path.insert(0, str(folder))
+    before = set(sys.modules)
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in [*modules, *(set(sys.modules) - before)]:
+            module = sys.modules.get(name)
+            if name in modules or _lies_in(module, folder):
+                modules[name] = sys.modules.pop(name)
+
+
+def _lies_in(module: ModuleType | None, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    # The user's file itself, which is named after its whole path, may stay.
+    name = getattr(module, "__name__", "")
+    return bool(file) and folder in Path(str(file)).parents and not name.startswith("vvscale_user_")
 
 
 def call_user_code(make: Callable[[], T], what: str, path: Path | None = None) -> T:
@@ -91,7 +130,8 @@ def call_user_code(make: Callable[[], T], what: str, path: Path | None = None) -
         Its file, for the line number.
     """
     try:
-        return make()
+        with _beside(path):
+            return make()
     except VvscaleError:
         raise
     except Exception as error:

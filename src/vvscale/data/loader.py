@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vvscale.core.devices import find_device
 from vvscale.data.augment.apply import Draws, apply_transform, flips, normalised, shifts, windows
 from vvscale.data.augment.counter import permutation
 from vvscale.data.augment.mixup import apply_mix, draw_mix, mix_targets
 from vvscale.data.augment.settings import Augmentation, Evaluation, Transform
-from vvscale.data.residency import Residency, Source, torch_device
+from vvscale.data.residency import Residency, Source
 from vvscale.data.store import ImageStore
 from vvscale.data.subsets import Subset
 from vvscale.errors import ConfigError, DataError
@@ -129,7 +130,7 @@ class Loader:
         self.batch_size, self.seed, self.shuffle, self.drop_last = batch_size, seed, shuffle, drop_last
         self.rank, self.world_size, self.repeats = rank, world_size, repeats
         _check(self, n_views)
-        self.device = torch_device(device)
+        self.device = find_device(device)
         self.source = Source(store, self.index, device=self.device, residency=residency)
         self._index = torch.from_numpy(self.index)
         self._labels = torch.from_numpy(store.labels[self.index])

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vvscale.data.prepare.parallel import n_cores
+from vvscale.core.processes import available_cores
 from vvscale.data.store import ImageStore
-from vvscale.errors import ConfigError, OutOfMemoryError, unknown_name
+from vvscale.errors import OutOfMemoryError, unknown_name
 
 T = TypeVar("T")
 Residency = Literal["auto", "device", "host", "map"]
@@ -108,7 +108,7 @@ class Source:
             first, last = int(offsets[rows[0]]), int(ends[rows[-1]])
             part = loaded[first:last] if device.type == "cpu" else torch.empty(last - first, dtype=torch.uint8)
             _copy_runs(store.buffer, self._offsets[rows], self._n_bytes[rows], part.numpy())
-            store.check_pixels(self._positions[rows], part.numpy(), n_threads=n_cores())
+            store.check_pixels(self._positions[rows], part.numpy(), n_threads=available_cores())
             if device.type != "cpu":
                 loaded[first:last].copy_(part)
         self._buffer, self._offsets = loaded, offsets
@@ -139,27 +139,6 @@ def free_memory() -> float:
     if limit.is_file() and used.is_file() and limit.read_text().strip() != "max":
         free = min(free, float(limit.read_text()) - float(used.read_text()))
     return free
-
-
-def torch_device(name: str | torch.device) -> torch.device:
-    """Return a device, or say that there is none.
-
-    Raises
-    ------
-    ConfigError
-        The name is not one of torch's, or there is no such GPU.
-    """
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"Unknown device '{name}'. Expected 'cpu', 'cuda' or 'cuda:0'.") from error
-    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device.type == "cuda" and (device.index or 0) >= n_gpus:
-        raise ConfigError(
-            f"The device '{name}' was asked for, but torch finds {n_gpus} CUDA devices here. Run on a machine with a "
-            'GPU and its driver (`nvidia-smi` lists them), or use `device="cpu"`.'
-        )
-    return device
 
 
 def ahead(items: Iterable[T], *, depth: int = 2) -> Generator[T]:

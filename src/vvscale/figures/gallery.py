@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vvscale.core.files import make_folder
-from vvscale.errors import DataError, FitError, MissingDataError, RunError, UnknownNameError, UsageError, VvscaleError
+from vvscale.core.processes import available_cores, run_in_processes
+from vvscale.errors import DataError, FitError, MissingDataError, UnknownNameError, UsageError, VvscaleError
 from vvscale.figures.base.captions import caption
 from vvscale.figures.base.fits import Fits
 from vvscale.figures.base.registry import FIGURES, in_order, matching
@@ -24,7 +23,6 @@ from vvscale.figures.general import (  # noqa: F401
 from vvscale.figures.papers import ccn2024, icml2025_laws, icml2025_models  # noqa: F401
 
 # isort: on
-from vvscale.laws.gokce2025.reproduce import available_cores, worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -140,18 +138,15 @@ def draw_all(
             on_done(name)
         return [made[name] for name in names]
     ordered = sorted(names, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
-    try:
-        with worker_pool(n_workers, _keep, (fits,)) as pool:
-            jobs = {pool.submit(_draw_kept, name, folder, formats, options): name for name in ordered}
-            for job in as_completed(jobs):
-                made[jobs[job]] = job.result()
-                on_done(jobs[job])
-    except BrokenProcessPool as error:
-        raise RunError(
-            f"A worker process died after {len(made)} of {len(names)} figures, most likely for lack of memory. "
-            "The files "
-            "that are there are whole. Run the same command with `workers=1`."
-        ) from error
+    made = run_in_processes(
+        _draw_kept,
+        ordered,
+        n_workers,
+        prepare=_keep,
+        arguments=(fits,),
+        further=(folder, formats, options),
+        on_done=on_done,
+    )
     return [made[name] for name in names]
 
 
@@ -169,7 +164,7 @@ def _draw_one(name: str, fits: Fits, folder: Path, formats: Sequence[str], optio
     return Drawn(
         name,
         tuple(files),
-        (*fits.source.notes, *data.notes),
+        data.notes,
         n=tuple(panel.n for panel in data.panels),
         caption=data.caption,
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vvscale.core.files import write_json, write_whole
+from vvscale.core.jsonable import jsonable
 from vvscale.core.sealed import SEAL, seal_holds, sealed
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, ShapeError
 from vvscale.models.architectures.build import build_skeleton
@@ -88,7 +88,7 @@ def model_record(
         "forward_mac": size.forward_mac,
         "forward_flop": size.forward_flop,
     }
-    given = {column: _plain(value) for column, value in (row or {}).items()}
+    given = {column: jsonable(value) for column, value in (row or {}).items()}
     return {
         "model": name,
         "model_options": options.to_dict(),
@@ -333,9 +333,3 @@ def sha256_of(path: Path) -> str:
     """Return the sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    # numpy scalars and NaN come from the rows of tables.
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value

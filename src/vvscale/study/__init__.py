@@ -1,10 +1,10 @@
-"""A whole scaling study: one file says what, a graph of small tasks does it, any number of workers share it.
+"""A whole scaling study: one file says what, a graph of small tasks does it, Parsl's workers share it.
 
-    spec -> axes -> resolve -> build (the graph) -> simulate (what it costs)
-                                     |
-                 folder, claims, journal, board -> worker <- process <- engines/{local, slurm}
-                                     |
-                             run, status (people)
+    spec -> prepare: axes, resolve, build -> graph -> estimate (what it costs)
+                                               |
+                       survey (what is there) -> work <-> engine (Parsl) <-> worker: tasks -> folder
+                                               |
+                                     run (results), status (people)
 
 Importing this package loads no submodule; the public names below are resolved on first use.
 """
@@ -18,6 +18,7 @@ from vvscale.core.lazy import lazy
 if TYPE_CHECKING:
     from vvscale.study.estimate import StudyPlan as StudyPlan
     from vvscale.study.estimate import plan_study as plan_study
+    from vvscale.study.graph.folder import StudyFolder as StudyFolder
     from vvscale.study.graph.graph import Graph as Graph
     from vvscale.study.graph.graph import GraphBuilder as GraphBuilder
     from vvscale.study.graph.graph import Task as Task
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from vvscale.study.graph.kinds import TaskContext as TaskContext
     from vvscale.study.prepare import Prepared as Prepared
     from vvscale.study.prepare import locate_study as locate_study
-    from vvscale.study.prepare import make_engine as make_engine
     from vvscale.study.prepare import prepare_study as prepare_study
     from vvscale.study.run import StudyResult as StudyResult
     from vvscale.study.run import run_study as run_study
@@ -36,8 +36,5 @@ if TYPE_CHECKING:
     from vvscale.study.status import StudyStatus as StudyStatus
     from vvscale.study.status import study_status as study_status
     from vvscale.study.tasks.registry import TASKS as TASKS
-    from vvscale.study.workers.folder import StudyFolder as StudyFolder
-    from vvscale.study.workers.worker import WorkerOptions as WorkerOptions
-    from vvscale.study.workers.worker import work as work
 
 __getattr__, __dir__ = lazy(__name__)

@@ -11,7 +11,7 @@ from vvscale.errors import ConfigError
 from vvscale.study.graph.graph import Graph, GraphBuilder
 from vvscale.study.graph.kinds import Rates
 from vvscale.study.spec.axes import Run, matches
-from vvscale.study.spec.resolve import Resolved, forecast_run
+from vvscale.study.spec.resolve import Resolved, forecast_run, n_images_of
 from vvscale.study.spec.schema import DiagnosticsSpec, ForecastSpec
 from vvscale.study.tasks.registry import TASKS
 from vvscale.study.tasks.rows import ACCURACY_ERROR
@@ -63,7 +63,7 @@ def run_cost(resolved: Resolved, run: Run) -> dict[str, float]:
     info = resolved.datasets[run.dataset]
     recipe = resolved.recipes[run.recipe, run.changes]
     of = resolved.cost(run)
-    n_images = min(run.samples_per_class * info.n_classes, info.n_images) if run.samples_per_class else info.n_images
+    n_images = n_images_of(run, info)
     schedule = recipe["schedule"]
     if schedule.get("epochs") is not None:
         n_epochs, samples_seen = schedule["epochs"], schedule["epochs"] * n_images
@@ -223,8 +223,7 @@ class _Study:
             inputs = {**inputs, "figures": drawn}
         if "report" in TASKS:
             title = self._spec.report.title or self._spec.summary or self._spec.name
-            params = {"title": title, "laws": [law.name for law in self._spec.laws]}
-            self._add("report", params, inputs, "report", publish={"report.html": "report.html"})
+            self._add("report", {"title": title}, inputs, "report", publish={"report.html": "report.html"})
 
 
 _NOT_OF_RUN = {"dataset", "recipe", "changes"}

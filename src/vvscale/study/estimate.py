@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import heapq
 import os
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vvscale.study.graph.graph import Graph
-from vvscale.study.workers.board import Board, Status
+from vvscale.study.graph.schedule import Schedule as Tasks
+from vvscale.study.graph.schedule import State
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Measured on two cores with a local disk; docs/scale.md says how. Files and operations are counted in the code.
+# What one task leaves, counted in the code; and what a fit takes, measured on two cores (docs/scale.md says how).
 _FILES_PER_TASK = 6
-_OPERATIONS_PER_TASK = 50
-_STATUS_SECONDS_PER_TASK = 4e-5
 _FIT_SECONDS, _FIT_POINTS, _FIT_EXPONENT = 3.3, 1240, 0.76
-# What a folder on a shared disk bears before listing it takes seconds, and what people wait for.
-_MOST_ENTRIES = 10_000
-_PATIENCE_SECONDS = {"status": 1.0, "fit": 600.0}
+# As long as people wait for a fit.
+_PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -146,18 +142,18 @@ def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Sched
     >>> simulate(Graph([Task(str(n), "noop", "", {}, {}, 10.0) for n in range(3)], {"noop": "1"}), 2).seconds
     20.0
     """
-    board = Board(graph)
+    tasks = Tasks(graph)
     for task_id in done:
-        board.set(graph.index[task_id], Status.DONE)
+        tasks.set(graph.index[task_id], State.DONE)
     now, busy, running = 0.0, 0.0, []
-    while board.n_open:
-        while len(running) < n_workers and (number := board.next()) is not None:
-            board.set(number, Status.RUNNING)
+    while tasks.n_open:
+        while len(running) < n_workers and (number := tasks.next()) is not None:
+            tasks.set(number, State.RUNNING)
             seconds = graph.tasks[number].seconds
             busy += seconds
             heapq.heappush(running, (now + seconds, number))
         now, number = heapq.heappop(running)
-        board.set(number, Status.DONE)
+        tasks.set(number, State.DONE)
     return Schedule(n_workers, now, busy, _longest_chain(graph, set(done)))
 
 
@@ -180,7 +176,7 @@ def plan_study(
     n_workers
         How many would work at once.
     out
-        Where it would be written; the disk there is probed for a moment with files of its own, if it exists.
+        Where it would be written; its disk's free space is looked up.
     device, gpus_per_worker, absent
         For the record.
     done
@@ -215,10 +211,7 @@ def _pressures(graph: Graph, schedule: Schedule, n_bytes: float, out: Path) -> t
     found = [
         Pressure("disk space", n_bytes, disk.f_bavail * disk.f_frsize, "bytes"),
         Pressure("files", n * _FILES_PER_TASK, disk.f_favail or float("inf"), "files"),
-        Pressure("file operations", n * _OPERATIONS_PER_TASK / seconds, probe_operations(at), "per second"),
-        Pressure("entries of a folder", n / 256, _MOST_ENTRIES, "entries"),
-        Pressure("status", n * _STATUS_SECONDS_PER_TASK, _PATIENCE_SECONDS["status"], "seconds"),
-        Pressure("one law with 1000 resamples", fit, _PATIENCE_SECONDS["fit"], "seconds"),
+        Pressure("one law with 1000 resamples", fit, _PATIENCE_SECONDS, "seconds"),
         Pressure("the longest chain", schedule.longest_chain, seconds, "seconds"),
     ]
     return tuple(sorted(found, key=lambda one: -one.load))
@@ -245,21 +238,6 @@ def plan_tables(plan: StudyPlan) -> list[tuple[str, pd.DataFrame]]:
         for one in plan.pressures
     ]  # fmt: skip
     return [("What it costs", pd.DataFrame(stages)), ("What breaks first (load above 100 %)", pd.DataFrame(parts))]
-
-
-def probe_operations(folder: Path, *, n: int = 200) -> float:
-    """Return how many small file operations a second a disk takes; infinite where nothing may be written."""
-    try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".vvscale-probe-") as made:
-            began = time.perf_counter()
-            for number in range(n):
-                path = os.path.join(made, str(number))
-                os.symlink("nowhere", path)
-                os.readlink(path)
-                os.unlink(path)
-            return 3 * n / (time.perf_counter() - began)
-    except OSError:
-        return float("inf")
 
 
 def _longest_chain(graph: Graph, done: set[str]) -> float:

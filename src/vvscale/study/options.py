@@ -19,7 +19,9 @@ class StudyOptions(Options):
     """Where a study lies, how many work on it, and what differs from its file."""
 
     out: Path | None = option(None, "Its folder. Default: out/NAME, or the folder that was named.")
-    workers: int | None = option(None, "Processes or array jobs; by default one per core or GPU slot.", at_least=1)
+    workers: int | None = option(
+        None, "Workers at once; by default one per core or GPU, and 16 on a cluster.", at_least=1
+    )
     changes: tuple[str, ...] = option(
         (),
         "KEY=VALUE in place of what the file says, such as engine.per_gpu=4 or 'axes.seed=[0,1]'. Repeatable.",
@@ -52,4 +54,7 @@ class StudyRunOptions(StudyOptions):
 
     verify: bool = option(
         False, "Read every finished output and compare its digest, not only those whose size or time changed."
+    )
+    submit: bool = option(
+        False, "Put the run itself into the scheduler's queue and return; `vvscale study status` watches it."
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,21 +14,19 @@ from typing import Any
 
 from vvscale.core.config import from_table
 from vvscale.core.files import write_with
-from vvscale.errors import DataError, MissingDataError, unknown_name
+from vvscale.errors import DataError, InterruptedRunError, MissingDataError, StoppedError, unknown_name
 from vvscale.study.build import build_graph
-from vvscale.study.engines.base import Engine
-from vvscale.study.engines.local import LocalEngine
+from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
 from vvscale.study.graph.kinds import Rates
 from vvscale.study.graph.rates import RATES
-from vvscale.study.spec.check import check_spec
+from vvscale.study.spec.check import check_runs, check_spec
 from vvscale.study.spec.resolve import Parts, Resolved, resolve
-from vvscale.study.spec.schema import EngineSpec, StudySpec, load_spec
+from vvscale.study.spec.schema import StudySpec, load_spec
+from vvscale.study.spec.workers import EngineSpec, Group
 from vvscale.study.tasks.registry import TASKS
-from vvscale.study.workers.folder import StudyFolder
 
 OUT = Path("out")
-_SLURM_WORKERS = 16
 
 
 @dataclass(frozen=True)
@@ -64,16 +61,19 @@ class Prepared:
         return rates_of(self.engine)
 
     @property
+    def main(self) -> Group:
+        """The workers of all tasks that no other group has."""
+        return self.engine.all_groups[-1]
+
+    @property
     def gpus_per_worker(self) -> float:
         """GPUs of one worker; a fraction where several share one."""
-        return 0.0 if self.rates.device == "cpu" else _gpus_of_worker(self.engine)
+        return 0.0 if self.rates.device == "cpu" else _gpus_of_worker(self.main)
 
     @property
     def n_workers(self) -> int:
         """How many workers would work at once."""
-        if self.engine.kind == "slurm":
-            return self.engine.workers or _SLURM_WORKERS
-        return len(_local(self.engine).slots)
+        return sum(group.n_workers for group in self.engine.all_groups)
 
     def write(self) -> None:
         """Write specification and graph, so that workers can start.
@@ -104,22 +104,21 @@ def rates_of(engine: EngineSpec) -> Rates:
     UnknownNameError
         The device has no rates.
     """
-    has_gpu = bool(engine.gpus or engine.gpus_per_task or (engine.gres or "").startswith(("gpu", "shard")))
-    device = engine.device or ("h100" if has_gpu else "cpu")
+    main = engine.all_groups[-1]
+    device = engine.device or ("h100" if main.has_gpu else "cpu")
     if device not in RATES:
         raise unknown_name("device", device, RATES)
     rates = RATES[device]
-    together = max(1, engine.gpus_per_task) * engine.nodes_per_task
     return dataclasses.replace(
         rates,
-        flop_per_second=rates.flop_per_second * _gpus_of_worker(engine),
+        flop_per_second=rates.flop_per_second * _gpus_of_worker(main),
         # Feeding images is each process's own work; trainings that share a GPU do not share that.
-        images_per_second=rates.images_per_second * together,
+        images_per_second=rates.images_per_second * max(1, main.gpus_per_task) * main.nodes,
     )
 
 
-def _gpus_of_worker(engine: EngineSpec) -> float:
-    return max(1, engine.gpus_per_task) * engine.nodes_per_task / engine.per_gpu
+def _gpus_of_worker(group: Group) -> float:
+    return max(1, group.gpus_per_task) * group.nodes / group.per_gpu
 
 
 def folder_of(spec: StudySpec, out: Path | None) -> StudyFolder:
@@ -151,6 +150,7 @@ def prepare_study(
     resolved = resolve(spec, parts=parts)
     if parts is None:
         check_spec(spec, resolved.runs)
+        check_runs(resolved)
     graph = build_graph(resolved, rates_of(spec.engine))
     return Prepared(folder_of(spec, out), graph, spec.engine, resolved)
 
@@ -164,7 +164,9 @@ def locate_study(name: str | Path, *, out: Path | None = None) -> StudyFolder:
         It was never begun.
     """
     given = Path(name)
-    folder = StudyFolder(given.absolute()) if (given / "spec.json").exists() else folder_of(load_spec(name), out)
+    # A folder; a study that was begun under this name, wherever its file lies; or a file or name.
+    begun = [one for one in (given, OUT / given) if out is None and (one / "spec.json").exists()]
+    folder = StudyFolder(begun[0].absolute()) if begun else folder_of(load_spec(name), out)
     folder.spec()
     return folder
 
@@ -193,36 +195,35 @@ def take_up(folder: StudyFolder, *, changes: Mapping[str, Any] | None = None) ->
     return Prepared(folder, graph, from_table(EngineSpec, engine, "the engine"), None)
 
 
-def make_engine(engine: EngineSpec) -> Engine:
-    """Return what starts workers."""
-    if engine.kind == "local":
-        return _local(engine)
-    from vvscale.study.engines.slurm import SlurmEngine
+class Stop:
+    """Whether a signal asked the run to stop, and which; see :func:`stop_on_signals`."""
 
-    return SlurmEngine(dataclasses.replace(engine, workers=engine.workers or _SLURM_WORKERS))
+    def __init__(self) -> None:
+        self.number = 0
+
+    def is_set(self) -> bool:
+        """Return whether the run should stop."""
+        return self.number != 0
+
+    def error(self, message: str) -> StoppedError:
+        """Return the error that says so: exit code 130 after Ctrl-C, 75 after what a scheduler sends."""
+        return (InterruptedRunError if self.number == signal.SIGINT else StoppedError)(message)
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM, SIGUSR1 and SIGUSR2 set; Ctrl-C stays an exception."""
-    stop = threading.Event()
+def stop_on_signals() -> Iterator[Stop]:
+    """Yield what SIGTERM, SIGUSR1, SIGUSR2 and Ctrl-C set; a second Ctrl-C ends everything at once."""
+    stop = Stop()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        stop.set()
+        if number == signal.SIGINT and stop.number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.number = number
 
-    numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+    numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _local(engine: EngineSpec) -> LocalEngine:
-    return LocalEngine(
-        n_workers=engine.workers,
-        gpus=engine.gpus,
-        per_gpu=engine.per_gpu,
-        gpus_per_task=max(1, engine.gpus_per_task),
-    )

@@ -1,64 +1,26 @@
-"""Run a planned study to its end: look at what is there, start workers, watch them, hand over the results."""
+"""Run a planned study to its end: look at what is there, work, publish, and say how it ended."""
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from vvscale.core.files import make_folder
-from vvscale.errors import MissingDataError, RunError, StoppedError
-from vvscale.study.engines.base import Engine
-from vvscale.study.graph.graph import Graph, Task
-from vvscale.study.status import Failure, StudyStatus, Watch
-from vvscale.study.workers.board import Status
-from vvscale.study.workers.claims import finished
-from vvscale.study.workers.folder import StudyFolder
-from vvscale.study.workers.journal import Journal, What
-from vvscale.study.workers.worker import storage_error
-
-_LOOK_SECONDS = 0.2
-
-OnLook = Callable[[StudyStatus, str], None]
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What a study's folder holds already.
-
-    Attributes
-    ----------
-    finished
-        Labels of tasks that are done and sound, by kind; they are skipped.
-    damaged
-        Label -> what is wrong with the result; they are made again.
-    retried
-        Labels of tasks that failed before and are tried again.
-    """
-
-    finished: dict[str, list[str]]
-    damaged: dict[str, str]
-    retried: list[str]
-
-    @property
-    def n_finished(self) -> int:
-        """Number of tasks that are skipped."""
-        return sum(map(len, self.finished.values()))
-
-    def words(self) -> list[str]:
-        """Return sentences for people."""
-        said = []
-        for kind, labels in self.finished.items():
-            said.append(f"{kind}: {len(labels)} finished before, skipped ({_some(labels)})")
-        said += [f"made again: {label}, {what}" for label, what in self.damaged.items()]
-        if self.retried:
-            said.append(f"tried again: {len(self.retried)} that failed ({_some(self.retried)})")
-        return said
+from vvscale.errors import RunError
+from vvscale.study.engine.engine import Engine
+from vvscale.study.engine.interface import Workers
+from vvscale.study.engine.worker import run_task, storage_error
+from vvscale.study.graph.folder import StudyFolder
+from vvscale.study.graph.graph import Graph
+from vvscale.study.graph.schedule import Schedule, State
+from vvscale.study.prepare import Prepared, Stop, prepare_study
+from vvscale.study.status import Failure
+from vvscale.study.submit import submitted_again
+from vvscale.study.survey import Survey, results_of, some, survey
+from vvscale.study.work import OnLook, StopSignal, Work
 
 
 @dataclass(frozen=True)
@@ -75,6 +37,8 @@ class StudyResult:
         Tasks that failed; the first of them.
     n_failed, n_blocked
         How many failed, and how many need one of those.
+    notes
+        What could not be had, in words: a law that could not be planned, a figure that could not be drawn.
     results
         Files in ``results``.
     seconds
@@ -88,6 +52,7 @@ class StudyResult:
     failures: tuple[Failure, ...]
     n_failed: int
     n_blocked: int
+    notes: tuple[str, ...]
     results: tuple[Path, ...]
     seconds: float
 
@@ -113,175 +78,124 @@ class StudyResult:
         )
 
 
-def survey(folder: StudyFolder, graph: Graph, *, rehash: bool = False) -> Survey:
-    """Look into every task's folder; announce what must be made or tried again.
+def run_study(
+    study: Prepared | str | Path,
+    *,
+    out: Path | None = None,
+    workers: int | None = None,
+    stop: StopSignal | None = None,
+    **more: Any,
+) -> StudyResult:
+    """Run a study, or resume it: what is finished is skipped.
 
     Parameters
     ----------
-    folder, graph
-        The study.
-    rehash
-        Whether every output is read and compared with its digest, and not only those whose time or size changed.
-    """
-    watch = Watch(folder, graph)
-    watch.look()
-    board, found = watch.board, Survey({}, {}, [])
-    journal = Journal(folder.events, f"survey-{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    existing = set(folder.existing_tasks())
-    for number, task in enumerate(graph.tasks):
-        if task.id not in existing:
-            if board.status[number] is Status.DONE:
-                _announce_damage(journal, task, board.generation(number), "its folder is gone", found)
-            continue
-        here = folder.task(task.id)
-        claim = here.claims()
-        done, damage = finished(here, claim)
-        if done is not None and rehash and (damage := here.problem(done, rehash=True)):
-            # The size and time of the file deceive; without this it would be taken as sound again.
-            (here.path / "done.json").unlink(missing_ok=True)
-            done = None
-        error = here.error()
-        if done is not None:
-            found.finished.setdefault(task.kind, []).append(task.label)
-            if board.status[number] is not Status.DONE:
-                journal.add(What.DONE, task.id, claim)
-        elif damage or board.status[number] is Status.DONE:
-            generation = max(claim, board.generation(number))
-            _announce_damage(journal, task, generation, damage or "its result is gone", found)
-        elif error is not None and error["claim"] == claim:
-            journal.add(What.RETRY, task.id, claim)
-            found.retried.append(task.label)
-    journal.close()
-    return found
+    study
+        A TOML file, the name of a study, or one that was prepared.
+    out
+        Its folder; ``out/NAME`` by default.
+    workers
+        How many workers at once; None for what the study says.
+    stop
+        Stops the run in order when set; by default nothing does.
+    more
+        As of :func:`run_tasks`.
 
-
-def finished_tasks(folder: StudyFolder, graph: Graph) -> list[str]:
-    """Return the ids of finished tasks, as the journals tell; empty for a study that was never begun."""
-    if not folder.events.exists():
-        return []
-    watch = Watch(folder, graph)
-    watch.look()
-    return [graph.tasks[number].id for number in watch.board.numbers(Status.DONE)]
-
-
-def hand_over(folder: StudyFolder) -> list[Path]:
-    """Copy what is finished to the study's ``results`` and return all files there.
+    Returns
+    -------
+    StudyResult
+        Failed tasks are fields of it, and no error.
 
     Raises
     ------
-    MissingDataError
-        Nothing that people look at is finished.
+    UsageError
+        Another process runs it.
+    StoppedError
+        It was stopped; rerun to resume.
     """
-    graph = folder.graph()
-    for task_id in finished_tasks(folder, graph):
-        folder.publish(graph[task_id])
-    results = _results(folder)
-    if not results:
-        raise MissingDataError(
-            f"The study in '{folder.path}' has no result yet. Expected at least the score table. `vvscale study status "
-            f"{folder.path}` says how far it is, `vvscale study resume {folder.path}` goes on."
-        )
-    return results
+    if not isinstance(study, Prepared):
+        study = prepare_study(study, out=out, changes=None if workers is None else {"engine.workers": workers})
+    folder = study.folder
+    try:
+        with submitted_again(study), folder.alone():
+            study.write()
+            engine = Engine(study.engine, folder.path, folder.logs, run_task)
+            return run_tasks(folder, study.graph, engine, stop=stop or Stop(), **more)
+    except OSError as error:
+        raise storage_error(folder.path, error) from error
 
 
-def run_study(
+def run_tasks(
     folder: StudyFolder,
     graph: Graph,
-    engine: Engine,
+    workers: Workers,
     *,
+    stop: StopSignal,
     on_survey: Callable[[Survey], object] = lambda survey: None,
-    on_look: OnLook = lambda status, words: None,
-    stop: threading.Event | None = None,
+    on_look: OnLook = lambda status: None,
+    on_stop: Callable[[str], object] = lambda words: None,
     rehash: bool = False,
 ) -> StudyResult:
-    """Run or resume a study; several runs at once on one folder share the work.
+    """Run or resume a study whose plan is written and whose folder this process holds alone.
 
     Parameters
     ----------
     folder, graph
         A planned study.
-    engine
-        What starts workers.
+    workers
+        The engine.
+    stop
+        Stops the run in order when set.
     on_survey, on_look
         Called with what is there already, and regularly with how far the study is.
-    stop
-        Stops the workers in order when set.
+    on_stop
+        Called with a sentence when it stops and tasks need time to save their state.
     rehash
         See ``survey``.
 
     Raises
     ------
     StoppedError
-        It was stopped; the same command goes on.
+        It was stopped; rerun to resume.
     VvscaleError
         The workers cannot work; a failed task is no error but a field of the result.
     """
     began = time.monotonic()
-    stop = stop or threading.Event()
     try:
         make_folder(folder.results)
         found = survey(folder, graph, rehash=rehash)
-        folder.retract(graph, finished_tasks(folder, graph))
+        folder.retract(found.done)
+        on_survey(found)
+        run = Work(folder, graph, workers, found, stop)
+        if run.schedule.n_open:
+            run.work(on_look, on_stop)
+        for number in run.schedule.numbers(State.DONE):
+            folder.publish(graph.tasks[number])
+        status = run.watch.look(is_last=True)
     except OSError as error:
         raise storage_error(folder.path, error) from error
-    on_survey(found)
-    watch = Watch(folder, graph)
-    status = watch.look()
-    if watch.board.n_open:
-        status = _work(watch, engine, on_look, stop)
-    for task, state in zip(graph.tasks, watch.board.status, strict=True):
-        if state is Status.DONE:
-            folder.publish(task)
     return StudyResult(
         path=folder.path,
         n_tasks=len(graph),
-        n_finished_before=found.n_finished,
-        n_done=status.n_done - found.n_finished,
+        n_finished_before=len(found.done),
+        n_done=run.n_done,
         failures=status.failures,
         n_failed=status.n_failed,
         n_blocked=status.n_blocked,
-        results=tuple(_results(folder)),
+        notes=tuple(_notes(folder, graph, run.schedule)),
+        results=tuple(results_of(folder)),
         seconds=time.monotonic() - began,
     )
 
 
-def _work(watch: Watch, engine: Engine, on_look: OnLook, stop: threading.Event) -> StudyStatus:
-    """Let workers work until nothing is open."""
-    try:
-        engine.start(watch.folder, watch.board.n_open)
-        while True:
-            state = engine.poll()
-            status = watch.look()
-            on_look(status, state.words)
-            if not watch.board.n_open:
-                # They leave by themselves once they have seen the end.
-                _wait_for_leave(engine)
-                return watch.look()
-            if not state.n_alive:
-                raise RunError(
-                    f"All workers have left and {watch.board.n_open} of {status.n} tasks are open. Most likely the "
-                    "scheduler ended them, or another run has them. `vvscale study resume` goes on."
-                )
-            if stop.wait(_LOOK_SECONDS):
-                raise StoppedError(f"Stopped with {status.words()}; the same command goes on from here.")
-    finally:
-        engine.stop()
-
-
-def _wait_for_leave(engine: Engine) -> None:
-    deadline = time.monotonic() + 5.0
-    while engine.poll().n_alive and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-
-def _announce_damage(journal: Journal, task: Task, generation: int, what: str, found: Survey) -> None:
-    journal.add(What.BROKEN, task.id, generation, text=what)
-    found.damaged[task.label] = what
-
-
-def _results(folder: StudyFolder) -> list[Path]:
-    return sorted(path for path in folder.results.rglob("*") if path.is_file())
-
-
-def _some(labels: list[str]) -> str:
-    return ", ".join(labels[:3]) + (", ..." if len(labels) > 3 else "")
+def _notes(folder: StudyFolder, graph: Graph, schedule: Schedule) -> list[str]:
+    """Return what could not be had, as the finished tasks tell."""
+    told: list[str] = []
+    for number in schedule.numbers(State.DONE):
+        task = graph.tasks[number]
+        # Only what people look at has any; a study has very many other tasks.
+        if task.publish and (done := folder.task(task.id).done()) is not None:
+            told += [f"{task.label}: {note}" for note in done["result"].get("notes", ())]
+            lacking = done.get("lacking", ())
+            told += [f"{task.label} was made without {some(list(lacking))}"] if lacking else []
+    return told

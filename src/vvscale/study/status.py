@@ -1,25 +1,27 @@
-"""How far a study is, from its journals alone: quick, from any terminal, without a lock."""
+"""How far a study is: written by its run once a second, read from any terminal without a lock."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import time
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from vvscale.study.tasks.registry import TASKS
-from vvscale.study.workers.board import Board, Status
-from vvscale.study.workers.journal import Event, JournalReader, What
-from vvscale.study.workers.liveness import Liveness
+from vvscale.study.graph.schedule import Schedule, State
+from vvscale.study.tasks.registry import TASKS, may_lack
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vvscale.study.graph.graph import Graph
-    from vvscale.study.workers.folder import StudyFolder
+    from vvscale.study.graph.folder import StudyFolder
+    from vvscale.study.graph.graph import Graph, Task
 
 # Rates are those of the last minutes; the mean of all would lag behind a machine that was added.
 _WINDOW_SECONDS = 300.0
+_WRITE_SECONDS = 1.0
 _MOST_FAILURES = 20
 
 
@@ -86,6 +88,12 @@ class StudyStatus:
         The first of them; ``n_failed`` counts all.
     n_workers
         Workers alive.
+    engine
+        How they are, in words.
+    updated
+        When this was so, seconds since 1970.
+    runner
+        Who runs the study now, in words, if anybody does.
     """
 
     name: str
@@ -93,6 +101,9 @@ class StudyStatus:
     stages: tuple[StageStatus, ...]
     failures: tuple[Failure, ...]
     n_workers: int
+    engine: str = ""
+    updated: float = 0.0
+    runner: str | None = None
 
     @property
     def n(self) -> int:
@@ -137,94 +148,130 @@ class StudyStatus:
         return ", ".join(parts)
 
 
-@dataclass
 class Watch:
-    """Follows a study.
+    """Follows a run, and writes what it sees where ``study_status`` finds it.
 
-    Attributes
+    Parameters
     ----------
-    folder, graph
-        Which.
-    board
-        What is known of every task.
+    folder, schedule
+        Of the study.
     """
 
-    folder: StudyFolder
-    graph: Graph
-    board: Board = field(init=False)
+    def __init__(self, folder: StudyFolder, schedule: Schedule) -> None:
+        self._folder = folder
+        self._schedule = schedule
+        self._ends: dict[str, deque[float]] = {kind: deque(maxlen=1000) for kind in schedule.graph.kinds}
+        self._failures: dict[str, Failure] = {}
+        self._written = -math.inf
 
-    def __post_init__(self) -> None:
-        self.board = Board(self.graph)
-        self._reader = JournalReader(self.folder.events)
-        self._liveness = Liveness(self.folder.workers)
-        self._recent: dict[str, deque[float]] = {kind: deque(maxlen=1000) for kind in self.graph.kinds}
-        self._messages: dict[str, str] = {}
-        self._name = self.folder.path.name
+    def done(self, task: Task) -> None:
+        """Take note of a task that was finished now."""
+        self._ends[task.kind].append(time.time())
 
-    def look(self) -> StudyStatus:
-        """Read what is new and return how far the study is."""
-        events = list(self._reader.poll())
-        self.board.apply(events)
-        for event in events:
-            self._note(event)
-        counts = self.board.count()
-        alive = {one for one in set(self.board.running.values()) if self._liveness.state(one, time.time()) == "alive"}
+    def failed(self, task: Task, message: str) -> None:
+        """Take note of a task that failed."""
+        path = str(self._folder.task(task.id).path / "error.json")
+        self._failures[task.id] = Failure(task.id, task.kind, task.label, message, path)
+
+    def retried(self, task: Task) -> None:
+        """Take note that a task is to be done again."""
+        self._failures.pop(task.id, None)
+
+    def look(self, *, words: str = "", n_workers: int = 0, is_last: bool = False) -> StudyStatus:
+        """Return how far the run is; written down once a second, and at its end."""
+        status = self.seen(words, n_workers)
+        if is_last or time.monotonic() - self._written > _WRITE_SECONDS:
+            self._written = time.monotonic()
+            self._folder.write_status({"graph": self._schedule.graph.digest, **asdict(status)})
+        return status
+
+    def seen(self, words: str = "", n_workers: int = 0) -> StudyStatus:
+        """Return how far the study is; nothing is written."""
+        # Handed over are some more tasks than there are workers, so that none waits; these do not run yet.
+        n_over = max(0, sum(one[State.RUNNING] for one in self._schedule.counts.values()) - n_workers)
+        stages = []
+        for kind, counts in self._schedule.counts.items():
+            n_queued = min(n_over, counts[State.RUNNING])
+            n_over -= n_queued
+            stages.append(_stage(kind, counts, n_queued, _rate(self._ends[kind])))
         return StudyStatus(
-            name=self._name,
-            path=str(self.folder.path),
-            stages=tuple(self._stage(kind, counts[kind], alive) for kind in self.graph.kinds),
-            failures=tuple(self._failure(number) for number in self.board.numbers(Status.FAILED)[:_MOST_FAILURES]),
-            n_workers=len(alive),
+            name=self._folder.path.name,
+            path=str(self._folder.path),
+            stages=tuple(stages),
+            failures=tuple(self._failures.values())[:_MOST_FAILURES],
+            n_workers=n_workers,
+            engine=words,
+            updated=time.time(),
         )
-
-    def _note(self, event: Event) -> None:
-        number = self.graph.index.get(event.task_id)
-        if number is None:
-            return
-        if event.what == What.DONE and event.seconds:
-            self._recent[self.graph.tasks[number].kind].append(event.at)
-        elif event.what == What.FAILED:
-            self._messages[event.task_id] = event.text
-
-    def _stage(self, kind: str, counts: dict[Status, int], alive: set[str]) -> StageStatus:
-        # A dead worker's task is not running, whatever the journal says.
-        lost = sum(self.graph.tasks[n].kind == kind for n, owner in self.board.running.items() if owner not in alive)
-        running, waiting = counts[Status.RUNNING] - lost, counts[Status.WAITING] + lost
-        rate = self._rate(kind)
-        left = running + waiting
-        return StageStatus(
-            kind=kind,
-            title=TASKS[kind].title,
-            n=sum(counts.values()),
-            done=counts[Status.DONE],
-            running=running,
-            failed=counts[Status.FAILED],
-            blocked=counts[Status.BLOCKED],
-            waiting=waiting,
-            per_second=rate,
-            seconds_left=left / rate if rate else (0.0 if not left else None),
-        )
-
-    def _rate(self, kind: str) -> float | None:
-        now = time.time()
-        recent = [at for at in self._recent[kind] if now - at < _WINDOW_SECONDS]
-        return len(recent) / max(now - recent[0], 1.0) if len(recent) > 1 else None
-
-    def _failure(self, number: int) -> Failure:
-        task = self.graph.tasks[number]
-        path = self.folder.task(task.id).path / "error.json"
-        return Failure(task.id, task.kind, task.label, self._messages.get(task.id, ""), str(path))
 
 
 def study_status(folder: StudyFolder) -> StudyStatus:
-    """Return how far the study in a folder is.
+    """Return how far the study in a folder is, as its run wrote it last, or as its tasks' folders tell.
 
     Raises
     ------
     MissingDataError
         The folder holds no study.
     """
-    return Watch(folder, folder.graph()).look()
+    graph = folder.graph()
+    told = folder.status()
+    if told is None or told["graph"] != graph.digest:
+        return _counted(folder, graph)
+    runner = folder.runner()
+    stages = [StageStatus(**stage) for stage in told["stages"]]
+    if runner is None:
+        # Nobody is at work, whatever was so when the run ended.
+        stages = [_idle(stage) for stage in stages]
+    return StudyStatus(
+        name=told["name"],
+        path=str(folder.path),
+        stages=tuple(stages),
+        failures=tuple(Failure(**one) for one in told["failures"]),
+        n_workers=told["n_workers"] if runner else 0,
+        engine=told["engine"] if runner else "",
+        updated=told["updated"],
+        runner=runner,
+    )
+
+
+def _counted(folder: StudyFolder, graph: Graph) -> StudyStatus:
+    schedule = Schedule(graph, may_lack())
+    watch = Watch(folder, schedule)
+    for number, task in enumerate(graph.tasks):
+        here = folder.task(task.id)
+        if here.done() is not None:
+            schedule.set(number, State.DONE)
+        elif (error := here.error()) is not None:
+            schedule.set(number, State.FAILED)
+            watch.failed(task, str(error["message"]).splitlines()[0])
+    return dataclasses.replace(watch.seen(), runner=folder.runner())
+
+
+def _stage(kind: str, counts: Mapping[State, int], n_queued: int, rate: float | None) -> StageStatus:
+    n_left = counts[State.RUNNING] + counts[State.WAITING]
+    return StageStatus(
+        kind=kind,
+        title=TASKS[kind].title,
+        n=sum(counts.values()),
+        done=counts[State.DONE],
+        running=counts[State.RUNNING] - n_queued,
+        failed=counts[State.FAILED],
+        blocked=counts[State.BLOCKED],
+        waiting=counts[State.WAITING] + n_queued,
+        per_second=rate,
+        seconds_left=n_left / rate if rate else (0.0 if not n_left else None),
+    )
+
+
+def _idle(stage: StageStatus) -> StageStatus:
+    waiting = stage.waiting + stage.running
+    return dataclasses.replace(stage, running=0, waiting=waiting, per_second=None, seconds_left=None)
+
+
+def _rate(ends: deque[float]) -> float | None:
+    now = time.time()
+    recent = [at for at in ends if now - at < _WINDOW_SECONDS]
+    return len(recent) / max(now - recent[0], 1.0) if len(recent) > 1 else None
 
 
 def status_lines(status: StudyStatus) -> list[str]:

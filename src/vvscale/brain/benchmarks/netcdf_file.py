@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from vvscale.core.hdf5 import check_hdf5
 from vvscale.errors import DataError, MissingDataError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def opened(path: Path) -> Iterator[NetcdfFile]:
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"There is no file '{path}'. Expected a NetCDF file with recordings; check the path.")
+    check_hdf5(Path(path))
     with path.open("rb") as file:
         is_classic = file.read(3) == b"CDF"
     try:
@@ -174,13 +176,13 @@ def opened(path: Path) -> Iterator[NetcdfFile]:
     engine = "scipy" if is_classic else "h5netcdf"
     try:
         dataset = xr.open_dataset(path, engine=engine, decode_times=False, cache=False)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+    except Exception as error:  # a damaged file breaks each of the libraries' readers in ways of its own
         raise _unreadable(path, error) from error
     try:
         with dataset:
             yield NetcdfFile(path, dataset)
     # What is read later, block by block, may be damaged too.
-    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+    except (OSError, RuntimeError, UnicodeDecodeError, MemoryError, OverflowError) as error:
         raise _unreadable(path, error) from error
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vvscale.core.options import SEED, Options, option
-from vvscale.errors import ConfigError
 
 if TYPE_CHECKING:
     from vvscale.brain.activations.projection import Projection
@@ -29,17 +28,9 @@ def _readable_projection(projection: str) -> None:
 
 
 def _present_device(device: str) -> None:
-    if device == "cpu":
-        return
-    import torch
+    from vvscale.core.devices import find_device
 
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"The device '{device}' cannot be used: {str(error).splitlines()[0]}. Expected 'cpu', or 'cuda' on a "
-            'machine with a GPU that PyTorch sees. Next: `vvscale doctor`, or `device="cpu"`.'
-        ) from error
+    find_device(device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,5 +162,5 @@ class ScoreOptions(ScoringOptions):
         None, "Earlier rows (file or store) that the new ones must equal; exit code 4 if they do not.", group=_KEEP
     )
     tolerance: float = option(1e-6, "Largest difference from the earlier rows.", at_least=0, group=_KEEP)
-    out: Path = option(Path("scores"), "Folder of the score store that rows are appended to.", group=_KEEP)
+    out: Path | None = option(Path("scores"), "Folder of the score store that rows are appended to.", group=_KEEP)
     commit: Path | None = option(None, "File (.toml or .json) for the best layer of each region.", group=_KEEP)

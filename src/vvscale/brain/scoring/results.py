@@ -13,6 +13,7 @@ import vvscale
 from vvscale.brain.benchmarks.benchmark import BenchmarkResult
 from vvscale.brain.ceilings.score import Score
 from vvscale.brain.scoring.layers import LayerCommitment, select_layers
+from vvscale.core.jsonable import jsonable
 from vvscale.errors import ConfigError
 
 
@@ -63,7 +64,7 @@ class LayerScore:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; NaN becomes None."""
         r = [[None if np.isnan(value) else float(value) for value in row] for row in self.r]
-        return {**self._head(), "mapping": dict(self.mapping), "score": _plain(self.score.to_dict()), "r": r}
+        return {**self._head(), "mapping": dict(self.mapping), "score": jsonable(self.score.to_dict()), "r": r}
 
     @classmethod
     def from_dict(cls, held: Mapping[str, Any]) -> LayerScore:
@@ -212,7 +213,7 @@ class ModelScores:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {
-            "scores": [{name: _none(value) for name, value in one.row().items()} for one in self.scores],
+            "scores": [jsonable(one.row()) for one in self.scores],
             "failures": [vars(one) for one in self.failures],
             "provenance": dict(self.provenance),
             "data_digests": dict(self.data_digests),
@@ -242,11 +243,3 @@ def whole_rows(table: pd.DataFrame) -> pd.DataFrame:
     rest = table if is_part.all() else table[~is_part]
     most = rest.groupby("benchmark_id")["mapping_samples"].transform("max")
     return rest[(rest["mapping_samples"] == most) | rest["mapping_samples"].isna()]
-
-
-def _plain(held: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _none(value) for name, value in held.items()}
-
-
-def _none(value: Any) -> Any:
-    return None if isinstance(value, float) and np.isnan(value) else value

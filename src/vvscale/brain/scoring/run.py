@@ -68,7 +68,7 @@ class Scored:
     model_id: str
     scores: ModelScores
     rows: pd.DataFrame
-    path: Path
+    path: Path | None
     commitment: LayerCommitment
     n_compared: int
 
@@ -106,7 +106,7 @@ def run_scores(
         if expected is not None:
             lost = [one.layer for one in scores.failures]
             n_compared = refuse_drift(rows, expected, lost=lost, tolerance=options.tolerance)
-        path = ScoreStore(options.out).append(rows)
+        path = None if options.out is None else ScoreStore(options.out).append(rows)
         best = scores.best(model=model_id, needs_all=options.commit is not None)
         if options.commit is not None:
             best.save(options.commit)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.brain.scoring.options import ScoreOptions
 from vvscale.cli.options import verb
-from vvscale.cli.output import Output, brief, records
+from vvscale.cli.output import Output, brief
+from vvscale.core.jsonable import json_rows
 
 if TYPE_CHECKING:
     from vvscale.brain.scoring.run import Scored
@@ -76,7 +77,7 @@ def _show(scored: Scored, models: tuple[str, ...], options: ScoreOptions, output
         "model_id": scored.model_id,
         "store": str(options.out),
         "part": str(scored.path),
-        "rows": records(scored.rows),
+        "rows": json_rows(scored.rows),
         "layers": dict(scored.commitment.layers),
         **{name: value for name, value in scores.to_dict().items() if name != "scores"},
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vvscale.cli.options import verb
-from vvscale.cli.output import Output, brief, plain, records
+from vvscale.cli.output import Output, brief
+from vvscale.core.jsonable import json_rows, jsonable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ def show(model_id: str, /, *, table: str = "gokce2025", output: Output) -> None:
             "model_id": model_id,
             "table": table,
             "facts": facts,
-            "scores": records(shown),
+            "scores": json_rows(shown),
             "notes": [{"name": one.name, "treatment": one.treatment, "reason": one.reason} for one in notes],
             "checkpoints": checkpoints,
         }
@@ -81,7 +82,7 @@ def _facts(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
     model_columns = [one for one in COLUMNS.values() if one.level == "model" and one.name in rows.columns]
     facts = [
-        {"column": one.name, "value": plain(rows[one.name].iloc[0]), "unit": one.unit}
+        {"column": one.name, "value": jsonable(rows[one.name].iloc[0]), "unit": one.unit}
         for one in model_columns
         if one.name != "model_id"
     ]
@@ -95,9 +96,9 @@ def _formulas(rows: pd.DataFrame) -> list[str]:
     lines = []
     for row in rows.to_dict(orient="records"):
         formula = row.get("score_formula")
-        if isinstance(formula, str) and all(plain(row.get(name)) is not None for name in _NUMBERS):
+        if isinstance(formula, str) and all(jsonable(row.get(name)) is not None for name in _NUMBERS):
             numbers = [float(row[name]) for name in _NUMBERS]
-            low, high = (plain(row.get(name)) for name in ("score_low", "score_high"))
+            low, high = (jsonable(row.get(name)) for name in ("score_low", "score_high"))
             text = formula_text(formula, *numbers, low=low, high=high)
             layer = row.get("layer")
             lines.append(f"  {row['region']:9} {layer if isinstance(layer, str) else ''}: {text}")

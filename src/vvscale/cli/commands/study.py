@@ -1,4 +1,4 @@
-"""``vvscale study``: plan, run, status, resume, report."""
+"""``vvscale study``: init, plan, run, status, resume, report."""
 
 from __future__ import annotations
 
@@ -23,6 +23,24 @@ study = App(
 
 @study.command
 @verb
+def init(name: str, /, *, output: Output) -> None:
+    """Write NAME.toml, a commented study to start from.
+
+    Parameters
+    ----------
+    name
+        Of the study.
+    """
+    from vvscale.study.spec.schema import write_template
+
+    path = write_template(name)
+    output.say(f"Wrote {path}")
+    output.document({"path": str(path)})
+    output.note(f"Next: `vvscale study plan {path}`")
+
+
+@study.command
+@verb
 def plan(spec: str, /, *, options: StudyPlanOptions, output: Output) -> None:
     """Show what a study would cost: tasks, hours, FLOP, bytes, and which part breaks first. Writes nothing.
 
@@ -35,7 +53,7 @@ def plan(spec: str, /, *, options: StudyPlanOptions, output: Output) -> None:
     from vvscale.cli.stages import duration
     from vvscale.study.estimate import plan_study, plan_tables
     from vvscale.study.prepare import prepare_study
-    from vvscale.study.run import finished_tasks
+    from vvscale.study.survey import finished_tasks
 
     ready = prepare_study(spec, out=options.out, changes=options.spec_changes)
     planned = plan_study(
@@ -70,7 +88,7 @@ def run(spec: str, /, *, options: StudyRunOptions, dry_run: bool = False, output
     from vvscale.study.prepare import prepare_study
 
     ready = prepare_study(spec, out=options.out, changes=options.spec_changes)
-    _go(ready, output, verify=options.verify, dry_run=dry_run)
+    _go(ready, output, options, dry_run=dry_run)
 
 
 @study.command
@@ -88,7 +106,7 @@ def resume(spec: str, /, *, options: StudyRunOptions, dry_run: bool = False, out
     from vvscale.study.prepare import locate_study, take_up
 
     ready = take_up(locate_study(spec, out=options.out), changes=options.spec_changes)
-    _go(ready, output, verify=options.verify, dry_run=dry_run)
+    _go(ready, output, options, dry_run=dry_run)
 
 
 @study.command
@@ -111,9 +129,9 @@ def status(spec: str, /, *, out: Path | None = None, output: Output) -> None:
         output.say(line)
     for failure in now.failures:
         output.say(f"failed: {failure.label}: {failure.message} ({failure.path})")
-    output.say(f"{now.words()}; {now.n_workers} workers at work")
+    output.say(f"{now.words()}; " + (f"run by {now.runner}; {now.engine}" if now.runner else "nobody runs it now"))
     output.document(now.to_dict())
-    if not now.is_complete and not now.n_workers:
+    if not now.is_complete and not now.runner:
         output.note(f"Next: `vvscale study resume {now.path}`")
 
 
@@ -130,7 +148,7 @@ def report(spec: str, /, *, out: Path | None = None, output: Output) -> None:
         Its folder, if a file or name is given.
     """
     from vvscale.study.prepare import locate_study
-    from vvscale.study.run import hand_over
+    from vvscale.study.survey import hand_over
 
     results = hand_over(locate_study(spec, out=out))
     for path in results:
@@ -138,11 +156,13 @@ def report(spec: str, /, *, out: Path | None = None, output: Output) -> None:
     output.document({"results": [str(path) for path in results]})
 
 
-def _go(ready: Prepared, output: Output, *, verify: bool, dry_run: bool) -> None:
-    """Run a prepared study to its end and say how it went."""
+def _go(ready: Prepared, output: Output, options: StudyRunOptions, *, dry_run: bool) -> None:
+    """Run a prepared study to its end, or put it into the scheduler's queue, and say how it went."""
     from vvscale.cli.stages import duration, stages
-    from vvscale.study.prepare import make_engine, stop_on_signals
-    from vvscale.study.run import finished_tasks, run_study
+    from vvscale.study.prepare import stop_on_signals
+    from vvscale.study.run import run_study
+    from vvscale.study.submit import submit_study
+    from vvscale.study.survey import finished_tasks
     from vvscale.study.tasks.findings import published_findings
 
     if dry_run:
@@ -150,14 +170,21 @@ def _go(ready: Prepared, output: Output, *, verify: bool, dry_run: bool) -> None
         output.say(f"{len(ready.graph)} tasks in '{ready.folder.path}', {n_done} finished; nothing was written")
         output.document({"n_tasks": len(ready.graph), "n_finished": n_done, "path": str(ready.folder.path)})
         return
-    ready.write()
+    if options.submit:
+        job = submit_study(ready)
+        output.say(f"Job {job} of {ready.engine.kind} runs the study; one may log out.")
+        output.document({"job": job, "path": str(ready.folder.path)})
+        output.note(f"Next: `vvscale study status {ready.folder.path}`")
+        return
     with stop_on_signals() as stop, stages(quiet=output.quiet or output.json) as look:
         result = run_study(
-            ready.folder, ready.graph, make_engine(ready.engine), stop=stop, rehash=verify, on_look=look,
+            ready, stop=stop, rehash=options.verify, on_look=look, on_stop=output.note,
             on_survey=lambda found: [output.note(words) for words in found.words()],
         )  # fmt: skip
     for title, table in published_findings(ready.folder.results).items():
         output.table(table, title=title)
+    for note in result.notes:
+        output.say(f"note: {note}")
     output.say(f"{result.words()} in {duration(result.seconds)}")
     for path in result.results[:20]:
         output.say(f"  {path}")

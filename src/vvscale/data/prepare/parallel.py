@@ -6,17 +6,14 @@ A part's result is a JSON file under its final name or it is not there at all; t
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from threading import Thread
 from typing import Any, Protocol
 
 from vvscale.core.files import write_json
+from vvscale.core.processes import worker_pool
 from vvscale.core.sealed import seal_holds, sealed
 from vvscale.errors import RunError
 
@@ -53,11 +50,6 @@ def counted(what: str, n_total: int, progress: Progress | None) -> Callable[[int
             progress(what, n_done, n_total)
 
     return add
-
-
-def n_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_parts(
@@ -114,38 +106,22 @@ def _result(folder: Path, part: Part) -> dict[str, Any] | None:
 def _run_all(
     task: Callable[[Any], Any], todo: Sequence[Part], folder: Path, n_workers: int, heard: Callable[[int], None]
 ) -> None:
-    # Fresh interpreters: a fork would copy whatever threads the caller has, in whatever state.
-    context = multiprocessing.get_context("spawn")
     waiting = list(reversed(todo))
     running: dict[Future[None], Part] = {}
-    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_end_with_parent)
     try:
-        while waiting or running:
-            # A short queue, so that an error ends the work soon.
-            while waiting and len(running) < 2 * n_workers:
-                part = waiting.pop()
-                running[pool.submit(_run, task, part, folder)] = part
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                part = running.pop(future)
-                future.result()
-                heard(part.n_images)
+        with worker_pool(n_workers) as pool:
+            while waiting or running:
+                # A short queue, so that an error ends the work soon.
+                while waiting and len(running) < 2 * n_workers:
+                    part = waiting.pop()
+                    running[pool.submit(_run, task, part, folder)] = part
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    part = running.pop(future)
+                    future.result()
+                    heard(part.n_images)
     except BrokenProcessPool as error:
         raise RunError(
             "A worker process died, probably for lack of memory. What is finished is kept: run the same command "
             "again, with fewer `workers`."
         ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it ends, however it ends."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            wait_for([parent.sentinel])
-            os._exit(1)
-
-    Thread(target=watch, daemon=True).start()

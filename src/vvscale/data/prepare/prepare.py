@@ -20,6 +20,7 @@ import pandas as pd
 
 from vvscale.core.files import make_folder, remove_inside, write_json, write_with
 from vvscale.core.locks import locked
+from vvscale.core.processes import available_cores
 from vvscale.data.manifest import INDEX, MANIFEST, PIXELS, REPORT, read_manifest, verify
 from vvscale.data.prepare.containers import read_bytes
 from vvscale.data.prepare.decode import UnreadableError, decode
@@ -29,7 +30,7 @@ from vvscale.data.prepare.layouts import read_layout, read_lists
 from vvscale.data.prepare.listing import Listing, checked, with_val
 from vvscale.data.prepare.lists import read_names
 from vvscale.data.prepare.options import PrepareOptions
-from vvscale.data.prepare.parallel import Progress, counted, n_cores, run_parts
+from vvscale.data.prepare.parallel import Progress, counted, run_parts
 from vvscale.data.prepare.passes import Pieces, headers_of, pixels_of
 from vvscale.data.prepare.result import Prepared
 from vvscale.data.prepare.walk import WORK, as_text
@@ -81,7 +82,7 @@ def prepare_images(
     start = time.monotonic()
     source, out = Path(source), Path(out)
     options = PrepareOptions.of(options, **fields)
-    n_workers = options.workers or n_cores()
+    n_workers = options.workers or available_cores()
     if out.resolve() == source.resolve():
         raise ConfigError(f"The result cannot go into the source folder '{source}'. Choose another `out`.")
     listing = _list(source, options)

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.core.files import write_json
 from vvscale.core.hashing import source_digest
+from vvscale.core.jsonable import jsonable
 from vvscale.errors import ShapeError
 from vvscale.figures.base.curves import curve_of
 from vvscale.figures.base.law_curve import LawCurve
 from vvscale.figures.base.tables import Source, frame_digest
-from vvscale.figures.drawing.values import plain
-from vvscale.laws.fit import Fit, Status, fit_law
+from vvscale.laws.fit import Fit, Status, fit_rows
 from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
 from vvscale.laws.uncertainty.resample import default_unit
 from vvscale.scores.published import cache_folder
@@ -65,7 +65,7 @@ class Question:
 
     def fit(self) -> Fit:
         """Fit it, without resampling."""
-        return fit_law(self.frame, law=self.law, x=self.x, negative=self.is_free, drop_incomplete=True)
+        return fit_rows(self.frame, law=self.law, x=self.x, negative=self.is_free, drop_incomplete=True)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Fits:
         """Return a fitted law, from the disk if it was fitted to these very rows before."""
         asked = asked if isinstance(asked, Question) else self.question(asked)
         request = {
-            **{key: plain(value) for key, value in asked.__dict__.items() if key != "frame"},
+            **{key: jsonable(value) for key, value in asked.__dict__.items() if key != "frame"},
             "rows": _rows_digest(asked.frame, asked.x), "n_resamples": self.n_resamples, "seed": self.seed,
         }  # fmt: skip
         return LawCurve.from_dict(self.kept("curve", request, lambda: self._curve(asked).to_dict()))
@@ -137,7 +137,7 @@ class Fits:
         try:
             return json.loads(path.read_text())
         except (OSError, ValueError):
-            value = plain(make())
+            value = jsonable(make())
             write_json(path, value)
             return value
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vvscale.figures.drawing.values import plain
+from vvscale.core.jsonable import jsonable
 from vvscale.laws.planning.cost import Cost
 from vvscale.laws.planning.joint import JointLaw
 
@@ -98,7 +98,7 @@ class LawCurve:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
-        return plain(dict(self.__dict__))
+        return jsonable(dict(self.__dict__))
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> LawCurve:

@@ -6,11 +6,12 @@ alone. This module must not draw, fit or load anything.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
+
+from vvscale.core.jsonable import jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -159,12 +160,12 @@ class FigureData:
                 "x": {"label": panel.x.label, "column": panel.x.column, "scale": panel.x.scale},
                 "y": {"label": panel.y.label, "column": panel.y.column, "scale": panel.y.scale},
                 "text": list(panel.text),
-                "fits": [plain(fit) for fit in panel.fits],
+                "fits": [jsonable(fit) for fit in panel.fits],
             }
             for panel in self.panels
         ]
         rows = [
-            {str(name): plain(cell) for name, cell in row.items() if plain(cell) is not None}
+            {str(name): jsonable(cell) for name, cell in row.items() if jsonable(cell) is not None}
             for row in self.table().to_dict("records")
         ]
         return {
@@ -178,16 +179,3 @@ class FigureData:
 
     def _repr_html_(self) -> str:
         return f"<p><b>{self.name}</b>: {self.title}. {self.caption}</p>" + self.table().to_html(max_rows=20)
-
-
-def plain(value: Any) -> Any:
-    """Return a JSON value: missing and infinite numbers become None."""
-    if isinstance(value, dict):
-        return {str(key): plain(cell) for key, cell in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(cell) for cell in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    return value

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 COMPUTE = "train_flop"
 SIZES = ("n_params", "samples_seen")
+GROUPS = "parent_family"
 
 
 # "+A" and "+B" give each family an amplitude of its own.
@@ -82,7 +83,7 @@ def parse_contender(name: str | Law, x: str, sizes: tuple[str, str], offset_by: 
     law = LAWS[stem]
     law.check_offsets(tuple(letters))
     inputs = (x,) if len(law.inputs) == 1 else sizes
-    return Contender(name, law, inputs, tuple(letters), (offset_by or "parent_family") if letters else None)
+    return Contender(name, law, inputs, tuple(letters), (offset_by or GROUPS) if letters else None)
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ class Contest:
         Name -> (law, its problem).
     negative
         Whether exponents may be negative.
+    sizes, offset_by
+        Columns of N and D, and of the groups, for whatever needs them.
     left_out
         Laws that cannot be fitted to this table, name -> reason.
     excluded
@@ -115,6 +118,8 @@ class Contest:
     entries: dict[str, tuple[Contender, Problem]] = field(repr=False)
     left_out: dict[str, str]
     excluded: dict[str, list[str]]
+    sizes: tuple[str, str] = SIZES
+    offset_by: str = GROUPS
 
     @property
     def outcome(self) -> Array:
@@ -185,7 +190,7 @@ def contest(
         else:
             entries[one.name] = one, problem
     rows = next(iter(entries.values()))[1].frame
-    return Contest(rows, x, y, threshold, negative, entries, left_out, excluded)
+    return Contest(rows, x, y, threshold, negative, entries, left_out, excluded, sizes, offset_by or GROUPS)
 
 
 def _able(wanted: list[Contender], frame: pd.DataFrame, *, strict: bool) -> tuple[list[Contender], dict[str, str]]:

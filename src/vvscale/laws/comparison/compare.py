@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from vvscale.errors import UsageError
+from vvscale.errors import DataError, UsageError
+from vvscale.laws.comparison.baselines import forecast_baselines, split_names
 from vvscale.laws.comparison.candidates import Contest, contest
 from vvscale.laws.uncertainty.folds import clustered_error, grouped_folds
 from vvscale.laws.uncertainty.refits import Refits
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 FOLDS = 10
+# Status of a forecast that is no law of the solver.
+BASELINE = "baseline"
 # Each narrows the search for the scale of the residuals 16-fold.
 ZOOMS = 6
 
@@ -71,18 +74,34 @@ class Comparison:
     excluded: dict[str, list[str]] = field(repr=False)
 
     @property
+    def laws(self) -> pd.DataFrame:
+        """The rows of the solver's laws, without the baselines."""
+        return self.rows[self.rows["status"] != BASELINE]
+
+    @property
     def best(self) -> str:
         """Name of the law that predicts left-out groups best."""
-        return str(self.rows["law"].iloc[0])
+        return str(self.laws["law"].iloc[0])
+
+    @property
+    def ahead(self) -> tuple[str, ...]:
+        """Baselines that predict left-out groups clearly better than the best law (2 standard errors)."""
+        clear = self.rows["cv_gap"] < -2 * self.rows["cv_gap_se"]
+        return tuple(self.rows.loc[clear & (self.rows["status"] == BASELINE), "law"])
 
     @property
     def verdict(self) -> str:
-        """What the table says, in a sentence."""
-        rivals = self.rows.iloc[1:]
+        """What the table says, in a sentence or two."""
+        laws = self.laws
+        rivals = laws.iloc[1:]
         close = rivals.loc[rivals["cv_gap"] <= 2 * rivals["cv_gap_se"], "law"]
         others = f"{', '.join(close)} cannot be told from it" if len(close) else "it is clearly ahead of all others"
-        by_row = str(self.rows["law"].to_numpy()[self.rows["aicc"].argmin()])
+        by_row = str(laws["law"].to_numpy()[laws["aicc"].argmin()])
         aside = "" if by_row == self.best else f" By AICc of the rows, {by_row} is first."
+        if self.ahead:
+            aside += (
+                f" {' and '.join(self.ahead)} predict it clearly better than any law here: its form lacks something."
+            )
         return f"{self.best} predicts an unseen {self.unit} best; {others} (2 standard errors).{aside}"
 
     def table(self) -> pd.DataFrame:
@@ -92,8 +111,9 @@ class Comparison:
         ``d_aicc``: corrected Akaike criterion and its distance from the lowest. ``aicc_deflated``,
         ``d_aicc_deflated``: the same with the log-likelihood divided by ``effect``, which counts as one more
         parameter. ``cv``: mean |log residual| of rows whose group was left out, missing where a fold leaves too few
-        points. ``cv_gap``, ``cv_gap_se``: distance from the lowest ``cv`` and its standard error, clustered by
-        ``unit``. ``r2``: of the outcome itself. ``design_effect``: of the law's own residuals. ``status``: of the fit.
+        points. ``cv_gap``, ``cv_gap_se``: distance from the best law's ``cv`` and its standard error, clustered by
+        ``unit``. ``r2``: of the outcome itself. ``design_effect``: of the law's own residuals. ``status``: of the
+        fit; ``baseline`` where there is only a forecast.
         """
         return self.rows.copy()
 
@@ -136,7 +156,8 @@ def compare(
     data
         A table with one row per model, or a fit, whose rows, columns and loss are taken over.
     laws
-        Names or laws; ``"joint+B"`` gives each group of ``offset_by`` its own amplitude B. By default
+        Names or laws; ``"joint+B"`` gives each group of ``offset_by`` its own amplitude B; ``"pooled"`` and ``"trees"``
+        are the baselines of ``comparison.baselines``, which have a cross-validation but no likelihood. By default
         ``contenders.CONTENDERS``, those that the table has the columns for.
     x
         Input column of laws in X, ``train_flop`` by default.
@@ -173,6 +194,7 @@ def compare(
     """
     if effect is not None and effect < 1:
         raise UsageError(f"A design effect is at least 1, got {effect}. Leave it out to have it estimated.")
+    laws, baselines, strict = split_names(laws)
     field_ = contest(data, laws=laws, x=x, sizes=sizes, y=y, delta=delta, offset_by=offset_by)
     unit = unit or default_unit(field_.frame)
     group, _ = clusters(field_.frame, unit)
@@ -187,12 +209,20 @@ def compare(
     rows["d_aicc"] = rows["aicc"] - rows["aicc"].min()
     rows["d_aicc_deflated"] = rows["aicc_deflated"] - rows["aicc_deflated"].min()
     errors = {name: _left_out_errors(run, field_.outcome, fold) for name, run in runs.items()}
+    others, lacking = forecast_baselines(baselines, field_, weights)
+    if strict and lacking:
+        raise DataError("; ".join(f"Cannot fit '{name}': {reason}" for name, reason in lacking.items()) + ".")
+    for name, forecasts in others.items():
+        errors[name] = np.abs(np.log(forecasts[fold, np.arange(len(fold))] / field_.outcome))
+    rows = pd.concat([rows, pd.DataFrame({"law": list(others), "status": BASELINE})], ignore_index=True)
     _cross_validate(rows, errors, group)
     order = ["law", "k", "mad", "aicc", "d_aicc", "aicc_deflated", "d_aicc_deflated", "cv", "cv_gap", "cv_gap_se",
              "r2", "design_effect", "status"]  # fmt: skip
     rows = rows.sort_values(["cv", "aicc"], na_position="last", ignore_index=True)[order]
     fits = {name: run.fit for name, run in runs.items()}
-    return Comparison(rows, fits, len(group), unit, int(fold.max()) + 1, effect, field_.left_out, field_.excluded)
+    return Comparison(
+        rows, fits, len(group), unit, int(fold.max()) + 1, effect, field_.left_out | lacking, field_.excluded
+    )
 
 
 def _measures(name: str, run: Refits, field_: Contest, unit: str) -> dict[str, Any]:
@@ -229,8 +259,12 @@ def _cross_validate(rows: pd.DataFrame, errors: dict[str, Array], group: NDArray
     if rows["cv"].isna().all():
         rows["cv_gap"] = rows["cv_gap_se"] = np.nan
         return
-    best = errors[str(rows["law"].to_numpy()[np.nanargmin(rows["cv"])])]
-    rows["cv_gap"] = rows["cv"] - rows["cv"].min()
+    # The best law, not the best row: how far a baseline is ahead is the question.
+    laws = rows[rows["status"] != BASELINE]
+    if laws["cv"].isna().all():
+        laws = rows
+    best = errors[str(laws["law"].to_numpy()[np.nanargmin(laws["cv"])])]
+    rows["cv_gap"] = rows["cv"] - laws["cv"].min()
     gaps = [errors[name] - best for name in rows["law"]]
     rows["cv_gap_se"] = [clustered_error(gap, group) if np.isfinite(gap).all() else np.nan for gap in gaps]
 

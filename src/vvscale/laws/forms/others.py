@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vvscale.laws.forms.plateau import Vanishing
-from vvscale.laws.forms.terms import Derivatives, Term, held_within_unit
+from vvscale.laws.forms.terms import Derivatives, Term
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -193,6 +193,10 @@ class Logistic:
         }
 
 
+# Of log P0, beta, pi and a: neither input may raise the outcome.
+KAPLAN_BOUNDS = (np.array([-np.inf, 0.0, 0.0, 0.0]), np.array([np.inf, 60.0, 1.0, 60.0]))
+
+
 @dataclass(frozen=True)
 class Kaplan:
     """Y = ((N_c / N)^(alpha_N / alpha_D) + D_c / D)^alpha_D, the joint law of Kaplan et al. 2020, eq. 1.5.
@@ -222,10 +226,8 @@ class Kaplan:
         return Derivatives(theta[:, :1] + beta * log_mixture, np.stack(slopes, axis=1), curved, is_mixture=False)
 
     def project(self, theta: Array) -> Array:
-        """Keep the share within [0, 1] and exponents finite."""
-        np.clip(theta[:, 1], -60.0, 60.0, out=theta[:, 1])
-        np.clip(theta[:, 2], 0.0, 1.0, out=theta[:, 2])
-        np.clip(theta[:, 3], -60.0, 60.0, out=theta[:, 3])
+        """Keep the share within [0, 1] and exponents from below 0, and finite."""
+        np.clip(theta, *KAPLAN_BOUNDS, out=theta)
         return theta
 
     def on_edge(self, theta: Array) -> NDArray[np.bool_]:
@@ -234,7 +236,8 @@ class Kaplan:
 
     def held(self, theta: Array, gradient: Array) -> NDArray[np.bool_]:
         """Which parameters (b, p) are pressed against a bound."""
-        return held_within_unit(theta, gradient, [2])
+        lower, upper = KAPLAN_BOUNDS
+        return ((theta <= lower) & (gradient > 0)) | ((theta >= upper) & (gradient < 0))
 
     def starts(self, points: Points, level: float) -> Array:
         """Return starts (k, p)."""

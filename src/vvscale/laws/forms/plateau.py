@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 # Share of the level at the centre below which a term is absent. A term that is a spike at one end of the data has
 # next to nothing left at the centre, so that this is far below what would show there.
 LEAST_SHARE = 1e-200
+# A height below this part of the largest is that of an absent term.
+ABSENT = 1e-190
 # Share at the centre from which on a term is looked at again: it is absent, or a spike.
 SMALL_SHARE = 1e-6
 
@@ -68,7 +70,9 @@ def _natural(
     """Parameters in units of X from E (b,) and the terms' heights (b,) at the centre; a flat term belongs to E."""
     values: dict[str, Array] = {}
     for letter, (term, at), height in zip("AB", slots, heights, strict=False):
-        own = theta[:, at : at + term.size]
+        own = theta[:, at : at + term.size].copy()
+        # The slope of an absent term says nothing: it is flat.
+        own[height <= ABSENT * np.max(heights, axis=0), 0] = 0.0
         # Only if it hardly falls at all: without a bound on E the height may grow as the slope goes to 0.
         flat = (np.abs(own[:, 0]) <= FLAT_SLOPE) & (np.abs(own[:, 0]) * height <= FLAT_DROP)
         plateau = plateau + np.where(flat, height, 0.0)

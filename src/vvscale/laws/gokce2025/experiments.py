@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.core.registry import Registry
 from vvscale.errors import unknown_name
-from vvscale.laws.fit import Fit, fit_law
+from vvscale.laws.fit import Fit, fit_rows
 from vvscale.scores import ModelTable, drop_missing, model_table, select
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Experiment:
         """Fit the law to the original rows of a long score table."""
         frame, excluded = self.rows(scores)
         # Exponents are free in sign, as in the published fits.
-        return fit_law(frame, law=self.law, x=self.x, excluded=excluded, negative=True, drop_incomplete=True)
+        return fit_rows(frame, law=self.law, x=self.x, excluded=excluded, negative=True, drop_incomplete=True)
 
 
 EXPERIMENTS: Registry[Experiment] = Registry("experiment", hint="`vvscale ls experiments` lists them all.")

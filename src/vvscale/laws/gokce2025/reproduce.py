@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import connection
 from typing import TYPE_CHECKING, Any
 
-from vvscale.errors import RunError, UsageError
+from vvscale.core.processes import available_cores, run_in_processes
+from vvscale.errors import UsageError
 from vvscale.laws.comparison.sensitivity import sensitivity
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
 from vvscale.laws.gokce2025.reproduction import reproduce
@@ -26,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -89,79 +80,16 @@ def run(
         return results
     # The longest first, so that no core waits for a late long one.
     ordered = sorted(names, key=lambda name: EXPERIMENTS[name].law != "shifted")
-    by_name: dict[str, Result] = {}
-    try:
-        with worker_pool(n_workers, _keep, (scores,)) as pool:
-            jobs = {pool.submit(_run_kept, name, n_resamples, units, seed, is_doubted): name for name in ordered}
-            for job in as_completed(jobs):
-                by_name[jobs[job]] = job.result()
-                on_done(jobs[job])
-    except BrokenProcessPool as error:
-        raise RunError(
-            f"A worker process died after {len(by_name)} of {len(names)} experiments, most likely for lack of "
-            "memory. Nothing was written. Run it again with `workers=1`."
-        ) from error
+    by_name = run_in_processes(
+        _run_kept,
+        ordered,
+        n_workers,
+        prepare=_keep,
+        arguments=(scores,),
+        further=(n_resamples, units, seed, is_doubted),
+        on_done=on_done,
+    )
     return [by_name[name] for name in names]
-
-
-@contextmanager
-def worker_pool(
-    n_workers: int, prepare: Callable[..., None], arguments: tuple[Any, ...]
-) -> Iterator[ProcessPoolExecutor]:
-    """Yield a pool of fresh single-threaded processes that end with this one and leave Ctrl-C to it.
-
-    Parameters
-    ----------
-    prepare, arguments
-        Called once in each process before its first job, so that what all jobs share travels once.
-    """
-    with _single_threaded():
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_start, initargs=(prepare, arguments))
-        try:
-            yield pool
-        except BaseException:
-            # Interrupted or failed: do not wait for the pieces that run.
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Child processes started inside use one thread each: they share the cores already."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _start(prepare: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    """Begin a worker: leave Ctrl-C to the parent and end with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    prepare(*arguments)
-
-
-def _end_with_parent() -> None:
-    """Exit when the parent is gone; its killed process could not say so."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 _tables: ModelTables | None = None

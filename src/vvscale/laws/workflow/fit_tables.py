@@ -15,16 +15,16 @@ from vvscale.laws.comparison.coverage import coverage
 from vvscale.laws.comparison.holdout import hold_out
 from vvscale.laws.comparison.saturation import saturation
 from vvscale.laws.comparison.sensitivity import sensitivity
-from vvscale.laws.fit import Fit, fit_law
+from vvscale.laws.fit import DEFAULT_X, Fit, fit_rows
 from vvscale.laws.law import LAWS
 from vvscale.laws.planning.cost import fit_cost
 from vvscale.laws.planning.support import Beyond, Support
+from vvscale.laws.rows import load_rows
 from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
 from vvscale.laws.uncertainty.conformal import prediction_interval
 from vvscale.laws.uncertainty.profile import profile
 from vvscale.laws.uncertainty.resample import default_unit, design_effect
 from vvscale.laws.verdict import Verdict
-from vvscale.laws.workflow.load_rows import load_rows
 from vvscale.laws.workflow.options import FitOptions
 from vvscale.scores import drop_missing
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 PREDICTION_LEVEL = 0.9
 # A broken line costs a millisecond per resample: enough for two digits of the knee without being asked.
 SATURATION_RESAMPLES = 1000
-DEFAULT_X = {1: ("train_flop",), 2: ("n_params", "samples_seen")}
 COST_COLUMNS = {"n_params", "samples_seen", "train_flop"}
 
 
@@ -87,14 +86,19 @@ def run_fits(source: str | Path | pd.DataFrame, options: FitOptions | None = Non
     Parameters
     ----------
     source
-        See :func:`vvscale.laws.workflow.load_rows.load_rows`.
+        See :func:`vvscale.laws.rows.load_rows`.
     options, fields
         A :class:`FitOptions`, its fields as keywords, or both.
     """
     options = FitOptions.of(options, **fields)
     law = LAWS[options.law]
     x = options.x or DEFAULT_X[len(law.inputs)]
-    rows, excluded = load_rows(source, regions=options.regions or None, where=options.where)
+    rows, excluded = load_rows(
+        source,
+        regions=options.regions or None,
+        where=options.where,
+        needs=[*x, options.y] if options.missing == "auto" else (),
+    )
     if options.each is None:
         # The rows that the conditions left out are the first thing to doubt a conclusion with.
         others = {}
@@ -135,7 +139,7 @@ def _run(
     excluded: dict[str, list[str]],
     others: Mapping[str, pd.DataFrame] | None = None,
 ) -> FitResult:
-    fit = fit_law(
+    fit = fit_rows(
         rows, law=options.law, x=x, y=options.y, delta=options.threshold, offsets=options.offsets,
         offset_by=options.offset_by, excluded=excluded, drop_incomplete=options.missing == "drop",
     )  # fmt: skip

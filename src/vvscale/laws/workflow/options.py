@@ -44,8 +44,11 @@ class FitOptions(Options):
         "Condition on rows, such as family=ResNet,ViT or 'n_params>=1e6' or preset=controlled. Repeatable.",
         group=_ROWS,
     )
-    missing: Literal["error", "drop"] = option(
-        "error", "Rows that lack x or y: refuse the table, or drop them, counted and named.", group=_ROWS
+    missing: Literal["auto", "error", "drop"] = option(
+        "auto",
+        "Rows that lack x or y: error refuses the table; drop leaves them out, counted and named; auto drops models "
+        "of a score table (pretrained ones have no training compute) and refuses any other table.",
+        group=_ROWS,
     )
     each: str | None = option(None, "Fit each value of this column by itself.", group=_ROWS)
 

@@ -13,9 +13,6 @@ from typing import Any
 
 from vvscale.errors import StoppedError
 
-RUN_AGAIN = StoppedError.exit_code
-"""Exit code of a worker or run that was stopped and wants to be started again."""
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -81,7 +78,7 @@ class TaskContext:
         Its own folder; every file in it when it returns is its output. It may hold what an earlier, interrupted
         attempt left there.
     stop
-        True once the task should save what it needs to go on, and raise ``StoppedError``.
+        True once the task should save what it needs to resume, and raise ``StoppedError``.
     task_id
         Its id, the run_id of rows.
     study
@@ -117,9 +114,9 @@ class TaskContext:
         return (folders,) if isinstance(folders, Path) else folders
 
     def check_stop(self) -> None:
-        """Raise ``StoppedError`` if the task should stop; what it needs to go on must be on the disk already."""
+        """Raise ``StoppedError`` if the task should stop; what it needs to resume must be on the disk already."""
         if self.stop():
-            raise StoppedError("Stopped as asked; the same command goes on from here.")
+            raise StoppedError("Stopped as asked; rerun to resume.")
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,11 @@ class Kind:
     can_spread
         Whether ``run`` shares the work when it runs in several ranks of torchrun at once.
     scratch
-        Patterns of files in ``out`` that only serve to go on after an interruption; removed when done.
+        Patterns of files in ``out`` that only serve to resume after an interruption; removed when done. A task without
+        any has nothing to save when it is told to stop.
+    may_lack
+        Roles of inputs that may be absent because their tasks failed: the task then uses what there is, and is done
+        again once nothing is lacking. Never all inputs at once.
     """
 
     run: Callable[[TaskContext], Mapping[str, Any] | None]
@@ -148,3 +149,4 @@ class Kind:
     version: str = "1"
     can_spread: bool = False
     scratch: tuple[str, ...] = ()
+    may_lack: tuple[str, ...] = ()

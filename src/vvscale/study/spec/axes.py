@@ -64,10 +64,12 @@ class Run:
 
     @property
     def label(self) -> str:
-        """A name for people."""
-        how_many = self.samples_per_class or "full"
-        changed = "".join(f" {key}={value}" for key, value in self.changes)
-        return f"{self.arch} {self.dataset} {how_many} seed {self.seed}{changed}"
+        """A name for people: everything that may tell two runs of a study apart."""
+        parts = [self.arch, self.dataset, str(self.samples_per_class or "full"), f"seed {self.seed}", self.recipe]
+        parts += [f"{key}={value}" for key, value in self.changes]
+        more = ("image_size", "subset_seed", "subset_rule", "start")
+        parts += [f"{key}={getattr(self, key)}" for key in more if getattr(self, key) != _FIELDS[key].default]
+        return " ".join(parts)
 
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Run) if field.name != "changes"}
@@ -106,14 +108,14 @@ def expand_runs(
     Examples
     --------
     >>> [run.label for run in expand_runs({"arch": ("a", "b"), "dataset": "digits", "recipe": "tiny"})]
-    ['a digits full seed 0', 'b digits full seed 0']
+    ['a digits full seed 0 tiny', 'b digits full seed 0 tiny']
     """
     _check_names(axes, "[axes]")
     points = list(_product(axes, "[axes]"))
     for number, table in enumerate(exclude, 1):
         where = f"[[exclude]] {number}"
         _check_names(table, where)
-        kept = [point for point in points if not _matches(point, table)]
+        kept = [point for point in points if not has_values(point, table)]
         if len(kept) == len(points):
             raise ConfigError(f"{where} matches no run: {dict(table)}. Correct it or take it away.")
         points = kept
@@ -124,7 +126,7 @@ def expand_runs(
     for number, rule in enumerate(rules, 1):
         _check_names(rule.where, f"'where' of [[set]] {number}")
         _check_names(rule.to, f"'to' of [[set]] {number}")
-        hits = [point for point in points if _matches(point, rule.where)]
+        hits = [point for point in points if has_values(point, rule.where)]
         if not hits:
             raise ConfigError(f"[[set]] {number} matches no run: {dict(rule.where)}. Correct it or take it away.")
         for point in hits:
@@ -134,7 +136,7 @@ def expand_runs(
 
 def matches(run: Run, table: Table) -> bool:
     """Return whether a run has the values of a table."""
-    return _matches(
+    return has_values(
         {**dataclasses.asdict(run), **{f"{_RECIPE_PREFIX}{key}": value for key, value in run.changes}}, table
     )
 
@@ -143,12 +145,13 @@ def _product(axes: Table, where: str) -> Iterator[dict[str, Scalar]]:
     lists = [value if isinstance(value, tuple) else (value,) for value in axes.values()]
     empty = next((name for name, values in zip(axes, lists, strict=True) if not values), None)
     if empty is not None:
-        raise ConfigError(f"The axis '{empty}' in {where} has no value. Give at least one.")
+        raise ConfigError(f"The axis '{empty}' in {where} has no value. Give at least one.", key=empty)
     for values in itertools.product(*lists):
         yield dict(zip(axes, values, strict=True))
 
 
-def _matches(point: Mapping[str, Any], table: Table) -> bool:
+def has_values(point: Mapping[str, Any], table: Table) -> bool:
+    """Return whether a point has the values of a table; text may be a pattern."""
     return all(any(_equals(point.get(name), one) for one in _as_tuple(wanted)) for name, wanted in table.items())
 
 
@@ -167,7 +170,8 @@ def _check_names(table: Mapping[str, Any], where: str) -> None:
         if name not in _FIELDS and not name.startswith(_RECIPE_PREFIX):
             raise ConfigError(
                 f"Unknown axis '{name}' in {where}.{did_you_mean(name, _FIELDS)} Known: {', '.join(_FIELDS)}, and "
-                '"recipe.KEY" for any key of the recipe.'
+                '"recipe.KEY" for any key of the recipe.',
+                key=name,
             )
 
 
@@ -177,7 +181,8 @@ def _run(point: Mapping[str, Scalar], master_seed: int) -> Run:
         kind = _TYPES.get(name, int)
         if not isinstance(value, kind) or isinstance(value, bool):
             raise ConfigError(
-                f"The axis '{name}' has the value {value!r}; expected {'text' if kind is str else 'a whole number'}."
+                f"The axis '{name}' has the value {value!r}; expected {'text' if kind is str else 'a whole number'}.",
+                key=name,
             )
     for name in ("arch", "dataset", "recipe"):
         if name not in values:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from vvscale.errors import ConfigError, unknown_name
 from vvscale.study.spec.axes import Run
+from vvscale.study.spec.resolve import Resolved, forecast_run, n_images_of
 from vvscale.study.spec.schema import StudySpec
 from vvscale.study.tasks.rows import ACCURACY_ERROR
 
@@ -39,6 +41,60 @@ def check_spec(spec: StudySpec, runs: list[Run]) -> None:
                 f"[forecast] asks for a level of {spec.forecast.level:g}; {n_archs} architectures back at most "
                 f"{most:.3f}. Lower 'level', or train more architectures."
             )
+
+
+def check_runs(resolved: Resolved) -> None:
+    """Check every run against its recipe, so that none fails after others have trained for days.
+
+    Raises
+    ------
+    ConfigError
+        A batch is larger than the images of a run, or an epoch that is to be scored is not kept.
+    """
+    seen = set()
+    for run in resolved.runs:
+        info, recipe = resolved.datasets[run.dataset], resolved.recipes[run.recipe, run.changes]
+        n_images = n_images_of(run, info)
+        key = (run.dataset, n_images, run.recipe, run.changes)
+        if key not in seen:
+            seen.add(key)
+            _check_batch(run, recipe, n_images)
+            _check_epochs(resolved.spec, run, recipe)
+    if resolved.spec.forecast is not None:
+        like = forecast_run(resolved.spec, resolved.runs)
+        if resolved.recipes[like.recipe, like.changes]["schedule"].get("epochs") is None:
+            raise ConfigError(
+                "[forecast] needs runs whose compute grows with their images; the recipe "
+                f"'{like.recipe}' has a fixed number of steps. Give it schedule.epochs, or leave out [forecast]."
+            )
+
+
+def _check_batch(run: Run, recipe: Mapping[str, Any], n_images: int) -> None:
+    from vvscale.train.recipe import batch_for
+
+    fits = bool(recipe.get("fits_batch"))
+    batch = batch_for(n_images, recipe["batch_size"], recipe.get("batches_per_epoch"), fits_batch=fits)
+    if batch > n_images:
+        raise ConfigError(
+            f"The batch of {batch} images is larger than the {n_images} images of the run '{run.label}'. Give [axes] "
+            '"recipe.fits_batch" = true, so that small subsets are one batch, or a smaller "recipe.batch_size".'
+        )
+
+
+def _check_epochs(spec: StudySpec, run: Run, recipe: Mapping[str, Any]) -> None:
+    from vvscale.train.compute.schedule import log_epochs
+
+    n_epochs = recipe["schedule"].get("epochs")
+    if spec.score.epochs == "last" or n_epochs is None:
+        return
+    kept = log_epochs(n_epochs, recipe.get("checkpoints_per_decade", 0))
+    lacking = [epoch for epoch in spec.score.epochs if epoch not in kept]
+    if lacking:
+        raise ConfigError(
+            f"[score] asks for the weights after epoch {lacking[0]}, which the run '{run.label}' does not keep; kept "
+            f"are {', '.join(map(str, kept[:12])) or 'none'}. Choose `epochs` among them, or raise "
+            '"recipe.checkpoints_per_decade".'
+        )
 
 
 def _check_score(spec: StudySpec) -> None:

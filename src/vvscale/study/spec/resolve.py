@@ -184,6 +184,12 @@ def forecast_run(spec: StudySpec, runs: list[Run]) -> Run:
     return like
 
 
+def n_images_of(run: Run, dataset: DatasetInfo) -> int:
+    """Return how many images a run is trained on."""
+    wanted = run.samples_per_class * dataset.n_classes
+    return min(wanted, dataset.n_images) if wanted else dataset.n_images
+
+
 def setting(arch: str, run: Run, dataset: DatasetInfo) -> Setting:
     """Return how a network is built in runs like this one, as far as its cost depends on it.
 

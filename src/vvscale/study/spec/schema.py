@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vvscale.core.config import from_table, read_toml
-from vvscale.core.files import safe_name
+from vvscale.core.files import safe_name, write_bytes
 from vvscale.core.options import MISSING, option
-from vvscale.errors import ConfigError, MissingDataError, did_you_mean
+from vvscale.errors import ConfigError, MissingDataError, UsageError, did_you_mean
 from vvscale.laws.workflow.options import FitOptions
 from vvscale.study.spec.axes import AxisValue, Run, Scalar, SetRule, expand_runs
+from vvscale.study.spec.workers import EngineSpec
 
 NAMED_STUDIES = Path("studies")
 
@@ -165,62 +166,6 @@ class ReportSpec:
 
 
 @dataclass(frozen=True)
-class EngineSpec:
-    """Where it runs.
-
-    Attributes
-    ----------
-    kind
-        ``local`` processes, or ``slurm``.
-    workers
-        Processes or array jobs; 0 for one per core or GPU slot (on SLURM for 16).
-    gpus
-        GPUs of this machine to use, by index or id; on SLURM see ``gpus_per_task``.
-    per_gpu
-        Trainings that share one GPU of this machine.
-    gpus_per_task, nodes_per_task
-        Size of one training.
-    device
-        What estimates assume: a name of ``vvscale study plan --help``; by default cpu, or h100 with GPUs.
-    time_minutes, cpus, mem_gb, partition, account, qos, constraint, gres, setup, extra
-        Of one SLURM job; ``gres = "shard:2"`` takes a fraction of a GPU, ``setup`` are shell lines before the worker,
-        ``extra`` further sbatch options.
-    grace_seconds
-        Notice before the time limit.
-    max_requeues
-        How often a job that reached its time limit is queued again.
-    """
-
-    kind: Literal["local", "slurm"] = "local"
-    workers: int = 0
-    gpus: tuple[str, ...] = ()
-    per_gpu: int = 1
-    gpus_per_task: int = 0
-    nodes_per_task: int = 1
-    device: str | None = None
-    time_minutes: int = 240
-    cpus: int = 1
-    mem_gb: float = 8.0
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-    constraint: str | None = None
-    gres: str | None = None
-    setup: tuple[str, ...] = ()
-    extra: Mapping[str, str] = field(default_factory=dict)
-    grace_seconds: int = 120
-    max_requeues: int = 20
-
-    def __post_init__(self) -> None:
-        for name in ("workers", "gpus_per_task", "max_requeues"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"'{name}' is {getattr(self, name)}; expected at least 0.")
-        for name in ("per_gpu", "nodes_per_task", "time_minutes", "cpus", "grace_seconds"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"'{name}' is {getattr(self, name)}; expected at least 1.")
-
-
-@dataclass(frozen=True)
 class DiagnosticsSpec:
     """A study of tasks that do nothing: it measures the engine and the shared disk.
 
@@ -294,8 +239,13 @@ class StudySpec:
             law = next((law for law in self.laws if law.name == self.forecast.law), None)
             if law is None or law.law != "joint" or law.x not in ((), _PLANNED) or law.each or law.offsets:
                 raise ConfigError(
-                    f"[forecast] goes by the law '{self.forecast.law}', which is {'absent' if law is None else law}; "
-                    f'expected one of [[laws]] with law = "joint", x = {list(_PLANNED)}, without each, offsets.'
+                    f"[forecast] goes by the law '{self.forecast.law}'; expected one of [[laws]] with law = \"joint\", "
+                    f"x = {list(_PLANNED)} or none, without `each` and `offsets`. "
+                    + (
+                        "There is no law of that name."
+                        if law is None
+                        else f'It has law = "{law.law}", x = {list(law.x)}.'
+                    )
                 )
         if (self.diagnostics is None) == (not self.axes):
             raise ConfigError("A study has [axes], or [diagnostics], and not both. Add one of them.")
@@ -311,6 +261,12 @@ class StudySpec:
         return {key: value for key, value in dataclasses.asdict(self).items() if key != "source"}
 
 
+def named_specs() -> dict[str, Path]:
+    """Return name -> file of the studies that can be given by name: one's own in ``studies/``, and those of vvscale."""
+    folders = [NAMED_STUDIES, Path(__file__).parents[1] / "specs", Path(__file__).parents[4] / "studies"]
+    return {one.stem: one for folder in reversed(folders) for one in sorted(folder.glob("*.toml"))}
+
+
 def find_spec(name: str | Path) -> Path:
     """Return the file of a study given by path or by name.
 
@@ -322,15 +278,30 @@ def find_spec(name: str | Path) -> Path:
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():
         return path
-    folders = [NAMED_STUDIES, Path(__file__).parents[1] / "specs", Path(__file__).parents[4] / "studies"]
-    found = {one.stem: one for folder in reversed(folders) for one in sorted(folder.glob("*.toml"))}
+    found = named_specs()
     if str(name) in found:
         return found[str(name)]
     known = ", ".join(sorted(found)) or "none"
     raise MissingDataError(
         f"No study '{name}'.{did_you_mean(str(name), found)} Expected a TOML file, the folder of a study that was "
-        f"begun, or one of: {known}."
+        f"begun, or one of: {known}. `vvscale study init {name}` writes a new one."
     )
+
+
+def write_template(name: str, folder: Path = Path()) -> Path:
+    """Write a commented study to start from, and return its file.
+
+    Raises
+    ------
+    UsageError
+        There is a file of that name, or the name cannot be one.
+    """
+    path = folder / f"{safe_name(name, 'study')}.toml"
+    if path.exists():
+        raise UsageError(f"There is a file '{path}' already. Choose another name, or edit that file.")
+    template = (Path(__file__).parent / "template.toml").read_text(encoding="utf-8")
+    write_bytes(path, template.format(name=name, file=path).encode())
+    return path
 
 
 def load_spec(name: str | Path, *, changes: Mapping[str, Any] | None = None) -> StudySpec:
@@ -359,7 +330,7 @@ def load_spec(name: str | Path, *, changes: Mapping[str, Any] | None = None) -> 
         spec = from_table(StudySpec, {**table, "source": str(path)}, f"'{path}'")
         spec.runs()
     except ConfigError as error:
-        raise ConfigError(f"{error}{_line_of(str(error), text)}") from error
+        raise ConfigError(f"{error}{_line_of(error.key, text)}", key=error.key) from error
     return spec
 
 
@@ -382,13 +353,11 @@ def _put(table: dict[str, Any], keys: list[str], value: Any) -> None:
         raise ConfigError(f"Cannot set '{'.'.join(keys)}': there is no such entry.")
 
 
-def _line_of(message: str, text: str) -> str:
-    """Return the line that an error speaks of, in words, or an empty text where it is not a single one."""
-    quoted = re.search(r"'([^']+)'", message)
-    if quoted is None:
+def _line_of(key: str | None, text: str) -> str:
+    """Return the line of a key, in words, or an empty text where it is not on a single one."""
+    if key is None:
         return ""
-    key = re.compile(
-        rf"""^\s*(\[+\s*)?["']?{re.escape(quoted[1])}["']?\s*(=|\.|\])|[{{,]\s*["']?{re.escape(quoted[1])}["']?\s*="""
-    )
-    lines = [number for number, line in enumerate(text.splitlines(), 1) if key.search(line)]
+    name = re.escape(key)
+    wanted = re.compile(rf"""^\s*(\[+\s*)?["']?{name}["']?\s*(=|\.|\])|[{{,]\s*["']?{name}["']?\s*=""")
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if wanted.search(line)]
     return f" (line {lines[0]})" if len(lines) == 1 else ""

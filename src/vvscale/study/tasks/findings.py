@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vvscale.study.tasks.forecast import FORECAST
+from vvscale.study.tasks.notes import read_notes
 from vvscale.study.tasks.rows import last_epochs
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FITS = "fits.json"
+_LACKING = "Not to be had"
 PLAN = "plan.json"
 SCORES = "scores.parquet"
 _FEWEST = 8
@@ -25,10 +27,12 @@ _FLAT = 0.03
 
 def published_findings(results: Path) -> dict[str, pd.DataFrame]:
     """Return the tables of a study's ``results`` folder; those that are finished."""
-    fits = sorted(path.parent for path in results.glob(f"fits/*/{FITS}"))
+    fits = sorted(path for path in results.glob("fits/*") if path.is_dir())
     forecasts = [results] if (results / FORECAST).exists() else []
     scores = results / SCORES
-    return findings({path.name: path for path in fits}, forecasts, scores if scores.exists() else None)
+    found = findings({path.name: path for path in fits}, forecasts, scores if scores.exists() else None)
+    # The result of the run tells these, and more of them.
+    return {title: table for title, table in found.items() if title != _LACKING}
 
 
 def findings(
@@ -47,6 +51,9 @@ def findings(
     """
     import pandas as pd
 
+    fits = dict(fits)
+    told = {name: read_notes(folder) for name, folder in fits.items()}
+    fits = {name: folder for name, folder in fits.items() if (folder / FITS).exists()}
     laws = [_law(name, entry) for name, folder in fits.items() for entry in _read(folder / FITS)]
     plans = [
         _plan(name, planned)
@@ -54,13 +61,16 @@ def findings(
         if (folder / PLAN).exists()
         for planned in _read(folder / PLAN)["plans"]
     ]
-    tested = [_forecast(_read(folder / FORECAST)) for folder in forecasts]
+    forecasts = list(forecasts)
+    told |= {"forecast": [note for folder in forecasts for note in read_notes(folder)]}
+    tested = [_forecast(_read(folder / FORECAST)) for folder in forecasts if (folder / FORECAST).exists()]
     trends = [] if scores is None else trend_rows(pd.read_parquet(scores))
     tables = {
         "Scores and scale": trends,
         "Laws of this study": laws,
         "Plan": plans,
         "Forecast, trained and compared": tested,
+        _LACKING: [{"what": name, "why": note} for name, notes in told.items() for note in notes],
     }
     return {title: pd.DataFrame(rows) for title, rows in tables.items() if rows}
 

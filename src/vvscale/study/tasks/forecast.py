@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.core.files import write_json
 from vvscale.errors import ConfigError
+from vvscale.study.tasks.notes import NOT_TO_BE_HAD, why, write_notes
 from vvscale.study.tasks.rows import ACCURACY_ERROR, fit_options, outcomes, score_rows
 
 if TYPE_CHECKING:
@@ -50,11 +51,15 @@ def run_forecast(context: TaskContext) -> dict[str, Any]:
             "schedule.epochs, or leave out [forecast]."
         )
     per_class = _fewest(train.labels, train.n_classes)
-    rows = outcomes(context.input("table") / "scores.parquet", law)
-    (fitted,) = run_fits(rows, fit_options({**law, "resamples": 0}))
-    planned, arch, samples_per_class = choose(
-        fitted.fit, wanted["budget"], params["candidates"], samples_of_one=epochs * train.n_classes, per_class=per_class
-    )
+    of_one = epochs * train.n_classes
+    try:
+        rows = outcomes(context.input("table") / "scores.parquet", law)
+        (fitted,) = run_fits(rows, fit_options({**law, "resamples": 0}))
+        planned, arch, samples_per_class = choose(
+            fitted.fit, wanted["budget"], params["candidates"], samples_of_one=of_one, per_class=per_class
+        )
+    except NOT_TO_BE_HAD as error:
+        return write_notes(context, [f"not planned: {why(error)}"])
     runs = [
         _train(context, recipe, dataset, {**params["run"], "model": arch["arch"], "seed": seed}, samples_per_class)
         for seed in wanted["seed"]
@@ -161,11 +166,11 @@ def _train(
 
 def _outcome(context: TaskContext, run: RunResult, law: Mapping[str, Any]) -> float:
     """Return what the law is about, measured on one network."""
-    from vvscale.laws.workflow.load_rows import load_rows
+    from vvscale.laws.rows import load_rows
 
     if law["y"] == ACCURACY_ERROR:
         assert run.accuracy is not None
         return 1.0 - run.accuracy
-    rows = score_rows(context, run.path, layers=context.params["layers"])
+    rows, _ = score_rows(context, run.path, layers=context.params["layers"])
     frame, _ = load_rows(rows, regions=tuple(law["regions"]) or None)
     return float(frame[law["y"]].iloc[0])

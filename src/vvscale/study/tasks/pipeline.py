@@ -25,6 +25,7 @@ from vvscale.core.files import write_json, write_with
 from vvscale.errors import MissingDataError
 from vvscale.study.graph.kinds import Estimate, Kind, Rates, TaskContext
 from vvscale.study.tasks.forecast import run_forecast
+from vvscale.study.tasks.notes import NOT_TO_BE_HAD, read_notes, why, write_notes
 from vvscale.study.tasks.rows import LAYERS, fit_options, outcomes, score_rows
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def run_layers(context: TaskContext) -> dict[str, Any]:
 
 
 def run_score(context: TaskContext) -> dict[str, Any]:
-    """Score one network.
+    """Score one network; benchmarks that give no score are notes.
 
     ``params``: ``benchmarks``, id and digest of each; ``layers``, ``"committed"`` or region -> layer, unless an input
     says; ``epoch``, null for the final weights; ``options`` of the scorer; ``model``, for a network not trained here.
@@ -75,9 +76,10 @@ def run_score(context: TaskContext) -> dict[str, Any]:
     params = context.params
     reference = params.get("model") or _weights(context.input("train"), params["epoch"])
     layers = str(context.input("layers") / LAYERS) if "layers" in context.inputs else params["layers"]
-    rows = score_rows(context, reference, layers=layers).assign(run_id=context.task_id)
+    rows, lacking = score_rows(context, reference, layers=layers)
+    rows = rows.assign(run_id=context.task_id)
     write_with(context.out / ROWS, lambda part: rows.to_parquet(part, index=False))
-    return {"n_rows": len(rows), "mean_score": float(rows["score"].mean())}
+    return {"n_rows": len(rows), "mean_score": float(rows["score"].mean()), **write_notes(context, lacking)}
 
 
 def run_table(context: TaskContext) -> dict[str, Any]:
@@ -86,54 +88,78 @@ def run_table(context: TaskContext) -> dict[str, Any]:
 
     from vvscale.scores import ScoreStore, load_scores
 
-    rows = pd.concat([pd.read_parquet(folder / ROWS) for folder in context.input_list("scores")], ignore_index=True)
+    folders = context.input_list("scores")
+    rows = pd.concat([pd.read_parquet(folder / ROWS) for folder in folders], ignore_index=True)
     write_with(context.out / SCORES, lambda part: rows.to_parquet(part, index=False))
     checked = load_scores(context.out / SCORES)
     if context.params["store"] is not None:
         ScoreStore(context.params["store"]).append(rows)
-    return {"n_rows": len(checked), "n_models": int(checked["model_id"].nunique())}
+    notes = [note for folder in folders for note in read_notes(folder)]
+    counts = {"n_rows": len(checked), "n_models": int(checked["model_id"].nunique())}
+    return {**counts, **write_notes(context, notes)}
 
 
 def run_fit(context: TaskContext) -> dict[str, Any]:
-    """Fit one law. ``params``: ``law``, the fields of :class:`vvscale.study.spec.schema.LawSpec`."""
+    """Fit one law; a law that these rows do not give, or a plan that it does not give, is a note.
+
+    ``params``: ``law``, the fields of :class:`vvscale.study.spec.schema.LawSpec`.
+    """
     from vvscale.laws.workflow.fit_tables import run_fits
     from vvscale.laws.workflow.plan_budgets import run_plan
     from vvscale.laws.workflow.save import save_results
 
     law = context.params["law"]
-    rows = outcomes(context.input("table") / SCORES, law)
-    results = run_fits(rows, fit_options(law))
+    try:
+        results = run_fits(outcomes(context.input("table") / SCORES, law), fit_options(law))
+    except NOT_TO_BE_HAD as error:
+        return {"fits": [], **write_notes(context, [f"not fitted: {why(error)}"])}
     save_results(context.out, results)
+    notes = []
     if law["budgets"]:
-        # A study goes on with a law in doubt; what is doubtful stands in the plan.
-        answer = run_plan(str(context.out), budget=tuple(law["budgets"]), anyway=True)
-        write_json(context.out / "plan.json", answer.to_dict())
-    return {"fits": [{"name": r.entry["name"], "status": str(r.fit.status)} for r in results]}
+        try:
+            # A study goes on with a law in doubt; what is doubtful stands in the plan.
+            answer = run_plan(str(context.out), budget=tuple(law["budgets"]), anyway=True)
+            write_json(context.out / "plan.json", answer.to_dict())
+        except NOT_TO_BE_HAD as error:
+            notes.append(f"not planned: {why(error)}")
+    fits = [{"name": r.entry["name"], "status": str(r.fit.status)} for r in results]
+    return {"fits": fits, **write_notes(context, notes)}
 
 
 def run_figures(context: TaskContext) -> dict[str, Any]:
-    """Draw figures of the table. ``params``: ``names``, as ``vvscale figure`` takes them."""
+    """Draw figures of the table; those that it does not allow are notes. ``params``: ``names``."""
     from vvscale.figures.gallery import draw_all
 
-    drawn = draw_all(context.params["names"], _fits(context), context.out, n_workers=1)
-    lacking = {one.name: one.lacking for one in drawn if one.lacking}
-    return {"drawn": [one.name for one in drawn if not one.lacking], "lacking": lacking}
+    try:
+        drawn = draw_all(context.params["names"], _fits(context), context.out, n_workers=1)
+    except NOT_TO_BE_HAD as error:
+        return {"drawn": [], **write_notes(context, [f"not drawn: {why(error)}"])}
+    notes = [f"{one.name} not drawn: {one.lacking}" for one in drawn if one.lacking]
+    return {"drawn": [one.name for one in drawn if not one.lacking], **write_notes(context, notes)}
 
 
 def run_report(context: TaskContext) -> dict[str, Any]:
-    """Write the page that shows and explores the table. ``params``: ``title``; ``laws``, names in order of the fits."""
+    """Write the page that shows and explores the table. ``params``: ``title``."""
     from vvscale.figures.report.report import write_report
     from vvscale.study.tasks.findings import findings
 
-    fits = dict(zip(context.params["laws"], context.input_list("fits"), strict=True))
-    made = write_report(
-        context.out / REPORT,
-        _fits(context),
-        title=context.params["title"],
-        findings=findings(fits, context.input_list("forecasts"), context.input("table") / SCORES),
-        n_workers=1,
-    )
+    fits = {_law_of(folder): folder for folder in context.input_list("fits")}
+    try:
+        made = write_report(
+            context.out / REPORT,
+            _fits(context),
+            title=context.params["title"],
+            findings=findings(fits, context.input_list("forecasts"), context.input("table") / SCORES),
+            n_workers=1,
+        )
+    except NOT_TO_BE_HAD as error:
+        return write_notes(context, [f"no report: {why(error)}"])
     return {"n_models": made.n_models, "figures": list(made.figures), "n_bytes": made.n_bytes}
+
+
+def _law_of(folder: Path) -> str:
+    """Return the name of the law that a fit's output is of; where some are lacking, their order does not tell."""
+    return json.loads((folder.parent / "task.json").read_text(encoding="utf-8"))["params"]["law"]["name"]
 
 
 def _fits(context: TaskContext) -> Fits:
@@ -172,11 +198,16 @@ def _weights(folder: Path, epoch: int | None) -> Path:
 
 PIPELINE = {
     "train": Kind(run_train, "training", estimate_train, can_spread=True, scratch=("checkpoint*",)),
-    "layers": Kind(run_layers, "selecting layers", estimate_score, scratch=("store/*",)),
-    "score": Kind(run_score, "scoring", estimate_score, scratch=("store/*",)),
-    "table": Kind(run_table, "collecting", lambda facts, rates: Estimate(seconds=2.0)),
+    "layers": Kind(run_layers, "selecting layers", estimate_score),
+    "score": Kind(run_score, "scoring", estimate_score),
+    "table": Kind(run_table, "collecting", lambda facts, rates: Estimate(seconds=2.0), may_lack=("scores",)),
     "fit": Kind(run_fit, "fitting", lambda facts, rates: Estimate(seconds=2.0, n_bytes=1e6)),
-    "forecast": Kind(run_forecast, "forecasting", estimate_train, scratch=("store/*", "seed-*/checkpoint*")),
+    "forecast": Kind(run_forecast, "forecasting", estimate_train, scratch=("seed-*/checkpoint*",)),
     "figures": Kind(run_figures, "drawing", lambda facts, rates: Estimate(seconds=20.0, n_bytes=1e7)),
-    "report": Kind(run_report, "reporting", lambda facts, rates: Estimate(seconds=20.0, n_bytes=3e6)),
+    "report": Kind(
+        run_report,
+        "reporting",
+        lambda facts, rates: Estimate(seconds=20.0, n_bytes=3e6),
+        may_lack=("fits", "forecasts", "figures"),
+    ),
 }

@@ -10,3 +10,8 @@ from vvscale.study.tasks.pipeline import PIPELINE
 TASKS: Registry[Kind] = Registry("task kind")
 for _name, _kind in {**PIPELINE, **DIAGNOSTICS}.items():
     TASKS.add(_name, _kind)
+
+
+def may_lack() -> dict[str, tuple[str, ...]]:
+    """Return kind -> roles of inputs that may be absent, of the kinds that have any."""
+    return {name: kind.may_lack for name, kind in TASKS.items() if kind.may_lack}

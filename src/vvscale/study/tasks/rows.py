@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 LAYERS = "layers.json"
 LAYERS_FORMAT = "vvscale-layers-1"
-# Where the scorer puts rows on its own; the table is made from ours.
-_STORE = "store"
 ACCURACY_ERROR = "accuracy_error"
 SEED_COLUMNS = ("model_id", "seed", "run_id", "weights_digest")
 """What differs between runs that differ in the seed alone, besides outcomes."""
@@ -28,8 +27,8 @@ SEED_COLUMNS = ("model_id", "seed", "run_id", "weights_digest")
 
 def score_rows(
     context: TaskContext, reference: str | Path, *, layers: str | Mapping[str, str], commit: Path | None = None
-) -> pd.DataFrame:
-    """Score a network with the library that ``vvscale score`` uses, and return its rows.
+) -> tuple[pd.DataFrame, list[str]]:
+    """Score a network with the library that ``vvscale score`` uses; return its rows, and why others are lacking.
 
     ``context.params``: ``benchmarks``, id and digest of each; ``options`` of the scorer.
     """
@@ -43,14 +42,22 @@ def score_rows(
         on=benchmarks,
         layers=(layers,),
         device=context.device,
-        out=context.out / _STORE,
+        out=None,
         commit=commit,
         **{"cache": "none", "threads": 1, **context.params["options"]},
     )
-    (scored,) = run_scores(
-        (str(reference),), watch=lambda what, total: nullcontext(lambda name: context.check_stop()), **options
-    )
-    return scored.rows
+    watch = partial(_follow, context)
+    # The first and only model; asking for more would raise what this returns as notes.
+    scored = next(run_scores((str(reference),), watch=watch, **options))
+    lacking = [f"{scored.model_id}, {one.layer}: {one.reason}" for one in scored.scores.failures]
+    if scored.rows.empty:
+        raise DataError(f"No score of '{scored.model_id}' is to be had. {'; '.join(lacking[:1])}")
+    return scored.rows, lacking
+
+
+def _follow(context: TaskContext, what: str, total: int) -> AbstractContextManager[Callable[[str], None]]:
+    """Look at every step of the scorer whether the task should stop."""
+    return nullcontext(lambda name: context.check_stop())
 
 
 def outcomes(scores: Path | pd.DataFrame, law: Mapping[str, Any]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import distributed as dist
 
-from vvscale.errors import ConfigError
+from vvscale.core.devices import find_device
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ def ranks(device: str = "auto") -> Iterator[Ranks]:
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
-    chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")), world_size)
+    chosen = find_device(device, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
     if world_size == 1:
         yield Ranks(0, 1, chosen)
         return
@@ -86,27 +88,6 @@ def ranks(device: str = "auto") -> Iterator[Ranks]:
     finally:
         if not was_running:
             dist.destroy_process_group()
-
-
-def _device(asked: str, local_rank: int, world_size: int) -> torch.device:
-    n_gpus = torch.cuda.device_count()
-    if asked == "auto":
-        asked = "cuda" if n_gpus else "cpu"
-    try:
-        device = torch.device(asked)
-    except RuntimeError as error:
-        raise ConfigError(f"Unknown device '{asked}'. Expected auto, cpu, cuda or cuda:<number>.") from error
-    if device.type != "cuda":
-        return device
-    number = device.index if device.index is not None else local_rank
-    if number >= n_gpus:
-        raise ConfigError(
-            f"The device '{asked}' asks for GPU {number} and PyTorch sees {n_gpus} on this machine. Likely causes: no "
-            "GPU here, a driver that PyTorch cannot use, CUDA_VISIBLE_DEVICES, or more processes than GPUs "
-            f"({world_size}). Next: `device=\"cpu\"`, or 'nvidia-smi' to see what there is."
-        )
-    torch.cuda.set_device(number)
-    return torch.device("cuda", number)
 
 
 class _Gather(torch.autograd.Function):

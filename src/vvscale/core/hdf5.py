@@ -1,0 +1,151 @@
+"""HDF5 files of others, looked through in a process of their own first.
+
+A damaged or hostile file can make the HDF5 library loop for ever, crash, or ask for more memory than there is, and
+nothing in the process that called it can help. A helper process therefore opens a file before this one does: it reads
+the structure, all texts (where the loops have been seen) and a little of each array, within bounds of time and
+memory. One helper serves all files of a session.
+
+    python -m vvscale.core.hdf5    the helper: a path per line in, one answer per line out
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import select
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from vvscale.errors import DataError
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# Time for files of any size, and for the slowest disk beyond that.
+_SECONDS = 20.0
+_BYTES_PER_SECOND = 2e7
+# Address space of the helper; honest files need far less for what it reads.
+_MEMORY = 8 << 30
+# So much of each array of numbers is read: enough to follow its index, not its gigabytes.
+_NUMBERS = 4096
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a file says that it is HDF5; other formats have readers of their own."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SIGNATURE)) == _SIGNATURE
+    except OSError:
+        return False
+
+
+def check_hdf5(path: Path, *, seconds: float = _SECONDS) -> None:
+    """Refuse an HDF5 file on which the library does not come to an end, before it is opened here.
+
+    Parameters
+    ----------
+    path
+        The file; one that is not HDF5 or not there is left to its reader.
+    seconds
+        Time allowed, to which that of reading the whole file is added.
+
+    Raises
+    ------
+    DataError
+        The library loops or crashes on it, or asks for too much memory. What it merely refuses is left to the reader.
+    """
+    path = Path(path)
+    if not path.is_file() or not is_hdf5(path):
+        return
+    answer = _helper.ask(str(path.absolute()), seconds + path.stat().st_size / _BYTES_PER_SECOND)
+    if answer["problem"]:
+        raise DataError(
+            f"'{path}' cannot be read: {answer['problem']}. Expected a whole HDF5 (NetCDF-4) file. Likely cause: it "
+            "was damaged on the way or made to do harm. Copy or fetch it again."
+        )
+
+
+class _Helper:
+    """The process that looks, started when it is first needed and again after a file has ended it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def ask(self, path: str, seconds: float) -> dict[str, Any]:
+        process = self._running()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(path) + "\n")
+            process.stdin.flush()
+            is_answered = bool(select.select([process.stdout], [], [], seconds)[0])
+            line = process.stdout.readline() if is_answered else ""
+        except BrokenPipeError:
+            is_answered, line = True, ""
+        if line:
+            return json.loads(line)
+        self.end()
+        what = (
+            "crashes on it, or wants more memory than there is" if is_answered else f"does not end in {seconds:.0f} s"
+        )
+        return {"problem": f"the HDF5 library {what}"}
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "vvscale.core.hdf5"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, text=True,
+            )  # fmt: skip
+            atexit.register(self.end)
+        return self._process
+
+    def end(self) -> None:
+        """End the helper."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+
+_helper = _Helper()
+
+
+# --- in the helper ----------------------------------------------------------------------------------------------
+
+
+def _problem(path: str) -> str:
+    """Read what can hang, and return why it must not be read elsewhere, or an empty text."""
+    import h5py
+
+    def look(name: str, item: Any) -> None:
+        dict(item.attrs.items())
+        if isinstance(item, h5py.Dataset) and item.shape is not None and item.size:
+            if item.dtype.hasobject:
+                item[()]
+            elif item.ndim:
+                rest = (slice(0, 1),) * (item.ndim - 1)
+                step = max(1, len(item) // _NUMBERS)
+                item[(slice(None, None, step), *rest)]
+
+    try:
+        with h5py.File(path, "r") as file:
+            dict(file.attrs.items())
+            file.visititems(look)
+    except MemoryError:
+        return "the HDF5 library wants more memory than there is"
+    except Exception:  # noqa: BLE001 - the library came to an end; its reader says what is wrong
+        return ""
+    return ""
+
+
+def _serve() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for line in sys.stdin:
+        print(json.dumps({"problem": _problem(json.loads(line))}), flush=True)
+
+
+if __name__ == "__main__":
+    _serve()

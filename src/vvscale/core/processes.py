@@ -1,0 +1,127 @@
+"""Cores of this machine, and pools of processes that end with the one that started them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import connection
+from typing import Any, TypeVar
+
+from vvscale.errors import RunError
+
+T = TypeVar("T")
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def worker_pool(
+    n_workers: int, prepare: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
+) -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool of fresh single-threaded processes that end with this one and leave Ctrl-C to it.
+
+    Parameters
+    ----------
+    prepare, arguments
+        Called once in each process before its first job, so that what all jobs share travels once.
+    """
+    with _single_threaded():
+        # Fresh interpreters: a fork would copy whatever threads the caller has, in whatever state.
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_start, initargs=(prepare, arguments))
+        try:
+            yield pool
+        except BaseException:
+            # Interrupted or failed: do not wait for the pieces that run.
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def run_in_processes(
+    task: Callable[..., T],
+    names: Sequence[str],
+    n_workers: int,
+    *,
+    prepare: Callable[..., None],
+    arguments: tuple[Any, ...],
+    further: tuple[Any, ...] = (),
+    on_done: Callable[[str], None],
+) -> dict[str, T]:
+    """Run ``task(name, *further)`` for each name in a pool, in their order of beginning; name -> result.
+
+    Parameters
+    ----------
+    task
+        A function of a module.
+    names
+        What to do, the longest first, so that no core waits for a late long one.
+    prepare, arguments
+        As of :func:`worker_pool`.
+    further
+        Arguments that all tasks get.
+    on_done
+        Called with each finished name.
+
+    Raises
+    ------
+    RunError
+        A process died.
+    """
+    done: dict[str, T] = {}
+    try:
+        with worker_pool(n_workers, prepare, arguments) as pool:
+            jobs = {pool.submit(task, name, *further): name for name in names}
+            for job in as_completed(jobs):
+                done[jobs[job]] = job.result()
+                on_done(jobs[job])
+    except BrokenProcessPool as error:
+        raise RunError(
+            f"A worker process died after {len(done)} of {len(names)} pieces of work, most likely for lack of memory. "
+            "Files that are there are whole. Run it again with `workers=1`."
+        ) from error
+    return done
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Child processes started inside use one thread each: they share the cores already."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _start(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    """Begin a worker: leave Ctrl-C to the parent and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if prepare is not None:
+        prepare(*arguments)
+
+
+def _end_with_parent() -> None:
+    """Exit when the parent is gone; its killed process could not say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

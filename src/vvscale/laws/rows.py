@@ -1,0 +1,149 @@
+"""Rows to fit from whatever a user has: a published set, a score table, a store, or any table of columns."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from vvscale.errors import DataError, UsageError, VvscaleWarning
+from vvscale.scores import (
+    SETS,
+    drop_missing,
+    is_mapping_table,
+    load_scores,
+    load_table,
+    mapping_table,
+    model_table,
+    parse_where,
+    select,
+)
+from vvscale.scores.read import plain_columns
+from vvscale.scores.schema import KEY
+from vvscale.scores.validate import BRAINSCORE_NAMES, TEXT_COLUMNS, refuse_percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LONG = {"model_id", "region", "score"}
+
+
+def load_rows(
+    source: str | Path | pd.DataFrame,
+    *,
+    regions: str | Sequence[str] | None = None,
+    where: str | Sequence[str] | Mapping[str, Any] = (),
+    preset: str | Sequence[str] | None = None,
+    needs: Sequence[str] = (),
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Return one row per observation, and what was left out by reason.
+
+    Parameters
+    ----------
+    source
+        A published set (``gokce2025``), a CSV or Parquet file, a store folder, or a DataFrame. A table with one row
+        per model and benchmark (columns model_id, region, score) is averaged over ``regions``; any other table is
+        taken as it is. Where it has a score but no misalignment, misalignment = 1 - score is added.
+    regions
+        See ``vvscale.scores.resolve_regions``; all five by default.
+    where
+        Conditions such as ``family=ResNet,ViT`` or ``n_params>=1e6``, see ``vvscale.scores.parse_where``; or a mapping
+        from columns to what ``vvscale.scores.select`` takes.
+    preset
+        As of ``vvscale.scores.select``.
+    needs
+        Columns without which a model of a score table has no place in the fit, as pretrained models have no training
+        compute: those that lack one are left out and named, like those that lack a region. Of any other table a
+        missing value is not expected, and nothing is left out.
+    """
+    frame = _read(source)
+    texts = [where] if isinstance(where, str) else where
+    conditions = dict(texts) if isinstance(texts, Mapping) else parse_where(texts)
+    if preset is not None:
+        conditions["preset"] = preset
+    excluded: dict[str, list[str]] = {}
+    if set(map(str, frame.columns)) >= LONG:
+        chosen = select(frame, **conditions)
+        models = (mapping_table if is_mapping_table(chosen) else model_table)(chosen, regions)
+        frame, lacking = drop_missing(models.frame, [name for name in needs if name in models.frame.columns])
+        excluded = {**models.excluded, **lacking}
+    else:
+        if regions is not None:
+            raise UsageError(
+                "The table has one row per observation and no column 'region', so that there is nothing to average "
+                "over. Leave `regions` out."
+            )
+        frame = select(frame, **conditions) if conditions else frame
+        _refuse_pooling(frame)
+    if "score" in frame.columns and "misalignment" not in frame.columns:
+        scores = _scores(frame["score"])
+        refuse_percent(scores, str(source) if isinstance(source, str | Path) else "DataFrame")
+        frame = frame.assign(misalignment=1.0 - scores)
+    return frame, excluded
+
+
+def _refuse_pooling(frame: pd.DataFrame) -> None:
+    """Refuse rows of several regions that no model could be told from, and say where a model stands in two rows."""
+    columns = set(map(str, frame.columns))
+    if {"region", "score"} <= columns:
+        raise DataError(
+            f"The table has the columns region and score, and none that names the model; it has {', '.join(columns)}. "
+            "Expected a column 'model_id' (or 'model', as in Brain-Score's tables), so that scores can be averaged "
+            "over the regions of each model. Rename the column."
+        )
+    if "model_id" in columns:
+        # What else may tell two rows of a model apart: its epoch, its seed.
+        names = [name for name in (*KEY, "seed", "samples_per_class", "dataset") if name in columns]
+        is_repeated = frame.duplicated(names, keep=False)
+        if is_repeated.any():
+            first = frame.loc[is_repeated, "model_id"].iloc[0]
+            warnings.warn(
+                f"{int(is_repeated.sum())} rows share their {' and '.join(names)} with another, such as '{first}'; "
+                "each is fitted as an observation of its own. Remove the copies, or average them.",
+                VvscaleWarning,
+                stacklevel=4,
+            )
+
+
+def _scores(column: pd.Series) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce")
+    bad = (numbers.isna() & column.notna()).to_numpy()
+    if bad.any():
+        row = int(bad.argmax())
+        raise DataError(
+            f"Column 'score' is not numeric: row {row + 1} has {column.iloc[row]!r}. Expected numbers; correct the "
+            "table, or fit another column as `y`."
+        )
+    return numbers
+
+
+def _read(source: str | Path | pd.DataFrame) -> pd.DataFrame:
+    if not isinstance(source, str | Path | pd.DataFrame):
+        raise UsageError(
+            f"A table must be a pandas DataFrame, or name a file, a folder or a published set; got "
+            f"{type(source).__name__}. Use pandas.DataFrame(...)."
+        )
+    if isinstance(source, pd.DataFrame):
+        if not source.columns.is_unique:
+            twice = source.columns[source.columns.duplicated()][0]
+            raise DataError(f"The table has two columns named '{twice}'. Rename or drop one of them.")
+        return _named(plain_columns(source))
+    if str(source) in SETS or Path(source).is_dir():
+        return load_scores(source)
+    frame = _named(load_table(source, text=TEXT_COLUMNS))
+    published = {"model_id", "arch_family", "benchmark_name"}
+    return (
+        load_scores(source)
+        if set(map(str, frame.columns)) >= LONG or published <= set(map(str, frame.columns))
+        else frame
+    )
+
+
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with our names for those of Brain-Score's own tables, where ours are absent."""
+    return frame.rename(
+        columns={theirs: ours for theirs, ours in BRAINSCORE_NAMES.items() if ours not in frame.columns}
+    )

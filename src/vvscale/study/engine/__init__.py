@@ -1,0 +1,1 @@
+"""Where tasks run: on Parsl, which starts workers here or through a scheduler; only this folder knows it."""

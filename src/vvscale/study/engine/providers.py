@@ -1,0 +1,176 @@
+"""From the resources of a group of workers to Parsl's provider of the scheduler at hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from parsl.errors import OptionalModuleMissing
+from parsl.launchers import SimpleLauncher
+from parsl.providers import (
+    CondorProvider,
+    GridEngineProvider,
+    KubernetesProvider,
+    LocalProvider,
+    LSFProvider,
+    PBSProProvider,
+    SlurmProvider,
+)
+from parsl.providers.base import ExecutionProvider
+
+from vvscale.errors import MissingDataError
+from vvscale.study.engine.lifeline import lifeline_command
+from vvscale.study.engine.worker import END, GPUS_PER_TASK, GRACE
+from vvscale.study.spec.workers import EngineSpec, Group
+
+# Workers share the cores already, and results must not depend on the number of threads.
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# Of the environment of the run; not every scheduler hands all of it on.
+_HANDED_ON = ("PYTHONPATH", "VVSCALE_DATA", "VVSCALE_MIRROR", "VVSCALE_CACHE")
+# A scheduler serves the whole cluster and is asked rarely; a command to it may take long when it is busy.
+_ASKS_PER_SILENCE, _COMMAND_SECONDS = 4, 60
+_PREFIX = {"slurm": "#SBATCH", "pbs": "#PBS", "lsf": "#BSUB", "gridengine": "#$", "htcondor": ""}
+
+
+def make_provider(engine: EngineSpec, group: Group, *, study: Path, lifeline: Path | None = None) -> ExecutionProvider:
+    """Return what starts the jobs of a group of workers.
+
+    Parameters
+    ----------
+    engine, group
+        Where, and with what.
+    study
+        The study's folder; workers have it in their environment, so that people can tell whose they are.
+    lifeline
+        A pipe that this process holds open: workers of this machine end with it.
+    """
+    kind = engine.kind
+    blocks = {
+        "init_blocks": 1,
+        "min_blocks": 0,
+        "max_blocks": group.n_jobs,
+        "worker_init": _setup(engine, group, study, lifeline),
+    }
+    if kind == "local":
+        return _asked_every(LocalProvider, 1)(**{**blocks, "min_blocks": 1}, launcher=SimpleLauncher())
+    if kind == "kubernetes":
+        return _kubernetes(group, blocks)
+    ask = max(1, engine.silence // _ASKS_PER_SILENCE)
+    queue, account = group.of("partition"), group.of("account")
+    directives = [f"{_PREFIX[kind]} {line}".strip() for line in group.of("directives")]
+    common = {
+        **blocks,
+        "nodes_per_block": group.nodes,
+        "walltime": _clock(group.of("time_minutes")),
+        "launcher": SimpleLauncher(),
+        "cmd_timeout": _COMMAND_SECONDS,
+    }
+    cores, memory = group.cpus * group.per_job, math.ceil(group.mem_gb * group.per_job)
+    gpus = group.gpus_per_job
+    if kind == "slurm":
+        more = {name: group.of(name) for name in ("account", "qos", "constraint", "gres")}
+        if gpus and more["gres"] is None:
+            more["gpus_per_node"] = gpus
+        return _asked_every(SlurmProvider, ask)(
+            **common, **more, partition=queue, cores_per_node=cores, mem_per_node=memory, exclusive=False,
+            scheduler_options="\n".join(directives),
+        )  # fmt: skip
+    if kind == "pbs":
+        select = f"mem={memory}gb" + (f":ngpus={gpus}" if gpus else "")
+        return _asked_every(PBSProProvider, ask)(
+            **common, account=account, queue=queue, cpus_per_node=cores, select_options=select,
+            scheduler_options="\n".join(directives),
+        )  # fmt: skip
+    if kind == "lsf":
+        directives += [f'#BSUB -gpu "num={gpus}"'] if gpus else []
+        directives += [f"#BSUB -M {memory}GB"]
+        return _asked_every(LSFProvider, ask)(
+            **common, project=account, queue=queue, cores_per_block=cores, cores_per_node=cores,
+            request_by_nodes=False, bsub_redirection=True, scheduler_options="\n".join(directives),
+        )  # fmt: skip
+    if kind == "gridengine":
+        directives += [f"#$ -pe smp {cores}"] if cores > 1 else []
+        directives += [f"#$ -l h_vmem={math.ceil(group.mem_gb / group.cpus)}G"]
+        directives += [f"#$ -l gpu={gpus}"] if gpus else []
+        directives += [f"#$ -P {account}"] if account else []
+        return _asked_every(GridEngineProvider, ask)(**common, queue=queue, scheduler_options="\n".join(directives))
+    directives += [f"request_gpus = {gpus}"] if gpus else []
+    directives += [f"accounting_group = {account}"] if account else []
+    return _asked_every(CondorProvider, ask)(
+        **common, cores_per_slot=cores, mem_per_slot=float(memory), requirements=group.of("constraint") or "",
+        scheduler_options="\n".join(directives),
+    )  # fmt: skip
+
+
+def submit_command(engine: EngineSpec, command: list[str], *, name: str, folder: Path) -> str:
+    """Put one command into the scheduler's queue and return the id of its job.
+
+    Parameters
+    ----------
+    engine
+        The scheduler, and the limits of the job; it has one node, and no GPU.
+    command
+        Its words.
+    name
+        Of the job.
+    folder
+        For the job's script and what it prints.
+    """
+    provider: Any = make_provider(engine, Group(None, _without_gpus(engine)), study=folder)
+    provider.script_dir = str(folder)
+    return str(provider.submit(shlex.join(command), 1, name))
+
+
+def _without_gpus(engine: EngineSpec) -> EngineSpec:
+    return dataclasses.replace(engine, gpus_per_task=0, gres=None, nodes_per_task=1, per_job=1, groups=())
+
+
+def _kubernetes(group: Group, blocks: dict[str, Any]) -> ExecutionProvider:
+    volumes = [tuple(one.split(":", 1)) for one in group.of("volumes")]
+    cores, memory = float(group.cpus * group.per_job), f"{math.ceil(group.mem_gb * group.per_job)}Gi"
+    gpus = {"nvidia.com/gpu": str(group.gpus_per_job)} if group.gpus_per_job else None
+    try:
+        return KubernetesProvider(
+            **blocks, image=group.of("image"), namespace=group.of("namespace") or "default", persistent_volumes=volumes,
+            init_cpu=cores, max_cpu=cores, init_mem=memory, max_mem=memory, extra_limits=gpus,
+        )  # fmt: skip
+    except OptionalModuleMissing as error:
+        raise MissingDataError(
+            "The engine 'kubernetes' needs the package kubernetes, which is not installed. `pip install kubernetes`."
+        ) from error
+
+
+def _setup(engine: EngineSpec, group: Group, study: Path, lifeline: Path | None) -> str:
+    """Return the shell lines before the workers of a job start."""
+    values = dict.fromkeys(_ONE_THREAD, "1")
+    values |= {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+    values["VVSCALE_RUN"] = str(study)
+    values["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
+    values[GPUS_PER_TASK] = str(group.gpus_per_task)
+    lines = []
+    if engine.kind == "local":
+        values["CUDA_VISIBLE_DEVICES"] = ",".join(group.gpus)
+    else:
+        lines.append(f"cd {shlex.quote(os.getcwd())}")
+        values[GRACE] = str(group.of("grace_seconds"))
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+    if engine.kind not in ("local", "kubernetes"):
+        # Counted from the start of the job, again each time the scheduler starts it again.
+        lines.append(f"export {END}=$(( $(date +%s) + {60 * group.of('time_minutes')} ))")
+    if lifeline is not None:
+        lines.append(f"{lifeline_command(lifeline)} 0 < /dev/null > /dev/null 2>&1 &")
+    return "\n".join([*lines, *group.of("setup")])
+
+
+def _asked_every(kind: Any, seconds: int) -> Any:
+    """Return a provider class that is asked for the state of its jobs so often; Parsl's own once a minute is slow."""
+    return type(kind.__name__, (kind,), {"status_polling_interval": property(lambda self: seconds)})
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:00"

@@ -1,0 +1,284 @@
+"""What a worker process of the engine does with one task: run it, record it, and say how it ended.
+
+The engine calls :func:`run_task` in worker processes that stay warm and run many tasks. Nothing is raised to the
+engine: whatever happens is an answer, and a worker that is killed gives none.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from vvscale import __version__
+from vvscale.core.files import make_folder
+from vvscale.errors import DataError, StoppedError, VvscaleError
+from vvscale.study.engine.torchrun import run_spread
+from vvscale.study.graph.folder import StudyFolder, TaskFolder
+from vvscale.study.graph.kinds import Kind, TaskContext
+from vvscale.study.tasks.registry import TASKS
+
+# Errors of the place where results go; no task is to blame for them.
+_STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE}
+# A flush takes longer than a short task, and what a power cut takes is noticed and made again.
+_WORTH_A_FLUSH_SECONDS = 0.5
+
+# Environment of a worker, set by the engine's adapter.
+END = "VVSCALE_WORKER_END"
+GRACE = "VVSCALE_WORKER_GRACE"
+GPUS_PER_TASK = "VVSCALE_WORKER_GPUS"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One task for a worker; everything is plain, so that it can be sent.
+
+    Attributes
+    ----------
+    folder
+        The study's folder.
+    id, kind, label, params, inputs
+        As of :class:`vvscale.study.graph.graph.Task`; inputs that are lacking are left out.
+    study
+        Name of the study and digest of its resolved specification.
+    datasets
+        Name -> place on this machine.
+    lacking
+        Labels of inputs that are not to be had; the result is then a partial one.
+    nodes, processes_per_node
+        Over how many processes the task may spread itself.
+    """
+
+    folder: str
+    id: str
+    kind: str
+    label: str
+    params: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    study: Mapping[str, str]
+    datasets: Mapping[str, str]
+    lacking: tuple[str, ...] = ()
+    nodes: int = 1
+    processes_per_node: int = 1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a task ended.
+
+    Attributes
+    ----------
+    outcome
+        ``done``; ``failed``: its ``error.json`` says why; ``stopped``: it was told to stop and what it saved is there;
+        ``damaged``: the result of the input ``needed`` is; ``storage``: results cannot be kept.
+    seconds
+        That it took; 0 for a task that somebody else had finished.
+    message
+        In one line, what was wrong.
+    needed
+        Id of a damaged input.
+    """
+
+    outcome: str
+    seconds: float = 0.0
+    message: str = ""
+    needed: str = ""
+
+
+def run_task(request: Request) -> Answer:
+    """Run a task and record its result."""
+    _prepare_process()
+    here = StudyFolder(Path(request.folder)).task(request.id)
+    kind = TASKS[request.kind]
+    with _stop_on_signal(bool(kind.scratch) or request.nodes * request.processes_per_node > 1) as stop:
+        try:
+            with here.held(stop.is_set):
+                return _run(request, here, kind, stop)
+        except StoppedError as error:
+            return Answer("stopped", message=str(error))
+        except (OSError, VvscaleError) as error:
+            return Answer("storage", message=storage_error(here.path, error).args[0])
+
+
+def _run(request: Request, here: TaskFolder, kind: Kind, stop: threading.Event) -> Answer:
+    done, _ = here.finished()
+    if done is not None and not done.get("lacking"):
+        # A worker of a run that was killed has finished it meanwhile.
+        return Answer("done")
+    damaged = _damaged_input(request)
+    if damaged is not None:
+        return damaged
+    if done is not None:
+        # It was made from fewer inputs.
+        here.discard()
+    began = time.time()
+    try:
+        result = _compute(request, here, kind, stop)
+        return _record(request, here, kind, began, result)
+    except StoppedError:
+        raise
+    except (Exception, SystemExit) as error:
+        if _is_storage_error(error):
+            raise storage_error(here.path, error) from error
+        if stop.is_set():
+            # Whatever breaks while everything is taken down will be tried again.
+            raise StoppedError(f"Stopped: {error}") from error
+        return _fail(request, here, began, error)
+
+
+def _damaged_input(request: Request) -> Answer | None:
+    """Look at the outputs that a task will read; by size and time only, unless these changed."""
+    study = StudyFolder(Path(request.folder))
+    for ids in request.inputs.values():
+        for needed in (ids,) if isinstance(ids, str) else ids:
+            done, damage = study.task(needed).finished()
+            if done is None:
+                return Answer("damaged", message=damage or "its result is missing", needed=needed)
+    return None
+
+
+def _compute(request: Request, here: TaskFolder, kind: Kind, stop: threading.Event) -> Mapping[str, Any]:
+    study = StudyFolder(Path(request.folder))
+    inputs = {role: list(ids) if not isinstance(ids, str) else ids for role, ids in request.inputs.items()}
+    about = {"id": request.id, "kind": request.kind, "label": request.label, "params": dict(request.params)}
+    about |= {"inputs": inputs, "study": dict(request.study), "code_version": __version__}
+    here.write("task", about, durable=False)
+    make_folder(here.out)
+    context = TaskContext(
+        params=request.params,
+        inputs={
+            role: tuple(study.task(one).out for one in ids) if not isinstance(ids, str) else study.task(ids).out
+            for role, ids in request.inputs.items()
+        },
+        out=here.out,
+        stop=stop.is_set,
+        task_id=request.id,
+        study=request.study,
+        datasets=request.datasets,
+        device=device(),
+        nodes=request.nodes,
+        processes_per_node=request.processes_per_node,
+    )
+    if kind.can_spread and context.nodes * context.processes_per_node > 1:
+        return run_spread(context, request.kind)
+    return kind.run(context) or {}
+
+
+def _record(request: Request, here: TaskFolder, kind: Kind, began: float, result: Mapping[str, Any]) -> Answer:
+    here.remove_scratch(kind.scratch)
+    seconds = time.time() - began
+    content = {
+        "id": request.id,
+        "kind": request.kind,
+        "worker": f"{os.uname().nodename}-{os.getpid()}",
+        "began": began,
+        "seconds": seconds,
+        "study": dict(request.study),
+        "code_version": __version__,
+        "lacking": list(request.lacking),
+        "result": dict(result),
+        "outputs": here.digests(),
+    }
+    here.write("done", content, durable=seconds > _WORTH_A_FLUSH_SECONDS)
+    here.forget_error()
+    return Answer("done", seconds=seconds)
+
+
+def _fail(request: Request, here: TaskFolder, began: float, error: BaseException) -> Answer:
+    message = str(error) or repr(error)
+    content = {
+        "id": request.id,
+        "kind": request.kind,
+        "label": request.label,
+        "worker": f"{os.uname().nodename}-{os.getpid()}",
+        "seconds": time.time() - began,
+        "type": type(error).__name__,
+        "exit_code": error.exit_code if isinstance(error, VvscaleError) else 1,
+        "message": message,
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+    here.write("error", content)
+    first_line = f"{type(error).__name__}: {message}".splitlines()[0][:500]
+    return Answer("failed", seconds=time.time() - began, message=first_line)
+
+
+def storage_error(path: Path, error: BaseException) -> DataError:
+    """Return the error that says that results cannot be kept."""
+    cause = next((one for one in _causes(error) if isinstance(one, OSError)), None)
+    reason = "the disk is full" if cause and cause.errno in {errno.ENOSPC, errno.EDQUOT} else str(cause or error)
+    return DataError(
+        f"Cannot go on in '{path}': {reason}. Expected a folder with free space that this user may write to. What was "
+        "finished is kept and nothing is half written; free some space or mend the folder, then `vvscale study resume`."
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_storage_error(error: BaseException) -> bool:
+    return any(isinstance(one, OSError) and one.errno in _STORAGE_ERRORS for one in _causes(error))
+
+
+def device() -> str:
+    """Return ``"cuda"`` where this process may see a GPU, else ``"cpu"``. Loads nothing."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return "cuda" if (Path("/dev/nvidia0").exists() if visible is None else visible.strip()) else "cpu"
+
+
+_is_prepared = False
+
+
+def _prepare_process() -> None:
+    """Take this worker's share of the node's GPUs, and watch the end of its job; once per process."""
+    global _is_prepared
+    if _is_prepared:
+        return
+    _is_prepared = True
+    size = int(os.environ.get(GPUS_PER_TASK, "0"))
+    visible = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one.strip()]
+    if size and visible:
+        groups = [visible[at : at + size] for at in range(0, len(visible) - size + 1, size)] or [visible]
+        # Several workers share a group where there are more workers than groups.
+        mine = groups[int(os.environ.get("PARSL_WORKER_RANK", "0")) % len(groups)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
+    if END in os.environ:
+        notice = float(os.environ[END]) - float(os.environ.get(GRACE, "0"))
+        threading.Thread(target=_stop_at, args=(notice,), daemon=True, name="end of job").start()
+
+
+def _stop_at(moment: float) -> None:
+    """Tell the task at hand to save its state shortly before the scheduler ends this job."""
+    time.sleep(max(0.0, moment - time.time()))
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def _stop_on_signal(can_save: bool) -> Iterator[threading.Event]:
+    """Yield an event that SIGTERM sets; a task with nothing to save ends with its process at once."""
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        if not can_save:
+            os._exit(StoppedError.exit_code)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,325 @@
+"""The folder of one study, and what each file in it means.
+
+    spec.toml, spec.json          the specification as given, and resolved with its digest
+    graphs/DIGEST.jsonl           all tasks of a plan
+    tasks/AB/ID/                  one task
+        task.json                 what it is
+        out/                      its output, and while it runs what it needs to resume
+        done.json                 it is finished: every output with size and SHA-256
+        error.json                it failed: message and traceback
+        lock                      held by the process that works on it
+    status.json                   how far the study is, written by its run
+    published.json                which task each file of results came from
+    lock                          held by the run
+    logs/                         what the workers and the engine printed
+    results/                      the table, fits, figures and report, copied here when done
+
+Only this module knows these names, and every write and removal goes through it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vvscale.core.files import inside, is_safe_name, make_folder, remove_inside, write_json, write_with
+from vvscale.core.locks import locked
+from vvscale.errors import DataError, MissingDataError, StoppedError, UsageError
+from vvscale.study.graph.graph import Graph, Task
+
+_LOCK = "lock"
+_RETRY_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Where everything of a study lies.
+
+    Attributes
+    ----------
+    path
+        The folder itself.
+    """
+
+    path: Path
+
+    @property
+    def logs(self) -> Path:
+        """What workers print."""
+        return self.path / "logs"
+
+    @property
+    def results(self) -> Path:
+        """What people look at."""
+        return self.path / "results"
+
+    def task(self, task_id: str) -> TaskFolder:
+        """Return a task's folder; two levels, since folders of many thousand entries are slow on shared disks."""
+        return TaskFolder(self.path / "tasks" / task_id[:2] / task_id)
+
+    def existing_tasks(self) -> Iterator[str]:
+        """Yield the ids of all tasks that were ever begun."""
+        for first in _entries(self.path / "tasks"):
+            yield from _entries(self.path / "tasks" / first)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other runs of this study out meanwhile; the system frees it however this process ends.
+
+        Raises
+        ------
+        UsageError
+            Another run has it.
+        """
+        path = self.path / _LOCK
+        with locked(path) as is_mine:
+            if not is_mine:
+                raise UsageError(
+                    f"The study in '{self.path}' is run by another process ({_holder(path)}). Watch it with `vvscale "
+                    f"study status {self.path}`, or stop that process and run the same command again."
+                )
+            holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
+            path.write_text(json.dumps(holder), encoding="utf-8")
+            yield
+
+    def runner(self) -> str | None:
+        """Return who runs the study at this moment, in words, or None; None too where files have no locks."""
+        path = self.path / _LOCK
+        try:
+            with locked(path) as is_free:
+                return None if is_free else _holder(path)
+        except (OSError, UsageError):
+            return None
+
+    def write_plan(self, spec: Mapping[str, Any], graph: Graph) -> None:
+        """Write the resolved specification and the graph, and make this plan the current one."""
+        digest = graph.digest
+        # Written even if it is there: what lies there may be damaged.
+        graph.write(self._graph_path(digest))
+        write_json(self.path / "spec.json", {**spec, "graph": digest})
+
+    def spec(self) -> dict[str, Any]:
+        """Return the resolved specification of the current plan.
+
+        Raises
+        ------
+        MissingDataError
+            The folder holds no study.
+        DataError
+            Its file is damaged.
+        """
+        path = self.path / "spec.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise MissingDataError(
+                f"There is no study in '{self.path}': '{path.name}' is absent. Expected a folder that `vvscale study "
+                "run SPEC` made; run that first, or check the spelling."
+            ) from None
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"'{path}' is damaged: {error}. Expected the file that `vvscale study run` wrote whole. "
+                f"`vvscale study run '{self.path / 'spec.toml'}' --out '{self.path}'` writes it anew; what is "
+                "finished is kept."
+            ) from error
+
+    def graph(self) -> Graph:
+        """Return the current plan."""
+        return Graph.read(self._graph_path(str(self.spec()["graph"])))
+
+    def write_status(self, content: Mapping[str, Any]) -> None:
+        """Write how far the study is; a power cut may lose it."""
+        write_json(self.path / "status.json", content, durable=False)
+
+    def status(self) -> dict[str, Any] | None:
+        """Return what ``write_status`` wrote last; None if there is none."""
+        return _read_json(self.path / "status.json", "graph")
+
+    def publish(self, task: Task) -> list[Path]:
+        """Copy what a finished task publishes to where people look; what is there already is left."""
+        written, record = [], self._published()
+        out = self.task(task.id).out
+        for source, target in task.publish.items():
+            taken = out if source == "." else inside(out, source)
+            if not taken.exists():
+                continue  # The task could not make it, and its notes say why.
+            names = [f"{target}/{name}" for name in files_below(taken)] if taken.is_dir() else [target]
+            # First the record: what an interrupted copy left is known by it.
+            if not set(names) <= {name for name, task_id in record.items() if task_id == task.id}:
+                record |= dict.fromkeys(names, task.id)
+                write_json(self.path / "published.json", record)
+            for name in names:
+                made = inside(self.results, name)
+                from_path = taken / name.removeprefix(f"{target}/") if taken.is_dir() else taken
+                if not made.exists() or file_digest(made) != file_digest(from_path):
+                    make_folder(made.parent)
+                    write_with(made, lambda part, path=from_path: shutil.copyfile(path, part))
+                    written.append(made)
+        return written
+
+    def retract(self, done: Collection[str]) -> list[Path]:
+        """Remove published files of tasks that are not in ``done``: of other plans, and of what is to be done again."""
+        record = self._published()
+        stale = sorted(name for name, task_id in record.items() if task_id not in done)
+        removed = [self.results / name for name in stale if remove_inside(self.results, name)]
+        if stale:
+            kept = {name: task_id for name, task_id in record.items() if name not in stale}
+            write_json(self.path / "published.json", kept)
+            for parent in sorted({self.results / name for name in stale}, reverse=True):
+                _remove_empty(parent.parent, self.results)
+        return removed
+
+    def _published(self) -> dict[str, str]:
+        record = _read_json(self.path / "published.json", None) or {}
+        return {str(name): str(task_id) for name, task_id in record.items()}
+
+    def _graph_path(self, digest: str) -> Path:
+        if not is_safe_name(digest):
+            raise DataError(f"'{self.path / 'spec.json'}' names the plan {digest!r}; expected a digest. It is damaged.")
+        return self.path / "graphs" / f"{digest[:20]}.jsonl"
+
+
+@dataclass(frozen=True)
+class TaskFolder:
+    """Where one task lies."""
+
+    path: Path
+
+    @property
+    def out(self) -> Path:
+        """Its output."""
+        return self.path / "out"
+
+    @contextmanager
+    def held(self, stop: Callable[[], bool]) -> Iterator[None]:
+        """Hold the task alone; wait while another process has it, such as a worker of a run that was killed."""
+        while True:
+            with locked(self.path / _LOCK) as is_mine:
+                if is_mine:
+                    yield
+                    return
+            if stop():
+                raise StoppedError("Stopped while another process had the task.")
+            time.sleep(_RETRY_SECONDS)
+
+    def done(self) -> dict[str, Any] | None:
+        """Return ``done.json``; None if it is absent or not whole."""
+        return _read_json(self.path / "done.json", "outputs")
+
+    def error(self) -> dict[str, Any] | None:
+        """Return ``error.json``; None if it is absent or not whole."""
+        return _read_json(self.path / "error.json", "message")
+
+    def write(self, name: str, content: Mapping[str, Any], *, durable: bool = True) -> None:
+        """Write one of the task's own files."""
+        write_json(self.path / f"{name}.json", content, durable=durable)
+
+    def discard(self) -> None:
+        """Remove the result, so that the task begins anew; interrupted, what is left still counts as damaged."""
+        for name in ("out", "done.json"):
+            remove_inside(self.path, name)
+
+    def forget_error(self) -> None:
+        """Remove ``error.json``."""
+        remove_inside(self.path, "error.json")
+
+    def remove_scratch(self, patterns: tuple[str, ...]) -> None:
+        """Remove files that only served to resume, and parts that a killed process left."""
+        for pattern in (*patterns, "**/.*.part"):
+            for path in list(self.out.glob(pattern)):
+                remove_inside(self.out, path)
+
+    def digests(self) -> dict[str, dict[str, Any]]:
+        """Return every file of the output: size, modification time and SHA-256."""
+        names = files_below(self.out)
+        return {name: {**_stamp(self.out / name), "sha256": file_digest(self.out / name)} for name in names}
+
+    def finished(self, *, rehash: bool = False) -> tuple[dict[str, Any] | None, str]:
+        """Return the task's sound result, or None and what is wrong with the one that is there."""
+        done = self.done()
+        if done is None:
+            return None, "'done.json' cannot be read" if (self.path / "done.json").exists() else ""
+        damage = self._problem(done, rehash=rehash)
+        return (None, damage) if damage else (done, "")
+
+    def _problem(self, done: Mapping[str, Any], *, rehash: bool) -> str:
+        """Say what is wrong with a finished task's output, or return an empty text.
+
+        A file of unchanged size and modification time is taken as unchanged unless ``rehash`` is set; any other is
+        read.
+        """
+        for name, recorded in done["outputs"].items():
+            path = self.out / name
+            try:
+                stamp = _stamp(path)
+            except OSError:
+                return f"'{name}' is missing"
+            if stamp["size"] != recorded["size"]:
+                return f"'{name}' has {stamp['size']} bytes instead of {recorded['size']}"
+            is_suspect = rehash or stamp["mtime_ns"] != recorded["mtime_ns"]
+            if is_suspect and file_digest(path) != recorded["sha256"]:
+                return f"the content of '{name}' has changed"
+        return ""
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_below(folder: Path) -> list[str]:
+    """Return all files below a folder, relative to it, in order."""
+    found = []
+    for at, _, names in os.walk(folder):
+        found += [os.path.relpath(os.path.join(at, name), folder) for name in names]
+    return sorted(found)
+
+
+def _stamp(path: Path) -> dict[str, int]:
+    stat = path.stat()
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _read_json(path: Path, key: str | None) -> dict[str, Any] | None:
+    """Return a JSON object that has a key; None for anything else."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and (key is None or key in content) else None
+
+
+def _holder(path: Path) -> str:
+    """Say who wrote a lock's file."""
+    who = _read_json(path, "pid")
+    if who is None:
+        return "it has just begun"
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(float(who["since"])))
+    return f"process {who['pid']} on {who['host']}, since {since}"
+
+
+def _remove_empty(folder: Path, top: Path) -> None:
+    """Remove a folder and its parents below ``top`` as far as they are empty."""
+    while folder != top and top in folder.parents:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent

@@ -1,0 +1,239 @@
+"""Hand the tasks of a study to workers, note how each ends, and decide what follows."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from vvscale.core.files import make_folder
+from vvscale.errors import DataError, StoppedError
+from vvscale.study.engine.interface import Ended, Workers
+from vvscale.study.engine.worker import Answer, Request
+from vvscale.study.graph.folder import StudyFolder
+from vvscale.study.graph.graph import Graph, Task
+from vvscale.study.graph.schedule import Schedule, State
+from vvscale.study.status import StudyStatus, Watch
+from vvscale.study.survey import Survey, some
+from vvscale.study.tasks.registry import TASKS, may_lack
+
+_LOOK_SECONDS = 0.1
+# A task may take so long to save its state when it is told to stop.
+GRACE_SECONDS = 25.0
+# A task with which so many workers died is failed: it probably kills them. Whole jobs are also lost for other reasons.
+_MOST_DEATHS, _MOST_LOST_JOBS = 3, 10
+# So often a task may need longer than a job lasts, without a state to save.
+_MOST_STOPS = 3
+_MOST_DAMAGES = 5
+# So many tasks per worker are handed over, so that none waits for the next; at least some, for those of milliseconds.
+_PER_WORKER, _FEWEST_HANDED_OVER = 3, 64
+
+OnLook = Callable[[StudyStatus], None]
+
+
+class StopSignal(Protocol):
+    """Tells a run to stop; set by a signal."""
+
+    def is_set(self) -> bool:
+        """Return whether the run should stop."""
+        ...
+
+    def error(self, message: str) -> StoppedError:
+        """Return the error that says so, with the exit code that belongs to the signal."""
+        ...
+
+
+class Work:
+    """One run: the schedule, what the workers have, and how often a task failed in which way."""
+
+    def __init__(self, folder: StudyFolder, graph: Graph, workers: Workers, found: Survey, stop: StopSignal) -> None:
+        self.folder, self.graph, self.workers, self.stop = folder, graph, workers, stop
+        self.schedule = Schedule(graph, may_lack())
+        for task_id in found.done:
+            self.schedule.set(graph.index[task_id], State.DONE)
+        self.watch = Watch(folder, self.schedule)
+        self.n_done = 0
+        self._study = folder.spec()
+        self._groups = [self._group_of(task) for task in graph.tasks]
+        self._pending: dict[str, list[tuple[int, int]]] = {name: [] for name in workers.groups}
+        self._n_handed_over: Counter[str] = Counter()
+        # In the order in which they were handed over.
+        self._running: dict[int, None] = {}
+        # Position -> labels of inputs, near or far, that were not to be had.
+        self._lacking: dict[int, list[str]] = {}
+        self._counts: Counter[tuple[int, str]] = Counter()
+
+    def work(self, on_look: OnLook, on_stop: Callable[[str], object]) -> None:
+        """Let workers work until nothing is open."""
+        open_groups = {self._groups[number] for number in self.schedule.numbers(State.WAITING)}
+        try:
+            self.workers.start([name for name in self.workers.groups if name in open_groups])
+            while self.schedule.n_open:
+                self._hand_over()
+                for ended in self.workers.take(_LOOK_SECONDS):
+                    self._take(ended)
+                self.workers.look_after()
+                words, n_workers = self.workers.words()
+                on_look(self.watch.look(words=words, n_workers=n_workers))
+                if self.stop.is_set():
+                    self._stop(on_stop)
+        finally:
+            self.workers.stop(0.0, lambda: None)
+
+    def _stop(self, on_stop: Callable[[str], object]) -> None:
+        # Those handed over after as many as there are workers wait for one.
+        _, n_workers = self.workers.words()
+        at_work = [number for number in list(self._running)[:n_workers] if self._can_save(number)]
+        labels = [self.graph.tasks[number].label for number in at_work]
+        status = self.watch.seen()
+        told = f"Stopping with {status.words()}; waiting up to {GRACE_SECONDS:.0f} s for {some(labels)} to save."
+        self.workers.stop(GRACE_SECONDS, lambda: on_stop(told))
+        for ended in self.workers.take(0.0):
+            self._take(ended)
+        saved = [self.graph.tasks[n].label for n in self._running if self._has_saved(n)]
+        for number in list(self._running):
+            self.schedule.set(number, State.WAITING)
+        status = self.watch.look(is_last=True)
+        more = f"; {len(saved)} more saved their state ({some(saved)})" if saved else ""
+        raise self.stop.error(
+            f"Stopped with {status.words()}{more}. `vvscale study resume {self.folder.path}` resumes."
+        )
+
+    def _hand_over(self) -> None:
+        """Hand ready tasks to their group of workers, as many as keep it busy."""
+        while (number := self.schedule.next()) is not None:
+            heapq.heappush(self._pending[self._groups[number]], (self.schedule.rank[number], number))
+        for name, pending in self._pending.items():
+            most = max(_FEWEST_HANDED_OVER, _PER_WORKER * self.workers.groups[name].n_workers)
+            while pending and self._n_handed_over[name] < most:
+                rank, number = heapq.heappop(pending)
+                # It may have been blocked, or an input found damaged, since it was ready.
+                if self.schedule.state(number) is State.WAITING and number not in self._running:
+                    self.schedule.set(number, State.RUNNING)
+                    self._running[number] = None
+                    self._n_handed_over[name] += 1
+                    self.workers.submit(number, self._request(number, name), name, rank)
+
+    def _request(self, number: int, group: str) -> Request:
+        task = self.graph.tasks[number]
+        lost = set(self.schedule.lacking(number))
+        lacking = [self.graph[one].label for one in sorted(lost)]
+        for one in task.needs:
+            lacking += self._lacking.get(self.graph.index[one], [])
+        self._lacking[number] = list(dict.fromkeys(lacking))
+        inputs: dict[str, Any] = {}
+        for role, ids in task.inputs.items():
+            if not isinstance(ids, str):
+                inputs[role] = tuple(one for one in ids if one not in lost)
+            elif ids not in lost:
+                inputs[role] = ids
+        of = self.workers.groups[group]
+        return Request(
+            folder=str(self.folder.path),
+            id=task.id,
+            kind=task.kind,
+            label=task.label,
+            params=task.params,
+            inputs=inputs,
+            study={key: str(self._study[key]) for key in ("name", "digest")},
+            datasets=dict(self._study.get("datasets", {})),
+            lacking=tuple(self._lacking[number]),
+            nodes=of.nodes,
+            processes_per_node=max(1, of.gpus_per_task),
+        )
+
+    def _take(self, ended: Ended) -> None:
+        """Note how a task ended, and what follows."""
+        number, answer = ended.key, ended.answer
+        self._running.pop(number, None)
+        self._n_handed_over[self._groups[number]] -= 1
+        task = self.graph.tasks[number]
+        if answer is None:
+            self._lose(number, ended.lost)
+        elif answer.outcome == "done":
+            self.schedule.set(number, State.DONE)
+            self.n_done += 1
+            self.watch.done(task)
+            self.folder.publish(task)
+        elif answer.outcome == "failed":
+            if self.folder.task(task.id).error() is None:
+                self._write_error(task, "RunError", answer.message)
+            self._fail(number, answer.message)
+        elif answer.outcome == "storage":
+            raise DataError(answer.message)
+        elif answer.outcome == "damaged":
+            self._heal(number, answer)
+        elif self._often(number, "stopped", _MOST_STOPS) and not self._can_save(number):
+            message = (
+                f"It was stopped {_MOST_STOPS} times at the end of its job and has no state to save; it needs longer "
+                "than a job lasts. Raise time_minutes of [engine], then `vvscale study resume`."
+            )
+            self._write_error(task, "RunError", message)
+            self._fail(number, message)
+        else:
+            self.schedule.set(number, State.WAITING)
+
+    def _lose(self, number: int, lost: str) -> None:
+        """A worker died, or its job was lost, with a task; often enough, and the task is failed by name."""
+        most = _MOST_DEATHS if lost == "worker" else _MOST_LOST_JOBS
+        if not self._often(number, lost, most):
+            self.schedule.set(number, State.WAITING)
+            return
+        task = self.graph.tasks[number]
+        what = "workers" if lost == "worker" else "jobs"
+        message = (
+            f"{most} {what} died while they ran this task. Most likely the memory did not suffice and the system "
+            "killed them. Give workers more memory (mem_gb of [engine]) or use fewer, then `vvscale study resume`."
+        )
+        self._write_error(task, "OutOfMemoryError", message)
+        self._fail(number, message)
+
+    def _heal(self, number: int, answer: Answer) -> None:
+        """An input was found damaged: it is made again, and the task waits for it."""
+        needed = self.graph.index[answer.needed]
+        if self._often(needed, "damaged", _MOST_DAMAGES):
+            raise DataError(
+                f"The result of '{self.graph.tasks[needed].label}' was made {_MOST_DAMAGES} times and is damaged each "
+                f"time: {answer.message}. Most likely the disk fails or another program writes in '{self.folder.path}'."
+            )
+        if self.schedule.state(needed) is State.DONE:
+            self.folder.task(answer.needed).discard()
+            self.schedule.set(needed, State.WAITING)
+        self.schedule.set(number, State.WAITING)
+
+    def _fail(self, number: int, message: str) -> None:
+        self.schedule.set(number, State.FAILED)
+        self.watch.failed(self.graph.tasks[number], message.splitlines()[0])
+
+    def _write_error(self, task: Task, kind: str, message: str) -> None:
+        content = {"id": task.id, "kind": task.kind, "label": task.label, "type": kind, "message": message}
+        make_folder(self.folder.task(task.id).path)
+        self.folder.task(task.id).write("error", {**content, "traceback": ""})
+
+    def _often(self, number: int, what: str, most: int) -> bool:
+        self._counts[number, what] += 1
+        return self._counts[number, what] >= most
+
+    def _can_save(self, number: int) -> bool:
+        return bool(TASKS[self.graph.tasks[number].kind].scratch)
+
+    def _has_saved(self, number: int) -> bool:
+        task = self.graph.tasks[number]
+        out = self.folder.task(task.id).out
+        return any(True for pattern in TASKS[task.kind].scratch for _ in out.glob(pattern))
+
+    def _group_of(self, task: Task) -> str:
+        run = run_of(self.graph, task)
+        return next(name for name, group in self.workers.groups.items() if group.takes(task.kind, run))
+
+
+def run_of(graph: Graph, task: Task) -> dict[str, Any]:
+    """Return axes -> values of the training run that a task is, or has as its input; empty if there is none."""
+    params = task.params
+    if "run" not in params and isinstance(task.inputs.get("train"), str):
+        params = graph[str(task.inputs["train"])].params
+    if "run" not in params:
+        return {}
+    run = {"arch" if key == "model" else key: value for key, value in params["run"].items()}
+    return {**run, "dataset": params["dataset"]["name"], "recipe": params["recipe"].get("name")}

@@ -1,1 +1,0 @@
-"""Workers that share the tasks of a study folder."""

@@ -1,0 +1,75 @@
+"""An engine that runs tasks in this process, for tests of all that is around it."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from pathlib import Path
+
+from vvscale.study.engine.interface import Ended
+from vvscale.study.engine.worker import Answer, Request, run_task
+from vvscale.study.graph.folder import StudyFolder
+from vvscale.study.graph.graph import Graph
+from vvscale.study.prepare import Stop
+from vvscale.study.run import StudyResult, run_tasks
+from vvscale.study.spec.workers import EngineSpec
+
+Act = Callable[[Request], Ended | None]
+
+
+class InProcess:
+    """One worker after another's task; ``act`` may end a task in a way of its own."""
+
+    def __init__(self, spec: EngineSpec | None = None, act: Act = lambda request: None) -> None:
+        self.groups = {group.name: group for group in (spec or EngineSpec(workers=1)).all_groups}
+        self.ran: list[Request] = []
+        self.group_of: dict[str, str] = {}
+        self.stopped_with: float | None = None
+        self._act = act
+        self._queue: list[tuple[int, int, Request]] = []
+
+    def start(self, names: list[str]) -> None:
+        self.started = names
+
+    def submit(self, key: int, request: Request, group: str, priority: int) -> None:
+        assert group in self.started
+        self.group_of[request.label] = group
+        heapq.heappush(self._queue, (priority, key, request))
+
+    def take(self, seconds: float) -> list[Ended]:
+        if not self._queue:
+            return []
+        _, key, request = heapq.heappop(self._queue)
+        self.ran.append(request)
+        ended = self._act(request)
+        if ended is not None:
+            return [Ended(key, ended.answer, ended.lost)]
+        return [Ended(key, run_task(request))]
+
+    def look_after(self) -> None: ...
+
+    def words(self) -> tuple[str, int]:
+        return "in this process", 1
+
+    def stop(self, seconds: float, saving: Callable[[], object]) -> None:
+        self.stopped_with = self.stopped_with or seconds
+
+
+LOST = Ended(-1, None, lost="worker")
+LOST_JOB = Ended(-1, None, lost="job")
+
+
+def answer(outcome: str, **more: str) -> Ended:
+    return Ended(-1, Answer(outcome, **more))
+
+
+def begin(path: Path, graph: Graph) -> StudyFolder:
+    """Write the plan of a study."""
+    folder = StudyFolder(path)
+    folder.write_plan({"name": "test", "digest": "d" * 64, "datasets": {"digits": "digits"}}, graph)
+    return folder
+
+
+def work(folder: StudyFolder, graph: Graph, engine: InProcess | None = None, **more) -> StudyResult:
+    """Run a study to its end in this process."""
+    return run_tasks(folder, graph, engine or InProcess(), stop=more.pop("stop", Stop()), **more)
