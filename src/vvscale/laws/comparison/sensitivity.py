@@ -15,7 +15,7 @@ import pandas as pd
 
 from vvscale.errors import UsageError
 from vvscale.laws.comparison.candidates import Contest, contest
-from vvscale.laws.fit import DELTA, fit_law
+from vvscale.laws.fit import DELTA, fit_rows
 from vvscale.laws.solve_law import derive, natural
 from vvscale.laws.uncertainty.intervals import percentile, student
 from vvscale.laws.uncertainty.refits import Refits
@@ -176,7 +176,7 @@ def sensitivity(
 def _like(fit: Fit, rows: pd.DataFrame) -> Fit:
     """Fit the same law to other rows."""
     units = dict(zip(fit.problem.columns, fit.problem.units, strict=True))
-    return fit_law(
+    return fit_rows(
         rows, law=fit.law, x=fit.problem.columns, y=fit.problem.outcome, delta=fit.delta, offsets=fit.offsets,
         offset_by=fit.offset_by, units=units, negative=fit.negative, drop_incomplete=True,
     )  # fmt: skip
