@@ -34,7 +34,7 @@ reproduce: $(READY)  ## Fit the 43 laws of the study with 1000 resamples each; r
 	$(BIN)/vvscale reproduce --resamples 1000 --out $(OUT)/reproduce
 
 test: $(READY)   ## Run the tests.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(READY)  ## Format, lint and type checks.
 	$(BIN)/ruff format --check .

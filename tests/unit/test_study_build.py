@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from vvscale.errors import ConfigError, MissingDataError
-from vvscale.study.build import build_graph, run_cost
+from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError
+from vvscale.study.build import build_graph, diagnostic_graph, run_cost
 from vvscale.study.estimate import plan_study, plan_tables, simulate
+from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.kinds import Rates
-from vvscale.study.prepare import prepare_study
+from vvscale.study.prepare import locate_study, prepare_study
 from vvscale.study.spec.resolve import DatasetInfo, Parts, resolve
-from vvscale.study.spec.schema import load_spec
+from vvscale.study.spec.schema import DiagnosticsSpec, load_spec, write_template
+from vvscale.study.survey import list_studies
 
 RATES = Rates("test", flop_per_second=1e9, images_per_second=1e6)
 SPEC = """
@@ -208,3 +210,56 @@ def test_more_workers_never_take_longer_and_one_takes_the_sum(tmp_path: Path):
     assert times == sorted(times, reverse=True)
     assert times[0] == pytest.approx(sum(task.seconds for task in made.tasks))
     assert times[-1] == pytest.approx(simulate(made, 100).longest_chain)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"axes.samples_per_class": 1, "axes.recipe": "resnet"}, "batch of .* is larger than the 10 images of the run"),
+        ({"score.epochs": [3]}, "after epoch 3, which the run 'resnetflex-w3-d1-1-1 digits .* tiny' does not keep"),
+        ({"axes.recipe.optimizer.lrr": 1.0}, "lrr"),
+        ({"axes.dataset": "nowhere"}, "The data set 'nowhere' is not here"),
+        ({"axes.arch": "resnt18"}, "Did you mean 'resnet18'"),
+        ({"laws.1.x": ["n_parms"]}, "Did you mean 'n_params'"),
+        ({"report.figures": ["acuracy"]}, "accuracy"),
+        ({"forecast.law": "IT"}, r"\[forecast\] goes by the law 'IT'"),
+    ],
+)  # fmt: skip
+def test_what_must_fail_after_training_is_refused_by_the_plan(tmp_path: Path, change: dict, words: str):
+    changes = {key: value for key, value in change.items() if not key.startswith("axes.recipe.")}
+    recipe = {key.removeprefix("axes."): value for key, value in change.items() if key.startswith("axes.recipe.")}
+    path = tmp_path / "s.toml"
+    text = (Path(__file__).parents[2] / "studies" / "demo.toml").read_text()
+    for key, value in recipe.items():
+        text = text.replace('recipe = "tiny"', f'recipe = "tiny"\n"{key}" = {value}')
+    path.write_text(text)
+    with pytest.raises(VvscaleError, match=words):
+        prepare_study(path, changes=changes)
+
+
+def test_a_run_is_named_by_all_that_tells_it_from_others(tmp_path: Path):
+    axes = 'recipe = ["tiny", "resnet"]\n"recipe.lr" = [1, 2]\nimage_size = 8'
+    made = spec(tmp_path, SPEC.replace('recipe = "tiny"', axes))
+    labels = [run.label for run in made.runs()]
+    assert len(set(labels)) == len(labels) == 64
+    assert labels[0] == "small digits full seed 0 tiny lr=1 image_size=8"
+
+
+def test_the_template_is_a_study(tmp_path: Path):
+    path = write_template("mine", tmp_path)
+    assert load_spec(path).name == "mine"
+    with pytest.raises(UsageError, match="There is a file"):
+        write_template("mine", tmp_path)
+
+
+def test_one_s_own_studies_are_listed_and_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    graph = diagnostic_graph(DiagnosticsSpec(chains=2))
+    StudyFolder(tmp_path / "out" / "own").write_plan({"name": "own", "digest": "d"}, graph)
+    (tmp_path / "out" / "broken").mkdir()
+    (tmp_path / "out" / "broken" / "spec.json").write_text("{")
+    rows = {row["study"]: row for row in list_studies()}
+    assert rows["own"]["state"] == "0 of 5 tasks done"
+    assert "is damaged" in rows["broken"]["state"]
+    assert rows["demo"]["summary"].startswith("Narrow ResNets")
+    assert locate_study("own").path == tmp_path / "out" / "own"

@@ -164,7 +164,7 @@ def _draw_one(name: str, fits: Fits, folder: Path, formats: Sequence[str], optio
     return Drawn(
         name,
         tuple(files),
-        (*fits.source.notes, *data.notes),
+        data.notes,
         n=tuple(panel.n for panel in data.panels),
         caption=data.caption,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,8 +69,10 @@ class Drawing:
     def _repr_png_(self) -> bytes:
         return render(draw(self.data), "png")
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
-        return {"image/png": self._repr_png_(), "text/plain": self.caption}
+    def _repr_html_(self) -> str:
+        """For pages that show HTML but no values of their own, such as those of the documentation."""
+        picture = base64.b64encode(self._repr_png_()).decode()
+        return f'<img alt="{escape(self.caption)}" src="data:image/png;base64,{picture}"><p>{escape(self.caption)}</p>'
 
 
 def check_plot_path(path: str | Path) -> Path:

@@ -193,7 +193,7 @@ def _plateau(
     if Edge.LOGARITHMIC in fit.edges:
         return Known.AT_BOUNDARY, ["logarithmic in these rows, without a limit"]
     if Edge.NO_PLATEAU in fit.edges:
-        return Known.AT_BOUNDARY, ["these rows show no plateau (E = 0)"]
+        return Known.AT_BOUNDARY, ["these rows show no plateau (E = 0): a limit of exactly 1 is an extrapolation"]
     if jackknife is None:
         return Known.NOT_ASSESSED, [why_not or "no intervals"]
     if interval is None:
@@ -203,7 +203,9 @@ def _plateau(
     if width > narrow:
         reasons.append(f"its interval is {width:.2g} wide, more than a quarter of the range of the outcome")
     if not fit.law.signed_plateau and interval[0] <= ZERO:
-        reasons.append("the interval includes no plateau at all (E = 0)")
+        reasons.append(
+            "the interval includes no plateau at all (E = 0), so a limit of exactly 1 would be an extrapolation"
+        )
     if "E" in fit.free:
         reasons.append("a law without a plateau fits as well")
     moved = {name: value for name, value in alternatives.items() if not abs(value - fit.params["E"]) <= narrow}

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from vvscale.scores.store import ScoreStore as ScoreStore
     from vvscale.scores.table import ModelTable as ModelTable
     from vvscale.scores.table import drop_missing as drop_missing
+    from vvscale.scores.table import is_mapping_table as is_mapping_table
+    from vvscale.scores.table import mapping_table as mapping_table
     from vvscale.scores.table import model_table as model_table
     from vvscale.scores.table import resolve_regions as resolve_regions
     from vvscale.scores.where import Not as Not

@@ -133,6 +133,42 @@ def model_table(scores: pd.DataFrame, regions: str | Sequence[str] | None = None
     return ModelTable(frame.reset_index(), _excluded(by_region[~complete]), wanted)
 
 
+MAPPING_AXES = ("mapping_samples", "mapping_seed", "mapping_neuroids", "mapping_repetitions")
+"""Columns that say which part of the recordings a mapping was fitted on."""
+
+
+def mapping_table(scores: pd.DataFrame, regions: str | Sequence[str] | None = None) -> ModelTable:
+    """Average scores over regions, one row per model and part of the recordings: what a mapping law is fitted to.
+
+    Parameters
+    ----------
+    scores, regions
+        As of :func:`model_table`.
+
+    Returns
+    -------
+    ModelTable
+        As :func:`model_table` for each part, with the columns of :data:`MAPPING_AXES` that the table has.
+    """
+    axes = [name for name in MAPPING_AXES if name in scores.columns]
+    frames, excluded, wanted = [], {}, ()
+    for values, part in scores.groupby(axes, sort=True, dropna=False):
+        table = model_table(part.drop(columns=axes), regions)
+        frames.append(table.frame.assign(**dict(zip(axes, values, strict=True))))
+        wanted = table.regions
+        for reason, names in table.excluded.items():
+            excluded.setdefault(reason, []).extend(name for name in names if name not in excluded.get(reason, []))
+    return ModelTable(pd.concat(frames, ignore_index=True), excluded, wanted)
+
+
+def is_mapping_table(scores: pd.DataFrame) -> bool:
+    """Whether models of a table have rows of more than one part of the recordings."""
+    axes = [name for name in MAPPING_AXES if name in scores.columns]
+    if not axes or "model_id" not in scores.columns:
+        return False
+    return len(scores[["model_id", *axes]].drop_duplicates()) > scores["model_id"].nunique()
+
+
 def drop_missing(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     """Keep the rows that have a value in all of ``columns``; name the others by the first column they lack.
 

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vvscale.errors import MissingDataError
+from vvscale.core.config import read_toml
+from vvscale.errors import DataError, MissingDataError
 from vvscale.study.graph.folder import StudyFolder, files_below
 from vvscale.study.graph.graph import Graph
+from vvscale.study.prepare import OUT
+from vvscale.study.spec.schema import named_specs
+from vvscale.study.status import study_status
 
 
 @dataclass
@@ -102,6 +106,25 @@ def hand_over(folder: StudyFolder) -> list[Path]:
             f"{folder.path}` says how far it is, `vvscale study resume {folder.path}` resumes it."
         )
     return results
+
+
+def list_studies() -> list[dict[str, str]]:
+    """Return the studies that can be given by name: those with a file, and those begun in ``out``, with their state."""
+    begun = {path.parent.name: path.parent for path in sorted(OUT.glob("*/spec.json"))}
+    files = named_specs()
+    rows = []
+    for name in sorted({*files, *begun}):
+        spec = read_toml(files[name]) if name in files else {}
+        folder = StudyFolder(begun[name].absolute()) if name in begun else None
+        try:
+            state = "" if folder is None else study_status(folder).words()
+        except DataError as error:
+            state = str(error)
+        summary = str(spec.get("summary", ""))
+        rows.append(
+            {"study": name, "summary": summary, "begun": "" if folder is None else str(begun[name]), "state": state}
+        )
+    return rows
 
 
 def results_of(folder: StudyFolder) -> list[Path]:

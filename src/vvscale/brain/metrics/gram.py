@@ -186,6 +186,7 @@ class Gram:
         images
             Row numbers, (n,) integers; standardised features stay scaled by all images.
         """
+        images = images if hasattr(images, "shape") else np.asarray(images)
         level, totals = (None if held is None else held[images] for held in (self.level, self.totals))
         if self.matrix is None:
             factor = self.factor[images]
@@ -194,7 +195,8 @@ class Gram:
                 level = level + factor @ mean - (mean**2).sum() / 2
             kept = replace(self, n_images=len(factor), factor=factor - mean, level=level, totals=totals)
             return kept._alive(float((factor**2).sum()))
-        products = self.matrix[images][:, images]
+        # One gather: rows first would copy the whole width.
+        products = self.matrix[images[:, None], images]
         return Gram.from_products(
             products, self.n_features, is_standardized=self.is_standardized, level=level, totals=totals
         )

@@ -250,9 +250,11 @@ def _predicted(gram: Gram, train: np.ndarray, responses: np.ndarray, solve: Any)
         return solve(_Solver(F[train], F[~train], Y, is_dual=False)) + mean
     K = gram.dense() if gram.device is None else gram.dense().cpu().numpy()
     # Rows and columns centred by the training images; test rows by the same means.
-    rows = K[:, train] - K[train][:, train].mean(0)
-    rows = rows - rows.mean(1, keepdims=True)
-    return solve(_Solver(rows[train], rows[~train], Y, is_dual=True)) + mean
+    trains = np.flatnonzero(train)
+    rows = K[:, trains]
+    rows -= rows[trains].mean(0)
+    rows -= rows.mean(1, keepdims=True)
+    return solve(_Solver(rows[trains], rows[~train], Y, is_dual=True)) + mean
 
 
 def _checked(alphas: Any) -> np.ndarray:

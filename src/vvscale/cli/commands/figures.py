@@ -70,7 +70,7 @@ def figure(
             "out": str(out),
             "figures": [
                 {"name": one.name, "files": [str(path) for path in one.files], "caption": one.caption,
-                 "notes": list(one.notes)}
+                 "notes": [*fits.source.notes, *one.notes]}
                 for one in drawn
                 if not one.lacking
             ],

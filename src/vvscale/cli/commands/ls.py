@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 What = Literal[
     "sets", "scores", "models", "experiments", "laws", "figures", "regions", "presets", "columns", "architectures",
-    "recipes", "benchmarks",
+    "recipes", "benchmarks", "studies",
 ]  # fmt: skip
 
 # Enough for a screen; --limit 0 and --json show everything.
@@ -44,7 +44,7 @@ def ls(
         experiments: the named laws of the papers; laws: the forms that can be fitted; figures: what can be drawn;
         presets: named conditions on rows; columns: the schema; architectures: networks that can be built, trained and
         loaded, the built-in ones or, with 'timm:...' or 'torchvision:...', those of a library; recipes: how networks
-        are trained; benchmarks: what models are scored on.
+        are trained; benchmarks: what models are scored on; studies: those that can be run or looked at by name.
     pattern
         A name or a pattern such as 'resnet*' that the first column must match.
     table
@@ -69,6 +69,7 @@ def ls(
         "columns": _columns,
         "benchmarks": _benchmarks,
         "recipes": _recipes,
+        "studies": _studies,
     }
     if what == "architectures":
         frame, following = _architectures(pattern or "*")
@@ -130,6 +131,14 @@ def _experiments() -> Listing:
 
     rows = [{"experiment": name, "law": one.law, "summary": one.summary} for name, one in EXPERIMENTS.items()]
     return pd.DataFrame(rows), f"vvscale reproduce {rows[0]['experiment']}"
+
+
+def _studies() -> Listing:
+    import pandas as pd
+
+    from vvscale.study.survey import list_studies
+
+    return pd.DataFrame(list_studies()), "vvscale study plan demo | vvscale study init mine"
 
 
 def _laws() -> Listing:

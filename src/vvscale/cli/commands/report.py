@@ -25,15 +25,14 @@ def report(
     from vvscale.cli.progress import progress
     from vvscale.figures.base.fits import Fits
     from vvscale.figures.base.open_tables import open_source
-    from vvscale.figures.gallery import in_order
-    from vvscale.figures.report.report import write_report
+    from vvscale.figures.report.report import default_figures, write_report
 
     if dry_run:
-        output.say(f"Would write '{out}' with up to {len(in_order())} figures of '{options.scores}'.")
+        output.say(f"Would write '{out}', a page about '{options.scores}'.")
         output.document({"command": "report", "would_write": str(out)})
         return
     fits = Fits(open_source(options.scores, add=options.add), n_resamples=options.resamples, seed=options.seed)
-    with progress("figures", len(in_order()), quiet=output.quiet) as advance:
+    with progress("figures", len(default_figures(fits)), quiet=output.quiet) as advance:
         made = write_report(out, fits, n_workers=options.workers, on_done=advance)
     output.say(f"{made.path}: {made.n_models} models, {len(made.figures)} figures, {made.n_bytes / 1e6:.2f} MB")
     for reason in made.lacking.values():

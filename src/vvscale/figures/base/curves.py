@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 GRID, BEYOND = 81, 10.0
 # Level of prediction intervals of a new architecture.
 NEW_MODEL = 0.9
-# With fewer distinct points, or more than this share of resamples with too few, a law has no band worth drawing.
+# With fewer rows, or more than this share of resamples with too few points, a law has no band worth drawing.
 FEW, INTERPOLATING = 10, 0.025
 # Inputs and cost that an optimal path needs.
 ALLOCATED = ("n_params", "samples_seen")
@@ -64,7 +64,7 @@ def facts_of(fit: Fit, resampled: Bootstrap | None, name: str, summary: str, *, 
 
 def _interpolates(fit: Fit, made: dict[str, Any] | None) -> bool:
     """Whether there are so few points that the law, or many of its resamples, goes through all of them."""
-    few = fit.problem.n_distinct < FEW
+    few = fit.n < FEW or fit.status is Status.TOO_FEW_POINTS
     return few or bool(made and made["n_interpolating"] > INTERPOLATING * made["n_resamples"])
 
 

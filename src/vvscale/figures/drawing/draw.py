@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFormatter
 
 from vvscale.figures.drawing import style
 from vvscale.figures.drawing.legend import handles_of, height_of, is_turned, keep_inside, put_below, texts
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # A row of categories needs this much height, in inches, to be read.
 CATEGORY_HEIGHT = 0.125
+# Intervals between the labels of a linear axis: more run into each other at column width.
+LINEAR_TICKS = 6
 # Inches that "n = 123" needs beside the title.
 NUMBER_WIDTH = 0.5
 
@@ -97,7 +99,9 @@ def _set_axis(axes: Axes, which: str, axis: Axis, shown: tuple[float, float] | N
         return
     if shown is not None:
         getattr(axes, f"set_{which}lim")(*shown)
-    if axis.scale == "log" and shown is not None:
+    if axis.scale == "linear":
+        getattr(axes, f"{which}axis").set_major_locator(MaxNLocator(LINEAR_TICKS))
+    elif shown is not None:
         getattr(axes, f"set_{which}scale")("log")
         ticks = getattr(axes, f"{which}axis")
         places, labels = log_ticks(*shown)

@@ -27,7 +27,10 @@ def limits(panel: Panel) -> tuple[tuple[float, float] | None, tuple[float, float
     rows = panel.rows
     is_beyond = (rows["mark"] == "curve") & (rows.get("group", "") == "extrapolated")
     data = rows[~is_beyond & (rows["mark"] != "rule")]
-    x = panel.x.limits or _of_axis(panel.x, _known(data, "x"), right=BEYOND if is_beyond.any() else ROOM)
+    along = [_known(data, "x")]
+    if panel.y.scale == "category":
+        along += [_known(data, name) for name in ("low", "high") if name in data]
+    x = panel.x.limits or _of_axis(panel.x, np.concatenate(along), right=BEYOND if is_beyond.any() else ROOM)
     if panel.y.limits is not None or panel.y.scale == "category":
         return x, panel.y.limits
     # A law that leaves the points below or above says so by leaving the panel; its points stay readable.

@@ -9,11 +9,11 @@ import pandas as pd
 from vvscale.errors import DataError, FitError, MissingDataError
 from vvscale.figures.base import statistics
 from vvscale.figures.base.marks import mean, score_axis
-from vvscale.figures.base.outcomes import default_x
+from vvscale.figures.base.outcomes import SYMBOLS, default_x
 from vvscale.figures.base.registry import figure
 from vvscale.figures.base.scaling import Shown, scaling
 from vvscale.figures.drawing import style
-from vvscale.figures.drawing.names import column_label, written
+from vvscale.figures.drawing.names import written
 from vvscale.figures.drawing.values import Axis, FigureData, Panel, Series
 from vvscale.figures.general.rows import law_of, rows_of
 
@@ -48,9 +48,8 @@ def regions(fits: Fits, options: DrawOptions) -> FigureData:
                 continue
             gains[one.name] = made.facts["gain"]
         if gains:
-            what = column_label(x).partition(" (")[0]
-            said = f"Score added, {what[0].lower()}{what[1:]} x 10"
-            said = f"Score added, {what[0].lower()}{what[1:]} x 10"
+            said = f"Score added ({SYMBOLS.get(x, x)} x 10)"
+            said = f"Score added ({SYMBOLS.get(x, x)} x 10)"
             panels.append(gain_panel(gains, "b", "What the last tenfold added", said, panel.n))
     return FigureData("regions", "Each region", tuple(panels), (*notes, *more), 2)
 

@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 
 from vvscale.core.jsonable import jsonable
-from vvscale.errors import DataError, FitError, UnknownNameError
 from vvscale.figures.base.fine_tunes import at_whole_compute
-from vvscale.figures.base.outcomes import is_number
+from vvscale.figures.base.outcomes import LOG_RATIO, OUTCOMES, is_number
 from vvscale.figures.base.tables import FLAGS, objective
 from vvscale.figures.citations import BY_VALUE, entries, of_table
 from vvscale.figures.drawing import style
-from vvscale.laws.gokce2025.experiments import EXPERIMENTS
+from vvscale.figures.report.laws import NOT_ALLOWED, joint_of
 from vvscale.laws.planning.plan import scatter_of
 from vvscale.laws.uncertainty.intervals import t_quantile
 from vvscale.scores import NEURAL, REGIONS
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from vvscale.figures.base.law_curve import LawCurve
     from vvscale.figures.base.tables import Source
 
-JOINT = EXPERIMENTS["compute_chinchilla"]
 LOG = ("train_flop", "n_params", "samples_seen", "n_samples", "forward_flop", "n_epochs")
 X_AXES = {
     "train_flop": "Training compute C (FLOP)",
@@ -40,7 +38,7 @@ X_AXES = {
     "n_epochs": "Epochs",
     "accuracy": "Validation accuracy (top-1 share)",
 }
-MEANS = {"all": "Mean of five", "neural": "Neural (mean of four)"}
+MEANS = {"all": "Mean of all regions", "neural": "Neural (mean of V1, V2, V4, IT)"}
 GROUPS = {
     "parent_family": "family", "dataset": "data set", "objective": "objective", "images_per_class": "images per class",
     "arch": "architecture", "origin": "table",
@@ -122,32 +120,47 @@ def explorer(frame: pd.DataFrame, schema: str) -> dict[str, Any]:
     x = {name: label for name, label in X_AXES.items() if name in frame.columns}
     scores = {name: label for name, label in MEANS.items() if name in frame.columns}
     scores |= {name: f"{'Behaviour' if name == 'behavior' else name} alignment" for name in REGIONS if name in frame}
+    # Of a table without regions any number can be either axis.
+    own = {name: name for name in frame.columns if not scores and name not in x and is_number(frame[name])}
+    x, scores = {**x, **own} if own else x, scores or {**own, **x}
     accuracy = {"accuracy": X_AXES["accuracy"]} if "accuracy" in frame.columns else {}
     groups = {name: label for name, label in GROUPS.items() if name in frame.columns and frame[name].notna().any()}
     numbers = [name for name in frame.columns if frame[name].dtype.kind in "iuf"]
     tips = [("model_id", "model"), ("trained", "recipe"), ("arch", "architecture"), *x.items(), *scores.items()]
     default_x = next(iter(x)) if x else next(iter(scores))
+    default_y = next((name for name in (*MEANS, *OUTCOMES, *scores) if name in scores and name != default_x), default_x)
+    colour = next((name for name in groups if frame[name].nunique() > 1), next(iter(groups)))
     return {
         "axes": {"x": {**x, **scores}, "y": {**scores, **accuracy}},
         "groups": groups,
         "filters": [name for name in FILTERS if name in groups and frame[name].nunique() > 1],
-        "defaults": {"x": default_x, "y": next(iter(scores)), "colour": next(iter(groups)), "facet": ""},
-        "log": [name for name in LOG if name in x],
+        "defaults": {
+            "x": default_x,
+            "y": default_y,
+            "colour": colour,
+            "facet": "",
+        },
+        "log": [name for name in x if name in LOG or (name in own and _is_wide(frame[name]))],
         "numbers": numbers,
         "tips": [list(tip) for tip in tips if tip[0] in frame.columns],
         "colours": {name: colour for name, (colour, _) in style.LOOKS.items()},
         "schema": schema,
-        "adversarial": bool((frame["objective"] == "adversarial").any()),
     }
+
+
+def _is_wide(values: pd.Series) -> bool:
+    known = values.dropna()
+    return bool(len(known) and known.min() > 0 and known.max() / known.min() >= LOG_RATIO)
 
 
 def planner(fits: Fits) -> tuple[dict[str, Any] | None, LawCurve | None, str]:
     """The joint law for the calculator, the law itself, and why there is none."""
     try:
-        law = fits.curve(JOINT)
-        frame = fits.source.rows(JOINT).dropna(subset=["train_flop"])
-    except (DataError, FitError, UnknownNameError) as error:
+        asked = joint_of(fits)
+        law = fits.curve(asked)
+    except NOT_ALLOWED as error:
         return None, None, str(error)
+    frame = asked.frame.dropna(subset=["train_flop"])
     flop = frame["train_flop"]
     packed = {name: _floats(values) for name, values in law.draws.items()}
     path = {"x": law.x, "predicted_low": law.predicted_low, "predicted_high": law.predicted_high}

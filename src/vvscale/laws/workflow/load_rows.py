@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from vvscale.errors import DataError, UsageError, VvscaleWarning
-from vvscale.scores import SETS, load_scores, load_table, model_table, parse_where, select
+from vvscale.scores import (
+    SETS,
+    is_mapping_table,
+    load_scores,
+    load_table,
+    mapping_table,
+    model_table,
+    parse_where,
+    select,
+)
 from vvscale.scores.read import plain_columns
 from vvscale.scores.schema import KEY
 from vvscale.scores.validate import BRAINSCORE_NAMES, TEXT_COLUMNS, refuse_percent
@@ -43,7 +52,8 @@ def load_rows(
     conditions = parse_where(list(where))
     excluded: dict[str, list[str]] = {}
     if set(map(str, frame.columns)) >= LONG:
-        models = model_table(select(frame, **conditions), regions)
+        chosen = select(frame, **conditions)
+        models = (mapping_table if is_mapping_table(chosen) else model_table)(chosen, regions)
         frame, excluded = models.frame, dict(models.excluded)
     else:
         if regions is not None:

@@ -91,7 +91,7 @@ def make_provider(engine: EngineSpec, group: Group, *, study: Path, lifeline: Pa
         directives += [f"#BSUB -M {memory}GB"]
         return _asked_every(LSFProvider, ask)(
             **common, project=account, queue=queue, cores_per_block=cores, cores_per_node=cores,
-            request_by_nodes=False, scheduler_options="\n".join(directives),
+            request_by_nodes=False, bsub_redirection=True, scheduler_options="\n".join(directives),
         )  # fmt: skip
     if kind == "gridengine":
         directives += [f"#$ -pe smp {cores}"] if cores > 1 else []

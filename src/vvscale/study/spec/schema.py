@@ -239,8 +239,13 @@ class StudySpec:
             law = next((law for law in self.laws if law.name == self.forecast.law), None)
             if law is None or law.law != "joint" or law.x not in ((), _PLANNED) or law.each or law.offsets:
                 raise ConfigError(
-                    f"[forecast] goes by the law '{self.forecast.law}', which is {'absent' if law is None else law}; "
-                    f'expected one of [[laws]] with law = "joint", x = {list(_PLANNED)}, without each, offsets.'
+                    f"[forecast] goes by the law '{self.forecast.law}'; expected one of [[laws]] with law = \"joint\", "
+                    f"x = {list(_PLANNED)} or none, without `each` and `offsets`. "
+                    + (
+                        "There is no law of that name."
+                        if law is None
+                        else f'It has law = "{law.law}", x = {list(law.x)}.'
+                    )
                 )
         if (self.diagnostics is None) == (not self.axes):
             raise ConfigError("A study has [axes], or [diagnostics], and not both. Add one of them.")

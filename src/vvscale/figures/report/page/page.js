@@ -72,6 +72,8 @@
     if (!(x >= grid[0] && x <= grid[grid.length - 1])) return NaN;
     let right = grid.findIndex((each) => each >= x);
     if (right === 0) right = 1;
+    // What is not known is null in the page's data, which arithmetic would take for 0.
+    if (values[right - 1] === null || values[right] === null) return NaN;
     const part = Math.log(x / grid[right - 1]) / Math.log(grid[right] / grid[right - 1]);
     return values[right - 1] + part * (values[right] - values[right - 1]);
   }
@@ -151,13 +153,20 @@
       : `<span class="small">not known here</span>`;
     const beyond = budget / data.plan.largest;
     const below = data.plan.smallest / budget;
-    if (beyond > 1) problem.textContent = `${brief(beyond)} times the largest budget in the table: an extrapolation.`;
+    // The largest run itself, typed with three digits, is no extrapolation.
+    if (beyond > 1.01) problem.textContent = `${brief(beyond)} times the largest budget in the table: an extrapolation.`;
     if (below > 1) problem.textContent = `${brief(below)} times below the smallest budget in the table: an extrapolation.`;
     if (answer.isHeld) problem.textContent += " A bound on N holds the plan away from its optimum.";
   }
   if (data.plan) {
     byId("planner").addEventListener("input", paintPlan);
     byId("planner").addEventListener("submit", (event) => event.preventDefault());
+    for (const button of document.querySelectorAll("[data-budget]")) {
+      button.addEventListener("click", () => {
+        byId("budget").value = button.dataset.budget;
+        paintPlan();
+      });
+    }
   }
 
   // ---- explorer: state and its link ----------------------------------------------------------------------------
@@ -455,7 +464,6 @@
   window.addEventListener("beforeprint", () => document.querySelectorAll(".drawing").forEach(paintFigure));
 
   makeFilters();
-  byId("adversarial").hidden = !data.explore.adversarial;
   const [given, isOurs] = readHash();
   state = given;
   paintControls();

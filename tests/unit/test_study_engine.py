@@ -1,0 +1,195 @@
+"""The adapter to Parsl: groups of workers, the job scripts of every scheduler, and that nobody is left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vvscale.core.config import from_table
+from vvscale.errors import ConfigError, RunError
+from vvscale.study.engine.lifeline import lifeline_command
+from vvscale.study.graph.graph import GraphBuilder
+from vvscale.study.spec.workers import EngineSpec, GroupSpec
+
+sys.path.insert(0, str(Path(__file__).parent))
+from study_engine import begin
+
+# What each scheduler's submit command answers, and what must stand in its script.
+SCHEDULERS = {
+    "slurm": ("sbatch", "Submitted batch job 123", (
+        "#SBATCH --partition=gpu", "#SBATCH --account=lab", "#SBATCH --qos=high", "#SBATCH --constraint=a100",
+        "#SBATCH --cpus-per-task=8", "#SBATCH --mem=64g", "#SBATCH --gpus-per-node=2", "#SBATCH --time=240",
+        "#SBATCH --exclude=node13",
+    )),
+    "pbs": ("qsub", "123.server", (
+        "#PBS -l walltime=04:00:00", "#PBS -l select=1:ncpus=8:mem=64gb:ngpus=2", "#PBS --exclude=node13",
+    )),
+    "lsf": ("bsub", "Job <123> is submitted to queue <gpu>.", (
+        "#BSUB -W 240", "#BSUB -q gpu", "#BSUB -P lab", '#BSUB -gpu "num=2"', "#BSUB -M 64GB",
+        "#BSUB --exclude=node13",
+    )),
+    "gridengine": ("qsub", 'Your job 123 ("x") has been submitted', (
+        "#$ -l h_rt=04:00:00", "#$ -pe smp 8", "#$ -l h_vmem=8G", "#$ -l gpu=2", "#$ -P lab", "#$ --exclude=node13",
+    )),
+    "htcondor": ("condor_submit", "1 job(s) submitted to cluster 123.", (
+        "RequestCpus = 8", "request_gpus = 2", "accounting_group = lab", "requirements            = a100",
+        "--exclude=node13",
+    )),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SCHEDULERS)
+def test_the_job_script_of_every_scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str):
+    from vvscale.study.engine.providers import make_provider
+
+    command, reply, lines = SCHEDULERS[kind]
+    (tmp_path / "bin").mkdir()
+    for name in (command, "sacct", "squeue"):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\nprintf '%s\\n' '{reply}'\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    spec = EngineSpec(
+        kind=kind, cpus=8, mem_gb=64.0, gpus_per_task=2, partition="gpu", account="lab", qos="high",  # type: ignore[arg-type]
+        constraint="a100", setup=("module load cuda",), directives=("--exclude=node13",),
+    )  # fmt: skip
+    provider = make_provider(spec, spec.all_groups[-1], study=tmp_path)
+    provider.script_dir = str(tmp_path)
+    assert "123" in str(provider.submit("the command", 1, "job"))
+    written = "\n".join(path.read_text() for path in tmp_path.iterdir() if path.is_file())
+    for line in (*lines, "the command", "module load cuda", f"export VVSCALE_RUN={tmp_path}"):
+        assert line in written, written
+    assert "export VVSCALE_WORKER_END=$(( $(date +%s) + 14400 ))" in written
+    assert "export OMP_NUM_THREADS=1" in written
+    assert f"export PATH={Path(sys.executable).parent}" in written
+
+
+def test_a_job_that_is_not_taken_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from vvscale.study.prepare import Prepared
+    from vvscale.study.submit import submit_study
+
+    (tmp_path / "sbatch").write_text("#!/bin/sh\necho 'no such partition' >&2\nexit 1\n")
+    (tmp_path / "sacct").write_text("#!/bin/sh\nexit 1\n")
+    for name in ("sbatch", "sacct"):
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    builder = GraphBuilder({"noop": "1"})
+    builder.add("noop", {"value": 1})
+    graph = builder.build()
+    ready = Prepared(begin(tmp_path / "out", graph), graph, EngineSpec(kind="slurm"), None)
+    with pytest.raises(RunError, match="slurm did not take the job"):
+        submit_study(ready)
+
+
+def test_groups_take_what_they_do_not_say_from_the_engine():
+    table = {
+        "kind": "slurm", "partition": "gpu", "gpus_per_task": 1, "per_gpu": 2, "workers": 8,
+        "groups": [{"name": "large", "where": {"arch": "resnet15*"}, "gpus_per_task": 8, "workers": 3}],
+    }  # fmt: skip
+    large, main = from_table(EngineSpec, table, "the engine").all_groups
+    assert (large.name, large.gpus_per_task, large.n_workers, large.n_jobs, large.gpus_per_job) == ("large", 8, 3, 3, 8)
+    assert (main.gpus_per_task, main.n_workers, main.per_job, main.n_jobs, main.gpus_per_job) == (1, 8, 2, 4, 1)
+    assert large.of("partition") == main.of("partition") == "gpu"
+    assert large.takes("train", {"arch": "resnet152"})
+    assert not large.takes("train", {"arch": "resnet18"})
+    assert not large.takes("score", {"arch": "resnet152"})
+    assert main.takes("anything", {})
+
+
+def test_workers_of_this_machine():
+    assert EngineSpec(workers=3).all_groups[-1].n_workers == 3
+    assert EngineSpec().all_groups[-1].n_workers == len(os.sched_getaffinity(0))
+    shared = EngineSpec(gpus=("0", "1"), per_gpu=3).all_groups[-1]
+    assert (shared.n_workers, shared.gpus_per_task, shared.has_gpu) == (6, 1, True)
+    pairs = EngineSpec(gpus=("0", "1", "2", "3"), gpus_per_task=2, per_gpu=3).all_groups[-1]
+    assert pairs.n_workers == 2, "a task of several GPUs has them alone"
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"nodes_per_task": 2}, "only on slurm"),
+        ({"kind": "kubernetes"}, "needs `image`"),
+        ({"gpus_per_task": 2, "gpus": ["0"]}, "names 1 in `gpus`"),
+        ({"groups": [{"name": "a"}, {"name": "a"}]}, "Two groups"),
+        ({"groups": [{"name": "main"}]}, "is named 'main'"),
+        ({"groups": [{"name": "../x"}]}, "cannot name a file"),
+        ({"cpus": 0}, "`cpus` is 0"),
+        ({"silence_seconds": 1}, "`silence_seconds` is 1"),
+        ({"kind": "pbspro"}, "expected one of 'local'"),
+    ],
+)
+def test_what_an_engine_cannot_be_is_refused(table: dict, words: str):
+    with pytest.raises(Exception, match=words):
+        from_table(EngineSpec, table, "the engine")
+
+
+@pytest.mark.parametrize(
+    ("rank", "size", "visible", "mine"),
+    [(0, 1, "4,5", "4"), (1, 1, "4,5", "5"), (2, 1, "4,5", "4"), (1, 2, "0,1,2,3", "2,3"), (0, 0, "7", "7")],
+)
+def test_each_worker_takes_its_gpus(tmp_path: Path, rank: int, size: int, visible: str, mine: str):
+    builder = GraphBuilder({"noop": "1"})
+    builder.add("noop", {"value": 1}, label="it")
+    graph = builder.build()
+    folder = begin(tmp_path, graph)
+    code = (
+        "import os; from vvscale.study.engine.worker import *\n"
+        f"asked = Request({str(folder.path)!r}, {graph.tasks[0].id!r}, 'noop', '', {{'value': 1}}, {{}}, {{}}, {{}})\n"
+        "run_task(asked)\n"
+        "print(os.environ['CUDA_VISIBLE_DEVICES'], device())"
+    )
+    more = {"PARSL_WORKER_RANK": str(rank), "VVSCALE_WORKER_GPUS": str(size), "CUDA_VISIBLE_DEVICES": visible}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **more}, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split() == [mine, "cuda"]
+
+
+def test_what_was_started_ends_with_its_starter_however_that_ends(tmp_path: Path):
+    pipe = tmp_path / "lifeline"
+    os.mkfifo(pipe)
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import os, time; os.open({str(pipe)!r}, os.O_RDWR); print(1, flush=True); time.sleep(99)",
+        ],
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    victim = subprocess.Popen(
+        ["bash", "-c", f"{lifeline_command(pipe)} 0 & trap '' TERM; sleep 98 & echo 1; wait; sleep 97"],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+    )
+    assert victim.stdout is not None
+    victim.stdout.readline()
+    time.sleep(0.5)
+    assert victim.poll() is None
+    holder.send_signal(signal.SIGKILL)
+    assert victim.wait(10) == -signal.SIGKILL
+    holder.wait()
+    for one in (holder, victim):
+        assert one.stdout is not None
+        one.stdout.close()
+    # A starter that is gone before anybody looks is not waited for.
+    late = subprocess.Popen(["bash", "-c", f"{lifeline_command(pipe)} 0 & sleep 98"], start_new_session=True)
+    assert late.wait(10) == -signal.SIGKILL
+    shutil.rmtree(tmp_path)
+    gone = subprocess.Popen(["bash", "-c", f"{lifeline_command(pipe)} 0 & sleep 98"], start_new_session=True)
+    assert gone.wait(10) == -signal.SIGKILL
+
+
+def test_a_group_that_is_empty_of_conditions_takes_all_of_its_kinds():
+    spec = EngineSpec(groups=(GroupSpec(name="fits", kinds=("fit", "forecast")),))
+    assert spec.all_groups[0].takes("fit", {})
+    with pytest.raises(ConfigError):
+        GroupSpec(name="x", workers=-1)
