@@ -48,6 +48,10 @@ VERBS = {
         "vvscale.cli.commands.reproduce:reproduce",
         "Fit the study's 43 laws, paper against ours.",
     ),
+    "claims": (
+        "vvscale.cli.commands.claims:claims",
+        "Check the papers' claims, or your own, on a table of scores.",
+    ),
     "check": ("vvscale.cli.commands.check:check", "Check a benchmark against its contract."),
     "figure": ("vvscale.cli.commands.figures:figure", "Draw every figure of the study, and more, from a table."),
     "report": ("vvscale.cli.commands.report:report", "Write one page that explores a table, offline and anywhere."),

@@ -11,7 +11,6 @@ import pandas as pd
 
 from vvscale.errors import ConfigError, ShapeError, UsageError, unknown_name
 from vvscale.laws.comparison.assess import assess
-from vvscale.laws.comparison.saturation import Saturation, saturation
 from vvscale.laws.fit import Fit, fit_law
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
 from vvscale.laws.uncertainty.intervals import LEVEL, student
@@ -132,7 +131,9 @@ def of_headroom(claim: Claim, evidence: Evidence, by: str) -> tuple[Estimate, ..
 
 def of_knee(claim: Claim, evidence: Evidence, by: str) -> tuple[Estimate, ...]:
     """Where a broken line bends (log10 of the input), or its slopes per tenfold."""
-    made: Saturation = saturation(evidence.fit(claim.fit), by=by)
+    from vvscale.laws.comparison.saturation import saturation
+
+    made = saturation(evidence.fit(claim.fit), by=by)
     if claim.quantity not in made.values:
         raise unknown_name("quantity", claim.quantity, made.values, "Of a broken line.")
     return (_estimate(claim.quantity, made.values[claim.quantity], made.intervals[claim.quantity], by),)

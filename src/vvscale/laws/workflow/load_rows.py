@@ -48,7 +48,7 @@ def load_rows(
     where
         Conditions such as ``family=ResNet,ViT`` or ``n_params>=1e6``; see ``vvscale.scores.parse_where``.
     """
-    frame = _read(source)
+    frame = read_rows(source)
     conditions = parse_where(list(where))
     excluded: dict[str, list[str]] = {}
     if set(map(str, frame.columns)) >= LONG:
@@ -105,7 +105,8 @@ def _scores(column: pd.Series) -> pd.Series:
     return numbers
 
 
-def _read(source: str | Path | pd.DataFrame) -> pd.DataFrame:
+def read_rows(source: str | Path | pd.DataFrame) -> pd.DataFrame:
+    """Return a table as it is: a published set, a file, a store folder or a DataFrame; see ``load_rows``."""
     if isinstance(source, pd.DataFrame):
         return _named(plain_columns(source))
     if str(source) in SETS or Path(source).is_dir():
