@@ -12,7 +12,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Several small processes beat one process with many threads, and results do not depend on the core count.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo reproduce test check bench real bench-reference lock clean
+.PHONY: help setup demo reproduce test fuzz check bench real bench-reference lock clean
 
 help:            ## Show these verbs.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -35,6 +35,9 @@ reproduce: $(READY)  ## Fit the 43 laws of the study with 1000 resamples each; r
 
 test: $(READY)   ## Run the tests.
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+fuzz: $(READY)   ## Changed files of every kind to every reader, ten minutes each; SECONDS=60 for less.
+	VVSCALE_FUZZ_SECONDS=$(or $(SECONDS),600) $(BIN)/python -m pytest tests/fuzz -q -s
 
 check: $(READY)  ## Format, lint and type checks.
 	$(BIN)/ruff format --check .

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "study": SCORES | {"train", "brain", "models", "data", "laws", "figures", "__init__"},
     "cache": SCORES | {"models", "brain"},
     "cli": SCORES | {"cache", "laws", "figures", "models", "data", "train", "brain", "study", "__init__"},
-    "__init__": {"scores", "laws"},
+    "__init__": SCORES | {"brain", "data", "figures", "laws", "models", "study", "train"},
     "__main__": {"cli"},
 }
 HEAVY = ("torch", "pandas", "matplotlib", "scipy", "duckdb", "pyarrow", "pooch")

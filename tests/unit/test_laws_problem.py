@@ -18,6 +18,7 @@ from vvscale.errors import (
     VvscaleError,
 )
 from vvscale.laws import LAWS, bootstrap, fit_law
+from vvscale.laws.fit import fit_rows
 from vvscale.laws.problem import MAX_LAYERS, make_problem
 
 X = np.geomspace(1.0, 1e4, 24)
@@ -112,14 +113,14 @@ BAD: dict[str, tuple[pd.DataFrame, dict[str, Any], type[VvscaleError], int, list
     ),
     "nothing left": (
         TABLE.assign(loss=np.nan),
-        {**POWER, "drop_incomplete": True},
+        {**POWER, "missing": "drop"},
         ShapeError,
         3,
         ["No row is left", "loss is missing"],
     ),
     "nothing left, groups": (
         TABLE.assign(loss=np.nan),
-        {**POWER, "offsets": ["A"], "offset_by": "kind", "drop_incomplete": True},
+        {**POWER, "offsets": ["A"], "offset_by": "kind", "missing": "drop"},
         ShapeError,
         3,
         ["No row is left", "loss is missing"],
@@ -197,16 +198,15 @@ def test_rows_are_named_by_their_place_in_the_users_table():
     table = with_cell("compute", 9, -2.0, named=False)
     table.loc[[0, 3], "loss"] = np.nan
     with pytest.raises(DataError, match="row 10"):
-        fit_law(table[::-1].set_index(np.arange(100, 124))[::-1], **POWER, drop_incomplete=True)
+        fit_law(table[::-1].set_index(np.arange(100, 124))[::-1], **POWER, missing="drop")
 
 
 def test_missing_values_are_left_out_and_named():
     table = TABLE.copy()
     table.loc[[2, 5], "compute"] = np.nan
     table.loc[[5, 7], "loss"] = np.nan
-    fit = fit_law(
-        table, **POWER, drop_incomplete=True, excluded={"no score in V2": ["older"], "loss is missing": ["before"]}
-    )
+    before = {"no score in V2": ["older"], "loss is missing": ["before"]}
+    fit = fit_rows(table, law="power", **POWER, drop_incomplete=True, excluded=before)
     assert fit.n == 21
     assert fit.problem.excluded == {
         "compute is missing": ["model_02", "model_05"],
@@ -269,7 +269,7 @@ def test_the_largest_group_is_the_reference():
 @pytest.mark.parametrize(
     ("table", "error", "words"),
     [
-        ({"x": [1.0], "y": [0.5]}, UsageError, "must be a pandas DataFrame, got dict"),
+        ({"x": [1.0], "y": [0.5]}, UsageError, "must be a pandas DataFrame, or name a file.*got dict"),
         (pd.DataFrame([[1.0, 2.0, 0.5]] * 5, columns=["x", "x", "y"]), DataError, "two columns named 'x'"),
         (
             pd.DataFrame({"x": pd.date_range("2000-01-01", periods=5), "y": np.linspace(0.5, 0.1, 5)}),

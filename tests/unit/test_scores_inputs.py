@@ -10,7 +10,7 @@ import pytest
 
 from vvscale.core.config import read_toml
 from vvscale.errors import DataError, ShapeError, VvscaleWarning
-from vvscale.laws.workflow.load_rows import load_rows
+from vvscale.laws.rows import load_rows
 from vvscale.scores import load_scores, load_table, parse_where, select
 
 

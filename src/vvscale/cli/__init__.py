@@ -38,6 +38,10 @@ VERBS = {
         "vvscale.cli.commands.train:train",
         "Train a network on a subset of images; the same command again goes on.",
     ),
+    "fine-tune": (
+        "vvscale.cli.commands.fine_tune:fine_tune",
+        "Train a network on, for its task and for recordings at once.",
+    ),
     "score": ("vvscale.cli.commands.score:score", "Score models on brain and behavioural benchmarks."),
     "fit": ("vvscale.cli.commands.fit:fit", "Fit a scaling law to any table."),
     "plan": (

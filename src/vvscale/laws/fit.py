@@ -5,17 +5,19 @@ The result is a frozen value with a status; what went wrong, what it means and w
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from vvscale.errors import UsageError, unknown_name
+from vvscale.errors import UsageError, VvscaleWarning, unknown_name
 from vvscale.laws.forms.plateau import Plateau
 from vvscale.laws.law import LAWS, Law
 from vvscale.laws.problem import Problem, make_problem
+from vvscale.laws.rows import load_rows
 from vvscale.laws.solve_law import AVERAGE, curves, derive, group_curves, half_points, natural, optimise
 from vvscale.laws.solver.deviance import Around
 from vvscale.laws.solver.search import Optima
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 DELTA = 1e-3
+DEFAULT_X = {1: ("train_flop",), 2: ("n_params", "samples_seen")}
+"""Number of inputs -> their columns."""
 
 
 @dataclass(frozen=True)
@@ -237,47 +241,55 @@ def _substitute(text: str, name: str, value: str) -> str:
 
 
 def fit_law(
-    table: pd.DataFrame,
-    *,
+    data: str | Path | pd.DataFrame,
     law: str | Law = "power",
-    x: str | Sequence[str] = "train_flop",
+    *,
+    x: str | Sequence[str] | None = None,
     y: str = "misalignment",
-    delta: float | None = DELTA,
+    regions: str | Sequence[str] | None = None,
+    where: str | Sequence[str] | Mapping[str, Any] = (),
+    preset: str | Sequence[str] | None = None,
     offsets: Sequence[str] = (),
     offset_by: str | None = None,
+    delta: float | None = DELTA,
     units: Mapping[str, float] | None = None,
     negative: bool = False,
-    excluded: Mapping[str, list[str]] | None = None,
-    drop_incomplete: bool = False,
+    missing: Literal["auto", "error", "drop"] = "auto",
 ) -> Fit:
     """Fit a scaling law to a table.
 
     Parameters
     ----------
-    table
-        One row per model (or per observation); see ``vvscale.scores.model_table``.
+    data
+        Rows of one model x one benchmark, which are averaged over ``regions``, or any table with one row per model or
+        per observation: a DataFrame, a published set (``"gokce2025"``), a CSV or Parquet file, or a store folder.
     law
         A law or its name; ``vvscale ls laws`` lists them.
     x
-        Column of the input, or columns of N and D.
+        Column of the input, or columns of N and D; by default ``train_flop``, or ``n_params`` and ``samples_seen``.
     y
-        Column of the outcome; 1 - score for all but your own purposes.
-    delta
-        Threshold of the Huber loss in units of the residual, > 0. At the study's 1e-3 it is an absolute loss in
-        all but name; None is least squares.
+        Column of the outcome; by default misalignment = 1 - score.
+    regions
+        Regions to average: V1, V2, V4, IT, behavior, ``"neural"`` or ``"all"`` (default).
+    where, preset
+        Conditions on rows, such as ``{"family": "ResNet"}`` or ``"n_params>=1e6"``, and a name of several of them, such
+        as ``"controlled"``; see ``vvscale.select``.
     offsets
         Amplitudes (``"A"``, ``"B"``) that each group of ``offset_by`` has for itself.
     offset_by
         Column of the groups, ``"family"`` for example.
+    delta
+        Threshold of the Huber loss in units of the residual, > 0. At the default 1e-3 it is an absolute loss in
+        all but name; None is least squares.
     units
         Unit of an input column, in which amplitudes are reported: by default train_flop 1e13, n_params 1e5,
         samples_seen 1e4, others 1.
     negative
-        Whether exponents may be negative, as in the study's own fits: the outcome then rises with X.
-    excluded
-        Rows left out before, reason -> names; carried into the result.
-    drop_incomplete
-        Leave out rows that lack a value, and name them in the result, instead of refusing the table.
+        Whether exponents may be negative: the outcome then rises with X.
+    missing
+        Rows that lack a value: ``"error"`` refuses the table, ``"drop"`` leaves them out and names them in the result.
+        ``"auto"`` leaves out models of a score table, as pretrained ones have no training compute, with a warning that
+        counts them, and refuses any other table.
 
     Returns
     -------
@@ -300,6 +312,47 @@ def fit_law(
     >>> fit = fit_law(pd.DataFrame({"x": x, "y": 0.3 + 0.5 * x**-0.4}), x="x", y="y")
     >>> {name: round(value, 6) for name, value in fit.params.items()}
     {'E': 0.3, 'A': 0.5, 'alpha': 0.4}
+    """
+    law = LAWS[law] if isinstance(law, str) else law
+    x = x or DEFAULT_X[len(law.inputs)]
+    needs = [*([x] if isinstance(x, str) else x), y] if missing == "auto" else ()
+    rows, excluded = load_rows(data, regions=regions, where=where, preset=preset, needs=needs)
+    n_lacking = sum(map(len, excluded.values()))
+    if n_lacking:
+        warnings.warn(
+            f"{n_lacking} models are left out of the fit, {len(rows)} remain: {'; '.join(excluded)}. "
+            "`fit.problem.excluded` names them.",
+            VvscaleWarning,
+            stacklevel=2,
+        )
+    return fit_rows(
+        rows, law=law, x=x, y=y, delta=delta, offsets=offsets, offset_by=offset_by,
+        units=units, negative=negative, excluded=excluded, drop_incomplete=missing == "drop",
+    )  # fmt: skip
+
+
+def fit_rows(
+    table: pd.DataFrame,
+    *,
+    law: str | Law,
+    x: str | Sequence[str],
+    y: str = "misalignment",
+    delta: float | None = DELTA,
+    offsets: Sequence[str] = (),
+    offset_by: str | None = None,
+    units: Mapping[str, float] | None = None,
+    negative: bool = False,
+    excluded: Mapping[str, list[str]] | None = None,
+    drop_incomplete: bool = False,
+) -> Fit:
+    """Fit a law to one row per observation, taken as they are; the parameters are those of :func:`fit_law`.
+
+    Parameters
+    ----------
+    excluded
+        Rows left out before, reason -> names; carried into the result.
+    drop_incomplete
+        Leave out rows that lack a value, and name them in the result, instead of refusing the table.
     """
     law = LAWS[law] if isinstance(law, str) else law
     offsets = tuple(offsets)

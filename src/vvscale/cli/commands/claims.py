@@ -38,7 +38,7 @@ def claims(
     from vvscale.laws.claims.check import check_claims
     from vvscale.laws.claims.claim import PUBLISHED, read_claims
     from vvscale.laws.claims.tables import claims_table
-    from vvscale.laws.workflow.load_rows import read_rows
+    from vvscale.laws.rows import read_rows
 
     files = [read_claims(source) for source in sources or PUBLISHED]
     scores = read_rows(options.scores)

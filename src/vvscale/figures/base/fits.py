@@ -23,7 +23,7 @@ from vvscale.errors import ShapeError
 from vvscale.figures.base.curves import curve_of
 from vvscale.figures.base.law_curve import LawCurve
 from vvscale.figures.base.tables import Source, frame_digest
-from vvscale.laws.fit import Fit, Status, fit_law
+from vvscale.laws.fit import Fit, Status, fit_rows
 from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
 from vvscale.laws.uncertainty.resample import default_unit
 from vvscale.scores.published import cache_folder
@@ -65,7 +65,7 @@ class Question:
 
     def fit(self) -> Fit:
         """Fit it, without resampling."""
-        return fit_law(self.frame, law=self.law, x=self.x, negative=self.is_free, drop_incomplete=True)
+        return fit_rows(self.frame, law=self.law, x=self.x, negative=self.is_free, drop_incomplete=True)
 
 
 @dataclass(frozen=True)

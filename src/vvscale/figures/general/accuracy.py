@@ -13,7 +13,7 @@ from vvscale.figures.base.registry import figure
 from vvscale.figures.base.tables import FLAGS, require
 from vvscale.figures.drawing import style
 from vvscale.figures.drawing.values import Axis, FigureData, Panel, Series
-from vvscale.laws import fit_law
+from vvscale.laws.fit import fit_rows
 from vvscale.scores import parse_where, select
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def accuracy(fits: Fits, options: DrawOptions) -> FigureData:
 def _laws(frame: pd.DataFrame, names: dict[float, str]) -> tuple[list[pd.DataFrame], str]:
     """The joint law at each size, over that size's own networks and as far as it is an error rate; and what it is."""
     try:
-        law = fit_law(frame, law="joint", x=("n_params", "n_samples"), y="error")
+        law = fit_rows(frame, law="joint", x=("n_params", "n_samples"), y="error")
     except (DataError, FitError) as error:
         return [], f"No law: {error}"
     made = []

@@ -11,11 +11,12 @@ import pandas as pd
 
 from vvscale.errors import ConfigError, ShapeError, UsageError, unknown_name
 from vvscale.laws.comparison.assess import assess
+from vvscale.laws.comparison.saturation import saturation
 from vvscale.laws.fit import Fit, fit_law
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
+from vvscale.laws.rows import load_rows
 from vvscale.laws.uncertainty.intervals import LEVEL, student
 from vvscale.laws.uncertainty.jackknife import Jackknife, jackknife, leave_out_groups
-from vvscale.laws.workflow.load_rows import load_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,8 +74,9 @@ class Evidence:
         if name not in self._fits:
             if name in self.specs:
                 spec = self.specs[name]
-                rows, excluded = load_rows(self.scores, regions=spec.regions, where=spec.where)
-                self._fits[name] = fit_law(rows, law=spec.law, x=spec.x, y=spec.y, excluded=excluded, **_DROP)
+                self._fits[name] = fit_law(
+                    self.scores, spec.law, x=spec.x, y=spec.y, regions=spec.regions, where=spec.where, missing="drop"
+                )
             elif name in EXPERIMENTS:
                 self._tables = self._tables or ModelTables(self.scores)
                 self._fits[name] = EXPERIMENTS[name].fit(self._tables)
@@ -131,8 +133,6 @@ def of_headroom(claim: Claim, evidence: Evidence, by: str) -> tuple[Estimate, ..
 
 def of_knee(claim: Claim, evidence: Evidence, by: str) -> tuple[Estimate, ...]:
     """Where a broken line bends (log10 of the input), or its slopes per tenfold."""
-    from vvscale.laws.comparison.saturation import saturation
-
     made = saturation(evidence.fit(claim.fit), by=by)
     if claim.quantity not in made.values:
         raise unknown_name("quantity", claim.quantity, made.values, "Of a broken line.")
@@ -190,7 +190,6 @@ MEASURES: dict[str, Callable[[Claim, Evidence, str], tuple[Estimate, ...]]] = {
     "curvature": of_curvature,
     "plateau": of_plateau,
 }
-_DROP = {"drop_incomplete": True}
 
 
 def measure(claim: Claim, evidence: Evidence, by: str) -> tuple[Estimate, ...]:

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from vvscale.core.registry import Registry
 from vvscale.errors import unknown_name
-from vvscale.laws.fit import Fit, fit_law
+from vvscale.laws.fit import Fit, fit_rows
 from vvscale.scores import ModelTable, drop_missing, model_table, select
 
 if TYPE_CHECKING:
@@ -121,11 +121,19 @@ class Experiment:
         frame, missing = drop_missing(frame, self.requires)
         return frame, excluded | missing
 
+    def other_rows(self, scores: pd.DataFrame | ModelTables) -> dict[str, pd.DataFrame]:
+        """Return the rows without the filter of small data sets, by name; empty where there is no such filter."""
+        if not self.drops_small_transformers:
+            return {}
+        return {
+            "with ConvNeXt and ViT on small data sets": replace(self, drops_small_transformers=False).rows(scores)[0]
+        }
+
     def fit(self, scores: pd.DataFrame | ModelTables) -> Fit:
         """Fit the law to the original rows of a long score table."""
         frame, excluded = self.rows(scores)
         # Exponents are free in sign, as in the published fits.
-        return fit_law(frame, law=self.law, x=self.x, excluded=excluded, negative=True, drop_incomplete=True)
+        return fit_rows(frame, law=self.law, x=self.x, excluded=excluded, negative=True, drop_incomplete=True)
 
 
 EXPERIMENTS: Registry[Experiment] = Registry("experiment", hint="`vvscale ls experiments` lists them all.")

@@ -44,8 +44,11 @@ class FitOptions(Options):
         "Condition on rows, such as family=ResNet,ViT or 'n_params>=1e6' or preset=controlled. Repeatable.",
         group=_ROWS,
     )
-    missing: Literal["error", "drop"] = option(
-        "error", "Rows that lack x or y: refuse the table, or drop them, counted and named.", group=_ROWS
+    missing: Literal["auto", "error", "drop"] = option(
+        "auto",
+        "Rows that lack x or y: error refuses the table; drop leaves them out, counted and named; auto drops models "
+        "of a score table (pretrained ones have no training compute) and refuses any other table.",
+        group=_ROWS,
     )
     each: str | None = option(None, "Fit each value of this column by itself.", group=_ROWS)
 
@@ -76,8 +79,11 @@ class FitOptions(Options):
         unit="as the column",
         group=_MORE,
     )
+    saturation: bool = option(
+        False, "Where does the score flatten? A broken line with its knee and the slope beyond it.", group=_MORE
+    )
     sensitivity: bool = option(
-        False, "Does the conclusion change with the form, the loss or the resampling unit?", group=_MORE
+        False, "Does the conclusion change with the form, the loss, the resampling unit or the rows?", group=_MORE
     )
 
     @property
@@ -97,6 +103,9 @@ class ReproduceOptions(Options):
         ("row", "arch"),
         "Resampling unit: row (the published resamples, bit for bit with seed 42), arch (rows of one "
         "architecture are not independent), cell, family. Several are shown side by side.",
+    )
+    sensitivity: bool = option(
+        False, "Does the conclusion change with the form, the loss, the resampling unit or the rows? A table of each."
     )
     scores: str = option("gokce2025", "Score table: a published set, a CSV or Parquet file, or a store folder.")
     seed: int = option(SEED, "Seed of the resamples.", at_least=0)

@@ -51,13 +51,15 @@ def make_provider(engine: EngineSpec, group: Group, *, study: Path, lifeline: Pa
     """
     kind = engine.kind
     blocks = {
-        "init_blocks": 1,
+        "init_blocks": 0,
         "min_blocks": 0,
         "max_blocks": group.n_jobs,
         "worker_init": _setup(engine, group, study, lifeline),
     }
     if kind == "local":
-        return _asked_every(LocalProvider, 1)(**{**blocks, "min_blocks": 1}, launcher=SimpleLauncher())
+        return _asked_every(LocalProvider, 1)(
+            **{**blocks, "init_blocks": 1, "min_blocks": 1}, launcher=SimpleLauncher()
+        )
     if kind == "kubernetes":
         return _kubernetes(group, blocks)
     ask = max(1, engine.silence // _ASKS_PER_SILENCE)

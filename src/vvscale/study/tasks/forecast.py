@@ -166,7 +166,7 @@ def _train(
 
 def _outcome(context: TaskContext, run: RunResult, law: Mapping[str, Any]) -> float:
     """Return what the law is about, measured on one network."""
-    from vvscale.laws.workflow.load_rows import load_rows
+    from vvscale.laws.rows import load_rows
 
     if law["y"] == ACCURACY_ERROR:
         assert run.accuracy is not None

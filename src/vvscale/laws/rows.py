@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from vvscale.errors import DataError, UsageError, VvscaleWarning
 from vvscale.scores import (
     SETS,
+    drop_missing,
     is_mapping_table,
     load_scores,
     load_table,
@@ -33,7 +35,9 @@ def load_rows(
     source: str | Path | pd.DataFrame,
     *,
     regions: str | Sequence[str] | None = None,
-    where: Sequence[str] = (),
+    where: str | Sequence[str] | Mapping[str, Any] = (),
+    preset: str | Sequence[str] | None = None,
+    needs: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     """Return one row per observation, and what was left out by reason.
 
@@ -46,15 +50,26 @@ def load_rows(
     regions
         See ``vvscale.scores.resolve_regions``; all five by default.
     where
-        Conditions such as ``family=ResNet,ViT`` or ``n_params>=1e6``; see ``vvscale.scores.parse_where``.
+        Conditions such as ``family=ResNet,ViT`` or ``n_params>=1e6``, see ``vvscale.scores.parse_where``; or a mapping
+        from columns to what ``vvscale.scores.select`` takes.
+    preset
+        As of ``vvscale.scores.select``.
+    needs
+        Columns without which a model of a score table has no place in the fit, as pretrained models have no training
+        compute: those that lack one are left out and named, like those that lack a region. Of any other table a
+        missing value is not expected, and nothing is left out.
     """
     frame = read_rows(source)
-    conditions = parse_where(list(where))
+    texts = [where] if isinstance(where, str) else where
+    conditions = dict(texts) if isinstance(texts, Mapping) else parse_where(texts)
+    if preset is not None:
+        conditions["preset"] = preset
     excluded: dict[str, list[str]] = {}
     if set(map(str, frame.columns)) >= LONG:
         chosen = select(frame, **conditions)
         models = (mapping_table if is_mapping_table(chosen) else model_table)(chosen, regions)
-        frame, excluded = models.frame, dict(models.excluded)
+        frame, lacking = drop_missing(models.frame, [name for name in needs if name in models.frame.columns])
+        excluded = {**models.excluded, **lacking}
     else:
         if regions is not None:
             raise UsageError(
@@ -107,7 +122,15 @@ def _scores(column: pd.Series) -> pd.Series:
 
 def read_rows(source: str | Path | pd.DataFrame) -> pd.DataFrame:
     """Return a table as it is: a published set, a file, a store folder or a DataFrame; see ``load_rows``."""
+    if not isinstance(source, str | Path | pd.DataFrame):
+        raise UsageError(
+            f"A table must be a pandas DataFrame, or name a file, a folder or a published set; got "
+            f"{type(source).__name__}. Use pandas.DataFrame(...)."
+        )
     if isinstance(source, pd.DataFrame):
+        if not source.columns.is_unique:
+            twice = source.columns[source.columns.duplicated()][0]
+            raise DataError(f"The table has two columns named '{twice}'. Rename or drop one of them.")
         return _named(plain_columns(source))
     if str(source) in SETS or Path(source).is_dir():
         return load_scores(source)
