@@ -102,9 +102,8 @@ def test_data_over_parameters_holds_by_architecture_and_is_not_established_by_fa
     reach = stats.t.ppf(0.975, len(left) - 1) * np.sqrt((len(left) - 1) / len(left) * ((left - whole) ** 2).sum())
     family = one.estimates["family"][0]
     assert family.interval is not None
-    assert np.mean(family.interval) == pytest.approx(whole, rel=1e-6)
     # Families of unequal size count for fewer degrees of freedom than their number, never for more.
-    assert family.interval[1] >= whole + reach * (1 - 1e-5) > 0.5
+    assert family.interval[1] >= whole + reach * (1 - 1e-5) > 0.5 > family.interval[0]
     arch = one.estimates["arch"][0]
     assert arch.interval is not None
     assert arch.interval[1] < 0.5
