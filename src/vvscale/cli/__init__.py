@@ -50,11 +50,15 @@ VERBS = {
     ),
     "check": ("vvscale.cli.commands.check:check", "Check a benchmark against its contract."),
     "figure": ("vvscale.cli.commands.figures:figure", "Draw every figure of the study, and more, from a table."),
-    "report": ("vvscale.cli.commands.report:report", "Write one page that explores a table, offline and anywhere."),
-    "cite": ("vvscale.cli.commands.cite:cite", "Print the BibTeX of what a table, fit or figure used."),
+    "report": ("vvscale.cli.commands.figures:report", "Write one page that explores a table, offline and anywhere."),
+    "cite": ("vvscale.cli.commands.show:cite", "Print the BibTeX of what a table, fit or figure used."),
     "study": (
         "vvscale.cli.commands.study:study",
         "Run a whole scaling study: train, score, fit, draw, report.",
+    ),
+    "doctor": (
+        "vvscale.cli.commands.doctor:doctor",
+        "Show what this machine and installation offer, and what to do.",
     ),
     "cache": ("vvscale.cli.commands.cache:cache", "List, verify or clear downloaded files."),
 }
