@@ -299,6 +299,35 @@ def test_a_table_of_ones_own_shows_only_what_it_can(chromium, tmp_path):
     assert not problems
 
 
+def test_names_of_javascript_and_of_spreadsheets_are_names(chromium, tmp_path):
+    names = ["constructor", "toString", "__proto__", "=1+1", "+1", "-a", "@sum", "\tx", "\rx", 'a"b']
+    table = pd.DataFrame(
+        {"model_id": names, "family": names, "region": "V4", "benchmark_id": "mine", "score": np.linspace(0.1, 0.5, 10),
+         "n_params": np.geomspace(1e6, 1e8, 10)}
+    )  # fmt: skip
+    table.to_parquet(tmp_path / "mine.parquet")
+    fits = Fits(open_source(tmp_path / "mine.parquet"), n_resamples=5, folder=tmp_path)
+    made = write_report(tmp_path / "own.html", fits, names=["icml-7c"], n_workers=1)
+    page = chromium.new_context(accept_downloads=True).new_page()
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    for given in ("", "#x=constructor&toString=1", "#colour=__proto__&family=constructor"):
+        page.goto(made.path.as_uri() + given)
+        page.reload()
+        page.wait_for_selector("body[data-drawn]")
+    page.goto(made.path.as_uri() + "#explore")
+    page.reload()
+    page.wait_for_selector("body[data-drawn]")
+    with page.expect_download() as download:
+        page.locator("#csv").click()
+    content = download.value.path().read_bytes().decode()
+    page.context.close()
+    assert not problems
+    for name in names[3:9]:
+        assert f"'{name}" in content
+    assert sum(name in content for name in names[:3]) == 3
+
+
 def test_the_packed_models_are_the_table(report, gokce2025):
     text = report.read_text()
     start = text.index('<script type="application/json" id="data">') + len('<script type="application/json" id="data">')

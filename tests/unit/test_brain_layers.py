@@ -173,3 +173,32 @@ def test_a_region_without_a_score_is_an_error_only_where_all_are_needed():
     with pytest.raises(DataError, match=r"No layer has a score in IT.*fewer independent features"):
         select_layers(table)
     assert dict(select_layers(table, needs_all=False).layers) == {"V1": "layer1"}
+
+
+def test_layers_of_the_2026_study(mirror, resnet):
+    import dataclasses
+
+    from vvscale.brain import simulate
+    from vvscale.brain.scoring.layers_gokce2026 import published_layers
+
+    given = simulate(images_per_object=3, n_repetitions=3).benchmark("V4")
+    tvsd = dataclasses.replace(given, benchmark_id="tvsd.V4-ridge-cv")
+    mh = dataclasses.replace(given, benchmark_id="MajajHong2015public.V4-pls")
+    record = {"row": {"model_id": "resnet18_imagenet_10_seed-3", "arch": "resnet18"}}
+    found = published_layers([tvsd, mh], resnet, record)
+    assert dict(found.layers) == {"tvsd.V4-ridge-cv": "layer3.0", "MajajHong2015public.V4-pls": "layer3.0"}
+    assert found.model == "resnet18_imagenet_full"
+    with pytest.raises(MissingDataError, match="no data set of the 2026 study"):
+        published_layers([given], resnet, record)
+    with pytest.raises(MissingDataError, match="no layers of 'net'"):
+        published_layers([tvsd], resnet, {"row": {"model_id": "net"}})
+
+
+def test_regions_of_other_recordings_are_committed_too(tmp_path):
+    held = LayerCommitment({"FFA-1": "a", "tvsd.V4-ridge-cv": "b"})
+    held.save(tmp_path / "layers.toml")
+    assert dict(read_commitment(tmp_path / "layers.toml").layers) == dict(held.layers)
+    scores = pd.DataFrame(
+        {"region": ["occipital"] * 2, "layer": ["a", "b"], "score": [0.1, 0.2], "raw_score": [0.1, 0.2]}
+    )
+    assert dict(select_layers(scores).layers) == {"occipital": "b"}

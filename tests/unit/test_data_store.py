@@ -171,3 +171,20 @@ def test_a_class_draws_alike_whatever_others_there_are():
     kept = np.flatnonzero(LABELS != 5)
     fewer = balanced_subset(LABELS[kept], samples_per_class=4, seed=0)
     np.testing.assert_array_equal(kept[fewer.index], subset.index[LABELS[subset.index] != 5])
+
+
+@pytest.mark.parametrize(
+    ("rule", "two", "four"),
+    [
+        ("uniform", [6, 7, 8, 9, 17, 18], [0, 1, 5, 7, 8, 11, 13, 14, 16, 17, 18, 22]),
+        ("nested", [0, 7, 8, 11, 19, 20], [0, 3, 4, 7, 8, 9, 11, 13, 17, 19, 20, 22]),
+        ("published", [2, 7, 9, 13, 18, 22], [1, 2, 4, 7, 9, 10, 12, 13, 18, 19, 22, 23]),
+    ],
+)
+def test_subsets_never_change(rule, two, four):
+    """Frozen: a study that goes on with another draw would mix two data sets under one name."""
+    labels = np.repeat(np.arange(3), 8)
+    for n, expected in ((2, two), (4, four)):
+        assert balanced_subset(labels, samples_per_class=n, seed=5, rule=rule).index.tolist() == expected
+    if rule != "published":
+        assert (set(two) <= set(four)) is (rule == "nested")

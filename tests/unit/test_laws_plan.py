@@ -259,7 +259,7 @@ def test_a_target_within_bounds_costs_more_and_may_be_out_of_reach():
 def test_what_leaves_units_out_gives_a_t_interval():
     draws = {name: np.full(4, getattr(LAW, name)) for name in ("A", "alpha", "B", "beta")}
     draws["E"] = np.array([0.5, 0.52, 0.48, 0.51])
-    law = JointLaw(LAW.E, LAW.A, LAW.alpha, LAW.B, LAW.beta, draws, "family", leaves_one_out=True)
+    law = JointLaw(LAW.E, LAW.A, LAW.alpha, LAW.B, LAW.beta, draws, "family", degrees=3.0)
     made = plan(law, 1e20, COST)
     assert made.method == "CRV3-t"
     reach = stats.t.ppf(0.975, 3) * np.sqrt(3 / 4 * ((draws["E"] - 0.5) ** 2).sum())
@@ -293,3 +293,14 @@ def test_a_plan_is_plain_json():
     assert json.loads(json.dumps(made.to_dict(), allow_nan=False))["n_params"] == made.n_params
     assert "parameters N" in made.table()["quantity"].tolist()
     assert "1e+18 FLOP" in made._repr_html_()
+
+
+def test_the_intervals_of_a_plan_are_of_95_percent():
+    """Of laws that differ in E alone the plan's score moves one to one with it."""
+    n = 2001
+    same = {name: np.full(n, getattr(LAW, name)) for name in ("A", "alpha", "B", "beta")}
+    drawn = replace(LAW, draws={**same, "E": np.linspace(0.4, 0.6, n)}, unit="row")
+    made = plan(drawn, 1e16, COST)
+    rest = LAW.misalignment(made.n_params, made.samples_seen) - LAW.E
+    # 2.5 % of the draws lie below .405 and above .595.
+    assert made.score_interval == pytest.approx((1 - 0.595 - rest, 1 - 0.405 - rest), abs=1e-9)

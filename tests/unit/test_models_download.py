@@ -27,6 +27,7 @@ class Host(ThreadingHTTPServer):
         self.cut_after = [0]  # bytes sent per request, 0 = all; the last entry repeats
         self.takes_ranges = True
         self.says_length = True
+        self.most_at_once = 0  # bytes of a partial answer, which is whole in itself
         self.status = 200
         self.requests: list[str | None] = []
 
@@ -62,6 +63,9 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send_response(200)
         body = host.content[start:]
+        if start and host.most_at_once:
+            body = body[: host.most_at_once]
+            self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{len(host.content)}")
         if host.version:
             self.send_header("ETag", host.version)
         if host.says_length:
@@ -131,6 +135,38 @@ def test_another_version_of_the_file_starts_anew(host: Host, tmp_path: Path):
         download(host.url, tmp_path / "ep1.pt")
     host.content, host.version, host.cut_after = CONTENT[::-1], '"2"', [0]
     assert download(host.url, tmp_path / "ep1.pt").read_bytes() == CONTENT[::-1]
+
+
+def test_a_host_that_sends_a_part_of_what_was_asked_for_is_asked_again(host: Host, tmp_path: Path):
+    host.cut_after, host.most_at_once = [700_000, 0], 500_000
+    path = download(host.url, tmp_path / "a.pt")
+    assert path.read_bytes() == CONTENT
+
+
+class Short:
+    """An answer of fewer bytes than it announces, which no library complains about."""
+
+    status_code, headers = 200, {"Content-Length": "10"}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def raise_for_status(self) -> None:
+        pass
+
+    def iter_content(self, _size: int) -> list[bytes]:
+        return [b"seven b"]
+
+
+def test_fewer_bytes_than_announced_are_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(downloading.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(downloading.requests, "get", lambda *args, **kwargs: Short())
+    with pytest.raises(MissingDataError, match="Could not download"):
+        download("http://host/a.pt", tmp_path / "a.pt")
+    assert not (tmp_path / "a.pt").exists()
 
 
 @pytest.mark.parametrize(("takes_ranges", "version"), [(False, '"1"'), (True, "")])

@@ -190,7 +190,7 @@ def test_the_plan_adds_up(tmp_path: Path):
     assert plan.schedule.busy_seconds == pytest.approx(total)
     assert plan.schedule.longest_chain <= plan.schedule.seconds <= total
     assert plan.schedule.seconds >= total / 4
-    assert plan.pressures[0].load == max(one.load for one in plan.pressures)
+    assert plan.limits[0]["load"] == max(one["load"] for one in plan.limits)
     assert [title for title, frame in plan_tables(plan) if len(frame)] == [
         "What it costs", "What breaks first (load above 100 %)"
     ]  # fmt: skip

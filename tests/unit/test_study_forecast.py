@@ -230,3 +230,16 @@ def test_trends_are_told_with_their_size():
     assert trend_rows(noise)[0]["trend (flat: below 0.03)"] == "unclear"
     assert trend_rows(rows.head(6)) == []
     assert trend_rows(rows.drop(columns="arch")) == []
+
+
+def test_the_interval_of_a_trend_is_that_of_the_source():
+    """Bonett & Wright (2000): rho = .4992 of 20 gives .4992 [.044, .783], worked out by hand."""
+    ranks = [12, 4, 5, 0, 2, 13, 18, 3, 15, 1, 8, 10, 9, 6, 7, 11, 19, 14, 16, 17]
+    rows = pd.DataFrame(
+        {"benchmark_id": "b", "region": "IT", "arch": [f"a{k}" for k in range(20)], "dataset": "d", "recipe": "r",
+         "samples_per_class": 0, "model_id": [f"m{k}" for k in range(20)], "epoch": 1,
+         "train_flop": 1e15 * 2.0 ** np.arange(20), "score": np.array(ranks) / 20}
+    )  # fmt: skip
+    (told,) = trend_rows(rows)
+    assert told["rank correlation"] == "0.50 [0.04, 0.78]"
+    assert told["trend (flat: below 0.03)"] == "rises"

@@ -127,7 +127,7 @@ def _continue(url: str, file: IO[bytes], part: Path, progress: Progress) -> None
             _restart(file)
             start = 0
         length = _length(answer)
-        total = None if length is None else start + length
+        total = _whole(answer) or (None if length is None else start + length)
         _check_space(part, length or 0)
         write_bytes(_note(part), (answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "").encode())
         for block in answer.iter_content(_BLOCK_BYTES):
@@ -171,6 +171,12 @@ def _local(url: str) -> Path:
 def _length(answer: requests.Response) -> int | None:
     length = answer.headers.get("Content-Length")
     return int(length) if length else None
+
+
+def _whole(answer: requests.Response) -> int | None:
+    """Return the bytes of the whole file that a partial answer names; a host may send less of it than was asked for."""
+    whole = answer.headers.get("Content-Range", "").rpartition("/")[2]
+    return int(whole) if whole.isascii() and whole.isdigit() else None
 
 
 def _note(part: Path) -> Path:

@@ -6,11 +6,12 @@ under its entry-point group. This module must not import any part of vvscale but
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
-from vvscale.errors import UsageError, unknown_name
+from vvscale.errors import UsageError, VvscaleWarning, unknown_name
 
 T = TypeVar("T")
 
@@ -56,7 +57,17 @@ class Registry(Mapping[str, T], Generic[T]):
             return
         self._plugins_loaded = True
         for point in entry_points(group=f"vvscale.{self.kind.replace(' ', '_')}"):
-            entry = point.load()
+            try:
+                entry = point.load()
+            except Exception as error:  # noqa: BLE001 - code of another package, which may fail in any way
+                package = point.dist.name if point.dist is not None else "an installed package"
+                warnings.warn(
+                    f"The {self.kind} '{point.name}' of {package} cannot be loaded and is passed over: "
+                    f"{type(error).__name__}: {error}. Update or uninstall {package}.",
+                    VvscaleWarning,
+                    stacklevel=3,
+                )
+                continue
             # Loading a package may have registered the entry already.
             if self._entries.get(point.name) is not entry:
                 self.add(point.name, entry)

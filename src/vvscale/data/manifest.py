@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vvscale.core.files import write_json, write_with
+from vvscale.core.sealed import SEAL, seal_holds, sealed
 from vvscale.data.prepare.parallel import Progress, counted
 from vvscale.data.store import FORMAT, ImageStore, content_digest
 from vvscale.errors import DataError, DigestError, MissingDataError
@@ -27,6 +28,9 @@ from vvscale.errors import DataError, DigestError, MissingDataError
 PIXELS, INDEX, MANIFEST, REPORT = "images.bin", "index.parquet", "manifest.json", "report.json"
 _NEEDED = ["offset", "height", "width", "label"]
 _DIGESTS = "pixels_sha256"
+# What each manifest must say, and of what type.
+_OF_WHOLE = {"fingerprint": str, "settings": dict, "report": dict, "digests": dict}
+_OF_SPLIT = {"digest": str, "index_sha256": str, "images_bytes": int, "n_images": int, "name": str, "class_names": list}
 
 
 def write_store(folder: Path, index: pd.DataFrame, class_names: tuple[str, ...], name: str) -> dict[str, Any]:
@@ -56,7 +60,7 @@ def write_store(folder: Path, index: pd.DataFrame, class_names: tuple[str, ...],
         "index_sha256": _sha256(folder / INDEX),
         "class_names": list(class_names),
     }
-    write_json(folder / MANIFEST, manifest)
+    write_json(folder / MANIFEST, sealed(manifest))
     return manifest
 
 
@@ -83,6 +87,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise DataError(
             f"'{path}' has the format {found!r}; this version reads '{FORMAT}'. Prepare the data set again, or use "
             "the version of vvscale that wrote it."
+        )
+    needed = _OF_SPLIT if "index_sha256" in manifest else _OF_WHOLE
+    wrong = [name for name, kind in needed.items() if not isinstance(manifest.get(name), kind)]
+    if wrong or (SEAL in manifest and not seal_holds(manifest)):
+        what = f"it lacks {', '.join(wrong)}" if wrong else "its content does not have the digest that it carries"
+        raise DigestError(
+            f"'{path}' is not the file that was written: {what}. Copy the folder again, or prepare it again with "
+            "`replace`."
         )
     return manifest
 
@@ -115,8 +127,11 @@ def open_store(folder: str | Path) -> ImageStore:
             f"'{folder / INDEX}' is not the file that was written: expected sha256 {manifest['index_sha256'][:12]}..., "
             f"got {_sha256(folder / INDEX)[:12]}.... Copy it again or prepare the data set again."
         )
-    index = pq.read_table(folder / INDEX, columns=[*_NEEDED, _DIGESTS])
-    column = {name: index[name].to_numpy().astype(np.int64) for name in _NEEDED}
+    try:
+        index = pq.read_table(folder / INDEX, columns=[*_NEEDED, _DIGESTS])
+        column = {name: index[name].to_numpy().astype(np.int64) for name in _NEEDED}
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise DataError(f"Cannot read '{folder / INDEX}': {error}. Prepare the data set again.") from error
     sizes = np.stack([column["height"], column["width"]], 1)
     pixel_digests = b"".join(index[_DIGESTS].to_pylist())
     class_names = tuple(manifest["class_names"])

@@ -77,7 +77,13 @@ def load_table(
             f"Table '{path}' has a header and no rows. Expected at least one row; the program that wrote it "
             "probably stopped early."
         )
-    return plain_columns(table.to_pandas())
+    try:
+        return plain_columns(table.to_pandas())
+    except (pa.ArrowException, UnicodeDecodeError, ValueError, TypeError, KeyError, OverflowError) as error:
+        raise DataError(
+            f"Cannot read '{path}': its columns are not what they say they are ({str(error).splitlines()[0][:200]}). "
+            "Fetch or write it again."
+        ) from error
 
 
 def plain_columns(frame: pd.DataFrame) -> pd.DataFrame:
@@ -243,8 +249,8 @@ def _read_parquet(path: Path) -> pa.Table:
         # ParquetFile reads this file alone; a path with '=' in it is not taken for partitions.
         with pq.ParquetFile(path) as file:
             return file.read()
-    except (pa.ArrowInvalid, pa.ArrowException) as error:
+    except (pa.ArrowException, UnicodeDecodeError, ValueError, OverflowError) as error:
         raise DataError(
-            f"Cannot read '{path}' as Parquet: {str(error).splitlines()[0]}. Expected a whole Parquet file; "
-            "this one is probably cut off or in another format. Fetch or write it again."
+            f"Cannot read '{path}' as Parquet: {(str(error) or 'no message').splitlines()[0]}. Expected a whole "
+            "Parquet file; this one is probably cut off or in another format. Fetch or write it again."
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -51,31 +52,6 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Pressure:
-    """How near a part is to its limit.
-
-    Attributes
-    ----------
-    part
-        Which.
-    needed, available
-        In ``unit``.
-    unit
-        Of both.
-    """
-
-    part: str
-    needed: float
-    available: float
-    unit: str
-
-    @property
-    def load(self) -> float:
-        """Needed / available; above 1 it breaks."""
-        return self.needed / self.available if self.available else float("inf")
-
-
-@dataclass(frozen=True)
 class StudyPlan:
     """What a study would cost.
 
@@ -85,8 +61,8 @@ class StudyPlan:
         Per kind of task: n, seconds, flop, n_bytes.
     schedule
         The simulated run.
-    pressures
-        Parts by load, the one that breaks first at the head.
+    limits
+        ``part``, ``needed``, ``available``, ``unit`` and ``load``, needed / available; what breaks first at the head.
     device
         That the estimates are for, and where its rates come from.
     absent
@@ -97,7 +73,7 @@ class StudyPlan:
 
     stages: tuple[dict[str, Any], ...]
     schedule: Schedule
-    pressures: tuple[Pressure, ...]
+    limits: tuple[dict[str, Any], ...]
     device: str
     absent: tuple[str, ...] = ()
     gpus_per_worker: float = 0.0
@@ -120,8 +96,7 @@ class StudyPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        pressures = [{**asdict(one), "load": one.load} for one in self.pressures]
-        return {**asdict(self), "pressures": pressures, "worker_hours": self.worker_hours, "gpu_hours": self.gpu_hours}
+        return {**asdict(self), "worker_hours": self.worker_hours, "gpu_hours": self.gpu_hours}
 
 
 def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Schedule:
@@ -196,25 +171,34 @@ def plan_study(
         })  # fmt: skip
     schedule = simulate(graph, n_workers, done=done)
     n_bytes = sum(stage["n_bytes"] for stage in stages)
-    pressures = _pressures(graph, schedule, n_bytes, out)
-    return StudyPlan(tuple(stages), schedule, pressures, device, tuple(absent), gpus_per_worker)
+    limits = _limits(graph, schedule, n_bytes, out)
+    return StudyPlan(tuple(stages), schedule, limits, device, tuple(absent), gpus_per_worker)
 
 
-def _pressures(graph: Graph, schedule: Schedule, n_bytes: float, out: Path) -> tuple[Pressure, ...]:
+def _limits(graph: Graph, schedule: Schedule, n_bytes: float, out: Path) -> tuple[dict[str, Any], ...]:
     n, n_models = len(graph), sum(task.kind == "train" for task in graph.tasks) or len(graph)
     at = out.absolute()
     while not at.exists():
         at = at.parent
     disk = os.statvfs(at)
-    seconds = max(schedule.seconds, 1e-9)
     fit = _FIT_SECONDS * (n_models / _FIT_POINTS) ** _FIT_EXPONENT
+    parts = (
+        ("disk space", n_bytes, disk.f_bavail * disk.f_frsize, "bytes"),
+        ("files", n * _FILES_PER_TASK, disk.f_favail or float("inf"), "files"),
+        ("one law with 1000 resamples", fit, _PATIENCE_SECONDS, "seconds"),
+        ("the longest chain", schedule.longest_chain, max(schedule.seconds, 1e-9), "seconds"),
+    )
     found = [
-        Pressure("disk space", n_bytes, disk.f_bavail * disk.f_frsize, "bytes"),
-        Pressure("files", n * _FILES_PER_TASK, disk.f_favail or float("inf"), "files"),
-        Pressure("one law with 1000 resamples", fit, _PATIENCE_SECONDS, "seconds"),
-        Pressure("the longest chain", schedule.longest_chain, seconds, "seconds"),
+        {
+            "part": part,
+            "needed": needed,
+            "available": there,
+            "unit": unit,
+            "load": needed / there if there else math.inf,
+        }
+        for part, needed, there, unit in parts
     ]
-    return tuple(sorted(found, key=lambda one: -one.load))
+    return tuple(sorted(found, key=lambda one: -one["load"]))
 
 
 def plan_tables(plan: StudyPlan) -> list[tuple[str, pd.DataFrame]]:
@@ -233,10 +217,14 @@ def plan_tables(plan: StudyPlan) -> list[tuple[str, pd.DataFrame]]:
         for one in plan.stages
     ]
     parts = [
-        {"part": one.part, "needed": f"{one.needed:,.4g}", "available": f"{one.available:,.4g}", "unit": one.unit,
-         "load": f"{one.load:.2%}"}
-        for one in plan.pressures
-    ]  # fmt: skip
+        {
+            **one,
+            "needed": f"{one['needed']:,.4g}",
+            "available": f"{one['available']:,.4g}",
+            "load": f"{one['load']:.2%}",
+        }
+        for one in plan.limits
+    ]
     return [("What it costs", pd.DataFrame(stages)), ("What breaks first (load above 100 %)", pd.DataFrame(parts))]
 
 

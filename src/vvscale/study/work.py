@@ -66,9 +66,9 @@ class Work:
 
     def work(self, on_look: OnLook, on_stop: Callable[[str], object]) -> None:
         """Let workers work until nothing is open."""
-        open_groups = {self._groups[number] for number in self.schedule.numbers(State.WAITING)}
         try:
-            self.workers.start([name for name in self.workers.groups if name in open_groups])
+            # Also those whose tasks are done: one may be found damaged. On a cluster a group without work has no job.
+            self.workers.start([name for name in self.workers.groups if name in set(self._groups)])
             while self.schedule.n_open:
                 self._hand_over()
                 for ended in self.workers.take(_LOOK_SECONDS):

@@ -176,13 +176,13 @@ def opened(path: Path) -> Iterator[NetcdfFile]:
     engine = "scipy" if is_classic else "h5netcdf"
     try:
         dataset = xr.open_dataset(path, engine=engine, decode_times=False, cache=False)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+    except Exception as error:  # a damaged file breaks each of the libraries' readers in ways of its own
         raise _unreadable(path, error) from error
     try:
         with dataset:
             yield NetcdfFile(path, dataset)
     # What is read later, block by block, may be damaged too.
-    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+    except (OSError, RuntimeError, UnicodeDecodeError, MemoryError, OverflowError) as error:
         raise _unreadable(path, error) from error
 
 

@@ -18,7 +18,8 @@ from vvscale.brain.activations.memory import peak_memory
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.metrics.checks import digest_of
 from vvscale.brain.scoring.results import LayerFailure, LayerScore, ModelScores, Usage
-from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UsageError
+from vvscale.core.hdf5 import check_hdf5
+from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UsageError, VvscaleError
 
 # Shape legend: N images, p features.
 
@@ -143,8 +144,10 @@ def read_features(path: str | Path, stimulus_ids: str | Path | None = None, *, n
             ids = _read_ids(Path(stimulus_ids))
     except FileNotFoundError as error:
         raise MissingDataError(f"There is no file '{error.filename or path}'; check the path.") from error
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise DataError(f"Cannot read features from '{path}': {error}.") from error
+    except VvscaleError:
+        raise
+    except Exception as error:  # a damaged file breaks the libraries' readers in ways of their own
+        raise DataError(f"Cannot read features from '{path}': {type(error).__name__}: {error}.") from error
     if ids is None:
         raise MissingDataError(
             f"'{path}' does not say which image each row is of. Give `stimulus_ids`, a text file with one label per "
@@ -167,6 +170,7 @@ def _read_numpy(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
 def _read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
     import h5py
 
+    check_hdf5(path)
     with h5py.File(path, "r") as file:
         datasets: dict[str, Any] = {}
         file.visititems(lambda key, one: datasets.update({key: one}) if isinstance(one, h5py.Dataset) else None)

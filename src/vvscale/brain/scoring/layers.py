@@ -37,7 +37,8 @@ class LayerCommitment:
     Attributes
     ----------
     layers
-        Region -> name of a layer; for ``behavior`` the layer that the readout is fitted on.
+        Region, or benchmark_id where regions of several recordings have one name -> name of a layer; for ``behavior``
+        the layer that the readout is fitted on.
     model
         The model whose scores decided, or "".
     decided_by
@@ -53,7 +54,8 @@ class LayerCommitment:
 
     def __post_init__(self) -> None:
         for region in self.layers:
-            if region not in REGIONS:
+            # Recordings have regions of many names; a known one in another spelling is a mistake.
+            if region not in REGIONS and region.casefold() in {one.casefold() for one in REGIONS}:
                 raise unknown_name("region", region, REGIONS)
         object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
 
@@ -212,7 +214,8 @@ def select_layers(scores: pd.DataFrame, *, model: str = "", needs_all: bool = Tr
     """
     layers: dict[str, str] = {}
     best: dict[str, float] = {}
-    for region in [one for one in REGIONS if (scores["region"] == one).any()]:
+    present = scores["region"].dropna().unique().tolist()
+    for region in [*(one for one in REGIONS if one in present), *(one for one in present if one not in REGIONS)]:
         of_region = scores[scores["region"] == region]
         mean = of_region.groupby("layer", sort=False)[["score", "raw_score"]].mean().dropna()
         if mean.empty and not needs_all:
@@ -281,5 +284,10 @@ def readout_layer(module: nn.Module) -> str:
 def _as_toml(held: Mapping[str, Any]) -> str:
     # JSON's strings are TOML's basic strings.
     lines = [f"{key} = {json.dumps(value)}" for key, value in held.items() if key != "layers"]
-    lines += ["", "[layers]", *(f"{region} = {json.dumps(layer)}" for region, layer in held["layers"].items())]
+    lines += ["", "[layers]", *(f"{_key(region)} = {json.dumps(layer)}" for region, layer in held["layers"].items())]
     return "\n".join(lines) + "\n"
+
+
+def _key(name: str) -> str:
+    is_bare = name.replace("_", "").replace("-", "").isalnum() and name.isascii()
+    return name if is_bare else json.dumps(name)

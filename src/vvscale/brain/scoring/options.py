@@ -102,7 +102,8 @@ class ScoreOptions(ScoringOptions):
     )
     layers: tuple[str, ...] = option(
         ("committed",),
-        "committed (default): the published layer of each region; a .toml or .json file; all; or names and patterns "
+        "committed (default): the published layer of each region; gokce2026: that of the 2026 study for its data sets; "
+        "a .toml or .json file; all; or names and patterns "
         "such as 'layer4.*', each on every benchmark.",
         group=_WHAT,
     )

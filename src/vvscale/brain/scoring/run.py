@@ -20,6 +20,7 @@ from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.mapping.benchmark import with_subsets
 from vvscale.brain.mapping.subset import subsets
+from vvscale.brain.scoring import layers_gokce2026 as gokce2026
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import refuse_drift
 from vvscale.brain.scoring.estimate import estimate_seconds
@@ -282,7 +283,7 @@ def _session(
     work = plan_work(
         module,
         benchmarks=benchmarks,
-        layers=_layers(layers, module, record, ref),
+        layers=_layers(layers, module, record, ref, benchmarks),
         preprocessing=_preprocessing(options, record),
         projection_images=images,
         options=options,
@@ -322,7 +323,9 @@ def _preprocessing(options: ScoreOptions, record: Mapping[str, Any]) -> Preproce
     return Preprocessing.from_record(options.preprocessing, own, visual_degrees=options.degrees)
 
 
-def _layers(layers: Layers, module: nn.Module, record: Mapping[str, Any], ref: str) -> Layers:
+def _layers(
+    layers: Layers, module: nn.Module, record: Mapping[str, Any], ref: str, benchmarks: Sequence[Benchmark]
+) -> Layers:
     if isinstance(layers, Mapping | LayerCommitment):
         return layers
     names = (layers,) if isinstance(layers, str) else tuple(layers)
@@ -335,6 +338,8 @@ def _layers(layers: Layers, module: nn.Module, record: Mapping[str, Any], ref: s
                 f"{error} Next: `vvscale score {ref} --layers all --commit layers.toml` chooses them by score, then "
                 '`layers="layers.toml"`.'
             ) from error
+    if one == gokce2026.NAME:
+        return gokce2026.published_layers(benchmarks, module, record)
     if one.endswith((".toml", ".json")):
         return read_commitment(one)
     if "committed" in names:

@@ -196,7 +196,7 @@ def _pair(
         return tuple(Pair(layer, benchmark) for benchmark in benchmarks for layer in chosen)
     pairs = []
     for benchmark in benchmarks:
-        layer = committed.get(benchmark.region)
+        layer = committed.get(benchmark.row_id, committed.get(benchmark.region))
         if layer is None and benchmark.region != "behavior":
             raise ConfigError(
                 f"No layer is committed to {benchmark.region}, which '{benchmark.benchmark_id}' needs; committed are "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,14 +72,29 @@ def read_layout(root: Path, layout: str = "auto") -> Listing:
         found = LAYOUTS[layout]
         if not found.detect(root):
             raise MissingDataError(f"'{root}' does not have the layout '{layout}'. Expected {found.expected}.")
-        return found.read(root)
-    for candidate in LAYOUTS.values():
+        return _read(root, layout)
+    for name, candidate in LAYOUTS.items():
         if candidate.detect(root):
-            return candidate.read(root)
+            return _read(root, name)
     raise DataError(
         f"'{root}' has none of the known layouts ({', '.join(LAYOUTS)}). Expected folders 'train' and 'val' with one "
         "folder per class, or name lists with `train_list` and `val_list`."
     )
+
+
+def _read(root: Path, layout: str) -> Listing:
+    found = LAYOUTS[layout]
+    try:
+        return found.read(root)
+    except (
+        OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error, struct.error,
+        ElementTree.ParseError,
+    ) as error:  # fmt: skip
+        # The files around the images, written by others: each breaks in its own way.
+        raise DataError(
+            f"A file of the layout '{layout}' in '{root}' cannot be read: {type(error).__name__}: {error}. Expected "
+            f"{found.expected}. Is the download complete?"
+        ) from error
 
 
 def _listing(layout: str, root: Path, train: Named, val: Named, names: list[str] | None = None) -> Listing:

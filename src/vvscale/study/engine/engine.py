@@ -110,7 +110,11 @@ class Engine:
             initialize_logging=False,
             retries=0,
         )
-        self._dfk = DataFlowKernel(config)
+        try:
+            self._dfk = DataFlowKernel(config)
+        except BaseException:
+            self._cut_lifeline()
+            raise
 
     def submit(self, key: int, request: Request, group: str, priority: int) -> None:
         """Hand over a task; lower priorities run first."""
@@ -126,8 +130,9 @@ class Engine:
             except Empty:
                 return found
             # An engine that was given up has nothing more to say.
-            if start == self._starts and self._tasks.pop(key, None) is not None:
+            if start == self._starts and key in self._tasks:
                 found.append(self._read(key, future))
+                del self._tasks[key]
 
     def look_after(self) -> None:
         """Start the engine's own process again if it died; the tasks it had are handed over again.
@@ -192,9 +197,14 @@ class Engine:
         future.add_done_callback(lambda ended: self._ended.put((key, start, ended)))
 
     def _read(self, key: int, future: Any) -> Ended:
+        from parsl.executors.errors import BadStateException
         from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
 
         error = future.exception()
+        if isinstance(error, BadStateException):
+            # Given up by `_judge`, with all tasks at hand; none of them is to blame.
+            _, name, _ = self._tasks[key]
+            raise RunError(self._why(name, str(self._dfk.executors[name].executor_exception)))
         if error is None:
             return Ended(key, future.result())
         if isinstance(error, WorkerLost):

@@ -237,15 +237,23 @@ def device() -> str:
     return "cuda" if (Path("/dev/nvidia0").exists() if visible is None else visible.strip()) else "cpu"
 
 
-_is_prepared = False
+@dataclass
+class _Process:
+    """What is so in the worker process itself: set up, a task runs, its job is about to end."""
+
+    is_prepared: bool = False
+    is_at_work: bool = False
+    is_at_end: bool = False
+
+
+_HERE = _Process()
 
 
 def _prepare_process() -> None:
     """Take this worker's share of the node's GPUs, and watch the end of its job; once per process."""
-    global _is_prepared
-    if _is_prepared:
+    if _HERE.is_prepared:
         return
-    _is_prepared = True
+    _HERE.is_prepared = True
     size = int(os.environ.get(GPUS_PER_TASK, "0"))
     visible = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one.strip()]
     if size and visible:
@@ -261,24 +269,31 @@ def _prepare_process() -> None:
 def _stop_at(moment: float) -> None:
     """Tell the task at hand to save its state shortly before the scheduler ends this job."""
     time.sleep(max(0.0, moment - time.time()))
-    os.kill(os.getpid(), signal.SIGTERM)
+    _HERE.is_at_end = True
+    if _HERE.is_at_work:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
 def _stop_on_signal(can_save: bool) -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM sets; a task with nothing to save ends with its process at once."""
+    """Yield an event that SIGTERM sets; a task with nothing to save ends with its process at once.
+
+    At the end of a job such a task goes on: it may be done before the scheduler ends it.
+    """
     stop = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         stop.set()
-        if not can_save:
+        if not can_save and not _HERE.is_at_end:
             os._exit(StoppedError.exit_code)
 
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
     before = signal.signal(signal.SIGTERM, on_signal)
+    _HERE.is_at_work = True
     try:
         yield stop
     finally:
+        _HERE.is_at_work = False
         signal.signal(signal.SIGTERM, before)

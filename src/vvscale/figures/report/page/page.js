@@ -14,7 +14,8 @@
   // Columns are lists of numbers, or {names, codes} for text.
   const models = (() => {
     const columns = data.models.columns;
-    const rows = Array.from({ length: data.models.n }, () => ({}));
+    // Without a prototype no column or value is taken for one of JavaScript's own names, such as "constructor".
+    const rows = Array.from({ length: data.models.n }, () => Object.create(null));
     for (const [name, column] of Object.entries(columns)) {
       rows.forEach((row, i) => {
         row[name] = Array.isArray(column) ? column[i] : column.codes[i] < 0 ? null : column.names[column.codes[i]];
@@ -206,13 +207,13 @@
   const ticks = (column) => [...document.querySelectorAll(`#filters input[name="${CSS.escape(column)}"]`)];
   function readHash() {
     const given = new URLSearchParams(location.hash.replace(/^#/, ""));
-    const isOurs = [...given.keys()].some((key) => key in selects || key in groups || key in defaults);
-    const known = { ...defaults, filters: {} };
+    const isOurs = [...given.keys()].some((key) => [selects, groups, defaults].some((names) => Object.hasOwn(names, key)));
+    const known = { ...defaults, filters: Object.create(null) };
     if (isOurs) {
       for (const key of Object.keys(defaults)) if (given.has(key)) known[key] = given.get(key);
       for (const column of data.explore.filters) if (given.has(column)) known.filters[column] = given.getAll(column);
     }
-    for (const [id, options] of Object.entries(selects)) if (!(known[id] in options)) known[id] = defaults[id];
+    for (const [id, options] of Object.entries(selects)) if (!Object.hasOwn(options, known[id])) known[id] = defaults[id];
     return [known, isOurs];
   }
   function hashOf() {
@@ -235,7 +236,7 @@
     for (const id of Object.keys(selects)) state[id] = byId(id).value;
     state.search = byId("search").value;
     state.regression = byId("regression").checked ? "1" : "";
-    state.filters = {};
+    state.filters = Object.create(null);
     for (const column of data.explore.filters) {
       const chosen = ticks(column).filter((tick) => tick.checked).map((tick) => tick.value);
       if (chosen.length) state.filters[column] = chosen;
@@ -332,7 +333,7 @@
           y: axis(state.y, axes.y[state.y]),
           color: {
             field, type: "nominal", title: groups[state.colour], legend,
-            scale: { domain: names, range: names.map((name, i) => colours[name] || others[i % others.length]) },
+            scale: { domain: names, range: names.map((name, i) => Object.hasOwn(colours, name) ? colours[name] : others[i % others.length]) },
           },
           shape: { field, type: "nominal", title: groups[state.colour], legend, scale: { domain: names } },
           tooltip: tips,
@@ -400,8 +401,10 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
   const cell = (value) => {
-    const text = value === null || value === undefined ? "" : String(value);
-    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    const plain = value === null || value === undefined ? "" : String(value);
+    // A spreadsheet would run a name that begins like a formula; an apostrophe makes it text.
+    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(plain) ? `'${plain}` : plain;
+    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   byId("csv").addEventListener("click", () => {
     const columns = Object.keys(data.models.columns);

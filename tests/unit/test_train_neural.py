@@ -1,0 +1,202 @@
+"""Neural fine-tuning on a simulated stream whose signal is known: gains, controls, costs, and the same bits again."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from vvscale.brain import load_benchmark
+from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.mapping.fixed import with_fixed_test
+from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError
+from vvscale.models import load_model
+from vvscale.train.neural.decoders import Decoder, linear_cka
+from vvscale.train.neural.lora import adapt, merge
+from vvscale.train.neural.task import Task
+from vvscale.train.neural.transfer import by_relation, transfer_matrix
+from vvscale.train.neural.tune import fine_tune
+from vvscale.train.run import train_model
+
+ARCH, LAYER = "resnetflex-w4-d1-1-1", "layer3.0"
+QUICK = {
+    "seed": 0,
+    "lr": 1e-3,
+    "lr_min": 1e-4,
+    "warmup_epochs": 1,
+    "neural_batch": 64,
+    "epochs": 8,
+    "neural_weight": 1.0,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    train_model(ARCH, seed=0, out=out)
+    return str(out)
+
+
+@pytest.fixture(scope="module")
+def it():
+    fixed = with_fixed_test(load_benchmark("simulated-digits.IT-pls"))
+    return dataclasses.replace(fixed, metric="ridge-cv")
+
+
+@pytest.fixture
+def tuned(run, it, tmp_path):
+    preprocessing = Preprocessing.from_record("brainscore", load_model(run).record["preprocessing"])
+
+    def tune(name="one", source=(it,), task=True, **changes):
+        held = Task.load(ARCH, run, "digits", out=tmp_path / name / "task", seed=0, batch_size=64, device="cpu")
+        return fine_tune(
+            held.network, source=list(source), layers={"IT": LAYER, "V4": LAYER}, preprocessing=preprocessing,
+            out=tmp_path / name, task=held if task else None, **{**QUICK, **changes},
+        )  # fmt: skip
+
+    return tune
+
+
+def test_the_target_gains_shuffled_pairs_do_not_and_the_cost_is_said(tuned):
+    real, shuffled = tuned("real"), tuned("shuffled", control="shuffled")
+    assert real.rows["gain"].item() > 0.01
+    assert shuffled.rows["gain"].item() < 0
+    assert real.n_updates == shuffled.n_updates == 8 * 5
+    row = real.rows.iloc[0]
+    assert 0.9 < row["accuracy_before"] <= 1
+    assert row["accuracy"] < row["accuracy_before"] + 0.02
+    assert json.loads(json.dumps(real.to_dict()))["rows"][0]["finetune_control"] == "none"
+
+
+def test_the_number_of_updates_can_be_that_of_all_data(tuned):
+    part, matched = tuned("part", fraction=25.0), tuned("matched", fraction=25.0, updates=40)
+    assert part.n_images == matched.n_images == 80
+    assert (part.n_updates, matched.n_updates) == (16, 40)
+
+
+def test_a_run_that_was_stopped_ends_with_the_same_bits(tuned, tmp_path, monkeypatch):
+    whole = tuned("whole", epochs=2)
+    shutil.rmtree(tmp_path / "whole")
+    calls = []
+
+    def stop(self, step, tasks, *, real=None):
+        if step == 5 and not calls:
+            calls.append(step)
+            raise KeyboardInterrupt
+        return real(self, step, tasks)
+
+    from vvscale.train.neural import tune as module
+
+    real = module._Tuning._loss
+    monkeypatch.setattr(module._Tuning, "_loss", lambda self, step, tasks: stop(self, step, tasks, real=real))
+    with pytest.raises(KeyboardInterrupt):
+        tuned("again", epochs=2, save_seconds=0)
+    again = tuned("again", epochs=2, save_seconds=0)
+    assert calls == [5]
+    for a, b in zip(whole.network.state_dict().values(), again.network.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert again.rows["score"].item() == whole.rows["score"].item()
+    with pytest.raises(ConfigError, match="another fine-tuning"):
+        tuned("again", epochs=3)
+
+
+@pytest.mark.parametrize("changes", [{"neural_loss": "cka", "neural_weight": 0.1}, {"lora_rank": 4, "lr": 3e-3}])
+def test_other_losses_and_low_rank_changes_run(tuned, changes):
+    found = tuned(epochs=2, **changes)
+    assert np.isfinite(found.rows["gain"].item())
+    assert not any("parametrizations" in name for name in found.network.state_dict())
+
+
+def test_alternating_batches_and_no_task(tuned):
+    assert tuned("alternating", batches="alternating", epochs=2).n_updates == 10
+    alone = tuned("alone", task=False, epochs=1)
+    assert alone.rows["accuracy"].isna().all()
+
+
+def test_what_must_not_be_trained_on_is_refused(tuned, it):
+    with pytest.raises(UsageError, match="train-test"):
+        tuned(source=(load_benchmark("simulated-digits.IT-pls"),))
+    pixels = it.stimuli.pixels.copy()
+    test = np.flatnonzero(it.stimuli.table["split"] == "test")[0]
+    train = np.flatnonzero(it.stimuli.table["split"] == "train")[0]
+    pixels[test] = pixels[train]
+    copied = dataclasses.replace(it, stimuli=dataclasses.replace(it.stimuli, pixels=pixels))
+    with pytest.raises(DataError, match="pixel by pixel"):
+        tuned(source=(copied,))
+    with pytest.raises(UsageError, match="No recordings"):
+        tuned(source=())
+    with pytest.raises(UsageError, match="both 0"):
+        tuned(task_weight=0.0, neural_weight=0.0)
+    with pytest.raises(ConfigError, match="at least 2"):
+        tuned(fraction=0.1)
+
+
+def test_a_readout_is_sklearns_ridge_and_cka_its_closed_form():
+    from sklearn.linear_model import RidgeCV
+
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((30, 50)), rng.standard_normal((30, 4))
+    got = Decoder.fitted(X, Y)(torch.as_tensor(X, dtype=torch.float32)).numpy()
+    from vvscale.train.neural.decoders import ALPHAS
+
+    np.testing.assert_allclose(got, RidgeCV(ALPHAS).fit(X, Y).predict(X), atol=1e-5)
+    Xc, Yc = X - X.mean(0), Y - Y.mean(0)
+    expected = np.linalg.norm(Xc.T @ Yc) ** 2 / np.linalg.norm(Xc.T @ Xc) / np.linalg.norm(Yc.T @ Yc)
+    assert linear_cka(torch.as_tensor(X), torch.as_tensor(Y)).item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_low_rank_changes_start_at_nothing_and_merge_into_weights():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 8), nn.Linear(8, 2))
+    images = torch.randn(2, 3, 4, 4)
+    before = network(images)
+    trained = adapt(network, 2, 32.0)
+    assert torch.equal(network(images), before)
+    assert sum(one.numel() for one in trained) == (2 * 27 + 4 * 2) + (2 * 16 + 8 * 2) + (8 * 2 + 2)
+    nn.init.normal_(trained[1])
+    changed = network(images)
+    merge(network)
+    torch.testing.assert_close(network(images), changed)
+    assert "0.weight" in network.state_dict()
+    with pytest.raises(ConfigError, match="neither linear"):
+        adapt(nn.Sequential(nn.ReLU()), 2, 32.0)
+
+
+def test_the_transfer_matrix_and_its_summary():
+    rows = pd.DataFrame(
+        [(s, t, seed, 0.1 * (s == t) + 0.01 * seed) for s in "abc" for t in "abc" for seed in (0, 1)],
+        columns=["source", "test", "seed", "gain"],
+    )
+    assert transfer_matrix(rows).loc["a", "a"] == pytest.approx(0.105)
+    summary = by_relation(rows, {"a": "EEG", "b": "EEG", "c": "fMRI"})
+    assert summary["mean"].tolist() == pytest.approx([0.105, 0.005, 0.005])
+    assert summary["count"].tolist() == [6, 4, 6]
+    with pytest.raises(MissingDataError, match="modality of 'c'"):
+        by_relation(rows, {"a": "EEG", "b": "EEG"})
+
+
+def test_the_command_line(run, tmp_path, capsys, monkeypatch):
+    from vvscale.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    arguments = [
+        "fine-tune",
+        run,
+        "--on",
+        "simulated-digits.IT-pls",
+        "--layers",
+        LAYER,
+        "--epochs",
+        "1",
+        "--lr",
+        "1e-3",
+    ]
+    assert main([*arguments, "--test-on", "simulated-digits.V4-pls", "--task-batch", "64"]) == 0
+    out = capsys.readouterr().out
+    assert "Accuracy" in out
+    assert "--control shuffled" in out
+    assert (tmp_path / "out/fine-tuned/weights.safetensors").is_file()
