@@ -40,6 +40,10 @@ VERBS = {
         "vvscale.cli.commands.train:train",
         "Train a network on a subset of images; rerun to resume.",
     ),
+    "readout": (
+        "vvscale.cli.commands.readout:readout",
+        "Train a readout of a layer's tokens, shared by subjects, and score it.",
+    ),
     "fine-tune": (
         "vvscale.cli.commands.fine_tune:fine_tune",
         "Train a network on, for its task and for recordings at once.",
