@@ -12,7 +12,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Several small processes beat one process with many threads, and results do not depend on the core count.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo reproduce test fuzz check bench real bench-reference lock clean
+.PHONY: help setup demo reproduce test fuzz check docs bench real bench-reference lock clean
 
 help:            ## Show these verbs.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -43,6 +43,9 @@ check: $(READY)  ## Format, lint and type checks.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
+
+docs: $(READY)   ## The documentation site, without network; a warning is an error. Open docs/_build/html/index.html.
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
 
 bench: $(READY)  ## Speed, as ratios within one run.
 	$(BIN)/python -m pytest benchmarks --benchmark-only -q -s --benchmark-columns=median,rounds

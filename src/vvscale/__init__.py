@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vvscale.figures.of_scores import draw_figure as draw_figure
     from vvscale.figures.of_scores import write_report as write_report
     from vvscale.laws.comparison.compare import compare as compare_laws  # noqa: F401
-    from vvscale.laws.comparison.sensitivity import conclusions as sensitivity  # noqa: F401
+    from vvscale.laws.comparison.sensitivity import sensitivity as sensitivity
     from vvscale.laws.fit import fit_law as fit_law
     from vvscale.laws.planning.budget import plan_budget as plan_budget
     from vvscale.laws.uncertainty.bootstrap import bootstrap as bootstrap

@@ -89,7 +89,8 @@ def test_the_published_row_resamples(neural: Fit):
 def test_the_honest_intervals(neural: Fit):
     boot = bootstrap(neural, 1000)
     assert boot.resamples.unit == "arch"
-    assert boot.resamples.n_units == 60
+    # ResNet-18 has two published names.
+    assert boot.resamples.n_units == 59
     # Few resamples end between E = 0 and .4, so that the lower end of E depends on the draw.
     low, high = boot.interval("E")
     assert low == pytest.approx(0.211, abs=0.08)
@@ -102,12 +103,13 @@ def test_rows_of_one_architecture_are_not_independent(neural: Fit):
     frame, residuals = neural.problem.frame, neural.residuals()
     arch = design_effect(frame, residuals, "arch")
     assert arch.intraclass == pytest.approx(0.62, abs=0.005)
-    assert arch.effect == pytest.approx(6.6, abs=0.05)
-    assert arch.n_effective == pytest.approx(93, abs=0.5)
+    # Kish's size; with the smaller one that the correlation is estimated with it was 6.6 and 93.
+    assert arch.effect == pytest.approx(16.6, abs=0.4)
+    assert arch.n_effective == pytest.approx(37, abs=1)
     cell = design_effect(frame, residuals, "cell")
     assert cell.intraclass == pytest.approx(0.99, abs=0.005)
     family = design_effect(frame, residuals, "family")
-    assert family.n_effective == pytest.approx(10, abs=0.5)
+    assert family.n_effective == pytest.approx(6.9, abs=0.1)
 
 
 def test_leaving_resnets_out_takes_the_plateau_away(neural: Fit):

@@ -83,7 +83,13 @@ def test_derived_layers_equal_recorded_ones(resnet):
         for layer in derived:
             source, wanted = found[layer.derived_from], found[layer.name]
             for first, stop in ((0, source.shape[1]), (5, 170), (60, 1000)):
-                made = derive(find_module(resnet, layer.name)[0], source[:, first:stop], first, layer.shape)
+                made = derive(
+                    find_module(resnet, layer.name)[0],
+                    source[:, first:stop],
+                    first,
+                    layer.shape,
+                    np.empty_like(source[:, first:stop], order="C"),
+                )
                 np.testing.assert_array_equal(made, wanted[:, first:stop], err_msg=layer.name)
 
 
@@ -94,7 +100,7 @@ def test_elementwise_layers_are_derived_without_touching_their_input(module):
     assert can_derive(module)
     block = images(4).reshape(4, -1)
     before = block.copy()
-    made = derive(module, block, 0, block.shape[1:])
+    made = derive(module, block, 0, block.shape[1:], np.empty_like(block))
     np.testing.assert_array_equal(block, before)
     np.testing.assert_allclose(made, module(torch.from_numpy(before.copy())).numpy(), rtol=1e-6, atol=1e-7)
 
@@ -322,5 +328,58 @@ def test_any_chain_of_layers_is_recorded_or_derived_exactly(kinds):
             np.testing.assert_allclose(found[name], x.reshape(3, -1), rtol=1e-5, atol=1e-6)
             source = seen.layers[name].derived_from
             if source:
-                made = derive(model[int(name)], found[source], 0, seen.layers[name].shape)
+                made = derive(model[int(name)], found[source], 0, seen.layers[name].shape, np.empty_like(found[source]))
                 np.testing.assert_allclose(made, found[name], rtol=1e-5, atol=1e-6)
+
+
+class Drops(nn.Module):
+    """Dropout that is called as a function, so that evaluation mode does not reach it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.relu = nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        return self.relu(nn.functional.dropout(self.conv(x), 0.5))
+
+
+class Relative(nn.Module):
+    """Activations relative to the mean of the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.flat = nn.Conv2d(3, 4, 3), nn.Flatten()
+
+    def forward(self, x):
+        y = self.conv(x)
+        return self.flat(y - y.mean(0, keepdim=True))
+
+
+STEADY_IMAGES = np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("module", "layer", "text"),
+    [
+        (Drops(), "relu", "Layer 'relu' gives other numbers when the same image is shown again"),
+        (Relative(), "flat", "Layer 'flat' gives other numbers for an image when the other images of its batch change"),
+        (nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)), "0", "Layer '0' .* other images of its batch"),
+        (nn.Sequential(nn.Conv2d(3, 2, 1), nn.Softmax(0)), "1", "Layer '1' .* other images of its batch"),
+    ],
+)
+def test_an_activation_that_is_not_of_the_image_alone_is_refused_by_name(module, layer, text):
+    with pytest.raises(DataError, match=text):
+        record(module, [STEADY_IMAGES], [layer])
+    # The layers before it are as good as ever.
+    if hasattr(module, "conv"):
+        assert record(module, [STEADY_IMAGES], ["conv"])["conv"].shape == (4, 144)
+
+
+def test_layers_that_are_steady_are_not_refused():
+    steady = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.InstanceNorm2d(4), nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.LayerNorm(16), nn.Linear(16, 5), nn.Softmax(1),
+    )  # fmt: skip
+    assert len(record(steady, [STEADY_IMAGES], [str(number) for number in range(10)])) == 10
+    for dtype in (torch.float64, torch.bfloat16):
+        record(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).to(dtype), [STEADY_IMAGES], ["0", "1"])

@@ -1,7 +1,9 @@
 """The score cache: keys that change with everything, and entries that are found when they are damaged."""
 
 import copy
-from dataclasses import replace
+import importlib.util
+import sys
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
@@ -12,10 +14,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from vvscale.brain import Gram
+from vvscale.brain.benchmarks.design import KFold
 from vvscale.brain.ceilings.score import Score
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.pls import PLS
+from vvscale.brain.metrics.ridge import RidgeCV
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.digests import model_digest, weights_digest
 from vvscale.brain.scoring.options import ScoringOptions
@@ -228,3 +232,161 @@ def test_weights_and_models_have_digests_of_their_own():
     assert weights_digest(plain) == weights_digest(other)
     assert model_digest(plain) != model_digest(other)
     assert weights_digest(plain.to(torch.bfloat16)) != weights_digest(model())
+
+
+# What else a score depends on: each of these once gave the old number.
+
+
+def write(folder, name, text):
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def imported(path):
+    """Import a file anew, as another process would."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+MODEL = """
+from torch import nn
+import key_helper
+
+SCALE = 2.0
+
+
+def activate(x):
+    return x * SCALE
+
+
+class Net(nn.Module):
+    def __init__(self, width=4):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.power = 1
+
+    def forward(self, x):
+        return key_helper.bend(activate(self.conv(x)) ** self.power)
+
+
+def make():
+    torch = __import__("torch")
+    torch.manual_seed(0)
+    return Net()
+"""
+HELPER = "def bend(x):\n    return x.relu()\n"
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def make(model=MODEL, helper=HELPER, change=lambda module: None):
+        for name in ("key_model", "key_helper"):
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        write(tmp_path, "key_helper.py", helper)
+        sys.modules["key_helper"] = imported(tmp_path / "key_helper.py")
+        module = imported(write(tmp_path, "key_model.py", model)).make()
+        change(module)
+        return key(module=module, layer="conv")[0]
+
+    yield make
+    for name in ("key_model", "key_helper"):
+        sys.modules.pop(name, None)
+
+
+def hooked(module):
+    module.conv.register_forward_hook(lambda _module, _inputs, output: output + 1)
+
+
+def patched(module):
+    scale = 3.0
+    module.forward = lambda x: module.conv(x) * scale
+
+
+MODEL_CHANGES = {
+    "a function beside the class": {"model": MODEL.replace("x * SCALE", "x + SCALE")},
+    "a number beside the class": {"model": MODEL.replace("SCALE = 2.0", "SCALE = 3.0")},
+    "a helper beside the file": {"helper": HELPER.replace("relu", "sigmoid")},
+    "an attribute": {"change": lambda module: setattr(module, "power", 2)},
+    "an attribute in a dictionary": {"change": lambda module: setattr(module, "how", {"deep": [1, (2.0, "x")]})},
+    "a tensor that is no buffer": {"change": lambda module: setattr(module, "table", [torch.arange(3)])},
+    "a hook": {"change": hooked},
+    "a forward of its own": {"change": patched},
+}
+
+
+@pytest.mark.parametrize("name", MODEL_CHANGES)
+def test_a_key_sees_all_that_a_model_computes_with(own, name):
+    assert own() == own()
+    assert own(**MODEL_CHANGES[name]) != own()
+
+
+def test_a_comment_keeps_what_is_cached(own):
+    assert own(model="# A comment.\n" + MODEL, helper='"""Say what it does."""\n\n\n' + HELPER) == own()
+
+
+class Fitted:
+    """A metric of one's own."""
+
+    name = "fitted"
+    needs = "products"
+    strength = 1.0
+
+    def measure(self, features, target):
+        return PLS(2).measure(features, target)
+
+
+class Stronger(Fitted):
+    strength = 2.0
+
+
+class Another(type(V1)):
+    """A benchmark that scores in its own way."""
+
+    def score(self, features, **options):
+        return super().score(features, **options)
+
+
+def test_a_key_sees_the_metric_the_design_and_the_class_of_a_benchmark():
+    other = Fitted()
+    other.strength = 3.0
+    made = [
+        V1,
+        replace(V1, metric=Fitted()),
+        replace(V1, metric=Stronger()),
+        replace(V1, metric=other),
+        replace(V1, metric="ridge"),
+        replace(V1, metric=RidgeCV((1.0, 10.0))),
+        replace(V1, metric=RidgeCV((1.0, 11.0))),
+        replace(V1, metric="cka"),
+        replace(V1, metric="cka-biased"),
+        replace(V1, design="k-fold"),
+        replace(V1, design=KFold(4)),
+        replace(V1, ceiling="variance"),
+        replace(V1, min_ceiling=0.1),
+        replace(V1, above_one="clip"),
+        replace(V1, epsilon=1e-6),
+        Another(**{one.name: getattr(V1, one.name) for one in fields(V1)}),
+    ]
+    found = [key(benchmark=one)[0]["benchmark"] for one in made]
+    assert len(set(found)) == len(made)
+    assert found[1] == key(benchmark=replace(V1, metric=Fitted()))[0]["benchmark"]
+
+
+def test_what_cannot_be_keyed_is_not_cached_and_says_so(tmp_path):
+    module = model()
+    module[0].generator = torch.Generator()
+    with pytest.warns(VvscaleWarning, match=r"the model are not cached: 'generator' of the layer '0' holds a torch"):
+        parts, work = key(module=module)
+    assert parts is None
+    assert work.products_key("0", "stimuli", V1.needs) is None
+    cache = ScoreCache(tmp_path, keep_products=True)
+    cache.put_score(parts, layer_score())
+    assert cache.score(parts) is None
+    assert not list(cache.entries())

@@ -102,7 +102,7 @@ def test_every_layer_scores_as_its_features_do(scores, benchmarks):
 
 def test_each_image_goes_through_once_for_all_layers_and_benchmarks(scores):
     assert scores.usage.n_forward == 80
-    assert scores.usage.n_probe == 2
+    assert scores.usage.n_probe == 6
     assert {"decode", "forward", "products", "metrics", "total"} <= set(scores.usage.seconds)
 
 
@@ -255,7 +255,10 @@ def test_killed_at_any_moment_it_goes_on_and_gives_the_same_rows(scores, tmp_pat
         ) as running:
             assert running.stdout.readline() == "ready\n"
             if attempt < 4:
-                time.sleep(chance.uniform(0.05, 0.5))
+                # On a busy machine a time says nothing: each attempt lives until it has kept a score more.
+                while running.poll() is None and len(list(tmp_path.glob("cache/*/*.entry"))) <= attempt:
+                    time.sleep(0.01)
+                time.sleep(chance.uniform(0, 0.1))
                 running.send_signal(signal.SIGKILL)
             else:
                 n_cached.append(int(running.stdout.readline()))

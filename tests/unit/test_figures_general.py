@@ -129,7 +129,7 @@ def test_defaults_are_said(fits_of):
 
 def test_captions_follow_the_data(fits_of):
     many = make("compute", fits_of(long(), n_resamples=10)).caption
-    assert "range over leaving out each of 6 architectures" in many
+    assert "95 % t interval, each of 6 architectures left out in turn" in many
     few = make("compute", fits_of(long()[lambda rows: rows["arch"] == "net0"])).caption
     assert "architectures" not in few
     for word in ("ICML", "CCN", "study", "four families"):

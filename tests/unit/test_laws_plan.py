@@ -259,7 +259,7 @@ def test_a_target_within_bounds_costs_more_and_may_be_out_of_reach():
 def test_what_leaves_units_out_gives_a_t_interval():
     draws = {name: np.full(4, getattr(LAW, name)) for name in ("A", "alpha", "B", "beta")}
     draws["E"] = np.array([0.5, 0.52, 0.48, 0.51])
-    law = JointLaw(LAW.E, LAW.A, LAW.alpha, LAW.B, LAW.beta, draws, "family", leaves_one_out=True)
+    law = JointLaw(LAW.E, LAW.A, LAW.alpha, LAW.B, LAW.beta, draws, "family", degrees=3.0)
     made = plan(law, 1e20, COST)
     assert made.method == "CRV3-t"
     reach = stats.t.ppf(0.975, 3) * np.sqrt(3 / 4 * ((draws["E"] - 0.5) ** 2).sum())

@@ -10,6 +10,7 @@ from scipy.optimize import minimize_scalar
 from vvscale.errors import UsageError
 from vvscale.laws import fit_law, profile
 from vvscale.laws.solver.deviance import density_at_zero
+from vvscale.laws.uncertainty.jackknife import jackknife
 from vvscale.laws.uncertainty.profile import CHI_SQUARE_95
 
 N = 60
@@ -88,11 +89,24 @@ def test_the_interval_is_where_the_deviance_is_small():
     assert np.interp(low, made.values, made.deviance) == pytest.approx(CHI_SQUARE_95)
     assert np.interp(high, made.values, made.deviance) == pytest.approx(CHI_SQUARE_95)
     assert made.interval[0] < fit.params["alpha"] < made.interval[1]
-    wider = profile(fit, "alpha", design_effect=4.0)
-    assert wider.interval[0] <= made.interval[0]
-    assert wider.interval[1] >= made.interval[1]
-    assert wider.interval != made.interval
+    assert made.has_ends == (True, True)
     assert made.table().columns.tolist() == ["alpha", "deviance"]
+
+
+def test_dependent_rows_widen_it_by_the_inflation_of_the_parameter():
+    shift = np.exp(np.random.default_rng(0).normal(0, 0.15, 12))[np.arange(N) % 12]
+    fit = fit_law(POWER.assign(y=POWER["y"] * shift, arch=np.arange(N) % 12), **XY)
+    alone, grouped = profile(fit, "alpha"), profile(fit, "alpha", by="arch")
+    spread = {by: jackknife(fit, by=by).standard_error("alpha") for by in ("arch", "row")}
+    assert grouped.inflation == pytest.approx(max(1.0, (spread["arch"] / spread["row"]) ** 2))
+    assert alone.inflation == 1.0
+    assert grouped.interval[0] <= alone.interval[0] < alone.interval[1] <= grouped.interval[1]
+
+
+def test_an_end_that_the_rows_do_not_set_is_infinite_and_said():
+    held = profile(fit_law(POWER, **XY), "alpha", [0.3, 0.4])
+    assert held.interval[1] == np.inf
+    assert not held.has_ends[1]
 
 
 def test_the_default_grid_of_e_holds_the_fit():
@@ -136,8 +150,6 @@ def test_refusals():
             profile(fit_law(JOINT, law=law, x=x, y="y"), "alpha")
     with pytest.raises(UsageError, match="'A'"):
         profile(fit_law(POWER, **XY), "A")
-    with pytest.raises(UsageError, match=r"at least 1, got 0\.5"):
-        profile(fit_law(POWER, **XY), "E", design_effect=0.5)
 
 
 def test_the_density_at_zero_is_that_of_the_residuals():
@@ -145,3 +157,16 @@ def test_the_density_at_zero_is_that_of_the_residuals():
     for scale in (0.01, 1.0):
         normal = density_at_zero(rng.normal(0, scale, 4000))
         assert normal == pytest.approx(1 / (scale * np.sqrt(2 * np.pi)), rel=0.1)
+
+
+def test_a_grid_that_ends_before_its_cut_is_extended():
+    # A low outlier and a weak plateau: the default grid ends at 1.2 times the fit, the rows allow far more.
+    rng = np.random.default_rng(0)
+    y = (0.4 + 0.5 * X**-0.1) * np.exp(rng.normal(0, 0.1, N) + rng.normal(0, 0.2, 12)[np.arange(N) % 12])
+    y[30] *= 0.2
+    fit = fit_law(POWER.assign(y=y), **XY)
+    made = profile(fit)
+    assert made.interval[1] > 1.3 * fit.params["E"]
+    assert made.has_ends == (False, True)
+    assert "has no lower end" in made.sentence
+    assert np.interp(made.interval[1], made.values, made.deviance) == pytest.approx(CHI_SQUARE_95)

@@ -108,7 +108,7 @@ def test_a_row_without_a_cluster_is_refused_and_named(unit: str):
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.5, 2.0])
-def test_design_effect_is_that_of_the_analysis_of_variance(spread: float):
+def test_design_effect_is_kish_s_with_the_correlation_of_the_analysis_of_variance(spread: float):
     rng = np.random.default_rng(1)
     # Clusters of unequal size.
     code = np.repeat(np.arange(15), rng.integers(1, 12, 15))
@@ -124,8 +124,29 @@ def test_design_effect_is_that_of_the_analysis_of_variance(spread: float):
     component = (between - within) / typical
     intraclass = component / (component + within)
     np.testing.assert_allclose(made.intraclass, intraclass, rtol=1e-12)
-    np.testing.assert_allclose(made.effect, max(1.0, 1 + (typical - 1) * intraclass), rtol=1e-12)
+    kish = sum(len(g) ** 2 for g in groups) / n
+    np.testing.assert_allclose(made.effect, max(1.0, 1 + (kish - 1) * intraclass), rtol=1e-12)
     np.testing.assert_allclose(made.n_effective, n / made.effect, rtol=1e-12)
+
+
+def test_the_design_effect_is_how_much_the_variance_of_a_mean_grows():
+    rng = np.random.default_rng(3)
+    code = np.repeat(np.arange(12), [1, 1, 1, 1, 2, 2, 3, 4, 30, 30, 30, 30])
+    correlation = 0.6
+    draws = np.sqrt(correlation) * rng.normal(size=(20_000, 12))[:, code]
+    draws += np.sqrt(1 - correlation) * rng.normal(size=(20_000, len(code)))
+    kish = 1 + ((np.bincount(code) ** 2).sum() / len(code) - 1) * correlation
+    assert draws.mean(axis=1).var() * len(code) == pytest.approx(kish, rel=0.05)
+    frame = pd.DataFrame({"arch": code})
+    found = [design_effect(frame, row, "arch") for row in draws[:200]]
+    assert np.median([each.effect for each in found]) == pytest.approx(kish, rel=0.15)
+
+
+def test_one_network_under_two_names_is_one_architecture():
+    frame = pd.DataFrame({"arch": ["resnet18", "resnetflexfilters-d-2-2-2-2", "resnet34", "vgg"]})
+    code, names = clusters(frame, "arch")
+    assert code.tolist() == [0, 0, 1, 2]
+    assert names == ("resnet18", "resnet34", "vgg")
 
 
 def test_design_effect_at_its_ends():

@@ -16,6 +16,7 @@ from typing import Any
 
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.cowley2023 import COLLECTION, DEFAULT_SESSION, SESSIONS, TESTED, CowleySession
+from vvscale.brain.benchmarks.described import read_benchmark
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.benchmarks.public import PUBLIC, PublicBenchmark
 from vvscale.brain.mapping.benchmark import fits
@@ -107,7 +108,7 @@ def downloadable(names: str | Iterable[str]) -> list[Downloadable]:
     """
     found = []
     for name in benchmark_ids(names):
-        entry = None if is_user_file(name) or _is_prepared(name) else BENCHMARKS[name]
+        entry = None if is_user_file(name) or _is_prepared(name) or _is_described(name) else BENCHMARKS[name]
         if not isinstance(entry, Downloadable):
             raise UsageError(
                 f"'{name}' has no files to fetch; those have {', '.join(PUBLIC)}, {COLLECTION}, {COLLECTION}-test and "
@@ -124,8 +125,8 @@ def benchmark_ids(names: str | Iterable[str]) -> list[str]:
     ----------
     names
         One or several of: a name as listed; a region, for the public benchmark of it; ``public``,
-        ``simulated`` or ``simulated-digits``; ``file.py`` or ``file.py:NAME``; a prepared file of recordings,
-        ``file.h5`` or ``file.h5:REGION,REGION``.
+        ``simulated`` or ``simulated-digits``; ``file.py`` or ``file.py:NAME``; ``file.toml``, which describes a
+        benchmark beside its arrays; a prepared file of recordings, ``file.h5`` or ``file.h5:REGION,REGION``.
 
     Raises
     ------
@@ -141,6 +142,8 @@ def benchmark_ids(names: str | Iterable[str]) -> list[str]:
     for name in [names] if isinstance(names, str) else names:
         if _is_prepared(name):
             found |= dict.fromkeys(_regions_in(name))
+        elif _is_described(name):
+            found[name] = None
         elif is_user_file(name):
             found |= dict.fromkeys(_ids_in_file(name))
         elif name in SETS:
@@ -178,6 +181,8 @@ def load_benchmark(benchmark_id: str, *, formula: str | None = None) -> Benchmar
     if _is_prepared(name):
         path, _, roi = name.rpartition(".h5:")
         benchmark: Benchmark = prepared_benchmark(f"{path}.h5", roi)
+    elif _is_described(name):
+        benchmark = read_benchmark(name)
     elif is_user_file(name):
         benchmark = _from_file(name)
     else:
@@ -298,6 +303,10 @@ def _made(entry: Any, what: str, path: Path | None = None) -> Benchmark:
             "without arguments that returns one. docs/benchmark-contract.md shows both."
         )
     return made
+
+
+def _is_described(name: str) -> bool:
+    return name.endswith(".toml")
 
 
 def _is_prepared(name: str) -> bool:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from vvscale.laws.comparison.coverage import coverage as coverage
     from vvscale.laws.comparison.holdout import HoldOut as HoldOut
     from vvscale.laws.comparison.holdout import hold_out as hold_out
-    from vvscale.laws.comparison.sensitivity import Conclusions as Conclusions
-    from vvscale.laws.comparison.sensitivity import conclusions as conclusions
+    from vvscale.laws.comparison.sensitivity import Sensitivity as Sensitivity
+    from vvscale.laws.comparison.sensitivity import sensitivity as sensitivity
     from vvscale.laws.fit import Fit as Fit
     from vvscale.laws.fit import Status as Status
     from vvscale.laws.fit import fit_law as fit_law

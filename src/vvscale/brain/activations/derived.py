@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 # Shape legend: N images, w features of a block, C channels.
 
@@ -30,7 +29,7 @@ def can_derive(module: nn.Module) -> bool:
     return type(module) in _ELEMENTWISE
 
 
-def derive(module: Any, block: np.ndarray, first: int, shape: tuple[int, ...]) -> np.ndarray:
+def derive(module: Any, block: np.ndarray, first: int, shape: tuple[int, ...], out: np.ndarray) -> np.ndarray:
     """Return a block of a layer's activations from the block of its input.
 
     Parameters
@@ -43,20 +42,26 @@ def derive(module: Any, block: np.ndarray, first: int, shape: tuple[int, ...]) -
         Number of the block's first feature.
     shape
         Of one image's activation; channels first.
+    out
+        (N, w) float32, where the result goes: fresh memory for each block would cost more than the arithmetic.
     """
+    if type(module) is nn.ReLU:
+        return np.maximum(block, 0, out=out)
     with torch.no_grad():
         if type(module) in _ELEMENTWISE:
-            return module(torch.from_numpy(block.copy())).numpy()
-        return _normalised(module, block, first, max(1, int(np.prod(shape[1:], dtype=np.int64))))
+            np.copyto(out, block)
+            held = torch.from_numpy(out)
+            made = module(held)
+            return out if made is held else np.copyto(out, made.numpy()) or out
+        return _normalised(module, block, first, max(1, int(np.prod(shape[1:], dtype=np.int64))), out)
 
 
-def _normalised(module: Any, block: np.ndarray, first: int, places: int) -> np.ndarray:
+def _normalised(module: Any, block: np.ndarray, first: int, places: int, out: np.ndarray) -> np.ndarray:
     """Normalise a block whose edges may cut through channels of so many places.
 
     PyTorch rounds differently for other memory layouts, so channels are handed over as the model has them: planes
     of one channel, contiguous, one table per stretch of whole channels.
     """
-    made = np.empty_like(block)
     end = first + block.shape[1]
     at = first
     while at < end:
@@ -64,12 +69,18 @@ def _normalised(module: Any, block: np.ndarray, first: int, places: int) -> np.n
         n_whole = (end - at) // places if at % places == 0 else 0
         stop = at + n_whole * places if n_whole else min((channel + 1) * places, end)
         n_channels = max(1, n_whole)
-        planes = np.ascontiguousarray(block[:, at - first : stop - first]).reshape(len(block), n_channels, -1)
-        each = [
+        columns = slice(at - first, stop - first)
+        planes = torch.from_numpy(np.ascontiguousarray(block[:, columns]).reshape(len(block), n_channels, -1))
+        mean, var, weight, bias = (
             None if held is None else held.detach().cpu().float()[channel : channel + n_channels]
             for held in (module.running_mean, module.running_var, module.weight, module.bias)
-        ]
-        done = functional.batch_norm(torch.from_numpy(planes), *each, training=False, eps=module.eps)
-        made[:, at - first : stop - first] = done.numpy().reshape(len(block), -1)
+        )
+        is_whole = stop - at == block.shape[1]
+        made = torch.from_numpy(out.reshape(planes.shape)) if is_whole else torch.empty_like(planes)
+        # What functional.batch_norm calls, which cannot be told where to write.
+        ends = torch.empty(0), torch.empty(0)
+        torch.native_batch_norm(planes, weight, bias, mean, var, False, 0.0, module.eps, out=(made, *ends))
+        if not is_whole:
+            out[:, columns] = made.numpy().reshape(len(block), -1)
         at = stop
-    return made
+    return out

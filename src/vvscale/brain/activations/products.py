@@ -28,15 +28,20 @@ products of few images cost little."""
 def layer_blocks(
     held: HeldActivations, module: nn.Module, layers: Mapping[str, Layer], name: str
 ) -> Iterator[np.ndarray]:
-    """Yield the (N, w) float32 blocks of a layer's features, recorded or derived; do not change them."""
+    """Yield the (N, w) float32 blocks of a layer's features, recorded or derived.
+
+    Do not change them; a block is valid until the next.
+    """
     layer = layers[name]
     if layer.derived_from is None:
         yield from held.blocks(name)
         return
     target = find_module(module, name)[0]
-    first = 0
+    first, memory = 0, np.empty(0, np.float32)
     for block in layer_blocks(held, module, layers, layer.derived_from):
-        yield derive(target, block, first, layer.shape)
+        if memory.size < block.size:
+            memory = np.empty(block.size, np.float32)
+        yield derive(target, block, first, layer.shape, memory[: block.size].reshape(block.shape))
         first += block.shape[1]
 
 
@@ -85,7 +90,7 @@ def layer_products(
         n_features = min(n_features, projection.n_kept(layer.n_features))
         is_whole = 2 * n_features <= n_images or any(one.kind == "features" for one in wanted)
         if fewer is None and is_whole:
-            fewer = np.concatenate([block[:n_images] for block in blocks()], axis=1)
+            fewer = np.concatenate([block[:n_images].copy() for block in blocks()], axis=1)
         found: dict[Needs, Any] = {}
         for one in wanted:
             options: dict[str, Any] = {

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vvscale.brain.activations.accept import dtype_of
 from vvscale.brain.activations.derived import can_derive
+from vvscale.brain.activations.forward import forward
 from vvscale.brain.activations.hooks import describe, evaluating, find_module, hooks, input_hooks, parts_of
-from vvscale.errors import DataError, MissingDataError, ShapeError, VvscaleError
+from vvscale.brain.activations.steadiness import unsteady_layers
+from vvscale.errors import DataError, MissingDataError, ShapeError
 
 # Shape legend: B images of a batch, N images in all, p features of a layer.
 
@@ -93,6 +94,11 @@ class Probe:
         kept = {name: replace(layer, derived_from=None) for name, layer in self.layers.items()}
         return Probe(kept, self.refused)
 
+    def without(self, reasons: Mapping[str, str]) -> Probe:
+        """Return the same, with some layers refused for the reasons given."""
+        kept = self.only(name for name in self.layers if name not in reasons)
+        return Probe(kept.layers, {**self.refused, **reasons})
+
     def only(self, names: Iterable[str]) -> Probe:
         """Return what concerns some layers; a layer whose source is not among them stands for itself."""
         kept: dict[str, Layer] = {}
@@ -138,6 +144,8 @@ def record(
         A layer is never called, or there is no image.
     ShapeError
         A layer gives something other than one tensor with a row per image, or changes shape.
+    DataError
+        An activation depends on chance or on the other images of its batch.
 
     Examples
     --------
@@ -155,6 +163,9 @@ def record(
     seen = probe(module, layers, shown, device=device)
     if seen.refused:
         raise ShapeError(next(iter(seen.refused.values())))
+    unsteady = unsteady_layers(module, layers, shown, device=device)
+    if unsteady:
+        raise DataError(next(iter(unsteady.values())))
     distinct = seen.distinct()
     parts: dict[str, list[np.ndarray]] = {name: [] for name in distinct}
 
@@ -191,7 +202,7 @@ def probe(module: nn.Module, layers: Sequence[str], images: Any, *, device: str 
         hooks(module, names, lambda name, output: calls[name].append(_state(output))),
         input_hooks(module, names, lambda name, first: inputs[name].append(_state(first))),
     ):
-        _forward(module, images, device)
+        forward(module, images, device)
     found: dict[str, Layer] = {}
     refused: dict[str, str] = {}
     last: dict[str, _State] = {}
@@ -276,7 +287,7 @@ class Recorder:
         """Run one batch of (B, channels, height, width) images."""
         self._n_calls = dict.fromkeys(self._layers, 0)
         self._n_images = len(images)
-        _forward(self._module, images, self._device)
+        forward(self._module, images, self._device)
         self.n_forward += self._n_images
         for name, layer in self._layers.items():
             if self._n_calls[name] != layer.n_calls:
@@ -298,25 +309,6 @@ class Recorder:
                 "same shape for every image. Resize all images to one size, or leave this layer out."
             )
         self._keep(name, output.reshape(self._n_images, -1))
-
-
-def _forward(module: nn.Module, images: Any, device: str) -> None:
-    batch = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
-    try:
-        # A copy, since a model may start with an activation in place, which would change the caller's images.
-        module(batch.to(device, dtype_of(module), copy=True))
-    except (VvscaleError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # code of any kind runs here
-        text = (str(error) or "no message").splitlines()[0]
-        if "allocate memory" in text:  # what PyTorch says on the CPU
-            raise MemoryError(text) from error
-        n, channels, height, width = batch.shape if batch.ndim == 4 else (len(batch), "?", "?", "?")
-        raise DataError(
-            f"The model failed on a batch of {n} images of {height} x {width} pixels, {channels} channels: "
-            f"{type(error).__name__}: {text}. Likely cause: it is made for images of another size; `image_size` sets "
-            "that. Else its forward needs more than one tensor (images, channels, height, width)."
-        ) from error
 
 
 def _tensor_batch(images: Sequence[Any]) -> Tensor:

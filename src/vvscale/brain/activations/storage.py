@@ -91,6 +91,21 @@ def free_disk(folder: Path) -> int:
     return max(0, shutil.disk_usage(make_folder(folder)).free - _SPARE_DISK)
 
 
+def block_width(places: int) -> int:
+    """Return how many features make a block, of channels with so many features: whole channels, or an equal part.
+
+    Examples
+    --------
+    >>> block_width(1), block_width(3136), block_width(12544)
+    (4096, 3136, 3136)
+    """
+    if places <= BLOCK_FEATURES:
+        return places * (BLOCK_FEATURES // places)
+    n_parts = next(n for n in range(-(-places // BLOCK_FEATURES), places + 1) if places % n == 0)
+    # A prime number of places would make blocks of one feature.
+    return places // n_parts if places // n_parts > BLOCK_FEATURES // 4 else BLOCK_FEATURES
+
+
 class HeldActivations:
     """Activations of several layers for N images; a context that gives everything back when left.
 
@@ -102,6 +117,8 @@ class HeldActivations:
         Features by layer.
     scratch
         Folder for scratch files; created.
+    places
+        Features of one channel by layer: no block cuts a channel other than into equal parts. 1 where not given.
 
     Examples
     --------
@@ -111,9 +128,13 @@ class HeldActivations:
     [[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]
     """
 
-    def __init__(self, holding: Holding, n_features: Mapping[str, int], scratch: Path) -> None:
+    def __init__(
+        self, holding: Holding, n_features: Mapping[str, int], scratch: Path, places: Mapping[str, int] | None = None
+    ) -> None:
         self._n_images = holding.n_images
         self._n_features = dict(n_features)
+        self._places = dict(places or {})
+        self._read = np.empty(0, np.float32)
         self._arrays: dict[str, list[np.ndarray]] = {}
         self._files: dict[str, IO[bytes]] = {}
         self._pending: list[Future[None]] = []
@@ -175,7 +196,11 @@ class HeldActivations:
         self.finish()
         file = self._files[layer].fileno()
         for first, stop in self._bounds(layer):
-            block = np.empty((self._n_images, stop - first), dtype=np.float32)
+            # The same memory for every block: fresh memory costs the system as much as reading.
+            size = self._n_images * (stop - first)
+            if self._read.size < size:
+                self._read = np.empty(size, np.float32)
+            block = self._read[:size].reshape(self._n_images, stop - first)
             _read_whole(file, block, self._n_images * first * ITEM)
             yield block
 
@@ -199,8 +224,8 @@ class HeldActivations:
         self._files.clear()
 
     def _bounds(self, layer: str) -> list[tuple[int, int]]:
-        p = self._n_features[layer]
-        return [(first, min(first + BLOCK_FEATURES, p)) for first in range(0, p, BLOCK_FEATURES)]
+        p, width = self._n_features[layer], block_width(self._places.get(layer, 1))
+        return [(first, min(first + width, p)) for first in range(0, p, width)]
 
     def _write(self, layer: str, start: int, stretches: list[np.ndarray]) -> None:
         file = self._files[layer].fileno()

@@ -269,6 +269,7 @@ class GramAccumulator:
         self._scaled_by = scaled_by
         self._image_names = image_names
         self._n_features = 0
+        self._rows = self._products = np.empty(0, np.float32)
         self.offset = 0.0
         zeros = np.zeros((n_images, n_images))
         self._sum, self.level, self.totals = (
@@ -298,7 +299,7 @@ class GramAccumulator:
             )
         if self._device is None and self._precision == "float32" and block.dtype == np.float32:
             narrow = self._centred_narrow(block)
-            self._sum += narrow @ narrow.T
+            self._sum += np.matmul(narrow, narrow.T, out=self._products)
             return
         centred = self.centred(block)
         with exact_float32(self._device):
@@ -349,24 +350,31 @@ class GramAccumulator:
     def _centred_narrow(self, block: np.ndarray) -> np.ndarray:
         """Return a float32 block less its means, in a third of the time and memory of :meth:`centred`.
 
-        A mean rounded to float32 moves a feature of all images alike, which the final centring takes out.
+        A mean rounded to float32 moves a feature of all images alike, which the final centring takes out. Blocks are
+        written into the same memory each time: fresh memory costs the system more than the arithmetic.
         """
-        mean = block.mean(0, dtype=np.float64)
-        if not np.isfinite(mean).all():  # a sum is finite only if every term is
-            raise not_finite(block, self._n_features, self._image_names)
-        self._n_features += block.shape[1]
-        centred = block - mean.astype(np.float32)
+        n_images, width = block.shape
+        if self._rows.size < block.size:
+            self._rows = np.empty(block.size, np.float32)
+            self._products = np.empty((n_images, n_images), np.float32)
+        mean = np.ones(n_images, np.float32) @ block / np.float32(n_images)
+        if not np.isfinite(mean).all():  # a sum is finite only if every term is, unless it overflows float32
+            mean = block.mean(0, dtype=np.float64).astype(np.float32)
+            if not np.isfinite(mean).all():
+                raise not_finite(block, self._n_features, self._image_names)
+        self._n_features += width
+        centred = np.subtract(block, mean, out=self._rows[: block.size].reshape(block.shape))
         if self._standardize:
-            rows, own = centred, 0.0
+            rows, own = centred, np.float32(0.0)
             if self._scaled_by is not None:
                 rows = centred[self._scaled_by]
-                own = rows.mean(0, dtype=np.float64)
-                rows = rows - own.astype(np.float32)
+                own = rows.mean(0, dtype=np.float64).astype(np.float32)
+                rows = rows - own
             variance = np.einsum("np,np->p", rows, rows, dtype=np.float64) / len(rows)
-            scale = scale_of(variance, mean + own, len(rows))
+            scale = scale_of(variance, (mean + own).astype(np.float64), len(rows))
             centred *= (1.0 / scale).astype(np.float32)
-            mean = mean / scale
-        self._keep_means(centred, mean.astype(np.float32))
+            mean = (mean / scale).astype(np.float32)
+        self._keep_means(centred, mean)
         return centred
 
     def _keep_means(self, centred: Any, mean: Any) -> None:
@@ -377,8 +385,14 @@ class GramAccumulator:
         """
         wide = mean.astype(np.float64) if self._device is None else mean
         self.offset += float(len(centred) * (wide**2).sum())
-        self.level += centred @ mean
-        self.totals += (centred.sum(1, dtype=np.float64) if self._device is None else centred.sum(1)) + wide.sum()
+        if self._device is None:
+            # Both sums in one walk over the block.
+            sums = centred @ np.stack((mean, np.ones_like(mean)), 1)
+            self.level += sums[:, 0]
+            self.totals += sums[:, 1] + wide.sum()
+        else:
+            self.level += centred @ mean
+            self.totals += centred.sum(1) + wide.sum()
 
 
 def _torch() -> Any:

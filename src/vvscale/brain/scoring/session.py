@@ -22,6 +22,7 @@ from vvscale.brain.activations.hooks import evaluating
 from vvscale.brain.activations.memory import Pass, Sizes, check_memory, peak_memory, plan_passes, resident_memory
 from vvscale.brain.activations.products import layer_blocks, layer_products
 from vvscale.brain.activations.record import PROBED_IMAGES, Probe, Recorder, probe
+from vvscale.brain.activations.steadiness import unsteady_layers
 from vvscale.brain.activations.storage import HeldActivations
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.inputs.batches import image_batches
@@ -249,9 +250,11 @@ class Session:
             self.work.module.to(self._options.device)
             order = dict.fromkeys(pair.layer for pair in self.work.pairs)
             start = time.perf_counter()
-            self._seen = probe(self.work.module, list(order), images, device=self._options.device)
+            seen = probe(self.work.module, list(order), images, device=self._options.device)
             self.seconds_per_image = (time.perf_counter() - start) / len(images)
-            self._n_probe += len(images)
+            unsteady = unsteady_layers(self.work.module, list(seen.layers), images, device=self._options.device)
+            self._seen = seen.without(unsteady)
+            self._n_probe += 3 * len(images)
             self._failures += [LayerFailure(layer, "", reason) for layer, reason in self._seen.refused.items()]
         return self._seen
 
@@ -259,7 +262,13 @@ class Session:
         seen = recording.seen.only(one.layers)
         kept = {name: self._projection.n_kept(layer.n_features) for name, layer in seen.recorded().items()}
         self._scratch = max(self._scratch, one.holding.disk_bytes)
-        with HeldActivations(one.holding, kept, self._options.scratch_folder) as held:
+        # Features that were projected while recording have no channels any more.
+        places = {
+            name: max(1, int(np.prod(layer.shape[1:], dtype=np.int64)))
+            for name, layer in seen.recorded().items()
+            if kept[name] == layer.n_features
+        }
+        with HeldActivations(one.holding, kept, self._options.scratch_folder, places) as held:
             self._record(recording, seen, held)
             with self._timed("forward"):
                 held.finish()

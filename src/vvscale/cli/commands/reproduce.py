@@ -30,10 +30,13 @@ def reproduce(
     out
         Folder for fits.json, bootstrap.parquet (rows) and bootstrap_UNIT.parquet.
     """
+    import pandas as pd
+
     from vvscale.cli.progress import progress
     from vvscale.laws.gokce2025.experiments import matching
     from vvscale.laws.workflow.reproduce_laws import reproduce as reproduce_laws
     from vvscale.laws.workflow.save import can_plan, save_results
+    from vvscale.laws.workflow.tables import plain
 
     chosen = matching(names)
     if out is not None:
@@ -44,6 +47,11 @@ def reproduce(
         done = reproduce_laws(chosen, options, on_done=advance)
     entries = done.to_dict()["fits"]
     output.table(done.table())
+    for entry in entries:
+        if "sensitivity" in entry:
+            rows = pd.DataFrame(entry["sensitivity"]["rows"])
+            output.table(plain(rows), title=f"{entry['name']}: does the conclusion change?")
+            output.say(entry["sensitivity"]["sentence"])
     output.document(entries)
     if out is not None:
         for path in save_results(out, done.results, units=options.by):

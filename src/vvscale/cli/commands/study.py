@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App, Parameter
 
+from vvscale.cli.examples import epilogue
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
 from vvscale.study.options import StudyPlanOptions, StudyRunOptions
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from vvscale.study.prepare import Prepared
 
 study = App(
+    help_epilogue=epilogue("study"),
     name="study",
     help="Run a whole scaling study from one TOML file: train, score, fit, draw, report.",
     default_parameter=Parameter(negative=""),

@@ -58,6 +58,7 @@ def facts_of(fit: Fit, resampled: Bootstrap | None, name: str, summary: str, *, 
         "unit": made["unit"] if made else "",
         "n_units": made["n_units"] if made else 0,
         "method": made["method"] if made else "",
+        "degrees": made["degrees"] if made else None,
         "derived": {key: float(value[0]) for key, value in derived.items() if np.isfinite(value[0])},
     }
 
@@ -96,7 +97,9 @@ def gain_between(fit: Fit, resampled: Bootstrap | None, low: float, high: float)
     groups = np.full(len(x), AVERAGE)
     drawn = np.exp(group_curves(fit.forms(), resampled.optima, fit.problem, [x], groups))[resampled.usable]
     gains = drawn[:, 0] - drawn[:, 1]
-    ends = student(gains, value) if resampled.resamples.leaves_one_out else percentile(gains, value)
+    drawn_by = resampled.resamples
+    left_out = drawn_by.leaves_one_out
+    ends = student(gains, value, degrees=drawn_by.degrees) if left_out else percentile(gains, value)
     return [value, *map(float, ends)]
 
 

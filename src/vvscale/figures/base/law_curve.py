@@ -92,8 +92,9 @@ class LawCurve:
     @property
     def joint(self) -> JointLaw:
         """The joint law with its resamples."""
-        leaves_one_out = self.facts["method"] == "CRV3-t"
-        return JointLaw(**self.facts["raw"], draws=self.draws, unit=self.facts["unit"], leaves_one_out=leaves_one_out)
+        return JointLaw(
+            **self.facts["raw"], draws=self.draws, unit=self.facts["unit"], degrees=self.facts["degrees"]
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""

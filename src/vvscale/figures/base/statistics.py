@@ -59,7 +59,9 @@ def interval(values: Array, estimate: Array | float, drawn: Resamples) -> tuple[
 
     Percentiles, or Student's t where each unit was left out once.
     """
-    return student(values, estimate) if drawn.leaves_one_out else percentile(values, estimate)
+    if drawn.leaves_one_out:
+        return student(values, estimate, degrees=drawn.degrees)
+    return percentile(values, estimate)
 
 
 def mean(frame: pd.DataFrame, y: str, *, n_resamples: int = 1000, seed: int = 42) -> Estimate:

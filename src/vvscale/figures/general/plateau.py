@@ -15,7 +15,7 @@ from vvscale.figures.drawing.values import Axis, FigureData, Panel, Series
 from vvscale.figures.general.rows import law_of, outcomes_of, rows_of
 from vvscale.laws.law import LAWS
 from vvscale.laws.uncertainty.profile import CHI_SQUARE_95, profile
-from vvscale.laws.uncertainty.resample import default_unit, design_effect
+from vvscale.laws.uncertainty.resample import default_unit
 
 if TYPE_CHECKING:
     from vvscale.figures.base.fits import Fits, Question
@@ -51,10 +51,10 @@ def plateau_panel(fits: Fits, asked: Question, key: str, title: str) -> Panel:
     def make() -> dict[str, Any]:
         fit = fits.fit(asked)
         frame = fit.problem.frame
-        effect = design_effect(frame, fit.residuals(), default_unit(frame)).effect
-        made = profile(fit, "E", design_effect=effect)
+        unit = default_unit(frame)
+        made = profile(fit, "E", by=None if unit == "row" else unit)
         return {
-            "E": made.values, "deviance": made.deviance, "effect": effect, "n": fit.n, "best": fit.params["E"],
+            "E": made.values, "deviance": made.deviance, "effect": made.inflation, "n": fit.n, "best": fit.params["E"],
             "interval": list(made.interval),
         }  # fmt: skip
 

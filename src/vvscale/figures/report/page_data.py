@@ -168,7 +168,7 @@ def planner(fits: Fits) -> tuple[dict[str, Any] | None, LawCurve | None, str]:
         "law": law.facts["raw"],
         "cost": {name: law.facts["cost"][name] for name in ("m", "p", "q", "scatter")},
         "draws": packed,
-        "t": t_quantile(law.facts["n_units"]) if law.facts["method"] == "CRV3-t" else None,
+        "t": t_quantile(law.facts["degrees"]) if law.facts["degrees"] else None,
         "scatter": _floats(scatter_of(law.cost, len(next(iter(law.draws.values()), ())))),
         "path": jsonable(path),
         "smallest": float(flop.min()),

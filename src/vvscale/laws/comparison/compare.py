@@ -1,7 +1,8 @@
 """Which law describes a table best: information criteria, and prediction of architectures left out.
 
 The two answer different questions. AICc asks what the rows at hand support, and trusts every row as independent
-evidence, which rows of one architecture are not; deflated by the design effect it is honest about that.
+evidence, which rows of one architecture are not; deflated by the variance inflation of the richest law it is nearer
+to honest.
 Cross-validation by architecture asks what predicts an architecture that nobody has trained yet. Neither says
 which law extrapolates in compute: that is ``forecast``.
 """
@@ -56,8 +57,7 @@ class Comparison:
     n_folds
         Folds of the cross-validation.
     effect
-        Design effect that deflates AICc: that of the best law (by AICc) without group amplitudes, so that the
-        rows count for as many as a law for new groups may count them.
+        Design effect that deflates AICc: that of the residuals of the global model, the law with most parameters.
     left_out
         Laws that cannot be fitted to this table, name -> reason.
     excluded
@@ -109,11 +109,11 @@ class Comparison:
 
         ``k``: parameters, scale included. ``mad``: mean |residual|, of the log of the outcome. ``aicc``,
         ``d_aicc``: corrected Akaike criterion and its distance from the lowest. ``aicc_deflated``,
-        ``d_aicc_deflated``: the same with the log-likelihood and the sample size divided by ``effect``; infinite
-        where so few rows cannot carry k parameters. ``cv``: mean |log residual| of rows whose group was left out,
-        missing where a fold leaves too few points. ``cv_gap``, ``cv_gap_se``: distance from the best law's ``cv`` and
-        its standard error, clustered by ``unit``. ``r2``: of the outcome itself. ``design_effect``: of the law's
-        own residuals. ``status``: of the fit; ``baseline`` where there is only a forecast.
+        ``d_aicc_deflated``: the same with the log-likelihood divided by ``effect``, which counts as one more
+        parameter. ``cv``: mean |log residual| of rows whose group was left out, missing where a fold leaves too few
+        points. ``cv_gap``, ``cv_gap_se``: distance from the best law's ``cv`` and its standard error, clustered by
+        ``unit``. ``r2``: of the outcome itself. ``design_effect``: of the law's own residuals. ``status``: of the
+        fit; ``baseline`` where there is only a forecast.
         """
         return self.rows.copy()
 
@@ -203,10 +203,9 @@ def compare(
     runs = {name: field_.refit(name, weights) for name in field_.entries}
     rows = pd.DataFrame([_measures(name, run, field_, unit) for name, run in runs.items()])
     if effect is None:
-        common = [name for name, run in runs.items() if not run.fit.offsets] or list(runs)
-        pool = rows[rows["law"].isin(common)]
-        effect = float(pool["design_effect"].to_numpy()[pool["aicc"].argmin()])
-    rows["aicc_deflated"] = [aicc(ll, k, len(group), effect) for ll, k in zip(rows.pop("ll"), rows["k"], strict=True)]
+        effect = float(rows["design_effect"].to_numpy()[rows["k"].argmax()])
+    n = len(group)
+    rows["aicc_deflated"] = [aicc(ll, k + 1, n, effect) for ll, k in zip(rows.pop("ll"), rows["k"], strict=True)]
     rows["d_aicc"] = rows["aicc"] - rows["aicc"].min()
     rows["d_aicc_deflated"] = rows["aicc_deflated"] - rows["aicc_deflated"].min()
     errors = {name: _left_out_errors(run, field_.outcome, fold) for name, run in runs.items()}
@@ -312,11 +311,11 @@ def log_likelihood(loss: float, n: int, delta: float | None) -> float:
 
 
 def aicc(ll: float, k: int, n: int, effect: float = 1.0) -> float:
-    """Akaike's criterion corrected for small samples, -2 ll + 2 k + 2 k (k + 1) / (n - k - 1).
+    """Akaike's criterion corrected for small samples, -2 ll / effect + 2 k + 2 k (k + 1) / (n - k - 1).
 
-    ``effect`` divides the log-likelihood and n. Infinite where n <= k + 1.
+    With an ``effect``, a variance inflation that all models share, k counts that estimate too (Burnham & Anderson
+    2002, section 2.5). Infinite where n <= k + 1.
     """
-    n_effective = n / effect
-    if n_effective <= k + 1:
+    if n <= k + 1:
         return np.inf
-    return -2.0 * ll / effect + 2.0 * k + 2.0 * k * (k + 1) / (n_effective - k - 1)
+    return -2.0 * ll / effect + 2.0 * k + 2.0 * k * (k + 1) / (n - k - 1)

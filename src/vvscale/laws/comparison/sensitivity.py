@@ -1,11 +1,12 @@
-"""Does the conclusion change? The limit and the extrapolation of a fit under every form, loss and resampling unit.
+"""Does the conclusion change? The limit and the extrapolation under other forms, losses, units and rows.
 
-A limit read off one fit is conditional on three choices that nobody wrote down: the functional form, the loss,
-and what counts as independent. This makes each of them, side by side.
+A limit read off one fit is conditional on four choices that nobody wrote down: the functional form, the loss, what
+counts as independent, and which rows were fitted. This makes each of them, side by side.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,12 @@ import pandas as pd
 
 from vvscale.errors import UsageError
 from vvscale.laws.comparison.candidates import Contest, contest
-from vvscale.laws.fit import DELTA
-from vvscale.laws.solve_law import natural
+from vvscale.laws.fit import DELTA, fit_rows
+from vvscale.laws.solve_law import derive, natural
+from vvscale.laws.uncertainty.intervals import percentile, student
 from vvscale.laws.uncertainty.refits import Refits
 from vvscale.laws.uncertainty.resample import Resamples, clusters, default_unit, resamples
+from vvscale.laws.verdict import Known, narrow_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,40 +37,61 @@ DELTAS = (DELTA, 0.1, None)
 DEFAULT_LAWS = {1: ("power", "shifted"), 2: ("joint", "product")}
 RESAMPLED_BY = ("row", "arch", "family")
 FACTORS = (1e2, 1e3, 1e4)
-LEVEL = 0.95
-# A limit is known if its interval is narrower than this (score), and if fewer resamples than this have none.
-KNOWN, FEW = 0.1, 0.05
+# A limit is not known if more resamples than this have none.
+FEW = 0.05
 # E below this is 0: a thousandth of a score point.
 ZERO = 1e-6
 # An exponent below this is 0 over any range of inputs.
 FLAT = 1e-9
+# Name of the rows of the fit itself.
+AS_FITTED = "as fitted"
 
 
 @dataclass(frozen=True)
-class Conclusions:
+class Choice:
+    """One way to fit.
+
+    Attributes
+    ----------
+    law, loss, by, rows
+        Form, loss, resampling unit and rows, by name.
+    """
+
+    law: str
+    loss: str
+    by: str
+    rows: str = AS_FITTED
+
+
+@dataclass(frozen=True)
+class Sensitivity:
     """What a fit concludes under other choices.
 
     Attributes
     ----------
     rows
-        One row per form, loss and unit; see ``table``.
+        One row per choice; see ``table``.
     base
-        The choices that others are compared with: law, loss, unit.
+        The choice that others are compared with.
+    changes
+        What the limit depends on: ``"law"``, ``"loss"``, ``"by"``, ``"rows"``.
     sentence
-        Whether, and with what, the conclusion changes.
+        The same in words, with the numbers.
     """
 
     rows: pd.DataFrame = field(repr=False)
-    base: tuple[str, str, str]
+    base: Choice
+    changes: tuple[str, ...]
     sentence: str
 
     def table(self) -> pd.DataFrame:
-        """One row per form, loss and resampling unit.
+        """One row per form, loss and resampling unit; other rows under the choices of the fit.
 
-        ``s_inf``, ``s_inf_low``, ``s_inf_high``: score at infinite X, 1 - E, and its 95 % interval; with fewer than
-        ten units the range over leaving each out. ``share_at_zero``: share of resamples with E = 0.
-        ``score_x100``, ``..._low``, ``..._high``, and so on: score predicted at so many times the largest X; of
-        several inputs each grows by the root of that. ``verdict``: the limit in words.
+        ``s_inf``, ``s_inf_low``, ``s_inf_high``: score at infinite X, 1 - E, and its 95 % interval: percentiles of
+        resamples, with fewer than ten units Student's t from leaving each out. ``share_at_zero``: share of resamples
+        with E = 0. ``n_exponent`` of a joint law, likewise. ``score_x100``, ``..._low``, ``..._high``, and so on:
+        score predicted at so many times the largest X; of several inputs each grows by the root of that.
+        ``plateau``: how well the limit is known from this choice alone.
         """
         return self.rows.copy()
 
@@ -75,7 +99,8 @@ class Conclusions:
         """Plain values that JSON can hold; what is missing becomes None."""
         rows = self.rows.astype(object)
         return {
-            "base": dict(zip(("law", "loss", "unit"), self.base, strict=True)),
+            "base": dict(self.base.__dict__),
+            "changes": list(self.changes),
             "sentence": self.sentence,
             "rows": rows.where(rows.notna(), None).to_dict("records"),
         }
@@ -84,16 +109,17 @@ class Conclusions:
         return f"<p>{self.sentence}</p>" + self.rows.to_html(index=False)
 
 
-def conclusions(
+def sensitivity(
     fit: Fit,
     *,
     laws: Sequence[str | Law] | None = None,
     deltas: Sequence[float | None] = DELTAS,
-    units: Sequence[str] | None = None,
-    n_resamples: int = 200,
+    by: Sequence[str] | None = None,
+    rows: Mapping[str, pd.DataFrame] | None = None,
+    n: int = 200,
     seed: int = 42,
-) -> Conclusions:
-    """Refit under every form, loss and resampling unit, and say whether the conclusion changes.
+) -> Sensitivity:
+    """Refit under every form, loss and resampling unit, and to other rows; say whether the conclusion changes.
 
     Parameters
     ----------
@@ -104,10 +130,12 @@ def conclusions(
         product for two. The law of the fit is added.
     deltas
         Huber thresholds, None for least squares; that of the fit is added.
-    units
+    by
         What is resampled; by default ``row``, ``arch`` and ``family`` as far as the table has them.
-    n_resamples
-        Per unit, at least 1.
+    rows
+        Other rows that might have been fitted, name -> table with the columns of the fit.
+    n
+        Resamples per unit, at least 1.
     seed
         Of the resamples.
 
@@ -116,31 +144,42 @@ def conclusions(
     UsageError
         No unit; a law without a limit; see ``vvscale.laws.uncertainty.resample.resamples``.
     UnknownNameError, DataError
-        See ``vvscale.laws.compare``.
+        See ``vvscale.laws.compare_laws``.
     """
     frame = fit.problem.frame
-    units = _units(frame) if units is None else tuple(units)
+    units = _units(frame) if by is None else tuple(by)
     if not units:
         raise UsageError("No resampling unit given. Known: row, cell, arch, family, or a column.")
     own = "+".join([fit.law.name, "".join(fit.offsets)]) if fit.offsets else fit.law.name
     wanted = DEFAULT_LAWS[len(fit.problem.columns)] if laws is None else laws
     names = [own if fit.offsets else fit.law, *(law for law in wanted if law != own)]
-    losses = list(dict.fromkeys([fit.delta, *deltas]))
-    drawn = [resamples(frame, unit, n_resamples, seed=seed) for unit in units]
-    weights = np.concatenate([one.weights for one in drawn])
-    rows: list[dict[str, Any]] = []
-    for delta in losses:
-        field_ = contest(fit, laws=names, delta=delta, offset_by=fit.offset_by)
-        for name, (one, _) in field_.entries.items():
-            _require_limit(name, one.law)
-            rows += _describe_units(name, field_.refit(name, weights), drawn, _far(field_, name))
-    # Forms as asked for, losses and units within them.
-    order = list(dict.fromkeys(row["law"] for row in rows))
-    rows.sort(key=lambda row: order.index(row["law"]))
     unit = default_unit(frame) if default_unit(frame) in units else units[0]
-    base = (own, loss_name(fit.delta), unit)
-    table = pd.DataFrame(rows)
-    return Conclusions(table, base, _sentence(table, base))
+    base = Choice(own, loss_name(fit.delta), unit)
+    narrow = narrow_width(fit)
+    drawn = [resamples(frame, each, n, seed=seed) for each in units]
+    made: list[dict[str, Any]] = []
+    for delta in dict.fromkeys([fit.delta, *deltas]):
+        made += _under_one_loss(contest(fit, laws=names, delta=delta, offset_by=fit.offset_by), drawn, narrow)
+    # Forms as asked for, losses and units within them.
+    order = list(dict.fromkeys(row["law"] for row in made))
+    made.sort(key=lambda row: order.index(row["law"]))
+    for name, other in (rows or {}).items():
+        found = _like(fit, other)
+        one = contest(found, laws=names[:1], delta=fit.delta, offset_by=fit.offset_by)
+        again = [resamples(found.problem.frame, unit, n, seed=seed)]
+        made += [{**row, "rows": name} for row in _under_one_loss(one, again, narrow)]
+    table = pd.DataFrame(made)
+    changes, sentence = _conclusion(table, base, narrow)
+    return Sensitivity(table, base, changes, sentence)
+
+
+def _like(fit: Fit, rows: pd.DataFrame) -> Fit:
+    """Fit the same law to other rows."""
+    units = dict(zip(fit.problem.columns, fit.problem.units, strict=True))
+    return fit_rows(
+        rows, law=fit.law, x=fit.problem.columns, y=fit.problem.outcome, delta=fit.delta, offsets=fit.offsets,
+        offset_by=fit.offset_by, units=units, negative=fit.negative, drop_incomplete=True,
+    )  # fmt: skip
 
 
 def _units(frame: pd.DataFrame) -> tuple[str, ...]:
@@ -175,33 +214,47 @@ def _far(field_: Contest, name: str) -> list[Array]:
     return [value.max() * unit * growth for value, unit in zip(problem.x, problem.units, strict=True)]
 
 
-def _describe_units(name: str, run: Refits, drawn: list[Resamples], far: list[Array]) -> list[dict[str, Any]]:
+def _under_one_loss(field_: Contest, drawn: list[Resamples], narrow: float) -> list[dict[str, Any]]:
+    """One row per law and unit."""
+    weights = np.concatenate([one.weights for one in drawn])
+    made = []
+    for name, (one, _) in field_.entries.items():
+        _require_limit(name, one.law)
+        made += _describe_units(name, field_.refit(name, weights), drawn, _far(field_, name), narrow)
+    return made
+
+
+def _describe_units(
+    name: str, run: Refits, drawn: list[Resamples], far: list[Array], narrow: float
+) -> list[dict[str, Any]]:
     """One row per unit of one law under one loss."""
     fit = run.fit
     assert fit.optima is not None
     whole = Refits(fit, fit.optima, np.ones((1, fit.n)))
-    ahead = 1.0 - np.exp(whole.log_curves(far))[0]
-    scores = 1.0 - np.exp(run.log_curves(far))
-    plateau = limits(natural(fit.law, fit.problem, run.optima, fit.offsets))
-    own = limits({name: np.array([value]) for name, value in fit.params.items()})[0]
+    params = natural(fit.law, fit.problem, run.optima, fit.offsets)
+    own = {key: np.array([value]) for key, value in fit.params.items()}
+    # What is told of each choice: name -> estimate, values of the resamples.
+    told = {"s_inf": (1.0 - limits(own), 1.0 - limits(params))}
+    if fit.law.is_joint:
+        told["n_exponent"] = (derive(fit.law, own)["n_exponent"], derive(fit.law, params)["n_exponent"])
+    ahead, scores = 1.0 - np.exp(whole.log_curves(far)), 1.0 - np.exp(run.log_curves(far))
+    told |= {f"score_x{factor:g}": (ahead[:, j], scores[:, j]) for j, factor in enumerate(FACTORS)}
     usable = run.usable()
     rows, at = [], 0
     for one in drawn:
-        part = slice(at, at + len(one.weights))
+        kept = np.zeros(len(usable), dtype=bool)
+        kept[at : at + len(one.weights)] = usable[at : at + len(one.weights)]
         at += len(one.weights)
-        kept = usable[part]
-        limit, at_zero = 1.0 - plateau[part][kept], float((plateau[part][kept] <= ZERO).mean())
-        low, high = _interval(limit, one.leaves_one_out)
-        row = {
-            "law": name, "loss": loss_name(fit.delta), "unit": one.unit, "n_units": one.n_units,
-            "s_inf": 1.0 - own, "s_inf_low": low, "s_inf_high": high, "share_at_zero": at_zero,
+        row: dict[str, Any] = {
+            "law": name, "loss": loss_name(fit.delta), "by": one.unit, "rows": AS_FITTED, "n": fit.n,
+            "n_units": one.n_units, "share_at_zero": float((limits(params)[kept] <= ZERO).mean()),
         }  # fmt: skip
-        for j, factor in enumerate(FACTORS):
-            row[f"score_x{factor:g}"] = float(ahead[j])
-            row[f"score_x{factor:g}_low"], row[f"score_x{factor:g}_high"] = _interval(
-                scores[part][kept, j], one.leaves_one_out
-            )  # fmt: skip
-        row["verdict"] = verdict(row["s_inf"], low, high, at_zero)
+        for key, (estimate, values) in told.items():
+            row[key] = float(estimate[0])
+            row[f"{key}_low"], row[f"{key}_high"] = _interval(values[kept], row[key], one)
+        row["plateau"] = str(
+            limit_known(row["s_inf"], row["s_inf_low"], row["s_inf_high"], row["share_at_zero"], narrow)
+        )
         rows.append(row)
     return rows
 
@@ -209,57 +262,82 @@ def _describe_units(name: str, run: Refits, drawn: list[Resamples], far: list[Ar
 def limits(params: dict[str, Array]) -> Array:
     """Misalignment at infinite inputs, (B,): E, and the terms that an exponent of 0 keeps from vanishing."""
     limit = params["E"].copy()
+    if not np.isfinite(limit).all():
+        # A signed law that runs to its logarithmic edge has no limit to add to.
+        return np.where(np.isfinite(limit), limit, -np.inf)
     if "B" not in params:
         still = params.get("alpha", np.array(1.0)) + params.get("beta", 0.0) <= FLAT
         return limit + np.where(still, params.get("A", 0.0), 0.0)
     return limit + sum(np.where(params[e] <= FLAT, params[a], 0.0) for a, e in (("A", "alpha"), ("B", "beta")))
 
 
-def _interval(values: Array, is_range: bool) -> tuple[float, float]:
+def _interval(values: Array, estimate: float, drawn: Resamples) -> tuple[float, float]:
     if not len(values) or np.isnan(values).any():
         return np.nan, np.nan
-    low, high = np.quantile(values, [0.0, 1.0] if is_range else [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    if drawn.leaves_one_out and len(values) < len(drawn.labels):
+        return np.nan, np.nan
+    low, high = (
+        student(values, estimate, degrees=drawn.degrees) if drawn.leaves_one_out else percentile(values, estimate)
+    )
     return float(low), float(high)
 
 
-def verdict(value: float, low: float, high: float, share_at_zero: float) -> str:
-    """Say what an estimated limit of the score means.
+def limit_known(value: float, low: float, high: float, share_at_zero: float, narrow: float) -> Known:
+    """How well one choice by itself knows the limit of the score.
+
+    Parameters
+    ----------
+    value, low, high
+        Limit and its interval.
+    share_at_zero
+        Share of resamples without a plateau.
+    narrow
+        Width up to which an interval is narrow; see ``vvscale.laws.verdict.narrow_width``.
 
     Examples
     --------
-    >>> verdict(0.48, 0.45, 0.53, 0.0)
-    'limit identified near 0.48'
-    >>> verdict(0.48, 0.43, 1.0, 0.2)
-    'limit not identified: 0.43 to 1.00'
-    >>> verdict(1.0, 1.0, 1.0, 1.0)
-    'no limit below 1'
+    >>> limit_known(0.48, 0.45, 0.53, 0.0, 0.1).value, limit_known(0.48, 0.43, 1.0, 0.2, 0.1).value
+    ('identified', 'not identified')
     """
     if np.isnan(low):
-        return "too few points in the resamples"
+        return Known.NOT_ASSESSED
     if share_at_zero >= 1 - FEW and value >= 1 - ZERO:
-        return "no limit below 1"
-    if high - low < KNOWN and share_at_zero <= FEW:
-        return f"limit identified near {value:.2f}"
-    return f"limit not identified: {min(low, value):.2f} to {max(high, value):.2f}"
+        return Known.AT_BOUNDARY
+    return Known.IDENTIFIED if high - low <= narrow and share_at_zero <= FEW else Known.NOT_IDENTIFIED
 
 
-def _sentence(rows: pd.DataFrame, base: tuple[str, str, str]) -> str:
-    """Say with which of the choices the conclusion changes, the others held at those of the fit."""
-    law, loss, unit = base
-    by_form = rows[(rows["loss"] == loss) & (rows["unit"] == unit)]
-    by_loss = rows[(rows["law"] == law) & (rows["unit"] == unit)]
-    by_unit = rows[(rows["law"] == law) & (rows["loss"] == loss)]
-    changes, stays = [], []
-    for choice, part, key in (("form", by_form, "law"), ("loss", by_loss, "loss")):
-        if len(part) > 1:
-            named = ", ".join(f"{row[key]} {row['s_inf']:.2f}" for _, row in part.iterrows())
-            moved = float(np.ptp(part["s_inf"])) >= KNOWN
-            (changes if moved else stays).append(f"the {choice} (limit of the score: {named})")
-    if len(by_unit) > 1:
-        named = ", ".join(f"by {row['unit']} {row['verdict']}" for _, row in by_unit.iterrows())
-        moved = by_unit["verdict"].str.split(":").str[0].str.replace(r" near .*", "", regex=True).nunique() > 1
-        (changes if moved else stays).append(f"the resampling unit ({named})")
-    low, high = rows["s_inf"].min(), rows["s_inf"].max()
-    start = f"Yes, the conclusion changes with {'; and with '.join(changes)}." if changes else "No: it does not change."
+def _conclusion(rows: pd.DataFrame, base: Choice, narrow: float) -> tuple[tuple[str, ...], str]:
+    """With which of the choices the conclusion changes, the others held at those of the fit; and in words."""
+    said = {"law": "the form", "loss": "the loss", "by": "the resampling unit", "rows": "the choice of rows"}
+    changes, told = [], {}
+    for key, words in said.items():
+        others = [name for name in said if name != key]
+        part = rows[np.logical_and.reduce([rows[name] == getattr(base, name) for name in others])]
+        if len(part) < 2:
+            continue
+        if key == "by":
+            each = [
+                f"by {row.by} {row.plateau}, {row.s_inf_low:.2f} to {row.s_inf_high:.2f}" for row in part.itertuples()
+            ]
+            moved = part["plateau"].nunique() > 1
+        else:
+            each = [_of_choice(row, key) for _, row in part.iterrows()]
+            moved = bool(np.ptp(part["s_inf"]) > narrow)
+        told[key] = f"{words} ({'; '.join(each)})"
+        changes += [key] if moved else []
+    stays = [told[key] for key in told if key not in changes]
+    start = (
+        f"Yes, the conclusion changes with {'; and with '.join(told[key] for key in changes)}."
+        if changes
+        else "No: it does not change."
+    )
     rest = f" It does not with {'; nor with '.join(stays)}." if stays and changes else ""
-    return f"{start}{rest} Over all choices the limit lies between {low:.2f} and {high:.2f}."
+    low, high = rows["s_inf"].min(), rows["s_inf"].max()
+    return tuple(
+        changes
+    ), f"{start}{rest} Over all choices the limit of the score lies between {low:.2f} and {high:.2f}."
+
+
+def _of_choice(row: pd.Series, key: str) -> str:
+    exponent = f", N ~ C^{row['n_exponent']:.2f}" if "n_exponent" in row and key == "rows" else ""
+    return f"{row[key]}{f' ({row.n} rows)' if key == 'rows' else ''}: limit of the score {row['s_inf']:.2f}{exponent}"

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -120,6 +120,14 @@ class Experiment:
             frame = frame[~small]
         frame, missing = drop_missing(frame, self.requires)
         return frame, excluded | missing
+
+    def other_rows(self, scores: pd.DataFrame | ModelTables) -> dict[str, pd.DataFrame]:
+        """Return the rows without the filter of small data sets, by name; empty where there is no such filter."""
+        if not self.drops_small_transformers:
+            return {}
+        return {
+            "with ConvNeXt and ViT on small data sets": replace(self, drops_small_transformers=False).rows(scores)[0]
+        }
 
     def fit(self, scores: pd.DataFrame | ModelTables) -> Fit:
         """Fit the law to the original rows of a long score table."""

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.core.processes import available_cores, run_in_processes
 from vvscale.errors import UsageError
+from vvscale.laws.comparison.sensitivity import sensitivity
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
 from vvscale.laws.gokce2025.reproduction import reproduce
 from vvscale.laws.planning.cost import fit_cost
 from vvscale.laws.planning.support import Support
+from vvscale.laws.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,10 +29,16 @@ class Result:
     resamples: dict[str, pd.DataFrame]
 
 
-def run_one(name: str, scores: ModelTables, n_resamples: int, units: tuple[str, ...], seed: int) -> Result:
-    """Fit and resample one experiment."""
-    done = reproduce(EXPERIMENTS[name], scores, n_resamples=n_resamples, units=units, seed=seed)
+def run_one(
+    name: str, scores: ModelTables, n_resamples: int, units: tuple[str, ...], seed: int, is_doubted: bool = False
+) -> Result:
+    """Fit and resample one experiment; ``is_doubted`` asks whether its conclusion changes with other choices."""
+    experiment = EXPERIMENTS[name]
+    done = reproduce(experiment, scores, n_resamples=n_resamples, units=units, seed=seed)
     entry = done.to_dict()
+    if is_doubted and done.fit.law.has_limit and done.fit.status is not Status.TOO_FEW_POINTS:
+        told = sensitivity(done.fit, rows=experiment.other_rows(scores), seed=seed)
+        entry["sensitivity"] = told.to_dict()
     if done.fit.law.is_joint:
         entry["cost"] = dict(fit_cost(done.fit.problem.frame).__dict__)
         entry["support"] = Support.from_rows(done.fit.problem.frame, done.fit.problem.columns).to_dict()
@@ -44,6 +52,7 @@ def run(
     n_resamples: int = 0,
     units: tuple[str, ...] = ("row",),
     seed: int = 42,
+    is_doubted: bool = False,
     n_workers: int | None = None,
     on_done: Callable[[str], None] = lambda name: None,
 ) -> list[Result]:
@@ -51,6 +60,8 @@ def run(
 
     Parameters
     ----------
+    is_doubted
+        Whether to add what changes under other forms, losses, units and rows.
     n_workers
         Processes; by default one per available core. Without resamples, or with one worker, everything runs in this
         process.
@@ -64,7 +75,7 @@ def run(
         results = []
         tables = ModelTables(scores)
         for name in names:
-            results.append(run_one(name, tables, n_resamples, units, seed))
+            results.append(run_one(name, tables, n_resamples, units, seed, is_doubted))
             on_done(name)
         return results
     # The longest first, so that no core waits for a late long one.
@@ -75,7 +86,7 @@ def run(
         n_workers,
         prepare=_keep,
         arguments=(scores,),
-        further=(n_resamples, units, seed),
+        further=(n_resamples, units, seed, is_doubted),
         on_done=on_done,
     )
     return [by_name[name] for name in names]
@@ -89,6 +100,6 @@ def _keep(scores: pd.DataFrame) -> None:
     _tables = ModelTables(scores)
 
 
-def _run_kept(name: str, n_resamples: int, units: tuple[str, ...], seed: int) -> Result:
+def _run_kept(name: str, n_resamples: int, units: tuple[str, ...], seed: int, is_doubted: bool) -> Result:
     assert _tables is not None
-    return run_one(name, _tables, n_resamples, units, seed)
+    return run_one(name, _tables, n_resamples, units, seed, is_doubted)

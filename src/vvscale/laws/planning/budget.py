@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vvscale.errors import FitError, UsageError
+from vvscale.laws.comparison.assess import assess
 from vvscale.laws.fit import Fit
 from vvscale.laws.planning.cost import Cost, fit_cost
 from vvscale.laws.planning.joint import DOUBTFUL, JointLaw
@@ -77,7 +78,7 @@ def plan_budget(
         )
     if fitted.status in DOUBTFUL and not anyway:
         raise FitError(f"No plan with this fit: its status is {fitted.status}. {fitted.advice} `anyway=True` plans.")
-    law = JointLaw.from_fit(fitted, resampled, group=group)
+    law = JointLaw.from_fit(fitted, resampled, group=group, verdict=assess(fitted))
     chosen = fit_cost(fitted.problem.frame) if cost is None else cost
     if not isinstance(chosen, Cost):
         m, n = chosen

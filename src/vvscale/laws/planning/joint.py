@@ -41,8 +41,9 @@ class JointLaw:
         The same from resamples, name -> (B,); empty for a plan without intervals.
     unit
         What was resampled.
-    leaves_one_out
-        Whether each unit was left out once: intervals are then Student's t with the CRV3 error, not percentiles.
+    degrees
+        Degrees of freedom where each unit was left out once: intervals are then Student's t with the CRV3 error. None
+        for percentiles.
     status, plateau
         Status of the fit, and how well its plateau is known; empty if nobody said.
     outcome
@@ -60,7 +61,7 @@ class JointLaw:
     beta: float
     draws: Mapping[str, Array] = field(default_factory=dict, repr=False)
     unit: str = ""
-    leaves_one_out: bool = False
+    degrees: float | None = None
     status: str = ""
     plateau: str = ""
     outcome: str = "misalignment"
@@ -83,7 +84,7 @@ class JointLaw:
     @property
     def method(self) -> str:
         """How intervals are made: ``"percentile"`` or ``"CRV3-t"``; empty without resamples."""
-        return "" if not self.draws else "CRV3-t" if self.leaves_one_out else "percentile"
+        return "" if not self.draws else "CRV3-t" if self.degrees else "percentile"
 
     def doubts(self) -> tuple[str, ...]:
         """Why nobody should plan with this law, in sentences; empty where nothing speaks against it."""
@@ -155,11 +156,11 @@ class JointLaw:
         usable = resampled.usable if resampled is not None else slice(None)
         kept = {name: values[usable] for name, values in draws.items()}
         unit = resampled.resamples.unit if resampled is not None else ""
-        leaves_one_out = resampled is not None and resampled.resamples.leaves_one_out
+        degrees = resampled.resamples.degrees if resampled is not None else None
         groups = fit.problem.groups if fit.offsets else ()
         made = cls.from_params(
             fit.law, fit.params, fit.problem.units, kept, unit,
-            ratios=group_ratios(fit.offsets, groups, group), leaves_one_out=leaves_one_out,
+            ratios=group_ratios(fit.offsets, groups, group), degrees=degrees,
         )  # fmt: skip
         columns = fit.problem.columns
         return replace(
@@ -177,7 +178,7 @@ class JointLaw:
         unit: str = "",
         *,
         ratios: Mapping[str, str] | None = None,
-        leaves_one_out: bool = False,
+        degrees: float | None = None,
     ) -> JointLaw:
         """Take the law from parameters in scaled units.
 
@@ -187,7 +188,7 @@ class JointLaw:
             The law, its parameters, and the units of N and D that they are in.
         draws
             The same parameters of each resample.
-        unit, leaves_one_out
+        unit, degrees
             As the attributes.
         ratios
             Amplitude -> name of the parameter that it is to be multiplied by for one group; see ``group_ratios``.
@@ -217,7 +218,7 @@ class JointLaw:
         known = np.all([np.isfinite(values) for values in drawn.values()], axis=0) if drawn else None
         drawn = {name: values[known] for name, values in drawn.items()}
         own: dict[str, Any] = {name: float(value) for name, value in raw(params).items()}
-        return cls(**own, draws=drawn, unit=unit, leaves_one_out=leaves_one_out)
+        return cls(**own, draws=drawn, unit=unit, degrees=degrees)
 
     def misalignment(self, n: Array | float, d: Array | float) -> Array | float:
         """Predicted misalignment of n parameters and d samples."""

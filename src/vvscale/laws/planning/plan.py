@@ -15,7 +15,7 @@ import pandas as pd
 from vvscale.errors import UsageError
 from vvscale.laws.planning.allocate import Bounds, allocate, optimum
 from vvscale.laws.planning.cost import Cost, complete_rows
-from vvscale.laws.uncertainty.intervals import crv3, percentile, student
+from vvscale.laws.uncertainty.intervals import FEWEST, crv3, percentile, t_quantile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -238,13 +238,13 @@ def _intervals(law: JointLaw, cost: Cost, budget: float, bounds: Bounds) -> tupl
     estimate = {name: float(value[0]) for name, value in _planned(own, cost, budget, bounds).items()}
     without = float(1.0 - valid.mean())
     made: dict[str, Interval] = {}
-    if not law.leaves_one_out:
+    if law.degrees is None:
         values = _planned(kept, cost, budget / scatter_of(cost, int(valid.sum())), bounds)
         for name, each in values.items():
             low, high = percentile(each, estimate[name])
             made[name] = (float(low), float(high))
         return made, without
-    if without:
+    if without or len(valid) < FEWEST:
         return {}, without
     values = _planned(kept, cost, budget, bounds)
     # Half of what a step of one standard deviation of the cost to either side changes.
@@ -252,7 +252,7 @@ def _intervals(law: JointLaw, cost: Cost, budget: float, bounds: Bounds) -> tupl
     for name, each in values.items():
         log = name in AMOUNTS
         step = (np.log(cheap[name] / dear[name]) if log else cheap[name] - dear[name])[0] / 2.0
-        made[name] = _widened(each, estimate[name], float(step), log=log)
+        made[name] = _widened(each, estimate[name], float(step), law.degrees, log=log)
     return made, 0.0
 
 
@@ -261,12 +261,10 @@ def scatter_of(cost: Cost, n: int) -> Array:
     return 10.0 ** (cost.scatter * np.random.default_rng(0).standard_normal(n))
 
 
-def _widened(values: Array, estimate: float, step: float, *, log: bool) -> Interval:
+def _widened(values: Array, estimate: float, step: float, degrees: float, *, log: bool) -> Interval:
     """Student's t interval over groups left out, with an independent error of one ``step`` added."""
     at, each = (np.log(estimate), np.log(values)) if log else (estimate, values)
-    error = float(crv3(each, at))
-    low, high = student(each, at)
-    reach = (high - low) / 2.0 * (np.hypot(error, step) / error if error > 0 else 1.0)
+    reach = t_quantile(degrees) * float(np.hypot(crv3(each, at), step))
     ends = (at - reach, at + reach)
     return (float(np.exp(ends[0])), float(np.exp(ends[1]))) if log else (float(ends[0]), float(ends[1]))
 

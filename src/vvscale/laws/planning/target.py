@@ -134,11 +134,11 @@ def budget_for(
 def _interval(law: JointLaw, cost: Cost, budget: float, budgets: Array) -> tuple[float | None, float | None] | None:
     """95 % interval of the budget from those of the resamples (B,) and the scatter of costs."""
     log = np.log10(budgets)
-    if law.leaves_one_out:
+    if law.degrees is not None:
         if not (np.isfinite(log).all() and np.isfinite(budget)) or len(log) < FEWEST:
             return None
         # The scatter is an error of its own, independent of the law's.
-        reach = t_quantile(len(log)) * np.hypot(crv3(log, np.log10(budget)), cost.scatter)
+        reach = t_quantile(law.degrees) * np.hypot(crv3(log, np.log10(budget)), cost.scatter)
         low, high = np.log10(budget) - reach, np.log10(budget) + reach
     else:
         log = log + np.log10(scatter_of(cost, len(log)))

@@ -13,7 +13,7 @@ from vvscale.errors import ShapeError
 from vvscale.laws.fit import Fit
 from vvscale.laws.solve_law import AVERAGE, group_curves, natural, optimise, ratio_name
 from vvscale.laws.solver.search import Optima
-from vvscale.laws.uncertainty.intervals import LEVEL, POSITIVE, percentile, student
+from vvscale.laws.uncertainty.intervals import LEVEL, POSITIVE, SHARES, percentile, student
 from vvscale.laws.uncertainty.jackknife import within_law
 from vvscale.laws.uncertainty.resample import Resamples, default_unit, resamples
 
@@ -81,7 +81,9 @@ class Bootstrap:
         if self.resamples.leaves_one_out:
             if not self.usable.all():
                 return np.nan, np.nan
-            low, high = student(values, estimate, level, log=name in POSITIVE)
+            degrees = self.resamples.degrees
+            log, odds = name in POSITIVE, name in SHARES
+            low, high = student(values, estimate, level, log=log, odds=odds, degrees=degrees)
             return within_law(self.fit.law, name, float(low), float(high))
         values = values[self.usable]
         # A group that a resample drew no rows of has no ratio there.
@@ -105,7 +107,8 @@ class Bootstrap:
         estimate = np.exp(group_curves(self.fit.forms(), self.fit.optima, self.fit.problem, at, groups))[0]
         values = np.exp(group_curves(self.fit.forms(), self.optima, self.fit.problem, at, groups))
         if self.resamples.leaves_one_out:
-            return student(values, estimate, level, log=self.fit.law.log_residuals)
+            log, degrees = self.fit.law.log_residuals, self.resamples.degrees
+            return student(values, estimate, level, log=log, degrees=degrees)
         return percentile(values[self.usable], estimate, level)
 
     def plot(self, path: str | Path | None = None) -> Any:
@@ -130,6 +133,7 @@ class Bootstrap:
             "unit": self.resamples.unit,
             "n_units": self.resamples.n_units,
             "method": self.method,
+            "degrees": self.resamples.degrees,
             "n_resamples": len(self.loss),
             "n_interpolating": int((~self.usable).sum()),
             "share_at_zero": self.share_at_zero(),

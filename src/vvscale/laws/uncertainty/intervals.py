@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 LEVEL = 0.95
 # With two groups the variance is one number squared, and t is 12.7 standard deviations wide: that says nothing.
 FEWEST = 3
-# Quantities that only make sense above 0: t intervals are symmetric in their log.
-POSITIVE = frozenset({"A", "B", "gain", "half_point", "N_c", "D_c", "n", "d", "budget"})
+# Quantities that only make sense above 0: t intervals are symmetric in their log, as far as all values allow.
+POSITIVE = frozenset({"A", "B", "alpha", "beta", "gain", "half_point", "N_c", "D_c", "n", "d", "budget"})
+# Shares of 1: t intervals are symmetric in their log odds.
+SHARES = frozenset({"n_exponent", "d_exponent"})
 
 
 def percentile(values: Array, estimate: Array | float, level: float = LEVEL) -> tuple[Any, Any]:
@@ -34,9 +36,18 @@ def percentile(values: Array, estimate: Array | float, level: float = LEVEL) -> 
     return np.fmin(low, estimate), np.fmax(high, estimate)
 
 
-def t_quantile(n_groups: int, level: float = LEVEL) -> float:
+def degrees_of_freedom(sizes: NDArray[np.intp]) -> float:
+    """Degrees of freedom of a variance over groups of these sizes (G,).
+
+    One less than the number of equal groups that are worth as much, (sum m)^2 / sum m^2. Source: Carter, Schnepel &
+    Steigerwald 2017.
+    """
+    return max(float(sizes.sum()) ** 2 / float((sizes.astype(float) ** 2).sum()) - 1.0, 1.0)
+
+
+def t_quantile(degrees: float, level: float = LEVEL) -> float:
     """How many CRV3 standard errors an interval reaches to either side."""
-    return float(stats.t.ppf(0.5 + level / 2, n_groups - 1))
+    return float(stats.t.ppf(0.5 + level / 2, degrees))
 
 
 def crv3(values: Array, estimate: Array | float) -> Any:
@@ -46,20 +57,33 @@ def crv3(values: Array, estimate: Array | float) -> Any:
         return np.sqrt((n - 1) / n * ((values - estimate) ** 2).sum(axis=0))
 
 
-def student(values: Array, estimate: Array | float, level: float = LEVEL, *, log: bool = False) -> tuple[Any, Any]:
-    """Interval estimate -+ t(G - 1) x CRV3 error from the values without each of G groups, (G, m) or (G,).
+def student(
+    values: Array,
+    estimate: Array | float,
+    level: float = LEVEL,
+    *,
+    log: bool = False,
+    odds: bool = False,
+    degrees: float | None = None,
+) -> tuple[Any, Any]:
+    """Interval estimate -+ t x CRV3 error from the values without each of G groups, (G, m) or (G,).
 
     Parameters
     ----------
-    log
-        Whether it is symmetric in the log, where all are greater than 0.
+    degrees
+        Degrees of freedom; by default G - 1, for groups of one size.
+    log, odds
+        Whether it is symmetric in the log, where all are greater than 0, or in the log odds, where all lie in (0, 1).
     """
     if len(values) < FEWEST:
         nothing = np.full(np.shape(estimate), np.nan)[()]
         return nothing, nothing
     if log and np.all(np.asarray(estimate) > 0) and (values > 0).all():
-        low, high = student(np.log(values), np.log(estimate), level)
+        low, high = student(np.log(values), np.log(estimate), level, degrees=degrees)
         return np.exp(low), np.exp(high)
-    reach = t_quantile(len(values), level) * crv3(values, estimate)
+    if odds and np.all((np.asarray(estimate) > 0) & (np.asarray(estimate) < 1)) and ((values > 0) & (values < 1)).all():
+        low, high = student(special.logit(values), special.logit(estimate), level, degrees=degrees)
+        return special.expit(low), special.expit(high)
+    reach = t_quantile(len(values) - 1 if degrees is None else degrees, level) * crv3(values, estimate)
     with np.errstate(invalid="ignore"):
         return estimate - reach, estimate + reach

@@ -1,8 +1,9 @@
 """Intervals from leaving out each group in turn (CRV3) with Student's t: no resamples, no seed, honest with few groups.
 
 With G groups, estimate q and the estimates q_g without group g, the variance is (G - 1) / G sum (q_g - q)^2 and the
-interval q -+ t(G - 1) sd. In simulations on the published designs it covers as the bootstrap of whole groups does, at
-half the width where E is badly known, and with five or six groups, where a bootstrap means nothing (docs/coverage.md).
+interval q -+ t sd, with as many degrees of freedom as equal groups that are worth as much, less one. In simulations on
+the published designs it covers as the bootstrap of whole groups does, at half the width where E is badly known, and
+with five or six groups, where a bootstrap means nothing (docs/coverage.md).
 
 Source: MacKinnon, Nielsen & Webb 2023 (arXiv 2301.04527); Shao & Wu 1989 for leaving out several rows of a loss that
 is nearly absolute, for which leaving out one row at a time is inconsistent.
@@ -19,9 +20,9 @@ import pandas as pd
 from vvscale.errors import ShapeError
 from vvscale.laws.solve_law import AVERAGE, group_curves, natural
 from vvscale.laws.uncertainty.folds import grouped_folds
-from vvscale.laws.uncertainty.intervals import FEWEST, LEVEL, POSITIVE, crv3, student
+from vvscale.laws.uncertainty.intervals import FEWEST, LEVEL, POSITIVE, SHARES, crv3, degrees_of_freedom, student
 from vvscale.laws.uncertainty.refits import Refits, refit_fit
-from vvscale.laws.uncertainty.resample import clusters, default_unit
+from vvscale.laws.uncertainty.resample import clusters, default_unit, design_effect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +53,8 @@ class Jackknife:
         Whether every refit has more distinct points than parameters; without that there is no interval.
     refits
         The refits, for curves.
+    degrees
+        Degrees of freedom of the t intervals: G - 1 for groups of one size, fewer for uneven ones.
     """
 
     fit: Fit
@@ -60,6 +63,7 @@ class Jackknife:
     params: dict[str, Array] = field(repr=False)
     usable: bool
     refits: Refits = field(repr=False)
+    degrees: float
 
     def derived(self) -> dict[str, Array]:
         """Quantities that follow from the parameters, name -> (G,); see ``vvscale.laws.derive``."""
@@ -78,7 +82,7 @@ class Jackknife:
         if not self.usable:
             return np.nan, np.nan
         estimate, values = self._values(name)
-        low, high = student(values, estimate, level, log=name in POSITIVE)
+        low, high = student(values, estimate, level, log=name in POSITIVE, odds=name in SHARES, degrees=self.degrees)
         return within_law(self.fit.law, name, float(low), float(high))
 
     def curve(self, *x: Sequence[float] | Array, level: float = LEVEL) -> tuple[Array, Array]:
@@ -94,7 +98,7 @@ class Jackknife:
         values = group_curves(fit.forms(), self.refits.optima, fit.problem, at, groups)
         if not self.usable:
             return np.full(at[0].shape, np.nan), np.full(at[0].shape, np.nan)
-        return student(np.exp(values), np.exp(estimate), level, log=fit.law.log_residuals)
+        return student(np.exp(values), np.exp(estimate), level, log=fit.law.log_residuals, degrees=self.degrees)
 
     def table(self) -> pd.DataFrame:
         """One row per parameter and derived quantity: value, standard error and interval."""
@@ -109,6 +113,7 @@ class Jackknife:
             "method": "CRV3-t",
             "by": self.by,
             "n_groups": self.n_groups,
+            "degrees": self.degrees,
             "ci": {name: [end if np.isfinite(end) else None for end in self.interval(name)] for name in names},
         }
 
@@ -159,7 +164,35 @@ def jackknife(fit: Fit, *, by: str | None = None) -> Jackknife:
         )
     refits = refit_fit(fit, (code != np.arange(n_groups)[:, None]).astype(float))
     params = natural(fit.law, fit.problem, refits.optima, fit.offsets)
-    return Jackknife(fit, by, n_groups, params, bool(refits.usable().all()), refits)
+    degrees = degrees_of_freedom(np.bincount(code))
+    return Jackknife(fit, by, n_groups, params, bool(refits.usable().all()), refits, degrees)
+
+
+def inflation(fit: Fit, name: str, by: str) -> float:
+    """How many times dependence within groups inflates the variance of one parameter, at least 1.
+
+    The CRV3 variance from leaving out groups over that from leaving out blocks of rows. One factor for all parameters
+    would not do: the level of a law suffers most from dependent rows, E and the exponents, which rest on contrasts
+    within groups, much less.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    name
+        A parameter, or a quantity that follows from them.
+    by
+        What rows are grouped by.
+    """
+    try:
+        grouped, alone = (jackknife(fit, by=unit).standard_error(name) for unit in (by, "row"))
+    except ShapeError:
+        # Too few groups to leave out: as at an edge below.
+        grouped, alone = np.nan, np.nan
+    if not (np.isfinite([grouped, alone]).all() and alone > 0):
+        # At an edge of the law, where the parameter does not move: the effect on a mean is the safe one.
+        return design_effect(fit.problem.frame, fit.residuals(), by).effect
+    return max(1.0, float(grouped / alone) ** 2)
 
 
 def within_law(law: Law, name: str, low: float, high: float) -> tuple[float, float]:

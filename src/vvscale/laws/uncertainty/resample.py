@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import DataError, ShapeError, UsageError, unknown_name
+from vvscale.laws.uncertainty.intervals import degrees_of_freedom
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +26,8 @@ UNITS = {
     "arch": ("arch",),
     "family": ("parent_family",),
 }
+# One network under two published names is one architecture: drawn apart, it would be left out and kept at once.
+SAME_NETWORK = {"resnetflexfilters-d-2-2-2-2": "resnet18"}
 # Units whose members are dependent wherever architectures are known.
 DEPENDENT = ("row", "cell")
 # With fewer clusters a percentile bootstrap means little; each is left out in turn instead.
@@ -59,6 +62,11 @@ class Resamples:
         """Whether each unit was left out once."""
         return bool(self.labels)
 
+    @property
+    def degrees(self) -> float | None:
+        """Degrees of freedom of a t interval, where each unit was left out once; else None."""
+        return degrees_of_freedom((self.weights == 0).sum(axis=1)) if self.leaves_one_out else None
+
 
 def clusters(frame: pd.DataFrame, unit: str) -> tuple[NDArray[np.intp], tuple[str, ...]]:
     """Cluster index of each row (n,), and the clusters' names.
@@ -81,7 +89,8 @@ def clusters(frame: pd.DataFrame, unit: str) -> tuple[NDArray[np.intp], tuple[st
             )
         raise unknown_name("resampling unit", unit, dict.fromkeys([*UNITS, *map(str, frame.columns)]))
     _require_values(frame, columns, unit)
-    keys = frame[columns].astype(str).agg(" / ".join, axis=1) if len(columns) > 1 else frame[columns[0]].astype(str)
+    parts = [frame[column].astype(str).replace(SAME_NETWORK if column == "arch" else {}) for column in columns]
+    keys = parts[0] if len(parts) == 1 else pd.concat(parts, axis=1).agg(" / ".join, axis=1)
     codes, names = pd.factorize(keys, sort=True)
     return codes.astype(np.intp), tuple(map(str, names))
 
@@ -188,8 +197,9 @@ class DesignEffect:
 def design_effect(frame: pd.DataFrame, residuals: Array, unit: str) -> DesignEffect:
     """Intraclass correlation and effective sample size of residuals clustered by ``unit``.
 
-    One-way random-effects analysis of variance with its typical cluster size
-    n_0 = (n - sum n_k^2 / n) / (k - 1); effect = 1 + (n_0 - 1) intraclass.
+    The correlation is that of a one-way random-effects analysis of variance, with its typical cluster size
+    n_0 = (n - sum n_k^2 / n) / (k - 1). What inflates the variance of a mean is another size, that of the cluster of
+    the average row (Kish 1965): effect = 1 + (sum n_k^2 / sum n_k - 1) intraclass.
     """
     code, names = clusters(frame, unit)
     n, k = len(residuals), max(len(names), 1)
@@ -202,5 +212,6 @@ def design_effect(frame: pd.DataFrame, residuals: Array, unit: str) -> DesignEff
     typical = (n - float((size**2).sum()) / n) / (k - 1)
     total = between + (typical - 1) * within
     intraclass = (between - within) / total if total > 0 else 0.0
-    effect = max(1.0, 1.0 + (typical - 1.0) * intraclass)
+    kish = float((size**2).sum()) / n
+    effect = max(1.0, 1.0 + (kish - 1.0) * intraclass)
     return DesignEffect(unit, float(intraclass), effect, n / effect)

@@ -13,7 +13,8 @@ from vvscale.laws.comparison.assess import examine
 from vvscale.laws.comparison.compare import compare
 from vvscale.laws.comparison.coverage import coverage
 from vvscale.laws.comparison.holdout import hold_out
-from vvscale.laws.comparison.sensitivity import conclusions
+from vvscale.laws.comparison.saturation import saturation
+from vvscale.laws.comparison.sensitivity import sensitivity
 from vvscale.laws.fit import DEFAULT_X, Fit, fit_rows
 from vvscale.laws.law import LAWS
 from vvscale.laws.planning.cost import fit_cost
@@ -21,6 +22,7 @@ from vvscale.laws.planning.support import Beyond, Support
 from vvscale.laws.rows import load_rows
 from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
 from vvscale.laws.uncertainty.conformal import prediction_interval
+from vvscale.laws.uncertainty.mixed import MIXED, fit_mixed, resampled_units
 from vvscale.laws.uncertainty.profile import profile
 from vvscale.laws.uncertainty.resample import default_unit, design_effect
 from vvscale.laws.verdict import Verdict
@@ -28,12 +30,14 @@ from vvscale.laws.workflow.options import FitOptions
 from vvscale.scores import drop_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import pandas as pd
     from numpy.typing import NDArray
 
 PREDICTION_LEVEL = 0.9
+# A broken line costs a millisecond per resample: enough for two digits of the knee without being asked.
+SATURATION_RESAMPLES = 1000
 COST_COLUMNS = {"n_params", "samples_seen", "train_flop"}
 
 
@@ -97,7 +101,11 @@ def run_fits(source: str | Path | pd.DataFrame, options: FitOptions | None = Non
         needs=[*x, options.y] if options.missing == "auto" else (),
     )
     if options.each is None:
-        return [_run(law.name, rows, x, options, excluded)]
+        # The rows that the conditions left out are the first thing to doubt a conclusion with.
+        others = {}
+        if options.sensitivity and options.where:
+            others["without the conditions"] = load_rows(source, regions=options.regions or None)[0]
+        return [_run(law.name, rows, x, options, excluded, others)]
     if options.each not in rows.columns:
         raise unknown_name("column", options.each, map(str, rows.columns))
     rows, ungrouped = drop_missing(rows, [options.each])
@@ -125,7 +133,12 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _run(
-    name: str, rows: pd.DataFrame, x: tuple[str, ...], options: FitOptions, excluded: dict[str, list[str]]
+    name: str,
+    rows: pd.DataFrame,
+    x: tuple[str, ...],
+    options: FitOptions,
+    excluded: dict[str, list[str]],
+    others: Mapping[str, pd.DataFrame] | None = None,
 ) -> FitResult:
     fit = fit_rows(
         rows, law=options.law, x=x, y=options.y, delta=options.threshold, offsets=options.offsets,
@@ -138,13 +151,18 @@ def _run(
         if set(frame.columns) >= COST_COLUMNS and frame[sorted(COST_COLUMNS)].notna().all(axis=None):
             entry["cost"] = dict(fit_cost(frame).__dict__)
     drawn = {}
-    for unit in (options.by or (default_unit(frame),)) if options.resamples else ():
+    for unit in (resampled_units(options.by) or (default_unit(frame),)) if options.resamples else ():
         drawn[unit] = bootstrap(fit, options.resamples, unit=unit, seed=options.seed)
     entry["intervals"] = {unit: made.to_dict() for unit, made in drawn.items()}
     verdict, left_out = examine(fit, by=tuple(drawn))
     entry["verdict"] = verdict.to_dict()
     entry["jackknife"] = left_out.to_dict() if left_out else None
-    tables, sentences = _asked(fit, options)
+    tables, sentences = _asked(fit, options, others or {})
+    if MIXED in options.by:
+        mixed = fit_mixed(fit)
+        entry["mixed"] = mixed.to_dict()
+        tables["random intercepts beside the fit"] = mixed.table()
+        sentences.append(mixed.sentence)
     entry["tables"] = {title: _records(table) for title, table in tables.items()}
     entry["sentences"] = sentences
     entry["warnings"] = [each.to_dict() for each in _beyond(fit, options.at)]
@@ -172,18 +190,20 @@ def _beyond(fit: Fit, at: tuple[float, ...]) -> list[Beyond]:
     return [each for row in rows for each in support.beyond(**dict(zip(columns, map(float, row), strict=True)))]
 
 
-def _asked(fit: Fit, options: FitOptions) -> tuple[dict[str, pd.DataFrame], list[str]]:
+def _asked(
+    fit: Fit, options: FitOptions, others: Mapping[str, pd.DataFrame]
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """Make the tables that were asked for, and sentences about them."""
     tables: dict[str, pd.DataFrame] = {}
     sentences: list[str] = []
     unit = default_unit(fit.problem.frame)
     if options.profile:
         effect = design_effect(fit.problem.frame, fit.residuals(), unit)
-        made = profile(fit, "E", design_effect=effect.effect)
+        made = profile(fit, "E", by=None if unit == "row" else unit)
         tables["profile of E"] = made.table().iloc[::4]
         sentences.append(
-            f"E is between {made.interval[0]:.4g} and {made.interval[1]:.4g} by its profile likelihood, {fit.n} rows "
-            f"being worth {effect.n_effective:.0f} independent ones (design effect {effect.effect:.1f} by {unit})."
+            f"{made.sentence} Dependence within {unit} inflates its variance {made.inflation:.1f} times; for a mean "
+            f"these {fit.n} rows are worth {effect.n_effective:.0f} independent ones."
         )
     if options.compare:
         comparison = compare(fit, unit=unit, seed=options.seed)
@@ -201,8 +221,12 @@ def _asked(fit: Fit, options: FitOptions) -> tuple[dict[str, pd.DataFrame], list
         new = options.by[0] if options.by else unit
         predicted = prediction_interval(fit, _inputs(fit, options.at), level=PREDICTION_LEVEL, unit=new)
         tables[f"a new model of a new {new}, {PREDICTION_LEVEL:.0%} conformal interval"] = predicted.table()
+    if options.saturation:
+        bent = saturation(fit, n=options.resamples or SATURATION_RESAMPLES, seed=options.seed)
+        tables["where the score flattens: a broken line"] = bent.table()
+        sentences.append(bent.sentence)
     if options.sensitivity:
-        drawn = conclusions(fit, seed=options.seed)
+        drawn = sensitivity(fit, rows=others, seed=options.seed)
         tables["does the conclusion change?"] = drawn.table()
         sentences.append(drawn.sentence)
     return tables, sentences

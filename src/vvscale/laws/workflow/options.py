@@ -55,7 +55,8 @@ class FitOptions(Options):
     resamples: int = option(0, "Resamples per unit; 0 for none, and so for no intervals.", at_least=0, group=_SURE)
     by: tuple[str, ...] = option(
         (),
-        "Resampling unit: arch (default where known), row, cell, family, or a column. Several are shown side by side.",
+        "Resampling unit: arch (default where known), row, cell, family, or a column; or mixed, a model with random "
+        "intercepts of family and architecture instead of resamples. Several are shown side by side.",
         group=_SURE,
     )
     seed: int = option(SEED, "Seed of the resamples.", at_least=0, group=_SURE)
@@ -78,8 +79,11 @@ class FitOptions(Options):
         unit="as the column",
         group=_MORE,
     )
+    saturation: bool = option(
+        False, "Where does the score flatten? A broken line with its knee and the slope beyond it.", group=_MORE
+    )
     sensitivity: bool = option(
-        False, "Does the conclusion change with the form, the loss or the resampling unit?", group=_MORE
+        False, "Does the conclusion change with the form, the loss, the resampling unit or the rows?", group=_MORE
     )
 
     @property
@@ -99,6 +103,9 @@ class ReproduceOptions(Options):
         ("row", "arch"),
         "Resampling unit: row (the published resamples, bit for bit with seed 42), arch (rows of one "
         "architecture are not independent), cell, family. Several are shown side by side.",
+    )
+    sensitivity: bool = option(
+        False, "Does the conclusion change with the form, the loss, the resampling unit or the rows? A table of each."
     )
     scores: str = option("gokce2025", "Score table: a published set, a CSV or Parquet file, or a store folder.")
     seed: int = option(SEED, "Seed of the resamples.", at_least=0)

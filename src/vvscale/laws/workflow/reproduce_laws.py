@@ -76,6 +76,6 @@ def reproduce(
     chosen = matching([names] if isinstance(names, str) else names or ())
     results = run(
         chosen, load_scores(options.scores), n_resamples=options.resamples, units=options.by, seed=options.seed,
-        n_workers=options.workers, on_done=on_done,
+        is_doubted=options.sensitivity, n_workers=options.workers, on_done=on_done,
     )  # fmt: skip
     return Reproduction(tuple(results), options.by if options.resamples else ())

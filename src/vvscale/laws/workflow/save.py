@@ -170,11 +170,11 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
     chosen = joint[name] if name is not None else next(iter(joint.values()))
     try:
         _refuse_other_inputs(file, chosen["x"])
-        draws, unit, leaves_one_out = _draws(file.parent, chosen)
+        draws, unit, degrees = _draws(file.parent, chosen)
         cost = Cost(**chosen["cost"]) if chosen.get("cost") else None
         law = JointLaw.from_params(
             LAWS[chosen["form"]], chosen["params"], chosen["units"], draws, unit,
-            ratios=group_ratios(chosen["offsets"], chosen["groups"], group), leaves_one_out=leaves_one_out,
+            ratios=group_ratios(chosen["offsets"], chosen["groups"], group), degrees=degrees,
         )  # fmt: skip
         law = replace(law, **_standing(chosen))
     except (ValueError, TypeError, KeyError) as error:
@@ -207,8 +207,8 @@ def _refuse_other_inputs(file: Path, x: Sequence[str]) -> None:
         )
 
 
-def _draws(folder: Path, entry: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], str, bool]:
-    """Resamples that a fit names, by architecture if there are any such; their unit; whether each was left out once."""
+def _draws(folder: Path, entry: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], str, float | None]:
+    """Resamples that a fit names, by architecture if there are any such; their unit; degrees of freedom."""
     listed = entry.get("resamples", {})
     for unit in sorted(listed, key=lambda unit: (unit != "arch", unit)):
         path = folder / listed[unit]["file"]
@@ -221,6 +221,6 @@ def _draws(folder: Path, entry: Mapping[str, Any]) -> tuple[dict[str, np.ndarray
         frame = frame[frame["experiment"] == entry["name"]]
         usable = frame[frame["n_distinct"] > len(entry["params"])]
         names = [name for name in usable.columns if name in entry["params"]]
-        leaves_one_out = entry["intervals"][unit]["method"] == "CRV3-t"
-        return {key: usable[key].to_numpy(float) for key in names}, unit, leaves_one_out
-    return {}, "", False
+        degrees = entry["intervals"][unit]["degrees"]
+        return {key: usable[key].to_numpy(float) for key in names}, unit, degrees
+    return {}, "", None

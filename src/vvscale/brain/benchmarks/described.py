@@ -1,0 +1,236 @@
+"""A benchmark that a TOML file describes, beside its arrays and images.
+
+    benchmark_id = "Lab2026.IT"       version = 1          region = "IT"
+    stratify_by = "category"          formula = "r^2/c"    min_ceiling = 0.1
+
+    [stimuli]                         # images in a folder, or the archive of a table
+    images = "images"                 # folder; or "images.zip" with the table
+    table = "stimuli.csv"             # columns stimulus_id (or image_id), filename, and labels; optional with a folder
+    degrees = 8.0
+
+    [assembly]                        # one table, or [[assembly]] once for each subject
+    responses = "responses.npy"       # .npy, .npz:NAME, .h5:NAME, .csv; or .nc as the reference writes it
+    axes = ["neuroid", "image", "repetition"]
+    images = "order.txt"              # stimulus_id of the rows, one a line; by default the order of the stimuli
+    ceilings = "reliability.npy"      # for ceiling = "shipped"
+
+    [metric]                          # or metric = "ridge-cv"
+    name = "ridge-cv"
+    alphas = [1.0, 10.0, 100.0]
+
+``[design]`` and ``[ceiling]`` likewise. Paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vvscale.brain.benchmarks.assembly import Assembly
+from vvscale.brain.benchmarks.design import design_by_name
+from vvscale.brain.benchmarks.netcdf import read_neural
+from vvscale.brain.benchmarks.neural import NeuralBenchmark
+from vvscale.brain.benchmarks.stimulus_files import IMAGE_SUFFIXES, read_stimulus_set
+from vvscale.brain.ceilings.rules import ceiling_by_name
+from vvscale.brain.inputs.stimuli import StimulusSet
+from vvscale.brain.metrics.metric import metric_by_name
+from vvscale.errors import ConfigError, DataError, MissingDataError, did_you_mean
+
+# Shape legend: R repetitions, N images, q neuroids.
+
+AXES = ("repetition", "image", "neuroid")
+
+_TOP = ("benchmark_id", "version", "region", "stratify_by", "formula", "min_ceiling", "epsilon", "above_one",
+        "stimuli", "assembly", "metric", "design", "ceiling")  # fmt: skip
+_STIMULI = ("images", "table", "degrees", "identifier")
+_ASSEMBLY = ("responses", "axes", "images", "ceilings", "neuroids", "name", "time_bin", "ignore", "percent")
+
+
+def read_benchmark(path: str | Path) -> NeuralBenchmark:
+    """Read a benchmark that a TOML file describes.
+
+    Parameters
+    ----------
+    path
+        The file, as the text of this module shows.
+
+    Raises
+    ------
+    MissingDataError
+        A file that is named is not there.
+    ConfigError
+        The file is no TOML, or has a key that means nothing.
+    DataError, ShapeError
+        Arrays and images do not belong together.
+    """
+    path = Path(path)
+    held = _parsed(path)
+    _refuse_other_keys(held, _TOP, path, "")
+    for name in ("benchmark_id", "region", "stimuli", "assembly"):
+        if name not in held:
+            raise ConfigError(f"'{path}' has no '{name}'; expected {', '.join(_TOP[:3])} and the tables below them.")
+    stimuli = _stimuli(held["stimuli"], path, str(held["benchmark_id"]))
+    subjects = held["assembly"] if isinstance(held["assembly"], list) else [held["assembly"]]
+    assemblies = tuple(
+        _assembly(one, path, stimuli, str(held["region"]), f"{held['benchmark_id']}.{number}")
+        for number, one in enumerate(subjects)
+    )
+    makers = {"metric": metric_by_name, "design": design_by_name, "ceiling": ceiling_by_name}
+    chosen = {name: _named(held[name], make, path, name) for name, make in makers.items() if name in held}
+    given = {name: held[name] for name in ("stratify_by", "formula", "min_ceiling", "epsilon", "above_one")
+             if name in held}  # fmt: skip
+    return NeuralBenchmark(
+        str(held["benchmark_id"]),
+        int(held.get("version", 1)),
+        stimuli,
+        assemblies[0] if len(assemblies) == 1 else assemblies,
+        **given,
+        **chosen,
+    )
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise MissingDataError(f"Cannot read the benchmark file '{path}': {error.strerror}; check the path.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"'{path}' is not valid TOML: {error}.") from error
+
+
+def _refuse_other_keys(held: Mapping[str, Any], known: tuple[str, ...], path: Path, table: str) -> None:
+    if not isinstance(held, Mapping):
+        raise ConfigError(f"'{table}' in '{path}' is no table; expected [{table}] with {', '.join(known)}.")
+    for key in held:
+        if key not in known:
+            where = f" of [{table}]" if table else ""
+            raise ConfigError(
+                f"Unknown key '{key}'{where} in '{path}'.{did_you_mean(key, known)} Known: {', '.join(known)}."
+            )
+
+
+def _named(held: Any, make: Any, path: Path, what: str) -> Any:
+    """Return a metric, design or ceiling from its name, or from a table with its name and settings."""
+    if not isinstance(held, Mapping):
+        return make(held)
+    if "name" not in held:
+        raise ConfigError(f"[{what}] in '{path}' has no 'name'.")
+    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in held.items() if key != "name"}
+    return make(held["name"], **settings)
+
+
+def _stimuli(held: Mapping[str, Any], path: Path, benchmark_id: str) -> StimulusSet:
+    _refuse_other_keys(held, _STIMULI, path, "stimuli")
+    if "images" not in held or "degrees" not in held:
+        raise ConfigError(
+            f"[stimuli] in '{path}' needs 'images', a folder or archive, and 'degrees', the visual angle of an image."
+        )
+    images, degrees = path.parent / held["images"], float(held["degrees"])
+    identifier = str(held.get("identifier", benchmark_id))
+    table = None if "table" not in held else path.parent / held["table"]
+    if images.suffix == ".zip":
+        if table is None:
+            raise ConfigError(f"[stimuli] in '{path}' names an archive; name its 'table' too.")
+        return read_stimulus_set(table, images, identifier=identifier, degrees=degrees)
+    if not images.is_dir():
+        raise MissingDataError(f"There is no folder or archive of images '{images}', which '{path}' names.")
+    if table is None:
+        paths = sorted(one for one in images.iterdir() if one.suffix.lower() in IMAGE_SUFFIXES)
+        index = pd.Index([one.stem for one in paths], name="stimulus_id")
+        return StimulusSet(identifier, pd.DataFrame(index=index), degrees, paths=tuple(paths))
+    labels = pd.read_csv(table, dtype={"stimulus_id": str, "image_id": str, "filename": str})
+    name = "stimulus_id" if "stimulus_id" in labels else "image_id"
+    if name not in labels or "filename" not in labels:
+        raise MissingDataError(f"'{table}' needs the columns stimulus_id (or image_id) and filename.")
+    labels = labels.set_index(name).rename_axis("stimulus_id")
+    paths = [images / one for one in labels["filename"]]
+    absent = [one for one in paths if not one.is_file()]
+    if absent:
+        raise MissingDataError(f"{len(absent)} of the images that '{table}' names are not there, first '{absent[0]}'.")
+    return StimulusSet(identifier, labels.drop(columns="filename"), degrees, paths=tuple(paths))
+
+
+def _assembly(held: Mapping[str, Any], path: Path, stimuli: StimulusSet, region: str, usual: str) -> Assembly:
+    _refuse_other_keys(held, _ASSEMBLY, path, "assembly")
+    if "responses" not in held:
+        raise ConfigError(f"[assembly] in '{path}' has no 'responses', the file of the recordings.")
+    name, file = str(held.get("name", usual)), str(held["responses"])
+    if file.endswith(".nc"):
+        window = held.get("time_bin")
+        return read_neural(
+            path.parent / file,
+            assembly_id=name,
+            region=region,
+            time_bin=None if window is None else (window[0], window[1]),
+            ignore=tuple(held.get("ignore", ())),
+        )
+    images = stimuli.stimulus_id
+    if "images" in held:
+        images = np.array(_read_lines(path.parent / held["images"]), dtype=object)
+    cube = _cube(_read_array(path.parent, file), held.get("axes"), path)
+    if cube.shape[1] != len(images):
+        raise DataError(
+            f"The responses '{file}' are of {cube.shape[1]} images, and there are {len(images)} labels for them; name "
+            "the order of the images in [assembly] images, or the axes in [assembly] axes."
+        )
+    neuroids = [f"{name}-{number}" for number in range(cube.shape[2])]
+    if "neuroids" in held:
+        neuroids = _read_lines(path.parent / held["neuroids"])
+    made = Assembly.from_cube(name, region, cube, images, neuroids)
+    if "ceilings" not in held:
+        return made
+    reliability = np.ravel(_read_array(path.parent, str(held["ceilings"])))
+    reliability = reliability / 100 if held.get("percent", False) else reliability
+    return Assembly(
+        made.assembly_id, region, made.responses, made.stimulus_id, made.repetition, made.neuroid_id, None, reliability
+    )
+
+
+def _cube(table: np.ndarray, axes: Any, path: Path) -> np.ndarray:
+    """Return (R, N, q) responses from an array with named axes; without names, images x neuroids x repetitions."""
+    usual = ("image", "neuroid", "repetition")[: table.ndim]
+    names = tuple(axes) if axes is not None else usual
+    if sorted(names) not in (sorted(AXES), sorted(AXES[1:])) or len(names) != table.ndim:
+        raise ConfigError(
+            f"[assembly] in '{path}' has axes {list(names)} for an array of {table.ndim} dimensions; expected each of "
+            "image, neuroid and repetition once, or image and neuroid."
+        )
+    if "repetition" not in names:
+        table, names = table[None], ("repetition", *names)
+    return table.transpose([names.index(axis) for axis in AXES])
+
+
+def _read_array(folder: Path, name: str) -> np.ndarray:
+    """Read ``file.npy``, ``file.npz:NAME``, ``file.h5:NAME`` or ``file.csv``."""
+    file, _, key = name.partition(":")
+    path = folder / file
+    if not path.is_file():
+        raise MissingDataError(f"There is no file '{path}'; check the path.")
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return arrays[key or arrays.files[0]]
+        if path.suffix in (".h5", ".hdf5"):
+            import h5py
+
+            with h5py.File(path, "r") as held:
+                return np.asarray(held[key])
+        if path.suffix == ".csv":
+            return pd.read_csv(path, header=None).to_numpy(np.float64)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"Cannot read '{name}' in '{folder}': {error}.") from error
+    raise ConfigError(f"Cannot read '{name}': expected .npy, .npz:NAME, .h5:NAME, .csv or .nc.")
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise MissingDataError(f"Cannot read '{path}': {error}; expected one label a line.") from error
