@@ -35,6 +35,7 @@ autodoc_member_order = "bysource"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "vvscale"
+html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_search_summary = False  # a page opened from a file may not fetch others
@@ -54,6 +55,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "capture_repr": ("_repr_html_", "__repr__"),
     "image_scrapers": (),
+    "default_thumb_file": str(HERE / "demo.png"),
     "reset_modules": (),
     "remove_config_comments": True,
     "show_memory": False,

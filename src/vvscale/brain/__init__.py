@@ -16,6 +16,7 @@ from vvscale.core.lazy import lazy
 
 if TYPE_CHECKING:
     from vvscale.brain.activations.record import record as record
+    from vvscale.brain.behavior.decisions import Decisions as Decisions
     from vvscale.brain.behavior.i2n import BehavioralConsistency as BehavioralConsistency
     from vvscale.brain.behavior.i2n import behavioral_consistency as behavioral_consistency
     from vvscale.brain.behavior.i2n import i2n as i2n
@@ -23,17 +24,19 @@ if TYPE_CHECKING:
     from vvscale.brain.behavior.readout import fit_readout as fit_readout
     from vvscale.brain.behavior.readout import readout_probabilities as readout_probabilities
     from vvscale.brain.behavior.trials import Trials as Trials
-    from vvscale.brain.benchmarks.assembly import Assembly as Assembly
-    from vvscale.brain.benchmarks.assembly import Rdms as Rdms
+    from vvscale.brain.behavior.triplets import Triplets as Triplets
     from vvscale.brain.benchmarks.behavior import BehavioralBenchmark as BehavioralBenchmark
     from vvscale.brain.benchmarks.benchmark import Benchmark as Benchmark
     from vvscale.brain.benchmarks.benchmark import BenchmarkResult as BenchmarkResult
     from vvscale.brain.benchmarks.check import ContractReport as ContractReport
     from vvscale.brain.benchmarks.check import check_benchmark as check_benchmark
+    from vvscale.brain.benchmarks.described import read_benchmark as read_benchmark
     from vvscale.brain.benchmarks.design import KFold as KFold
     from vvscale.brain.benchmarks.design import RandomSplits as RandomSplits
     from vvscale.brain.benchmarks.design import TrainTest as TrainTest
     from vvscale.brain.benchmarks.neural import NeuralBenchmark as NeuralBenchmark
+    from vvscale.brain.benchmarks.tasks import DecisionBenchmark as DecisionBenchmark
+    from vvscale.brain.benchmarks.tasks import TripletBenchmark as TripletBenchmark
     from vvscale.brain.catalogue import BenchmarkInfo as BenchmarkInfo
     from vvscale.brain.catalogue import benchmark_ids as benchmark_ids
     from vvscale.brain.catalogue import list_benchmarks as list_benchmarks
@@ -71,6 +74,8 @@ if TYPE_CHECKING:
     from vvscale.brain.metrics.rsa import rdm_noise_ceiling as rdm_noise_ceiling
     from vvscale.brain.metrics.rsa import representational_similarity as representational_similarity
     from vvscale.brain.metrics.splits import stratified_splits as stratified_splits
+    from vvscale.brain.recordings.assembly import Assembly as Assembly
+    from vvscale.brain.recordings.assembly import Rdms as Rdms
     from vvscale.brain.scoring.brainscore_adapter import brainscore_model as brainscore_model
     from vvscale.brain.scoring.cache import ScoreCache as ScoreCache
     from vvscale.brain.scoring.features import Features as Features

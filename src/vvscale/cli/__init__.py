@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from vvscale import __version__
+from vvscale.cli.examples import EXTRA, epilogue
 from vvscale.cli.streams import make_safe, only_documents, short_warnings
+from vvscale.core.extras import missing_extra
 from vvscale.errors import VvscaleError
 
 INTERRUPTED = 130
@@ -36,7 +38,11 @@ VERBS = {
     ),
     "train": (
         "vvscale.cli.commands.train:train",
-        "Train a network on a subset of images; the same command again goes on.",
+        "Train a network on a subset of images; rerun to resume.",
+    ),
+    "readout": (
+        "vvscale.cli.commands.readout:readout",
+        "Train a readout of a layer's tokens, shared by subjects, and score it.",
     ),
     "fine-tune": (
         "vvscale.cli.commands.fine_tune:fine_tune",
@@ -50,18 +56,32 @@ VERBS = {
     ),
     "reproduce": (
         "vvscale.cli.commands.reproduce:reproduce",
-        "Fit the study's 43 laws, paper against ours.",
+        "Fit the laws of the published papers, theirs beside ours.",
+    ),
+    "claims": (
+        "vvscale.cli.commands.claims:claims",
+        "Check the papers' claims, or your own, on a table of scores.",
     ),
     "check": ("vvscale.cli.commands.check:check", "Check a benchmark against its contract."),
-    "figure": ("vvscale.cli.commands.figures:figure", "Draw every figure of the study, and more, from a table."),
-    "report": ("vvscale.cli.commands.report:report", "Write one page that explores a table, offline and anywhere."),
-    "cite": ("vvscale.cli.commands.cite:cite", "Print the BibTeX of what a table, fit or figure used."),
+    "figure": ("vvscale.cli.commands.figures:figure", "Draw figures of any table, or those of the papers."),
+    "report": (
+        "vvscale.cli.commands.figures:report",
+        "Write one page about a table: findings, trust, plan, models; offline.",
+    ),
+    "export": ("vvscale.cli.commands.export:export", "Write a table of scores as CSV or Parquet."),
+    "cite": ("vvscale.cli.commands.show:cite", "Print the BibTeX of what a table, fit or figure used."),
     "study": (
         "vvscale.cli.commands.study:study",
         "Run a whole scaling study: train, score, fit, draw, report.",
     ),
+    "doctor": (
+        "vvscale.cli.commands.doctor:doctor",
+        "Show what this machine and installation offer, and what to do.",
+    ),
     "cache": ("vvscale.cli.commands.cache:cache", "List, verify or clear downloaded files."),
 }
+
+NESTED = frozenset({"study"})
 
 
 def build_app() -> App:
@@ -72,10 +92,13 @@ def build_app() -> App:
         suppress_keyboard_interrupt=False,
         default_parameter=Parameter(negative=""),
         help="Does scaling make vision models more like the primate brain?",
-        help_epilogue="Start with: vvscale reproduce",
+        help_epilogue=epilogue(""),
     )
     for verb, (target, line) in VERBS.items():
-        app.command(target, name=verb, help=line)
+        # A verb with verbs of its own brings its whole help along.
+        more = {} if verb in NESTED else {"help_epilogue": epilogue(verb)}
+        app.command(target, name=verb, help=line, **more)
+    app.register_install_completion_command(add_to_startup=True)
     return app
 
 
@@ -95,6 +118,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"vvscale: {_as_typed(str(error), tokens)}", file=sys.stderr)
         return error.exit_code
+    except ImportError as error:
+        verb = next((token for token in tokens if token in VERBS), "")
+        said = missing_extra(error, EXTRA.get(verb, ""))
+        if said is None or "--debug" in tokens:
+            raise
+        print(f"vvscale: {said}", file=sys.stderr)
+        return said.exit_code
     except CycloptsError as error:
         if "--debug" in tokens:
             raise

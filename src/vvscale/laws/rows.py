@@ -59,7 +59,7 @@ def load_rows(
         compute: those that lack one are left out and named, like those that lack a region. Of any other table a
         missing value is not expected, and nothing is left out.
     """
-    frame = _read(source)
+    frame = read_rows(source)
     texts = [where] if isinstance(where, str) else where
     conditions = dict(texts) if isinstance(texts, Mapping) else parse_where(texts)
     if preset is not None:
@@ -120,7 +120,8 @@ def _scores(column: pd.Series) -> pd.Series:
     return numbers
 
 
-def _read(source: str | Path | pd.DataFrame) -> pd.DataFrame:
+def read_rows(source: str | Path | pd.DataFrame) -> pd.DataFrame:
+    """Return a table as it is: a published set, a file, a store folder or a DataFrame; see ``load_rows``."""
     if not isinstance(source, str | Path | pd.DataFrame):
         raise UsageError(
             f"A table must be a pandas DataFrame, or name a file, a folder or a published set; got "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App, Parameter
 
+from vvscale.cli.examples import epilogue
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
 from vvscale.study.options import StudyPlanOptions, StudyRunOptions
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from vvscale.study.prepare import Prepared
 
 study = App(
+    help_epilogue=epilogue("study"),
     name="study",
     help="Run a whole scaling study from one TOML file: train, score, fit, draw, report.",
     default_parameter=Parameter(negative=""),
@@ -121,8 +123,9 @@ def status(spec: str, /, *, out: Path | None = None, output: Output) -> None:
     out
         Its folder, if a file or name is given.
     """
+    from vvscale.cli.stages import status_lines
     from vvscale.study.prepare import locate_study
-    from vvscale.study.status import status_lines, study_status
+    from vvscale.study.status import study_status
 
     now = study_status(locate_study(spec, out=out))
     for line in status_lines(now):

@@ -22,6 +22,7 @@ from vvscale.laws.planning.support import Beyond, Support
 from vvscale.laws.rows import load_rows
 from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
 from vvscale.laws.uncertainty.conformal import prediction_interval
+from vvscale.laws.uncertainty.mixed import MIXED, fit_mixed, resampled_units
 from vvscale.laws.uncertainty.profile import profile
 from vvscale.laws.uncertainty.resample import default_unit, design_effect
 from vvscale.laws.verdict import Verdict
@@ -150,13 +151,18 @@ def _run(
         if set(frame.columns) >= COST_COLUMNS and frame[sorted(COST_COLUMNS)].notna().all(axis=None):
             entry["cost"] = dict(fit_cost(frame).__dict__)
     drawn = {}
-    for unit in (options.by or (default_unit(frame),)) if options.resamples else ():
+    for unit in (resampled_units(options.by) or (default_unit(frame),)) if options.resamples else ():
         drawn[unit] = bootstrap(fit, options.resamples, unit=unit, seed=options.seed)
     entry["intervals"] = {unit: made.to_dict() for unit, made in drawn.items()}
     verdict, left_out = examine(fit, by=tuple(drawn))
     entry["verdict"] = verdict.to_dict()
     entry["jackknife"] = left_out.to_dict() if left_out else None
     tables, sentences = _asked(fit, options, others or {})
+    if MIXED in options.by:
+        mixed = fit_mixed(fit)
+        entry["mixed"] = mixed.to_dict()
+        tables["random intercepts beside the fit"] = mixed.table()
+        sentences.append(mixed.sentence)
     entry["tables"] = {title: _records(table) for title, table in tables.items()}
     entry["sentences"] = sentences
     entry["warnings"] = [each.to_dict() for each in _beyond(fit, options.at)]

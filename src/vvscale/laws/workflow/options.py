@@ -55,7 +55,8 @@ class FitOptions(Options):
     resamples: int = option(0, "Resamples per unit; 0 for none, and so for no intervals.", at_least=0, group=_SURE)
     by: tuple[str, ...] = option(
         (),
-        "Resampling unit: arch (default where known), row, cell, family, or a column. Several are shown side by side.",
+        "Resampling unit: arch (default where known), row, cell, family, or a column; or mixed, a model with random "
+        "intercepts of family and architecture instead of resamples. Several are shown side by side.",
         group=_SURE,
     )
     seed: int = option(SEED, "Seed of the resamples.", at_least=0, group=_SURE)

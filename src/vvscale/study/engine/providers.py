@@ -62,51 +62,71 @@ def make_provider(engine: EngineSpec, group: Group, *, study: Path, lifeline: Pa
         )
     if kind == "kubernetes":
         return _kubernetes(group, blocks)
-    ask = max(1, engine.silence // _ASKS_PER_SILENCE)
-    queue, account = group.of("partition"), group.of("account")
-    directives = [f"{_PREFIX[kind]} {line}".strip() for line in group.of("directives")]
-    common = {
+    made, more, directives = _SCHEDULERS[kind](group)
+    directives = [f"{_PREFIX[kind]} {line}".strip() for line in (*group.of("directives"), *directives)]
+    return _asked_every(made, max(1, engine.silence // _ASKS_PER_SILENCE))(
         **blocks,
-        "nodes_per_block": group.nodes,
-        "walltime": _clock(group.of("time_minutes")),
-        "launcher": SimpleLauncher(),
-        "cmd_timeout": _COMMAND_SECONDS,
-    }
-    cores, memory = group.cpus * group.per_job, math.ceil(group.mem_gb * group.per_job)
-    gpus = group.gpus_per_job
-    if kind == "slurm":
-        more = {name: group.of(name) for name in ("account", "qos", "constraint", "gres")}
-        if gpus and more["gres"] is None:
-            more["gpus_per_node"] = gpus
-        return _asked_every(SlurmProvider, ask)(
-            **common, **more, partition=queue, cores_per_node=cores, mem_per_node=memory, exclusive=False,
-            scheduler_options="\n".join(directives),
-        )  # fmt: skip
-    if kind == "pbs":
-        select = f"mem={memory}gb" + (f":ngpus={gpus}" if gpus else "")
-        return _asked_every(PBSProProvider, ask)(
-            **common, account=account, queue=queue, cpus_per_node=cores, select_options=select,
-            scheduler_options="\n".join(directives),
-        )  # fmt: skip
-    if kind == "lsf":
-        directives += [f'#BSUB -gpu "num={gpus}"'] if gpus else []
-        directives += [f"#BSUB -M {memory}GB"]
-        return _asked_every(LSFProvider, ask)(
-            **common, project=account, queue=queue, cores_per_block=cores, cores_per_node=cores,
-            request_by_nodes=False, bsub_redirection=True, scheduler_options="\n".join(directives),
-        )  # fmt: skip
-    if kind == "gridengine":
-        directives += [f"#$ -pe smp {cores}"] if cores > 1 else []
-        directives += [f"#$ -l h_vmem={math.ceil(group.mem_gb / group.cpus)}G"]
-        directives += [f"#$ -l gpu={gpus}"] if gpus else []
-        directives += [f"#$ -P {account}"] if account else []
-        return _asked_every(GridEngineProvider, ask)(**common, queue=queue, scheduler_options="\n".join(directives))
-    directives += [f"request_gpus = {gpus}"] if gpus else []
-    directives += [f"accounting_group = {account}"] if account else []
-    return _asked_every(CondorProvider, ask)(
-        **common, cores_per_slot=cores, mem_per_slot=float(memory), requirements=group.of("constraint") or "",
+        **more,
+        nodes_per_block=group.nodes,
+        walltime=_clock(group.of("time_minutes")),
+        launcher=SimpleLauncher(),
+        cmd_timeout=_COMMAND_SECONDS,
         scheduler_options="\n".join(directives),
-    )  # fmt: skip
+    )
+
+
+# What each scheduler takes of a group: Parsl's class, its own arguments, and lines of the job script that it has no
+# argument for.
+_Asked = tuple[Any, dict[str, Any], list[str]]
+
+
+def _slurm(group: Group) -> _Asked:
+    more = {name: group.of(name) for name in ("partition", "account", "qos", "constraint", "gres")}
+    if group.gpus_per_job and more["gres"] is None:
+        more["gpus_per_node"] = group.gpus_per_job
+    return SlurmProvider, {**more, "cores_per_node": _cores(group), "mem_per_node": _gb(group), "exclusive": False}, []
+
+
+def _pbs(group: Group) -> _Asked:
+    select = f"mem={_gb(group)}gb" + (f":ngpus={group.gpus_per_job}" if group.gpus_per_job else "")
+    more = {"account": group.of("account"), "queue": group.of("partition")}
+    return PBSProProvider, {**more, "cpus_per_node": _cores(group), "select_options": select}, []
+
+
+def _lsf(group: Group) -> _Asked:
+    more = {"project": group.of("account"), "queue": group.of("partition"), "request_by_nodes": False}
+    # Only a script on standard input has its #BSUB lines read everywhere.
+    more |= {"cores_per_block": _cores(group), "cores_per_node": _cores(group), "bsub_redirection": True}
+    gpus = [f'-gpu "num={group.gpus_per_job}"'] if group.gpus_per_job else []
+    return LSFProvider, more, [*gpus, f"-M {_gb(group)}GB"]
+
+
+def _gridengine(group: Group) -> _Asked:
+    lines = [f"-pe smp {_cores(group)}"] if _cores(group) > 1 else []
+    lines += [f"-l h_vmem={math.ceil(group.mem_gb / group.cpus)}G"]
+    lines += [f"-l gpu={group.gpus_per_job}"] if group.gpus_per_job else []
+    lines += [f"-P {group.of('account')}"] if group.of("account") else []
+    return GridEngineProvider, {"queue": group.of("partition")}, lines
+
+
+def _htcondor(group: Group) -> _Asked:
+    lines = [f"request_gpus = {group.gpus_per_job}"] if group.gpus_per_job else []
+    lines += [f"accounting_group = {group.of('account')}"] if group.of("account") else []
+    more = {"cores_per_slot": _cores(group), "mem_per_slot": float(_gb(group))}
+    return CondorProvider, {**more, "requirements": group.of("constraint") or ""}, lines
+
+
+_SCHEDULERS = {"slurm": _slurm, "pbs": _pbs, "lsf": _lsf, "gridengine": _gridengine, "htcondor": _htcondor}
+
+
+def _cores(group: Group) -> int:
+    """Cores of one job."""
+    return group.cpus * group.per_job
+
+
+def _gb(group: Group) -> int:
+    """Memory of one job, whole gigabytes."""
+    return math.ceil(group.mem_gb * group.per_job)
 
 
 def submit_command(engine: EngineSpec, command: list[str], *, name: str, folder: Path) -> str:
@@ -134,7 +154,7 @@ def _without_gpus(engine: EngineSpec) -> EngineSpec:
 
 def _kubernetes(group: Group, blocks: dict[str, Any]) -> ExecutionProvider:
     volumes = [tuple(one.split(":", 1)) for one in group.of("volumes")]
-    cores, memory = float(group.cpus * group.per_job), f"{math.ceil(group.mem_gb * group.per_job)}Gi"
+    cores, memory = float(_cores(group)), f"{_gb(group)}Gi"
     gpus = {"nvidia.com/gpu": str(group.gpus_per_job)} if group.gpus_per_job else None
     try:
         return KubernetesProvider(

@@ -31,11 +31,8 @@ def run_forecast(context: TaskContext) -> dict[str, Any]:
     ``candidates``, ``arch``, ``n_params`` and ``forward_flop`` of each; ``run``, ``dataset``, ``recipe`` and what
     scoring needs, as other tasks have them.
     """
-    import numpy as np
-
     from vvscale.core.config import from_table
     from vvscale.data import load_dataset
-    from vvscale.laws.uncertainty.conformal import prediction_interval
     from vvscale.laws.workflow.fit_tables import run_fits
     from vvscale.train import Recipe
 
@@ -66,11 +63,6 @@ def run_forecast(context: TaskContext) -> dict[str, Any]:
     ]
     observed = [_outcome(context, run, law) for run in runs]
     first = runs[0].row
-    n_params, samples_seen = float(first["n_params"]), float(first["samples_seen"])
-    at = [np.array([n_params]), np.array([samples_seen])]
-    interval = prediction_interval(fitted.fit, at, level=wanted["level"], unit=wanted["by"])
-    mean = math.fsum(observed) / len(observed)
-    lower, upper = float(interval.lower[0]), float(interval.upper[0])
     told = {
         "law": law["name"],
         "y": law["y"],
@@ -80,11 +72,26 @@ def run_forecast(context: TaskContext) -> dict[str, Any]:
         "trained": {
             "arch": arch["arch"],
             "samples_per_class": samples_per_class,
-            "n_params": n_params,
-            "samples_seen": samples_seen,
-            "train_flop": float(first["train_flop"]),
+            **{name: float(first[name]) for name in ("n_params", "samples_seen", "train_flop")},
             "seeds": list(wanted["seed"]),
         },
+        **_compare(fitted.fit, first, wanted, observed),
+    }
+    write_json(context.out / FORECAST, told)
+    return {"mean": told["mean"], "is_inside": told["is_inside"]}
+
+
+def _compare(fit: Fit, row: Mapping[str, Any], wanted: Mapping[str, Any], observed: list[float]) -> dict[str, Any]:
+    """Return what the law predicts for a network that it has not seen, and what was measured on it."""
+    import numpy as np
+
+    from vvscale.laws.uncertainty.conformal import prediction_interval
+
+    at = [np.array([float(row["n_params"])]), np.array([float(row["samples_seen"])])]
+    interval = prediction_interval(fit, at, level=wanted["level"], unit=wanted["by"])
+    mean = math.fsum(observed) / len(observed)
+    lower, upper = float(interval.lower[0]), float(interval.upper[0])
+    return {
         "predicted": float(interval.predicted[0]),
         "lower": lower,
         "upper": upper,
@@ -95,8 +102,6 @@ def run_forecast(context: TaskContext) -> dict[str, Any]:
         "mean": mean,
         "is_inside": lower <= mean <= upper,
     }
-    write_json(context.out / FORECAST, told)
-    return {"mean": mean, "is_inside": told["is_inside"]}
 
 
 def choose(

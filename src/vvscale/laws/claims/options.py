@@ -1,0 +1,14 @@
+"""Options of ``vvscale claims``, and of the same in Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vvscale.core.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimsOptions(Options):
+    """What claims are checked on."""
+
+    scores: str = option("gokce2025", "Score table: a published set, a CSV or Parquet file, or a store folder.")
