@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from vvscale.brain.behavior.i2n import BehavioralConsistency, behavioral_consistency
-from vvscale.brain.benchmarks.assembly import Assembly
 from vvscale.brain.benchmarks.behavior import BehavioralBenchmark
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
@@ -23,6 +22,7 @@ from vvscale.brain.ceilings.rules import SplitHalf, Variance
 from vvscale.brain.inputs.screen import open_stimulus
 from vvscale.brain.inputs.stimuli import row_order
 from vvscale.brain.metrics.pls import PLS
+from vvscale.brain.recordings.assembly import Assembly
 from vvscale.errors import VvscaleError
 from vvscale.scores import REGIONS
 
@@ -117,7 +117,7 @@ def check_benchmark(benchmark: Benchmark) -> ContractReport:
     >>> check_benchmark(stream.benchmark("V1")).is_met
     True
     """
-    checks = _NEURAL if isinstance(benchmark, NeuralBenchmark) else _BEHAVIORAL
+    checks = next((checks for kind, checks in _CHECKS.items() if isinstance(benchmark, kind)), _OTHER)
     met: list[Requirement] = []
     for name, check in {**_COMMON, **checks}.items():
         try:
@@ -322,9 +322,11 @@ _NEURAL: _Checks = {
     "recordings predict themselves": _predicts_itself,
     "shuffled recordings predict nothing": _shuffled_predicts_nothing,
 }
+_OTHER: _Checks = {"a ceiling above noise": _ceiling}
 _BEHAVIORAL: _Checks = {
     "labels agree with the trials": _truth,
     "a ceiling above noise": _ceiling,
     "choices predict themselves": _predicts_itself,
     "shuffled choices predict nothing": _shuffled_predicts_nothing,
 }
+_CHECKS: dict[type, _Checks] = {NeuralBenchmark: _NEURAL, BehavioralBenchmark: _BEHAVIORAL}
