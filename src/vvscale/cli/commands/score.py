@@ -55,9 +55,13 @@ def score(*models: str, options: ScoreOptions, dry_run: bool = False, output: Ou
 
 
 def _show(scored: Scored, models: tuple[str, ...], options: ScoreOptions, output: Output) -> dict[str, Any]:
+    from vvscale.scores.table import MAPPING_AXES
+
     scores, table = scored.scores, scored.scores.table()
-    best = _best(table, scored)
-    output.table(_summary(best), title=f"{scored.model_id}  ({table['score_formula'].iloc[0]})")
+    axes = [name for name in MAPPING_AXES if name in table]
+    # Of a mapping curve every point is shown.
+    best = table if axes else _best(table, scored)
+    output.table(_summary(best, axes), title=f"{scored.model_id}  ({table['score_formula'].iloc[0]})")
     output.say(_input(scores.provenance))
     n_layers = table["layer"].nunique()
     if options.layers_table is not None:
@@ -84,6 +88,8 @@ def _show(scored: Scored, models: tuple[str, ...], options: ScoreOptions, output
     following = (
         f"--layers {options.commit}" if options.commit else f"vvscale show {scored.model_id} --table {options.out}"
     )
+    if axes:
+        output.say(f"Next: vvscale fit {options.out} --x {axes[0]} --where layer=LAYER --compare --hold-out")
     if not models:
         following = f"vvscale show {scored.model_id} --table {options.out}"
     output.say(f"Next: {f'vvscale score {models[0]} {following}' if options.commit and models else following}")
@@ -97,14 +103,14 @@ def _show(scored: Scored, models: tuple[str, ...], options: ScoreOptions, output
     }
 
 
-def _summary(best: pd.DataFrame) -> pd.DataFrame:
+def _summary(best: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
     """One row per benchmark: its layer, the score with its interval, and what the score is made of."""
     low, high = (best[name].map(brief) for name in ("score_low", "score_high"))
     known = best["score_low"].notna()
     return best.assign(
         interval=(low.astype(str) + " .. " + high.astype(str)).where(known, None),
         **{name: best[name].map(brief) for name in ("score", "raw_score", "ceiling")},
-    )[["region", "benchmark_id", "layer", "score", "interval", "raw_score", "ceiling"]]
+    )[["region", "benchmark_id", "layer", *axes, "score", "interval", "raw_score", "ceiling"]]
 
 
 def _input(provenance: Mapping[str, Any]) -> str:
