@@ -12,7 +12,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Several small processes beat one process with many threads, and results do not depend on the core count.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo reproduce test fuzz check docs bench real bench-reference lock clean
+.PHONY: help setup demo reproduce coverage test fuzz check docs wheels wheels-test bench real bench-reference lock clean
 
 help:            ## Show these verbs.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -33,6 +33,10 @@ demo: $(READY)   ## A whole small study: train, score, fit, draw, report; result
 reproduce: $(READY)  ## Fit the 43 laws of the study with 1000 resamples each; results in out/reproduce.
 	$(BIN)/vvscale reproduce --resamples 1000 --out $(OUT)/reproduce
 
+coverage: $(READY)  ## Simulate whether intervals cover, 200 sets per design (SETS=20 for a look); writes docs/coverage.md.
+	$(BIN)/python benchmarks/coverage.py run --sets $(or $(SETS),200) --out $(OUT)/coverage
+	$(BIN)/python benchmarks/coverage.py write docs/coverage.md --out $(OUT)/coverage
+
 test: $(READY)   ## Run the tests.
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
@@ -46,6 +50,12 @@ check: $(READY)  ## Format, lint and type checks.
 
 docs: $(READY)   ## The documentation site, without network; a warning is an error. Open docs/_build/html/index.html.
 	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+
+wheels: $(READY) ## Wheel and source distribution into dist/.
+	rm -rf dist && $(BIN)/uv build --quiet --no-build-isolation --out-dir dist
+
+wheels-test: wheels  ## Install the wheel with each extra into a fresh environment and run it; downloads several GB.
+	$(BIN)/python packaging/check_wheel.py dist/*.whl "" figures models train score study
 
 bench: $(READY)  ## Speed, as ratios within one run.
 	$(BIN)/python -m pytest benchmarks --benchmark-only -q -s --benchmark-columns=median,rounds
