@@ -25,7 +25,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from vvscale.core.files import make_folder
-from vvscale.errors import MissingDataError, RunError
+from vvscale.errors import MissingDataError, RunError, UsageError
 from vvscale.study.engine.interface import Ended
 from vvscale.study.engine.lifeline import lifeline_command
 from vvscale.study.engine.worker import Answer, Request
@@ -101,6 +101,18 @@ class Engine:
         self._starts += 1
         logs = make_folder(self._logs / "engine")
         self._open_lifeline()
+        assert self._lifeline is not None
+        if self._is_local:
+            # Parsl writes paths into shell scripts as they are; this one has no blank, whatever the study's has.
+            link = self._lifeline.parent / "logs"
+            link.symlink_to(logs.absolute())
+            logs = link
+        elif shlex.quote(str(logs)) != str(logs):
+            self._cut_lifeline()
+            raise UsageError(
+                f"The path '{logs}' has characters that job scripts cannot hold. Choose a folder without blanks and "
+                "quotes for `out`."
+            )
         config = Config(
             executors=[self._executor(self.groups[name]) for name in names],
             strategy="htex_auto_scale",
