@@ -12,7 +12,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Several small processes beat one process with many threads, and results do not depend on the core count.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo reproduce test fuzz check docs bench real bench-reference lock clean
+.PHONY: help setup demo reproduce test fuzz check docs wheels wheels-test bench real bench-reference lock clean
 
 help:            ## Show these verbs.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -46,6 +46,12 @@ check: $(READY)  ## Format, lint and type checks.
 
 docs: $(READY)   ## The documentation site, without network; a warning is an error. Open docs/_build/html/index.html.
 	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+
+wheels: $(READY) ## Wheel and source distribution into dist/.
+	rm -rf dist && $(BIN)/uv build --quiet --no-build-isolation --out-dir dist
+
+wheels-test: wheels  ## Install the wheel with each extra into a fresh environment and run it; downloads several GB.
+	$(BIN)/python packaging/check_wheel.py dist/*.whl "" figures models train score study
 
 bench: $(READY)  ## Speed, as ratios within one run.
 	$(BIN)/python -m pytest benchmarks --benchmark-only -q -s --benchmark-columns=median,rounds

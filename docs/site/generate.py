@@ -22,6 +22,10 @@ TOML = {
         "vvscale.study.spec.schema",
         "`vvscale study run FILE.toml`. Each heading below is a table of the file.",
     ),
+    "Where a study runs": (
+        "vvscale.study.spec.workers",
+        "`[engine]` of a study's file, and `[[engine.groups]]`, workers of their own for some tasks.",
+    ),
     "A recipe": ("vvscale.train.recipe", "`vvscale train --recipe FILE.toml`, or `based_on` of a study's recipe."),
 }
 _MODULES = re.compile(r"(typing|collections\.abc|vvscale[\w.]*)\.")
@@ -89,7 +93,9 @@ def _first_paragraph(kind: type) -> str:
 
 
 def _fields(kind: type) -> Iterator[tuple[dataclasses.Field, str]]:
-    said = _documented(inspect.getdoc(kind) or "")
+    said: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        said |= _documented(inspect.cleandoc(base.__doc__ or ""))
     for one in dataclasses.fields(kind):
         about = one.metadata.get("vvscale")
         yield one, (about.help if about is not None and about.help else said.get(one.name, ""))

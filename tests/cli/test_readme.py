@@ -1,7 +1,10 @@
 """Every command and every Python block that README shows runs as it stands there."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,10 +39,15 @@ def test_commands_run_one_after_another(session, mirror, folder, monkeypatch, ca
         assert printed.out.strip()
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_python_runs(block, mirror, capsys):
-    exec(compile(block, "README.md", "exec"), {})
-    assert len(capsys.readouterr().out.split()) > 5
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0])
+def test_python_runs_from_a_fresh_interpreter(block, mirror, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, env={**os.environ}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) > 5
+    for written in re.findall(r'(?:out=|write_report\()"([^"]+)"', block):
+        assert (tmp_path / written).exists(), written
 
 
 def test_make_verbs_of_readme_exist():

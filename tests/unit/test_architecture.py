@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "brain": SCORES | {"models", "data"},
     "study": SCORES | {"train", "brain", "models", "data", "laws", "figures", "__init__"},
     "cache": SCORES | {"models", "brain"},
-    "cli": SCORES | {"cache", "laws", "figures", "models", "data", "train", "brain", "study", "__init__"},
+    "doctor": CORE,
+    "cli": SCORES | {"cache", "doctor", "laws", "figures", "models", "data", "train", "brain", "study", "__init__"},
     "__init__": SCORES | {"brain", "data", "figures", "laws", "models", "study", "train"},
     "__main__": {"cli"},
 }

@@ -11,7 +11,7 @@ from torch import nn
 
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.scoring.brainscore_adapter import brainscore_model
-from vvscale.errors import ConfigError, MissingDataError
+from vvscale.errors import ConfigError, MissingDataError, UnknownNameError
 
 LAYERS = {"V1": "0", "IT": "1", "behavior": "1"}
 
@@ -90,3 +90,37 @@ def test_other_weights_or_preprocessing_have_another_name():
     assert all(name.startswith("m-") for name in names)
     with pytest.raises(ConfigError, match="No layer was given"):
         brainscore_model(model(), identifier="m", layers={})
+
+
+class Parts(nn.Module):
+    """Gives a tuple, a dictionary and a tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.both = nn.Conv2d(3, 2, 1), Both()
+
+    def forward(self, x):
+        return self.both(self.conv(x))[1]
+
+
+class Both(nn.Module):
+    def forward(self, x):
+        return x, 2 * x
+
+
+def test_a_part_of_an_output_is_recorded(installed, tmp_path):
+    torch.manual_seed(0)
+    made = brainscore_model(Parts(), identifier="parts", layers={"IT": "both[1]", "V1": "conv"})
+    Image.fromarray(np.full((8, 8, 3), 200, np.uint8)).save(tmp_path / "a.png")
+    wrapper = made.activations_model
+    found, handles = {}, []
+    for layer in ("conv", "both[1]"):
+        handles.append(wrapper.register_hook(wrapper.get_layer(layer), layer, found))
+    with torch.no_grad():
+        wrapper.model(torch.from_numpy(wrapper.preprocessing([str(tmp_path / "a.png")])))
+    np.testing.assert_array_equal(found["both[1]"], 2 * found["conv"])
+
+
+def test_a_layer_that_is_not_there_is_named_when_the_model_is_wrapped(installed):
+    with pytest.raises(UnknownNameError, match=r"'cnov'. Did you mean 'conv'"):
+        brainscore_model(Parts(), identifier="parts", layers={"IT": "cnov"})

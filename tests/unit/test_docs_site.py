@@ -32,7 +32,7 @@ def test_every_verb_and_its_options_are_in_the_reference(generate):
 
 def test_every_key_of_a_study_is_in_the_reference(generate):
     text = generate.toml()
-    for key in ("benchmarks", "law", "resamples", "budget", "figures", "based_on"):
+    for key in ("benchmarks", "law", "resamples", "budget", "figures", "based_on", "time_minutes", "where"):
         assert f"| `{key}` |" in text, key
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(rows) > 40

@@ -40,6 +40,10 @@ VERBS = {
         "vvscale.cli.commands.train:train",
         "Train a network on a subset of images; rerun to resume.",
     ),
+    "readout": (
+        "vvscale.cli.commands.readout:readout",
+        "Train a readout of a layer's tokens, shared by subjects, and score it.",
+    ),
     "fine-tune": (
         "vvscale.cli.commands.fine_tune:fine_tune",
         "Train a network on, for its task and for recordings at once.",
@@ -61,14 +65,18 @@ VERBS = {
     "check": ("vvscale.cli.commands.check:check", "Check a benchmark against its contract."),
     "figure": ("vvscale.cli.commands.figures:figure", "Draw figures of any table, or those of the papers."),
     "report": (
-        "vvscale.cli.commands.report:report",
+        "vvscale.cli.commands.figures:report",
         "Write one page about a table: findings, trust, plan, models; offline.",
     ),
     "export": ("vvscale.cli.commands.export:export", "Write a table of scores as CSV or Parquet."),
-    "cite": ("vvscale.cli.commands.cite:cite", "Print the BibTeX of what a table, fit or figure used."),
+    "cite": ("vvscale.cli.commands.show:cite", "Print the BibTeX of what a table, fit or figure used."),
     "study": (
         "vvscale.cli.commands.study:study",
         "Run a whole scaling study: train, score, fit, draw, report.",
+    ),
+    "doctor": (
+        "vvscale.cli.commands.doctor:doctor",
+        "Show what this machine and installation offer, and what to do.",
     ),
     "cache": ("vvscale.cli.commands.cache:cache", "List, verify or clear downloaded files."),
 }

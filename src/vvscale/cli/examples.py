@@ -12,9 +12,10 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "show": "vvscale show resnet18_imagenet_full",
         "fetch": "vvscale fetch scores",
         "prepare": "vvscale prepare photos/ --out prepared/photos",
-        "prepare-brain": "vvscale prepare-brain --help",
+        "prepare-brain": "vvscale prepare-brain tvsd --raw tvsd-raw --dry-run",
         "train": "vvscale train resnet18 --data prepared/photos --samples-per-class 100 --out runs/resnet18",
-        "fine-tune": "vvscale fine-tune --help",
+        "fine-tune": "vvscale fine-tune runs/net --on simulated-digits.IT-pls --layers layer3.0 --lr 1e-3",
+        "readout": "vvscale readout resnet18 --on cowley2023 --layer layer3.0",
         "score": "vvscale score my_network.py:build --on simulated --layers all",
         "fit": "vvscale fit runs.csv --x n_params --y error --resamples 1000 --plot law.png",
         "plan": "vvscale plan out/joint --budget 1e18 --max-params 1e8",
@@ -34,6 +35,7 @@ EXTRA: Mapping[str, str] = MappingProxyType(
     {
         "prepare": "models", "train": "train", "score": "score", "check": "score", "prepare-brain": "neuro",
         "fit": "figures", "figure": "figures", "report": "figures", "study": "study", "fine-tune": "train",
+        "readout": "train",
     }
 )  # fmt: skip
 

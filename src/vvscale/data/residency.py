@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from contextlib import suppress
-from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Literal, TypeVar, get_args
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vvscale.core.processes import available_cores
+from vvscale.core.processes import available_cores, free_memory
 from vvscale.data.store import ImageStore
 from vvscale.errors import OutOfMemoryError, unknown_name
 
@@ -126,19 +125,6 @@ def choose_residency(store: ImageStore, n_bytes: int, device: torch.device) -> R
     if not isinstance(store.buffer, np.memmap) or n_bytes <= _HEADROOM * free_memory():
         return in_memory
     return "map"
-
-
-def free_memory() -> float:
-    """Return the bytes of main memory that this process may still take."""
-    free = float("inf")
-    meminfo = Path("/proc/meminfo")
-    if meminfo.is_file():
-        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-        free = 1024.0 * int(fields["MemAvailable"].split()[0])
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.is_file() and used.is_file() and limit.read_text().strip() != "max":
-        free = min(free, float(limit.read_text()) - float(used.read_text()))
-    return free
 
 
 def ahead(items: Iterable[T], *, depth: int = 2) -> Generator[T]:

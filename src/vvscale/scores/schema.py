@@ -151,6 +151,8 @@ _ALL = (
     Column("raw_score", "float", "1", "Score before division by the ceiling.", level="row"),
     Column("ceiling", "float", "1", "Reliability of the data, 0 to 1.", level="row"),
     Column("score_formula", "string", "", "How raw_score and ceiling give score: (r/c)^2.", level="row"),
+    Column("ceiling_rule", "string", "", "Which ceiling, and what is done near 0 and above 1.", level="row"),
+    Column("metric_note", "string", "", "What to know of the fit: a penalty at the end of its grid.", level="row"),
     Column(
         "mapping_samples",
         "integer",

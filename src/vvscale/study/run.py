@@ -73,8 +73,8 @@ class StudyResult:
         blocked = f", and {self.n_blocked} that need them could not start" if self.n_blocked else ""
         return RunError(
             f"{self.n_failed} of {self.n_tasks} tasks failed{blocked}. The first: {first.label}: {first.message} "
-            f"Its traceback is in '{first.path}'. Mend the cause, then `vvscale study resume {self.path}`; what is "
-            "finished is kept."
+            f"Its traceback is in '{first.path}'. Mend the cause, then `vvscale study resume {self.path}`; or, where "
+            "the study's file must change, `vvscale study run` with that file. What is finished is kept."
         )
 
 

@@ -272,14 +272,3 @@ def _rate(ends: deque[float]) -> float | None:
     now = time.time()
     recent = [at for at in ends if now - at < _WINDOW_SECONDS]
     return len(recent) / max(now - recent[0], 1.0) if len(recent) > 1 else None
-
-
-def status_lines(status: StudyStatus) -> list[str]:
-    """Return one aligned line per stage for people; no table library is loaded, so that the answer is quick."""
-    names = ("tasks", "done", "running", "waiting", "failed", "blocked")
-    width = max([len("stage"), *(len(stage.kind) for stage in status.stages)])
-    lines = ["stage".ljust(width) + "".join(name.rjust(9) for name in names)]
-    for stage in status.stages:
-        numbers = (stage.n, stage.done, stage.running, stage.waiting, stage.failed, stage.blocked)
-        lines.append(stage.kind.ljust(width) + "".join(f"{number:9d}" for number in numbers))
-    return lines

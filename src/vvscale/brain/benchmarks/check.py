@@ -117,7 +117,7 @@ def check_benchmark(benchmark: Benchmark) -> ContractReport:
     >>> check_benchmark(stream.benchmark("V1")).is_met
     True
     """
-    checks = _NEURAL if isinstance(benchmark, NeuralBenchmark) else _BEHAVIORAL
+    checks = next((checks for kind, checks in _CHECKS.items() if isinstance(benchmark, kind)), _OTHER)
     met: list[Requirement] = []
     for name, check in {**_COMMON, **checks}.items():
         try:
@@ -322,9 +322,11 @@ _NEURAL: _Checks = {
     "recordings predict themselves": _predicts_itself,
     "shuffled recordings predict nothing": _shuffled_predicts_nothing,
 }
+_OTHER: _Checks = {"a ceiling above noise": _ceiling}
 _BEHAVIORAL: _Checks = {
     "labels agree with the trials": _truth,
     "a ceiling above noise": _ceiling,
     "choices predict themselves": _predicts_itself,
     "shuffled choices predict nothing": _shuffled_predicts_nothing,
 }
+_CHECKS: dict[type, _Checks] = {NeuralBenchmark: _NEURAL, BehavioralBenchmark: _BEHAVIORAL}

@@ -15,9 +15,12 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
+from vvscale.brain.activations.hooks import find_module, part_of
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet
-from vvscale.brain.scoring.digests import model_digest
+from vvscale.brain.scoring.digests import model_digest, weights_digest
+from vvscale.brain.scoring.keys import Unkeyable
+from vvscale.brain.scoring.layers import resolve_name
 from vvscale.core.hashing import digest_of
 from vvscale.errors import ConfigError, MissingDataError
 
@@ -51,12 +54,20 @@ def brainscore_model(
         Brain-Score is not installed; the message says how to have it.
     ConfigError
         No layer was given.
+    UnknownNameError
+        The model has no such layer.
     """
     if not layers:
         raise ConfigError("No layer was given; expected region -> layer, such as LayerCommitment.layers.")
+    # Now, and not after an hour of the reference's own work.
+    layers = {region: resolve_name(module, layer) for region, layer in layers.items()}
     commitment, wrapper = _brainscore()
     preprocessing = preprocessing or Preprocessing()
-    name = f"{identifier}-{digest_of([model_digest(module), preprocessing.digest()])[:8]}"
+    try:
+        digest = model_digest(module)
+    except Unkeyable:
+        digest = weights_digest(module)
+    name = f"{identifier}-{digest_of([digest, preprocessing.digest()])[:8]}"
 
     def preprocess(paths: Sequence[str]) -> np.ndarray:
         # Brain-Score has placed the images on the screen of the model already.
@@ -67,10 +78,16 @@ def brainscore_model(
         return preprocessing.batch(stimuli, range(len(paths)))
 
     class Wrapper(wrapper):
-        """Copies an activation when it is seen, on the CPU as on a GPU."""
+        """Copies an activation when it is seen, on the CPU as on a GPU, and finds parts of outputs by name."""
+
+        def get_layer(self, layer_name: str) -> nn.Module:
+            return find_module(module, layer_name)[0]
 
         def register_hook(self, layer: nn.Module, layer_name: str, target_dict: dict[str, np.ndarray]) -> Any:
+            parts = find_module(module, layer_name)[1]
+
             def keep(_layer: nn.Module, _inputs: Any, output: Any) -> None:
+                output = part_of(output, parts, layer_name)
                 # Without the copy, an activation in place changes what was recorded before it on the CPU.
                 target_dict[layer_name] = output.detach().cpu().numpy().copy()
 

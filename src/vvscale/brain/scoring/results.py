@@ -88,6 +88,8 @@ class LayerScore:
             "raw_error": self.score.raw_error,
             "ceiling": self.score.ceiling,
             "score_formula": self.score.formula,
+            "ceiling_rule": self.score.rule or None,
+            "metric_note": self.score.note or None,
         }
 
     def _head(self) -> dict[str, Any]:

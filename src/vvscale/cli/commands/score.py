@@ -47,9 +47,12 @@ def score(*models: str, options: ScoreOptions, dry_run: bool = False, output: Ou
 
 
 def _show(scored: Scored, models: tuple[str, ...], options: ScoreOptions, output: Output) -> dict[str, Any]:
+    from vvscale.scores.table import MAPPING_AXES
+
     scores, table = scored.scores, scored.scores.table()
     shown = table if len(table) <= 40 else _best(table, scored)
-    columns = ["region", "benchmark_id", "layer", "score", "score_low", "score_high", "raw_score", "ceiling"]
+    axes = [name for name in MAPPING_AXES if name in table]
+    columns = ["region", "benchmark_id", "layer", *axes, "score", "score_low", "score_high", "raw_score", "ceiling"]
     output.table(shown[columns].map(brief), title=f"{scored.model_id}  ({table['score_formula'].iloc[0]})")
     if len(shown) < len(table):
         output.say(f"Best layer per region of {table['layer'].nunique()} layers; --json lists all.")
@@ -70,6 +73,8 @@ def _show(scored: Scored, models: tuple[str, ...], options: ScoreOptions, output
     following = (
         f"--layers {options.commit}" if options.commit else f"vvscale show {scored.model_id} --table {options.out}"
     )
+    if axes:
+        output.say(f"Next: vvscale fit {options.out} --x {axes[0]} --where layer=LAYER --compare --hold-out")
     if not models:
         following = f"vvscale show {scored.model_id} --table {options.out}"
     output.say(f"Next: {f'vvscale score {models[0]} {following}' if options.commit and models else following}")

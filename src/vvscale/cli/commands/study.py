@@ -123,8 +123,9 @@ def status(spec: str, /, *, out: Path | None = None, output: Output) -> None:
     out
         Its folder, if a file or name is given.
     """
+    from vvscale.cli.stages import status_lines
     from vvscale.study.prepare import locate_study
-    from vvscale.study.status import status_lines, study_status
+    from vvscale.study.status import study_status
 
     now = study_status(locate_study(spec, out=out))
     for line in status_lines(now):

@@ -31,7 +31,7 @@ def layers(fits: Fits, options: DrawOptions) -> FigureData:
     if table is None:
         raise MissingDataError(
             f"The table '{fits.source.name}' has one layer per model and benchmark. Score a network with "
-            "`vvscale score MODEL --layers all --layers-table layers.csv` and draw that table."
+            "`vvscale score MODEL --layers all --out layers` and draw that table with `scores=layers`."
         )
     conditions = parse_where(options.where)
     table = select(table, **conditions) if conditions else table

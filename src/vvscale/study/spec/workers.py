@@ -40,13 +40,13 @@ class Resources:
     gpus
         GPUs of this machine to use, by index or id; on a cluster see ``gpus_per_task``.
     gpus_per_task, nodes_per_task
-        Size of one training; above 1 it runs under torchrun.
+        Size of one training; above 1 it runs under torchrun. No GPU and one node by default.
     per_gpu
-        Workers that share one GPU.
+        Workers that share one GPU; 1.
     cpus, mem_gb
-        Cores and memory of one worker.
+        Cores and memory of one worker; 1 and 8.
     time_minutes, grace_seconds
-        Time limit of a job, and how long before it a training saves its state.
+        Time limit of a job, and how long before it a training saves its state; 240 and 120.
     partition, account, qos, constraint, gres
         As the scheduler knows them; ``partition`` is the queue of those that have queues, ``gres = "shard:2"`` takes a
         fraction of a GPU on SLURM.

@@ -1,0 +1,115 @@
+"""Every command that a message, a help text or a document advises exists, with its flags; `vvscale doctor`."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import pytest
+
+import vvscale
+from vvscale import doctor
+from vvscale.cli import VERBS, build_app, main
+
+PACKAGE = Path(vvscale.__file__).parent
+REPOSITORY = PACKAGE.parents[1]
+# Between quotes or backquotes, or after "Next:"; a word in the middle of a sentence is no command.
+ADVICE = re.compile(r"[`']vvscale ([^`'\n]+)[`']|Next: vvscale ([^`'\n;|]+)|^\s*(?:\$ )?vvscale ([^`'\n#|]+)", re.M)
+COMMON = {"--help", "--version"}
+
+
+def texts(path: Path) -> list[str]:
+    """Return the texts of a Python file, names in braces for what is filled in."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            parts = [one.value if isinstance(one, ast.Constant) else "FILLED" for one in node.values]
+            found.append("".join(map(str, parts)))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(node.value)
+    return found
+
+
+def advised() -> dict[str, str]:
+    """Return command -> where it is advised."""
+    found: dict[str, str] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for text in texts(path):
+            for match in ADVICE.finditer(text):
+                found.setdefault(next(filter(None, match.groups())).strip(), str(path.relative_to(PACKAGE)))
+    for path in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]:
+        for match in ADVICE.finditer(path.read_text()):
+            found.setdefault(next(filter(None, match.groups())).strip(), path.name)
+    return found
+
+
+COMMANDS = advised()
+
+
+@pytest.fixture(scope="module")
+def flags() -> dict[str, set[str]]:
+    """Verb, or verb and sub-command -> its flags."""
+    app, known = build_app(), {}
+
+    def collect(path: tuple[str, ...], one) -> None:
+        names = [name for name in one if not name.startswith("-")]
+        if one.default_command is not None:
+            arguments = one.assemble_argument_collection()
+            known[" ".join(path)] = {name for each in arguments for name in each.names if name.startswith("--")}
+        for name in names:
+            collect((*path, name), one[name])
+
+    for verb in VERBS:
+        collect((verb,), app[verb])
+    return known
+
+
+def test_commands_are_found():
+    assert len(COMMANDS) > 40
+    assert any(command.startswith("doctor") for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS), ids=lambda command: command[:60])
+def test_an_advised_command_exists(command: str, flags: dict[str, set[str]]):
+    where = COMMANDS[command]
+    words = command.split()
+    if words[0] in COMMON or words[0].startswith(("FILLED", "<", "VERB", "--")):
+        return
+    verb = words[0]
+    assert verb in VERBS, f"{where} advises `vvscale {command}`: there is no such verb"
+    if " ".join(words[:2]) in flags:
+        verb = " ".join(words[:2])
+    known = flags.get(verb) or set().union(*(one for name, one in flags.items() if name.startswith(verb)))
+    for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*", command):
+        assert flag in known | COMMON, f"{where} advises `vvscale {command}`: `{verb}` has no {flag}"
+
+
+# The doctor.
+
+
+def test_the_doctor_says_what_is_here(capsys: pytest.CaptureFixture[str]):
+    assert main(["doctor", "--json"]) == 0
+    findings = {one["what"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
+    assert findings["vvscale"]["found"] == vvscale.__version__
+    assert {"Python", "cores", "PyTorch", "free memory", "cache", "part 'score'"} <= set(findings)
+    assert all(one["is_fine"] or one["advice"] for one in findings.values())
+
+
+def test_the_doctor_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def version(name: str) -> str:
+        if name in {"xarray", "torch"}:
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(doctor, "version", version)
+    monkeypatch.setattr(doctor, "free_memory", lambda: 1e9)
+    monkeypatch.setenv("VVSCALE_MIRROR", str(tmp_path / "nowhere"))
+    found = {one.what: one for one in doctor.examine()}
+    assert not found["part 'score'"].is_fine
+    assert "xarray" in found["part 'score'"].found
+    assert "pip install 'vvscale[score]'" in found["part 'score'"].advice
+    assert "--memory 1GB" in found["free memory"].advice
+    assert "VVSCALE_MIRROR" in found["mirror of downloads"].advice
