@@ -17,12 +17,12 @@ import torch
 import torchvision
 
 from vvscale.brain.behavior.trials import Trials
-from vvscale.brain.benchmarks.assembly import Assembly
 from vvscale.brain.benchmarks.behavior import BehavioralBenchmark
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet
+from vvscale.brain.recordings.assembly import Assembly
 from vvscale.brain.scoring.layers import default_layers
 from vvscale.brain.scoring.session import score_layers
 

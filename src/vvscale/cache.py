@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from vvscale.brain.benchmarks import public
-from vvscale.brain.benchmarks.stimulus_files import remove_unpacked
+from vvscale.brain.recordings.stimulus_files import remove_unpacked
 from vvscale.models.published import local_files as kept
 from vvscale.scores import published
 

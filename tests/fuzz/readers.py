@@ -292,7 +292,7 @@ def _stimuli(folder: Path) -> list[Files]:
 
 
 def _read_stimuli(folder: Path) -> object:
-    from vvscale.brain.benchmarks.stimulus_files import read_stimulus_set
+    from vvscale.brain.recordings.stimulus_files import read_stimulus_set
 
     return read_stimulus_set(
         folder / "a.csv", folder / "a.zip", identifier="fuzz", degrees=8.0, folder=folder / "unpacked"
@@ -318,7 +318,7 @@ def _netcdf(folder: Path) -> list[Files]:
 
 
 def _read_netcdf(folder: Path) -> object:
-    from vvscale.brain.benchmarks.netcdf import read_neural
+    from vvscale.brain.recordings.netcdf import read_neural
 
     return read_neural(folder / "a.nc", assembly_id="fuzz", region="IT", time_bin=(70, 170))
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from vvscale.brain import NeuralBenchmark, StimulusSet
-from vvscale.brain.benchmarks.netcdf import read_neural
+from vvscale.brain.recordings.netcdf import read_neural
 from vvscale.errors import DataError, MissingDataError
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from vvscale.brain import Gram
-from vvscale.brain.benchmarks.assembly import Assembly
 from vvscale.brain.inputs.stimuli import StimulusSet
+from vvscale.brain.recordings.assembly import Assembly
 from vvscale.brain.simulated.stream import NOISE, simulate
 from vvscale.errors import DataError, MissingDataError, ShapeError, UnknownNameError, UsageError
 

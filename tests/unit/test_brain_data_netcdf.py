@@ -12,7 +12,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vvscale.brain.benchmarks.netcdf import _boxes, read_neural, read_trials
+from vvscale.brain.recordings.netcdf import _boxes, read_neural, read_trials
 from vvscale.errors import DataError, MissingDataError, UsageError
 
 spec = importlib.util.spec_from_file_location("brain_files", Path(__file__).parent / "brain_files.py")

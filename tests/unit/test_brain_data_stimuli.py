@@ -13,9 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from vvscale.brain.benchmarks import stimulus_files
-from vvscale.brain.benchmarks.stimulus_files import read_stimulus_set, remove_unpacked
 from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.recordings import stimulus_files
+from vvscale.brain.recordings.stimulus_files import read_stimulus_set, remove_unpacked
 from vvscale.errors import DataError, MissingDataError, UsageError
 
 spec = importlib.util.spec_from_file_location("brain_files", Path(__file__).parent / "brain_files.py")
@@ -112,7 +112,7 @@ def test_an_interruption_leaves_nothing_under_the_name(folder, monkeypatch):
 def test_a_kill_leaves_nothing_under_the_name(folder):
     code = (
         "import os, signal, sys, zipfile; from pathlib import Path; "
-        "from vvscale.brain.benchmarks.stimulus_files import *; "
+        "from vvscale.brain.recordings.stimulus_files import *; "
         "first = zipfile.ZipFile.read\n"
         "def read(self, entry):\n"
         "    if entry.filename == self.namelist()[3]: os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from vvscale.brain.behavior.readout import readout_probabilities as readout_probabilities
     from vvscale.brain.behavior.trials import Trials as Trials
     from vvscale.brain.behavior.triplets import Triplets as Triplets
-    from vvscale.brain.benchmarks.assembly import Assembly as Assembly
-    from vvscale.brain.benchmarks.assembly import Rdms as Rdms
     from vvscale.brain.benchmarks.behavior import BehavioralBenchmark as BehavioralBenchmark
     from vvscale.brain.benchmarks.benchmark import Benchmark as Benchmark
     from vvscale.brain.benchmarks.benchmark import BenchmarkResult as BenchmarkResult
@@ -76,6 +74,8 @@ if TYPE_CHECKING:
     from vvscale.brain.metrics.rsa import rdm_noise_ceiling as rdm_noise_ceiling
     from vvscale.brain.metrics.rsa import representational_similarity as representational_similarity
     from vvscale.brain.metrics.splits import stratified_splits as stratified_splits
+    from vvscale.brain.recordings.assembly import Assembly as Assembly
+    from vvscale.brain.recordings.assembly import Rdms as Rdms
     from vvscale.brain.scoring.brainscore_adapter import brainscore_model as brainscore_model
     from vvscale.brain.scoring.cache import ScoreCache as ScoreCache
     from vvscale.brain.scoring.features import Features as Features

@@ -67,7 +67,7 @@ class TrainingProgress:
         text = f"step {progress.step:,}/{progress.n_steps:,}, {rate:,.0f} images/s, {left / 60:.1f} min left"
         self._show(text + self._found, progress.step, progress.n_steps)
 
-    def on_look(self, line: dict[str, Any], network: Any, record: dict[str, Any]) -> dict[str, Any]:
+    def on_evaluation(self, line: dict[str, Any], network: Any, record: dict[str, Any]) -> dict[str, Any]:
         """Remember what the look found."""
         if line.get("accuracy") is not None:
             self._found = f", accuracy {line['accuracy']:.3f}"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -205,3 +206,18 @@ def _members(seen: Probe, distinct: set[str]) -> tuple[str, ...]:
 
 def _fits(n_features: Mapping[str, int], n_rows: int, room: int, disk: int) -> bool:
     return plan_holding(n_rows, n_features, room).disk_bytes <= disk
+
+
+@contextmanager
+def naming_memory() -> Iterator[None]:
+    """Turn what Python and PyTorch say about memory into an error that says what to do."""
+    import torch
+
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise OutOfMemoryError(
+            f"The machine or device ran out of memory: {str(error).splitlines()[0] if str(error) else 'no message'}. "
+            "Scores made so far are in the cache. Pass a smaller `batch_size` or `memory` and run the same command "
+            "again; it goes on with the layers that are left."
+        ) from error

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from vvscale.brain.behavior.i2n import BehavioralConsistency, behavioral_consistency
-from vvscale.brain.benchmarks.assembly import Assembly
 from vvscale.brain.benchmarks.behavior import BehavioralBenchmark
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
@@ -23,6 +22,7 @@ from vvscale.brain.ceilings.rules import SplitHalf, Variance
 from vvscale.brain.inputs.screen import open_stimulus
 from vvscale.brain.inputs.stimuli import row_order
 from vvscale.brain.metrics.pls import PLS
+from vvscale.brain.recordings.assembly import Assembly
 from vvscale.errors import VvscaleError
 from vvscale.scores import REGIONS
 

@@ -15,11 +15,11 @@ from typing import ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.benchmarks.assembly import Assembly
 from vvscale.brain.benchmarks.cowley2023_files import BLOBS
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
-from vvscale.brain.benchmarks.stimulus_files import unpack_images
 from vvscale.brain.inputs.stimuli import StimulusSet
+from vvscale.brain.recordings.assembly import Assembly
+from vvscale.brain.recordings.stimulus_files import unpack_images
 from vvscale.core.download import RemoteFile
 from vvscale.errors import DataError
 

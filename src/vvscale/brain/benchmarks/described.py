@@ -31,14 +31,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.benchmarks.assembly import Assembly
 from vvscale.brain.benchmarks.design import design_by_name
-from vvscale.brain.benchmarks.netcdf import read_neural
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
-from vvscale.brain.benchmarks.stimulus_files import IMAGE_SUFFIXES, read_stimulus_set
 from vvscale.brain.ceilings.rules import ceiling_by_name
 from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.metric import metric_by_name
+from vvscale.brain.recordings.assembly import Assembly
+from vvscale.brain.recordings.netcdf import read_neural
+from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES, read_stimulus_set
 from vvscale.errors import ConfigError, DataError, MissingDataError, did_you_mean
 
 # Shape legend: R repetitions, N images, q neuroids.

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from vvscale.brain.inputs.stimuli import StimulusSet
-from vvscale.brain.metrics.named import make_named
+from vvscale.brain.metrics.metric import make_named
 from vvscale.brain.metrics.splits import Splits, draw_splits
 from vvscale.errors import MissingDataError, ShapeError, UsageError
 

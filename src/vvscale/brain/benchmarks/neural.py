@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.benchmarks.assembly import Assembly, Rdms
 from vvscale.brain.benchmarks.benchmark import (
     Benchmark,
     BenchmarkResult,
@@ -29,6 +28,7 @@ from vvscale.brain.metrics.metric import Averaged, Metric, Needs, Outcome, Targe
 from vvscale.brain.metrics.predicted import Predicted
 from vvscale.brain.metrics.rsa import RSA, dissimilarity
 from vvscale.brain.metrics.splits import Splits
+from vvscale.brain.recordings.assembly import Assembly, Rdms
 from vvscale.errors import DataError, MissingDataError, UsageError
 
 # Shape legend: N images, n judged images, q neuroids, M subjects.

@@ -14,10 +14,10 @@ from typing import Literal
 
 from vvscale.brain.benchmarks.behavior import BehavioralBenchmark
 from vvscale.brain.benchmarks.benchmark import Benchmark
-from vvscale.brain.benchmarks.netcdf import read_neural, read_trials
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
-from vvscale.brain.benchmarks.stimulus_files import read_stimulus_set
 from vvscale.brain.inputs.stimuli import StimulusSet
+from vvscale.brain.recordings.netcdf import read_neural, read_trials
+from vvscale.brain.recordings.stimulus_files import read_stimulus_set
 from vvscale.core.download import RemoteFile
 
 COLLECTION = "brainscore"

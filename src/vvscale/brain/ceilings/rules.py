@@ -10,8 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from vvscale.brain.ceilings.ceiling import Ceiling, internal_consistency, variance_ceiling
-from vvscale.brain.metrics.metric import Metric
-from vvscale.brain.metrics.named import make_named
+from vvscale.brain.metrics.metric import Metric, make_named
 from vvscale.brain.metrics.rsa import RSA, rdm_noise_ceiling
 from vvscale.errors import DataError, ShapeError, UsageError
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from vvscale.brain.benchmarks.assembly import Assembly
 from vvscale.brain.benchmarks.benchmark import Benchmark, BenchmarkResult, as_needed, in_order
 from vvscale.brain.benchmarks.neural import NeuralBenchmark, Part
 from vvscale.brain.ceilings.ceiling import Ceiling
@@ -25,6 +24,7 @@ from vvscale.brain.metrics.metric import Averaged, Needs, Target
 from vvscale.brain.metrics.predicted import Predicted
 from vvscale.brain.metrics.predictivity import Predictivity
 from vvscale.brain.metrics.rsa import RSA
+from vvscale.brain.recordings.assembly import Assembly
 from vvscale.errors import ShapeError, UsageError
 
 # Shape legend: N images, S splits, q neuroids, m images of a split that train or test.

@@ -5,8 +5,7 @@ products of its centred features. That matrix is a sum over features, so feature
 forgotten, and one matrix serves all splits, all regions that share the images, ridge, similarity and the
 behavioural readout.
 
-Arrays are NumPy's on the CPU and PyTorch's on a device; the code is the same. PyTorch is imported only for a
-device.
+Arrays are NumPy's on the CPU and PyTorch's on a device; the code is the same.
 """
 
 from __future__ import annotations
@@ -396,6 +395,6 @@ class GramAccumulator:
 
 
 def _torch() -> Any:
-    import torch
+    import torch  # only for a device
 
     return torch

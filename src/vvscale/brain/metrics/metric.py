@@ -14,15 +14,14 @@ A metric of one's own is any object with these three members; it need not be reg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from vvscale.brain.metrics.named import make_named
-from vvscale.errors import UsageError
+from vvscale.errors import ConfigError, UsageError, did_you_mean, unknown_name
 
 # Shape legend: S splits, N images, n images that a similarity is taken over, q neuroids, M subjects, D draws.
 
@@ -222,3 +221,35 @@ class Averaged:
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers of each subject."""
         return {"raw_score": self.raw_score, "error": self.error, "subjects": [one.to_dict() for one in self.subjects]}
+
+
+def make_named(what: str, name: str, kinds: Mapping[str, Callable[..., Any]], settings: Mapping[str, Any]) -> Any:
+    """Return the value of a name, or say what the name or a setting should be.
+
+    Parameters
+    ----------
+    what
+        What is named, singular and lower case, for messages.
+    name, kinds
+        The name, and each known name -> its dataclass, or a function that imports and returns it.
+    settings
+        Fields of the dataclass.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such name.
+    ConfigError
+        There is no such setting.
+    """
+    if name not in kinds:
+        raise unknown_name(what, name, kinds)
+    kind = kinds[name] if isinstance(kinds[name], type) else kinds[name]()
+    known = [one.name for one in fields(kind) if one.init]
+    for setting in settings:
+        if setting not in known:
+            raise ConfigError(
+                f"The {what} '{name}' has no setting '{setting}'.{did_you_mean(setting, known)} It has "
+                f"{', '.join(known) or 'none'}."
+            )
+    return kind(**settings)

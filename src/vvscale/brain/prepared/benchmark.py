@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.benchmarks.assembly import Assembly
 from vvscale.brain.benchmarks.design import TrainTest
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.benchmarks.public import PUBLIC
@@ -21,6 +20,7 @@ from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.ridge import ALPHAS, RidgeCV
 from vvscale.brain.prepared.layout import SPLITS, PreparedFile
 from vvscale.brain.prepared.sets import SETS
+from vvscale.brain.recordings.assembly import Assembly
 from vvscale.core.files import whole_folder
 from vvscale.errors import MissingDataError, unknown_name
 

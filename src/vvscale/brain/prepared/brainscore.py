@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.benchmarks.netcdf import read_neural
 from vvscale.brain.prepared.ceilings import variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
+from vvscale.brain.recordings.netcdf import read_neural
 from vvscale.errors import DataError, MissingDataError
 
 # Shape legend: N images, R repetitions, q neuroids.

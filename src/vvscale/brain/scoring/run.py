@@ -14,12 +14,12 @@ from torch import nn
 
 from vvscale.brain.activations.memory import least_memory
 from vvscale.brain.benchmarks.benchmark import Benchmark
-from vvscale.brain.benchmarks.stimulus_files import IMAGE_SUFFIXES
 from vvscale.brain.catalogue import resolve_benchmarks, with_metrics
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.mapping.benchmark import with_subsets
 from vvscale.brain.mapping.subset import subsets
+from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES
 from vvscale.brain.scoring import layers_gokce2026 as gokce2026
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import refuse_drift

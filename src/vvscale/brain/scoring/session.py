@@ -19,7 +19,15 @@ import torch
 from torch import nn
 
 from vvscale.brain.activations.hooks import evaluating
-from vvscale.brain.activations.memory import Pass, Sizes, check_memory, peak_memory, plan_passes, resident_memory
+from vvscale.brain.activations.memory import (
+    Pass,
+    Sizes,
+    check_memory,
+    naming_memory,
+    peak_memory,
+    plan_passes,
+    resident_memory,
+)
 from vvscale.brain.activations.products import layer_blocks, layer_products
 from vvscale.brain.activations.record import PROBED_IMAGES, Probe, Recorder, probe
 from vvscale.brain.activations.steadiness import unsteady_layers
@@ -34,7 +42,7 @@ from vvscale.brain.scoring.layers import LayerCommitment
 from vvscale.brain.scoring.options import ScoringOptions
 from vvscale.brain.scoring.results import LayerFailure, LayerScore, ModelScores, Usage
 from vvscale.brain.scoring.work import Pair, Work, plan_work
-from vvscale.errors import DataError, OutOfMemoryError
+from vvscale.errors import DataError
 
 Progress = Callable[[str], None]
 
@@ -182,7 +190,7 @@ class Session:
         recordings = self.plan() if recordings is None else recordings
         start = time.perf_counter()
         self._advance = progress or self._advance
-        with evaluating(self.work.module), _naming_memory():
+        with evaluating(self.work.module), naming_memory():
             for recording in recordings:
                 for one in recording.passes:
                     self._run_pass(recording, one)
@@ -369,6 +377,7 @@ class Session:
                 "run_id": work.run_id,
                 "weights_digest": work.weights,
                 "preprocessing": work.preprocessing.name,
+                "image_size": work.preprocessing.image_size,
                 "preprocessing_digest": work.preprocessing.digest(),
                 "projection": options.projection,
                 "device": options.device,
@@ -392,16 +401,3 @@ class Session:
             yield
         finally:
             self._seconds[stage] += time.perf_counter() - start
-
-
-@contextmanager
-def _naming_memory() -> Iterator[None]:
-    """Turn what Python and PyTorch say about memory into an error that says what to do."""
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise OutOfMemoryError(
-            f"The machine or device ran out of memory: {str(error).splitlines()[0] if str(error) else 'no message'}. "
-            "Scores made so far are in the cache. Pass a smaller `batch_size` or `memory` and run the same command "
-            "again; it goes on with the layers that are left."
-        ) from error

@@ -18,12 +18,12 @@ from scipy.special import softmax
 
 from vvscale.brain.behavior.readout import readout_probabilities
 from vvscale.brain.behavior.trials import Trials
-from vvscale.brain.benchmarks.assembly import Assembly
 from vvscale.brain.benchmarks.behavior import BehavioralBenchmark
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.gram import Gram
+from vvscale.brain.recordings.assembly import Assembly
 from vvscale.brain.simulated.populations import population_features
 from vvscale.brain.simulated.worlds import SHAPES, Scenes, World
 from vvscale.errors import UsageError, unknown_name

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from vvscale.brain.behavior.trials import Trials
-from vvscale.brain.benchmarks.assembly import Assembly
-from vvscale.brain.benchmarks.netcdf_file import NetcdfFile, as_labels, opened
+from vvscale.brain.recordings.assembly import Assembly
+from vvscale.brain.recordings.netcdf_file import NetcdfFile, as_labels, opened
 from vvscale.errors import DataError, MissingDataError, did_you_mean
 
 if TYPE_CHECKING:
