@@ -15,7 +15,7 @@ Source: Atkinson, Donev & Tobias 2007, Optimum Experimental Designs, chapters 10
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,9 +25,10 @@ from vvscale.core.jsonable import jsonable
 from vvscale.core.options import SEED
 from vvscale.errors import FitError, UsageError
 from vvscale.laws.planning.cost import Cost, fit_cost
+from vvscale.laws.planning.information import Evidence, choose, curves_of, log_after
 from vvscale.laws.solve_law import natural
 from vvscale.laws.uncertainty.intervals import LEVEL
-from vvscale.laws.uncertainty.jackknife import Jackknife, jackknife, leave_out_groups
+from vvscale.laws.uncertainty.jackknife import Jackknife, jackknife
 from vvscale.laws.uncertainty.refits import refit_fit
 from vvscale.laws.uncertainty.resample import default_unit, resamples
 
@@ -44,10 +45,6 @@ if TYPE_CHECKING:
 N_GRID, D_GRID = 16, 24
 # Laws that a design has to be good under: the fit, and refits to resamples of its rows.
 LAWS = 16
-# Rounds of exchanging every run; the first that gains nothing is the last.
-MAX_ROUNDS = 20
-# Relative gain of the log variance that is worth an exchange.
-GAIN = 1e-6
 # What may be reduced, besides "score-at".
 QUANTITIES = ("E", "alpha", "beta", "exponent", "all")
 
@@ -175,12 +172,12 @@ def design_runs(
     left_out = jackknife(fit, by=by or default_unit(fit.problem.frame))
     laws = _laws(fit, left_out.by)
     goal = _Goal(fit, reduce, tuple(at))
-    state = _Evidence.of(fit, laws, left_out.by, goal)
-    chosen = _choose(state.gradients(candidates.x), state, candidates.flop, budget, runs)
+    state = Evidence.of(fit, laws, left_out.by, None if goal.is_all else goal.gradient(laws))
+    chosen = choose(state.gradients(candidates.x), state, candidates.flop, budget, runs)
     middle = state.gradients(tuple(np.array([np.exp(np.median(np.log(x)))]) for x in _raw(fit)))
     now = state.log_variance(state.bread, state.meat)
-    after = _log_after(state, state.gradients(candidates.x), chosen)
-    plain = _log_after(state, middle, np.zeros(runs, dtype=np.intp))
+    after = log_after(state, state.gradients(candidates.x), chosen)
+    plain = log_after(state, middle, np.zeros(runs, dtype=np.intp))
     # Of all parameters together: the geometric mean of the axes of their ellipsoid.
     power = 0.5 / (state.size if goal.is_all else 1)
     ratio, baseline = np.exp(power * (after - now)), np.exp(power * (plain - now))
@@ -262,18 +259,6 @@ def _laws(fit: Fit, by: str) -> Array:
     return values
 
 
-def _curve(laws: Array, x: tuple[Array, ...]) -> tuple[Array, Array]:
-    """Log outcome (S, m) and its derivatives (S, m, p); x in the fit's units."""
-    parts, slopes = [], []
-    for t, values in enumerate(x):
-        log_a, alpha = laws[:, 1 + 2 * t, None], laws[:, 2 + 2 * t, None]
-        part = np.exp(log_a - alpha * np.log(values))
-        parts.append(part)
-        slopes += [part, -part * np.log(values)]
-    total = laws[:, :1] + np.sum(parts, axis=0)
-    return np.log(total), np.stack([np.ones_like(total), *slopes], axis=2) / total[:, :, None]
-
-
 @dataclass(frozen=True)
 class _Goal:
     """The quantity to reduce, and its gradient by the parameters."""
@@ -305,7 +290,7 @@ class _Goal:
         """Gradient (S, p) by E, log amplitudes and exponents."""
         made = np.zeros_like(laws)
         if self.name == "score-at":
-            log_y, slopes = _curve(laws, self.scaled())
+            log_y, slopes = curves_of(laws, self.scaled())
             return slopes[:, 0] * np.exp(log_y)
         if self.name == "exponent":
             alpha, beta = laws[:, 2], laws[:, 4]
@@ -324,107 +309,3 @@ def _now(goal: _Goal, left_out: Jackknife) -> tuple[float, tuple[float, float]]:
     name = {"exponent": "n_exponent", "all": "E"}.get(goal.name, goal.name)
     value = fit.params[name] if name in fit.params else float(fit.derived()[name][0])
     return value, left_out.interval(name)
-
-
-# --- variance, and how runs change it ---
-
-
-@dataclass(frozen=True)
-class _Evidence:
-    """What the rows say under S laws: A and the middle of the sandwich, (S, p, p) each, and a new run's share."""
-
-    fit: Fit
-    laws: Array
-    bread: Array
-    meat: Array
-    noise: float
-    goal: Array | None
-    size: int = field(default=0)
-
-    @classmethod
-    def of(cls, fit: Fit, laws: Array, by: str, goal: _Goal) -> _Evidence:
-        residual = fit.residuals()
-        psi = residual if fit.delta is None else np.clip(residual / fit.delta, -1.0, 1.0)
-        code = leave_out_groups(fit.problem.frame, by)
-        log_y, slopes = _curve(laws, fit.problem.x)
-        if not fit.law.log_residuals:
-            slopes = slopes * np.exp(log_y)[:, :, None]
-        bread = np.einsum("smp,smq->spq", slopes, slopes)
-        sums = np.zeros((code.max() + 1, *slopes.shape[::2]))
-        np.add.at(sums, code, (slopes * psi[:, None]).transpose(1, 0, 2))
-        sums = _without_own_pull(slopes, sums, code, bread)
-        meat = np.einsum("gsp,gsq->spq", sums, sums)
-        gradient = None if goal.is_all else goal.gradient(laws)
-        return cls(fit, laws, bread, meat, float((psi**2).mean()), gradient, laws.shape[1])
-
-    def gradients(self, x: tuple[Array, ...]) -> Array:
-        """Gradients (S, k, p) of the curve at inputs in raw units."""
-        scaled = tuple(values / unit for values, unit in zip(x, self.fit.problem.units, strict=True))
-        log_y, slopes = _curve(self.laws, scaled)
-        return slopes if self.fit.law.log_residuals else slopes * np.exp(log_y)[:, :, None]
-
-    def log_variance(self, bread: Array, meat: Array) -> Array:
-        """Log variance of the quantity, or log determinant of the covariance, (...,)."""
-        if self.goal is None:
-            return np.linalg.slogdet(meat)[1] - 2.0 * np.linalg.slogdet(bread)[1]
-        goal = np.broadcast_to(self.goal.reshape(self.goal.shape[0], *[1] * (bread.ndim - 3), -1), bread.shape[:-1])
-        solved = np.linalg.solve(bread, goal[..., None])[..., 0]
-        return np.log(np.einsum("...p,...pq,...q->...", solved, meat, solved))
-
-
-def _without_own_pull(slopes: Array, sums: Array, code: NDArray[np.intp], bread: Array) -> Array:
-    """Scores of groups (G, S, p) as they would be under a fit without the group, which its own rows had no part in.
-
-    A (A - A_g)^-1 s_g, as in CRV3: the interval that is to shrink is made by leaving groups out.
-    """
-    own = np.zeros((len(sums), *bread.shape))
-    np.add.at(own, code, np.einsum("smp,smq->mspq", slopes, slopes))
-    rest = bread[None] - own
-    # A group that alone tells of a parameter leaves a singular rest.
-    rest = rest + 1e-9 * np.einsum("spp,pq->spq", bread, np.eye(bread.shape[1]))
-    return np.einsum("spq,gsq->gsp", bread, np.linalg.solve(rest, sums[..., None])[..., 0])
-
-
-def _log_after(state: _Evidence, slopes: Array, chosen: NDArray[np.intp]) -> Array:
-    """Log variance under each law after the chosen runs, (S,)."""
-    picked = slopes[:, chosen]
-    added = np.einsum("skp,skq->spq", picked, picked)
-    return state.log_variance(state.bread + added, state.meat + state.noise * added)
-
-
-def _choose(slopes: Array, state: _Evidence, flop: Array, budget: float, runs: int) -> NDArray[np.intp]:
-    """Candidates (runs,) that make the mean log variance smallest within the budget."""
-    cheapest = float(flop.min())
-    if runs * cheapest > budget:
-        raise UsageError(
-            f"{runs} runs cost at least {runs * cheapest:.3g} FLOP within the bounds, more than the `budget` of "
-            f"{budget:.3g}. Ask for fewer `runs`, or allow smaller ones."
-        )
-    outer = np.einsum("skp,skq->skpq", slopes, slopes)
-
-    def best(bread: Array, meat: Array, room: float) -> tuple[int, float]:
-        tried = np.nonzero(flop <= room * (1.0 + 1e-9))[0]
-        added = outer[:, tried]
-        after = state.log_variance(bread[:, None] + added, meat[:, None] + state.noise * added).mean(axis=0)
-        place = int(after.argmin())
-        return int(tried[place]), float(after[place])
-
-    chosen: list[int] = []
-    bread, meat, left, lowest = state.bread, state.meat, budget, np.inf
-    for k in range(runs):
-        # Equal parts first: whatever is left over moves in the exchanges.
-        one, lowest = best(bread, meat, max(left / (runs - k), cheapest))
-        chosen.append(one)
-        bread, meat, left = bread + outer[:, one], meat + state.noise * outer[:, one], left - flop[one]
-    for _ in range(MAX_ROUNDS):
-        before = lowest
-        for k in range(runs):
-            old = chosen[k]
-            rest_bread, rest_meat = bread - outer[:, old], meat - state.noise * outer[:, old]
-            one, value = best(rest_bread, rest_meat, left + flop[old])
-            if value < lowest - GAIN:
-                chosen[k], lowest, left = one, value, left + flop[old] - flop[one]
-                bread, meat = rest_bread + outer[:, one], rest_meat + state.noise * outer[:, one]
-        if lowest > before - GAIN:
-            break
-    return np.array(chosen, dtype=np.intp)
