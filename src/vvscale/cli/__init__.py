@@ -118,9 +118,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         with only_documents("--json" in tokens), short_warnings():
             build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except VvscaleError as error:
+        from vvscale.cli.output import wrapped
+
         if "--debug" in tokens:
             raise
-        print(f"vvscale: {_as_typed(str(error), tokens)}", file=sys.stderr)
+        print(wrapped(f"vvscale: {_as_typed(str(error), tokens)}", sys.stderr), file=sys.stderr)
         return error.exit_code
     except ImportError as error:
         verb = next((token for token in tokens if token in VERBS), "")
