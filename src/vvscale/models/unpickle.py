@@ -149,7 +149,7 @@ def _checked(content: bytes, path: Path) -> bytes:
         if operation.name == "GLOBAL":
             wanted = _named(*str(argument).split(" ", 1))
             refused |= {wanted} - KNOWN.keys()
-        elif operation.name in {"PUT", "BINPUT", "LONG_BINPUT"} and argument > len(content):
+        elif operation.name in {"PUT", "BINPUT", "LONG_BINPUT"} and int(argument or 0) > len(content):
             # The reader would make room for all numbers up to this one.
             raise pickle.UnpicklingError("it counts its objects wrongly")
     if refused:
@@ -212,7 +212,7 @@ class _Archive:
         if entry.compress_type != zipfile.ZIP_STORED or not 0 <= n_bytes <= entry.file_size:
             raise pickle.UnpicklingError(f"its storage '{key}' has {entry.file_size} bytes for {n} numbers")
         assert self._map is not None
-        mark, n_name, n_extra = _LOCAL_HEADER.unpack_from(self._map, entry.header_offset)
+        mark, n_name, n_extra = _LOCAL_HEADER.unpack_from(self._map.data, entry.header_offset)
         start = entry.header_offset + _LOCAL_HEADER.size + n_name + n_extra
         if mark != b"PK\x03\x04" or start + n_bytes > len(self._map):
             raise pickle.UnpicklingError(f"its storage '{key}' lies outside of the file")
@@ -249,7 +249,7 @@ def _read_legacy(path: Path) -> Any:
     mapped = np.memmap(path, np.uint8, mode="c")
     for key in keys:
         dtype, n = sizes[key]
-        (held,) = struct.unpack_from("<q", mapped, at)
+        (held,) = struct.unpack_from("<q", mapped.data, at)
         if held != n or at + 8 + n * dtype.itemsize > len(mapped):
             raise pickle.UnpicklingError(f"its storage '{key}' was cut short")
         places[key] = (at + 8, n)
