@@ -12,7 +12,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Several small processes beat one process with many threads, and results do not depend on the core count.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo reproduce test fuzz check docs wheels wheels-test bench real bench-reference lock clean
+.PHONY: help setup demo reproduce coverage test fuzz check docs wheels wheels-test bench real bench-reference lock clean
 
 help:            ## Show these verbs.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -32,6 +32,10 @@ demo: $(READY)   ## A whole small study: train, score, fit, draw, report; result
 
 reproduce: $(READY)  ## Fit the 43 laws of the study with 1000 resamples each; results in out/reproduce.
 	$(BIN)/vvscale reproduce --resamples 1000 --out $(OUT)/reproduce
+
+coverage: $(READY)  ## Simulate whether intervals cover, 200 sets per design (SETS=20 for a look); writes docs/coverage.md.
+	$(BIN)/python benchmarks/coverage.py run --sets $(or $(SETS),200) --out $(OUT)/coverage
+	$(BIN)/python benchmarks/coverage.py write docs/coverage.md --out $(OUT)/coverage
 
 test: $(READY)   ## Run the tests.
 	$(BIN)/python -m pytest -n auto --dist loadfile

@@ -119,3 +119,13 @@ def test_export_keeps_every_digit(tmp_path, capsys):
     ):
         np.testing.assert_array_equal(made["score"], table.loc[table["region"] == "IT", "score"])
     assert main(["export", str(tmp_path / "in.parquet")]) == 2
+
+
+def test_cite_ones_own_rows(tmp_path, capsys):
+    own = pd.DataFrame({"width": [1.0, 2.0], "error": [0.2, 0.1], "dataset": ["ecoset", "mine"]})
+    own.to_csv(tmp_path / "own.csv", index=False)
+    assert main(["cite", str(tmp_path / "own.csv"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["keys"] == ["mehrer2021"]
+    own.drop(columns="dataset").to_csv(tmp_path / "bare.csv", index=False)
+    assert main(["cite", str(tmp_path / "bare.csv")]) == 0
+    assert "Cite your own recordings" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vvscale.cli import image_progress, main
+from vvscale.cli import main, progress
 from vvscale.data import load_dataset
 
 
@@ -128,8 +128,8 @@ def test_names_that_are_there_twice(run, source, tmp_path):
 
 def test_a_line_a_minute_with_rate_and_time_left(capsys, monkeypatch):
     now = 0.0
-    monkeypatch.setattr(image_progress.time, "monotonic", lambda: now)
-    with image_progress.watch_images() as watch:
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    with progress.watch_images() as watch:
         # 4,000 images were there from an earlier run.
         for seconds, n_done in ((1, 4000), (30, 4290), (61, 4600), (90, 5000), (122, 5210)):
             now = float(seconds)
@@ -139,7 +139,7 @@ def test_a_line_a_minute_with_rate_and_time_left(capsys, monkeypatch):
         "pixels: 4,600 of 10,000 images, 10/s, about 9 min left",
         "pixels: 5,210 of 10,000 images, 10/s, about 8 min left",
     ]
-    with image_progress.watch_images(quiet=True) as watch:
+    with progress.watch_images(quiet=True) as watch:
         watch("pixels", 1, 2)
     assert capsys.readouterr().err == ""
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from vvscale.cli import main
@@ -79,6 +80,24 @@ def test_scores_are_printed_stored_and_continued(run):
     assert "20 entries" in run("cache", "clear", "--scores", "--dry-run").out
     assert run("cache", "clear", "--scores", "--json").json["n"] == 20
     assert run("cache", "ls", "--json").json["scores"] == []
+
+
+def test_one_row_per_region_is_shown_and_all_layers_go_to_a_file(run):
+    done = run("score", "mine.py:net", "--layers", "all", *FAST, "--layers-table", "layers.csv")
+    assert done.code == 0, done.err
+    shown = [line.split()[0] for line in done.out.splitlines() if line.split()]
+    assert [word for word in shown if word in {"V1", "V2", "V4", "IT", "behavior"}] == [
+        "V1", "V2", "V4", "IT", "behavior",
+    ]  # fmt: skip
+    assert "Images of 32 x 32 pixels, preprocessing 'brainscore'." in done.out
+    table = pd.read_csv("layers.csv")
+    assert len(table) == 20
+    assert table["layer"].nunique() == 4
+    drawn = run("figure", "layers", "--scores", "layers.csv", "--out", "o", "--format", "csv", "--workers", "1")
+    assert drawn.code == 0, drawn.err
+    best = pd.read_csv("o/layers.csv").query("mark == 'mean'").set_index("series")["label"]
+    expected = table.sort_values("score").groupby("region").tail(1).set_index("region")["layer"]
+    assert best.to_dict() == expected.to_dict()
 
 
 def test_regions_models_and_names_are_chosen(run):

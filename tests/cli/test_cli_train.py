@@ -36,7 +36,7 @@ class StopAt:
         if progress.step == self.step:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def on_look(self, line, network, record):
+    def on_evaluation(self, line, network, record):
         return {}
 
 
@@ -191,7 +191,7 @@ def test_a_run_that_goes_on_scores_the_same_looks(tmp_path: Path):
     afresh = Scorer(["simulated.V1-pls"], every=2, store=tmp_path / "scores", resamples=10)
     train(spec, out=tmp_path, device="cpu", watchers=(afresh,))
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [(line["look"], line["n_looks"]) for line in lines] == [(look, 5) for look in range(1, 6)]
+    assert [(line["evaluation"], line["n_evaluations"]) for line in lines] == [(look, 5) for look in range(1, 6)]
     assert [line["epoch"] for line in lines if "score_V1" in line] == [2, 4, 5]
 
 

@@ -66,8 +66,7 @@ def _parquet(folder: Path) -> list[Files]:
 
 def _scores(name: str) -> Callable[[Path], object]:
     def read(folder: Path) -> object:
-        from vvscale.laws.workflow.load_rows import load_rows
-
+        from vvscale.laws.rows import load_rows
         from vvscale.scores import load_scores
 
         with contextlib.suppress(VvscaleError):  # any table may be fitted

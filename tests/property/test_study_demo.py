@@ -21,7 +21,7 @@ def test_it_says_what_it_found(small_demo):
         assert title in small_demo.said
     page = (small_demo.out / "results" / "report.html").read_text()
     assert "SIMULATED, not recorded: simulated" in page
-    assert "What this study found" in page
+    assert "Laws of this study" in page
     assert "Forecast, trained and compared" in page
     assert json.loads((small_demo.out / "results" / "forecast.json").read_text())["observed"]
     assert (small_demo.out / "results" / "figures" / "accuracy.pdf").stat().st_size > 5000

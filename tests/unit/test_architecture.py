@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
+import importlib
 import json
 import subprocess
 import sys
@@ -61,6 +63,127 @@ def test_imports_go_one_way(path: Path):
     assert not forbidden, f"{path} ({part}) must not import {sorted(forbidden)}"
     imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
     assert not any(node.level for node in imports), f"{path} imports relatively"
+
+
+# The house, at every level.
+
+MOST_LINES, MOST_BODY, MOST_FILES = 400, 60, 12
+# What is larger, and why. Entries go when they are no longer needed; nothing is added without a reason.
+LONGER_FILES = {
+    "brain/metrics/gram.py": "one value, the matrix of inner products, with all that can be asked of it",
+    "brain/scoring/session.py": "one run of scoring from plan to result",
+    "laws/solver/search.py": "one search for the global optimum, its stages in order",
+    "laws/uncertainty/mixed.py": "one estimator",
+    "models/unpickle.py": "one reader of one file format, which nothing else may know",
+}
+LONGER_BODIES = {
+    "laws/solver/newton.py:_minimise": "one loop over arrays; its parts have no names of their own",
+    "laws/problem.py:make_problem": "checks in the order in which a user meets them",
+    "cli/commands/fine_tune.py:fine_tune": "parse, call, print",
+}
+LARGER_FOLDERS = {
+    "cli/commands": "one file per verb",
+    "core": "each file is one tool that knows no science and none of the others' business",
+    "brain/benchmarks": "one file per data set or kind of benchmark",
+    "brain/metrics": "one file per metric",
+    "brain/prepared": "one file per data set",
+    "brain/scoring": "one file per step of scoring",
+    "data/prepare": "one file per step of preparing",
+}
+FILES = sorted(PACKAGE.rglob("*.py"))
+FOLDERS = sorted({path.parent for path in FILES})
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def running_imports(tree: ast.AST, modules: set[str]) -> set[str]:
+    """Return the modules that a file imports when it runs; what only type checkers read makes no circle."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vvscale":
+            for one in node.names:
+                below = f"{node.module}.{one.name}"
+                found.add(below if below in modules else str(node.module))
+        elif isinstance(node, ast.Import):
+            found |= {one.name for one in node.names if one.name in modules}
+    return found
+
+
+@functools.cache
+def edges() -> set[tuple[str, str]]:
+    modules = {module_of(path) for path in FILES}
+    plain = [path for path in FILES if path.name != "__init__.py"]
+    return {
+        (module_of(path), target) for path in plain for target in running_imports(ast.parse(path.read_text()), modules)
+    }
+
+
+def circles(pairs: set[tuple[str, str]]) -> list[str]:
+    """Return the nodes that lie on a circle: those left when all that import nothing, or nothing left, are taken."""
+    left = {one for pair in pairs for one in pair}
+    while True:
+        ends = {one for one in left if not any(a == one and b in left and a != b for a, b in pairs)}
+        if not ends:
+            return sorted(left)
+        left -= ends
+
+
+def test_a_circle_is_seen():
+    assert circles({("a", "b"), ("b", "c"), ("d", "a")}) == []
+    assert circles({("a", "b"), ("b", "c"), ("c", "a"), ("a", "d")}) == ["a", "b", "c"]
+
+
+def test_no_circle_between_files():
+    assert not circles(edges())
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_no_circle_between_the_folders_of_a_folder(folder: Path):
+    inside = module_of(folder / "__init__.py")
+    below = {f"{inside}.{one.name}" for one in folder.iterdir() if one.is_dir()}
+    depth = inside.count(".") + 2
+    pairs = {tuple(".".join(one.split(".")[:depth]) for one in pair) for pair in edges()}
+    assert not circles({(a, b) for a, b in pairs if a != b and {a, b} <= below})
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_a_folder_says_its_purpose_and_is_small(folder: Path):
+    purpose = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    assert purpose, f"{folder}/__init__.py does not say what the folder is for"
+    n_files = len([path for path in folder.glob("*.py") if path.name != "__init__.py"])
+    assert n_files <= MOST_FILES or name_of(folder) in LARGER_FOLDERS, f"{name_of(folder)} has {n_files} files"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_files_and_functions_are_short(path: Path):
+    text = path.read_text()
+    n_lines = len(text.splitlines())
+    assert n_lines <= MOST_LINES or name_of(path) in LONGER_FILES, f"{name_of(path)} has {n_lines} lines"
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+        n_body = node.end_lineno - body[0].lineno + 1 if body else 0
+        where = f"{name_of(path)}:{node.name}"
+        assert n_body <= MOST_BODY or where in LONGER_BODIES, f"{where} has {n_body} lines"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_no_public_name_is_also_that_of_a_submodule(folder: Path):
+    """What is imported last would win: the function, or the module of its name."""
+    package = importlib.import_module(module_of(folder / "__init__.py"))
+    below = {path.stem for path in folder.glob("*.py")} | {path.name for path in folder.iterdir() if path.is_dir()}
+    assert not below & set(getattr(package, "__all__", ()))
 
 
 def test_imported_parts_sees_every_way_to_import():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from vvscale.core.config import from_table
-from vvscale.errors import ConfigError, RunError
+from vvscale.errors import ConfigError, MissingDataError, RunError
 from vvscale.study.engine.lifeline import lifeline_command
 from vvscale.study.graph.graph import GraphBuilder
 from vvscale.study.spec.workers import EngineSpec, GroupSpec
@@ -193,3 +194,13 @@ def test_a_group_that_is_empty_of_conditions_takes_all_of_its_kinds():
     assert spec.all_groups[0].takes("fit", {})
     with pytest.raises(ConfigError):
         GroupSpec(name="x", workers=-1)
+
+
+def test_kubernetes_says_which_package_it_needs(tmp_path: Path):
+    from vvscale.study.engine.providers import make_provider
+
+    if importlib.util.find_spec("kubernetes") is not None:
+        pytest.skip("the package is installed")
+    spec = EngineSpec(kind="kubernetes", image="lab/vvscale", volumes=("study:/data",), gpus_per_task=1)
+    with pytest.raises(MissingDataError, match="pip install kubernetes"):
+        make_provider(spec, spec.all_groups[-1], study=tmp_path)

@@ -70,7 +70,7 @@ class Stop:
         if progress.step == self.step:
             os.kill(os.getpid(), self.number)
 
-    def on_look(self, line, network, record):
+    def on_evaluation(self, line, network, record):
         return {}
 
 
@@ -84,7 +84,7 @@ class Kill:
         if progress.step == self.step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def on_look(self, line, network, record):
+    def on_evaluation(self, line, network, record):
         return {}
 
 
@@ -138,7 +138,7 @@ def test_killed_at_any_moment_even_while_writing(tmp_path: Path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_the_state_and_stops(number: signal.Signals, tmp_path: Path):
     run = spec()
-    with pytest.raises(StoppedError, match=r"after step 7 of 24\..*Run the same command again"):
+    with pytest.raises(StoppedError, match=r"after step 7 of 24\..*Rerun to resume"):
         train(run, out=tmp_path / "stopped", device="cpu", watchers=(Stop(7, number),))
     assert StoppedError.exit_code == 75
     assert signal.getsignal(number) is signal.SIG_DFL
@@ -176,7 +176,7 @@ def test_killed_while_the_last_step_is_looked_at(tmp_path: Path):
         def on_step(self, progress) -> None:
             pass
 
-        def on_look(self, line, network, record):
+        def on_evaluation(self, line, network, record):
             if line["step"] == self.step:
                 os.kill(os.getpid(), signal.SIGKILL)
             return {}

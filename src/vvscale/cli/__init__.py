@@ -54,6 +54,10 @@ VERBS = {
         "vvscale.cli.commands.plan:plan",
         "Spend a compute budget: the optimal parameters and samples.",
     ),
+    "design": (
+        "vvscale.cli.commands.design:design",
+        "Choose what to train next: the runs that tell most about a law.",
+    ),
     "reproduce": (
         "vvscale.cli.commands.reproduce:reproduce",
         "Fit the laws of the published papers, theirs beside ours.",
@@ -114,9 +118,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         with only_documents("--json" in tokens), short_warnings():
             build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except VvscaleError as error:
+        from vvscale.cli.output import wrapped
+
         if "--debug" in tokens:
             raise
-        print(f"vvscale: {_as_typed(str(error), tokens)}", file=sys.stderr)
+        print(wrapped(f"vvscale: {_as_typed(str(error), tokens)}", sys.stderr), file=sys.stderr)
         return error.exit_code
     except ImportError as error:
         verb = next((token for token in tokens if token in VERBS), "")

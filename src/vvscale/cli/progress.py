@@ -1,35 +1,52 @@
-"""One live line with rate and time left on a terminal; a line a minute otherwise."""
+"""How long work says where it is: a bar with rate and time left on a terminal, a line a minute off it, or nothing."""
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+# Off a terminal a line a minute is enough to see that work goes on, and does not fill a log.
+LINE_SECONDS = 60.0
+# On a terminal more often than this nobody can read.
+BAR_SECONDS = 0.2
+
+Watch = Callable[[str, int, int], None]
+Draw = Callable[..., None]
+"""Takes a text and, of the bar, what is done and its total; ``key`` tells bars apart."""
+
+
+@contextmanager
+def _bars(*columns: Any) -> Iterator[Draw]:
+    """Yield a function that draws a bar for each key, on a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
+
+    with Progress(TextColumn("{task.description}"), *columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def draw(text: str, done: int, total: int | None, key: str = "") -> None:
+            if key not in tasks:
+                tasks[key] = bar.add_task(text, total=total)
+            bar.update(tasks[key], completed=done, total=total, description=text)
+
+        yield draw
+
+
+def _line(text: str, done: int, total: int | None, key: str = "") -> None:
+    print(text, file=sys.stderr)
+
+
+def _time_left(seconds: float) -> str:
+    return f"about {seconds / 60:.0f} min left"
 
 
 @contextmanager
 def progress(what: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """Yield a function to call with the name of each finished piece."""
-    if quiet:
-        yield lambda name: None
-    elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=total)
-
-            def advance(name: str) -> None:
-                bar.update(task, advance=1, description=f"{what}: {name}")
-
-            yield advance
-    else:
-        yield _line_a_minute(what, total)
-
-
-def _line_a_minute(what: str, total: int) -> Callable[[str], None]:
     start = last = time.monotonic()
     done = 0
 
@@ -37,12 +54,24 @@ def _line_a_minute(what: str, total: int) -> Callable[[str], None]:
         nonlocal last, done
         done += 1
         now = time.monotonic()
-        if now - last >= 60 and done < total:
-            left = (now - start) / done * (total - done)
-            print(f"{what}: {done} of {total} done, last {name}, about {left / 60:.0f} min left", file=sys.stderr)
+        if draw is not _line:
+            draw(f"{what}: {name}", done, total)
+        elif now - last >= LINE_SECONDS and done < total:
             last = now
+            left = _time_left((now - start) / done * (total - done))
+            draw(f"{what}: {done} of {total} done, last {name}, {left}", done, total)
 
-    return advance
+    if quiet:
+        yield lambda name: None
+    elif sys.stderr.isatty():
+        from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+
+        with _bars(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as draw:
+            draw(what, 0, total)
+            yield advance
+    else:
+        draw = _line
+        yield advance
 
 
 @contextmanager
@@ -51,20 +80,10 @@ def transfer(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int |
     if quiet:
         yield lambda done, total: None
     elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-        from rich.progress import TransferSpeedColumn as SpeedColumn
+        from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            SpeedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+        with _bars(BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as draw:
+            yield lambda done, total: draw(what, done, total)
     else:
         yield _transfer_line_a_minute(what)
 
@@ -77,10 +96,96 @@ def _transfer_line_a_minute(what: str) -> Callable[[int, int | None], None]:
         nonlocal last, first
         first = done if first is None else first
         now = time.monotonic()
-        if now - last >= 60:
+        if now - last >= LINE_SECONDS:
             rate = (done - first) / (now - start)
-            left = f" of {total / 1e6:,.0f}, about {(total - done) / rate / 60:.0f} min left" if total and rate else ""
+            left = f" of {total / 1e6:,.0f}, {_time_left((total - done) / rate)}" if total and rate else ""
             print(f"{what}: {done / 1e6:,.0f} MB{left}, {rate / 1e6:.1f} MB/s", file=sys.stderr)
             last = now
 
     return advance
+
+
+@contextmanager
+def watch_images(*, quiet: bool = False) -> Iterator[Watch]:
+    """Yield a function to call with what is going on, the images done and their number in all."""
+    if quiet:
+        yield lambda what, n_done, n_total: None
+    elif sys.stderr.isatty():
+        from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+
+        with _bars(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as draw:
+            yield _counted_images(draw, every=BAR_SECONDS, shows_end=True)
+    else:
+        yield _counted_images(_line, every=LINE_SECONDS, shows_end=False)
+
+
+def _counted_images(draw: Draw, *, every: float, shows_end: bool) -> Watch:
+    last = time.monotonic()
+    # What was done before, in an earlier run, says nothing about the rate.
+    begins: dict[str, tuple[float, int]] = {}
+
+    def watch(what: str, n_done: int, n_total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        since, n_before = begins.setdefault(what, (now, n_done))
+        if now - last < every and not (shows_end and n_done == n_total):
+            return
+        last = now
+        rate = (n_done - n_before) / (now - since) if now > since else 0.0
+        left = f", {_time_left((n_total - n_done) / rate)}" if rate else ""
+        draw(f"{what}: {n_done:,} of {n_total:,} images, {rate:,.0f}/s{left}", n_done, n_total, key=what)
+
+    return watch
+
+
+@contextmanager
+def watch_training(what: str, *, quiet: bool = False) -> Iterator[TrainingProgress]:
+    """Yield a watcher of a training run."""
+    if quiet:
+        yield TrainingProgress(lambda text, step, n_steps: None, every=math.inf)
+    elif sys.stderr.isatty():
+        from rich.progress import BarColumn, TimeRemainingColumn
+
+        with _bars(BarColumn(), TimeRemainingColumn()) as draw:
+            yield TrainingProgress(lambda text, step, n: draw(f"{what}: {text}", step, n), every=BAR_SECONDS)
+    else:
+        yield TrainingProgress(lambda text, step, n: _line(f"{what}: {text}", step, n), every=LINE_SECONDS)
+
+
+class TrainingProgress:
+    """Says how far a run is, how fast, and what the last look found.
+
+    Parameters
+    ----------
+    show
+        Takes a text, the step and the number of steps.
+    every
+        Seconds between two calls of it.
+    """
+
+    def __init__(self, show: Callable[[str, int, int], None], *, every: float) -> None:
+        self._show, self._every = show, every
+        self._last = self._start = time.monotonic()
+        self._first: tuple[int, int] | None = None
+        self._found = ""
+
+    def on_step(self, progress: Any) -> None:
+        """Show where the run is, if it is time."""
+        if self._first is None:
+            self._first = progress.step - 1, progress.samples_seen
+        now = time.monotonic()
+        if now - self._last < self._every:
+            return
+        self._last = now
+        step, seen = self._first
+        elapsed = now - self._start
+        left = elapsed / (progress.step - step) * (progress.n_steps - progress.step)
+        rate = (progress.samples_seen - seen) / elapsed
+        text = f"step {progress.step:,}/{progress.n_steps:,}, {rate:,.0f} images/s, {left / 60:.1f} min left"
+        self._show(text + self._found, progress.step, progress.n_steps)
+
+    def on_evaluation(self, line: dict[str, Any], network: Any, record: dict[str, Any]) -> dict[str, Any]:
+        """Remember what the look found."""
+        if line.get("accuracy") is not None:
+            self._found = f", accuracy {line['accuracy']:.3f}"
+        return {}

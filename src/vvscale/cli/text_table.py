@@ -1,7 +1,8 @@
 """A table as plain text that fits a terminal: nothing is ever cut, so that no number loses a digit or its exponent.
 
 Tried in this order until the width holds it: the table as it is; words wrapped in its text columns; columns and rows
-exchanged, for a few rows; one block of ``column value`` pairs per row.
+exchanged, for a few rows; columns in groups below each other, the first column repeated; one block of ``column value``
+pairs per row.
 """
 
 from __future__ import annotations
@@ -54,7 +55,34 @@ def text_table(frame: pd.DataFrame, width: int | None = None) -> str:
         widths = _widths(head, body)
         if body and _total(widths) <= width:
             return _lines(head, body, widths, [False, *(True for _ in rows)])
-    return "\n\n".join(_block(names, row, width) for row in rows)
+    return _folded(names, rows, is_number, width) or "\n\n".join(_block(names, row, width) for row in rows)
+
+
+def _folded(names: list[str], rows: list[list[str]], is_number: list[bool], width: int) -> str:
+    """Groups of columns below each other, each after the first column; empty where a column alone is too wide."""
+    widths = _widths(names, rows)
+    # A column of sentences is wrapped to what the first column leaves of a line.
+    words = _widths(names, [[max(cell.split(), key=len, default="") for cell in row] for row in rows])
+    left = width - widths[0] - len(GAP)
+    for place in range(1, len(names)):
+        if not is_number[place] and widths[place] > left:
+            widths[place] = max(words[place], left)
+    if any(each > left for each in widths[1:]):
+        return ""
+    groups, group = [], [0]
+    for place in range(1, len(names)):
+        if _total([widths[each] for each in [*group, place]]) > width:
+            groups.append(group)
+            group = [0]
+        group.append(place)
+    parts = [
+        _lines(
+            [names[i] for i in group], [[row[i] for i in group] for row in rows], [widths[i] for i in group],
+            [is_number[i] for i in group],
+        )
+        for group in [*groups, group]
+    ]  # fmt: skip
+    return "\n\n".join(parts)
 
 
 def _cells(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:

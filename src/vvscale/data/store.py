@@ -156,7 +156,7 @@ class ImageStore:
         if self.pixel_digests is None or self._is_checked[positions].all():
             return
         ends = np.cumsum(self.n_bytes[positions]).tolist()
-        view = memoryview(np.ascontiguousarray(pixels))
+        view = np.ascontiguousarray(pixels).data
         parts = (view[start:end] for start, end in zip([0, *ends], ends, strict=False))
         if n_threads > 1:
             with ThreadPoolExecutor(n_threads) as pool:

@@ -119,6 +119,7 @@ def cites(what: Iterable[str] = ()) -> list[str]:
 
 
 def _keys(what: str) -> list[str]:
+    from vvscale.figures.base.open_tables import open_source
     from vvscale.figures.gallery import FIGURES, in_order
 
     path = Path(what)
@@ -132,7 +133,8 @@ def _keys(what: str) -> list[str]:
     if what in in_order():
         return [*FIGURES[what].cites]
     if path.exists():
-        return of_table(load_scores(path))
+        # Any table of one's own: what its columns name is cited, whatever else they hold.
+        return of_table(open_source(path).scores)
     known = [*SETS, *in_order(), *LAWS]
     raise unknown_name(
         "thing to cite", what, known, "Expected a published set, a table, a fits.json, a figure or a law."

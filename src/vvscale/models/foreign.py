@@ -132,9 +132,8 @@ def read_state(path: Path, *, ema: bool | None = None) -> tuple[dict[str, Tensor
     found = {kind: next(_states(payload, names), None) for kind, names in (("plain", _WEIGHTS), ("ema", _AVERAGES))}
     wanted = [kind for kind, is_ema in (("plain", False), ("ema", True)) if ema is None or ema == is_ema]
     for kind in wanted:
-        if found[kind] is not None:
-            state, place = found[kind]
-            return state, place, kind
+        if (held := found[kind]) is not None:
+            return *held, kind
     held = ", ".join(map(str, list(payload)[:8])) if isinstance(payload, Mapping) else type(payload).__name__
     other = next((kind for kind in found if found[kind] is not None), None)
     raise MissingDataError(

@@ -4,30 +4,28 @@ A pickle is a program that calls what it names. Here each name stands for a cons
 texts, containers or tensors, and checks sizes against the bytes that are there; every other name is refused. Tensors
 are views of the mapped file, so that only those that are used are read.
 
-This module must never give a pickle anything but what stands in ``_KNOWN``.
+This module must never give a pickle anything but what stands in ``picklable.KNOWN``.
 """
 
 from __future__ import annotations
 
 import _compat_pickle
-import datetime
 import io
-import math
 import pickle
 import pickletools
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vvscale.errors import DataError, DigestError, MissingDataError
+from vvscale.models.picklable import KNOWN, Kind, Storage
 
 # The description of a checkpoint is a few MB at most; each of its bytes can make an object of 64 bytes or so, which
 # bounds the memory that a file made to do harm can take.
@@ -109,180 +107,6 @@ def _reason(error: Exception) -> str:
     return text.splitlines()[0].rstrip(".") + "."
 
 
-# --- what a pickle may make -------------------------------------------------------------------------------------
-
-
-class _Maker:
-    """A function that a pickle may call; nothing can be set on it."""
-
-    __slots__ = ("_make",)
-
-    def __init__(self, make: Callable[..., Any]) -> None:
-        self._make = make
-
-    def __call__(self, *args: Any) -> Any:
-        return self._make(*args)
-
-    def __setstate__(self, state: object) -> NoReturn:
-        raise pickle.UnpicklingError("it sets the state of a function")
-
-
-class _State(dict[Any, Any]):
-    """An ordered dictionary; what torch hangs on it beside its items is dropped."""
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-class _Inert:
-    """Stands for an object of which nothing is needed."""
-
-    def __new__(cls, *args: object, **kwargs: object) -> _Inert:
-        return super().__new__(cls)
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-class _Text(str):
-    """A text with more to it, such as torch's version."""
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-class _DType:
-    """A type of numbers."""
-
-    def __init__(self, code: str, *_: object) -> None:
-        if not isinstance(code, str) or code not in _NUMBERS:
-            raise pickle.UnpicklingError(f"it holds an array of type {str(code)[:20]!r}, not of numbers")
-        self.dtype = np.dtype(code)
-
-    def __setstate__(self, state: object) -> None:
-        if isinstance(state, tuple) and len(state) > 1 and state[1] in {"<", ">", "=", "|"}:
-            self.dtype = self.dtype.newbyteorder(state[1])
-
-
-_NUMBERS = frozenset(
-    [f"{kind}{size}" for kind in "iuf" for size in (1, 2, 4, 8) if (kind, size) != ("f", 1)] + ["b1", "bool"]
-)
-
-
-class _Array:
-    """An array of numbers; ``numpy.asarray`` gives them."""
-
-    def __init__(self, *args: object) -> None:
-        if args:
-            raise pickle.UnpicklingError("it makes an array of a size of its choice")
-        self._values = np.empty(0)
-
-    def __setstate__(self, state: object) -> None:
-        _, shape, dtype, is_fortran, content = state  # pyright: ignore[reportGeneralTypeIssues]
-        if not isinstance(dtype, _DType) or not isinstance(content, bytes):
-            raise pickle.UnpicklingError("it holds an array of objects, not of numbers")
-        self._values = np.frombuffer(content, dtype.dtype).reshape(shape, order="F" if is_fortran else "C")
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self._values, dtype=dtype)
-
-
-def _array(cls: object, *_: object) -> _Array:
-    if cls is not _Array:
-        raise pickle.UnpicklingError("it makes an array of another type")
-    return _Array()
-
-
-def _number(dtype: _DType, content: bytes) -> Any:
-    if not isinstance(dtype, _DType) or len(content) != dtype.dtype.itemsize:
-        raise pickle.UnpicklingError("it holds a number of no size")
-    return np.frombuffer(content, dtype.dtype)[0]
-
-
-def _bytes(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it holds bytes in {encoding!r}")
-    return text.encode("latin1")
-
-
-def _timedelta(*args: int) -> datetime.timedelta:
-    return datetime.timedelta(*args)
-
-
-class _Kind:
-    """A type of storage."""
-
-    __slots__ = ("dtype",)
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        self.dtype = dtype
-
-    def __setstate__(self, state: object) -> NoReturn:
-        raise pickle.UnpicklingError("it sets the state of a type")
-
-
-@dataclass(frozen=True)
-class _Storage:
-    """A row of numbers in the file: their type, how many, and where."""
-
-    dtype: torch.dtype
-    n: int
-    buffer: Any
-    offset: int
-
-
-def _tensor(storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object) -> Tensor:
-    numbers = (offset, *size, *stride)
-    if not isinstance(storage, _Storage) or len(size) != len(stride) or any(type(one) is not int for one in numbers):
-        raise pickle.UnpicklingError("it holds a tensor without a place")
-    n = math.prod(size)
-    last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-    if min(numbers) < 0 or (n and (last >= storage.n or n > storage.n)):
-        raise pickle.UnpicklingError(f"it holds a tensor of {tuple(size)} in a storage of {storage.n} numbers")
-    if n == 0 or storage.buffer is None:
-        return torch.empty(size if n == 0 else 0, dtype=storage.dtype)
-    flat = torch.frombuffer(storage.buffer, dtype=storage.dtype, count=storage.n, offset=storage.offset)
-    return flat.as_strided(size, stride, offset)
-
-
-def _typed_tensor(make: object, kind: object, args: tuple[Any, ...], state: object) -> Any:
-    if not isinstance(make, _Maker):
-        raise pickle.UnpicklingError("it makes a tensor in another way")
-    return make(*args)
-
-
-_STORAGES = {
-    "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
-    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
-}  # fmt: skip
-_KNOWN: Mapping[str, Any] = {
-    "collections.OrderedDict": _State,
-    "collections.defaultdict": _Maker(lambda *_: _State()),
-    "datetime.timedelta": _Maker(_timedelta),
-    "_codecs.encode": _Maker(_bytes),
-    "numpy.ndarray": _Array,
-    "numpy.dtype": _DType,
-    **{f"numpy.{core}.multiarray._reconstruct": _Maker(_array) for core in ("core", "_core")},
-    **{f"numpy.{core}.multiarray.scalar": _Maker(_number) for core in ("core", "_core")},
-    "torch._utils._rebuild_tensor": _Maker(_tensor),
-    "torch._utils._rebuild_tensor_v2": _Maker(_tensor),
-    "torch._utils._rebuild_parameter": _Maker(lambda data, *_: data),
-    "torch._tensor._rebuild_from_type_v2": _Maker(_typed_tensor),
-    "torch.nn.parameter.Parameter": _Inert,
-    "torch.Tensor": _Inert,
-    "torch.Size": _Maker(lambda *args: tuple(*args)),
-    "torch.device": _Inert,
-    "torch.torch_version.TorchVersion": _Text,
-    # Arguments of the program that trained it.
-    "argparse.Namespace": _Inert,
-    "pathlib.PosixPath": _Inert,
-    "pathlib.WindowsPath": _Inert,
-    **{f"torch.{name}": _Kind(dtype) for name, dtype in _STORAGES.items()},
-    **{f"torch.{str(dtype).partition('.')[2]}": _Inert for dtype in _STORAGES.values()},
-}
-
-
 def _named(module: str, name: str) -> str:
     """Return the name of today for what Python 2's pickles call otherwise."""
     if (module, name) in _compat_pickle.NAME_MAPPING:
@@ -293,18 +117,18 @@ def _named(module: str, name: str) -> str:
 class _Unpickler(pickle.Unpickler):
     """Knows the names above and no other."""
 
-    def __init__(self, content: bytes, path: Path, storage_of: Callable[[tuple[Any, ...]], _Storage]) -> None:
+    def __init__(self, content: bytes, path: Path, storage_of: Callable[[tuple[Any, ...]], Storage]) -> None:
         super().__init__(io.BytesIO(content))
         self._path, self._storage_of = path, storage_of
 
     def find_class(self, module: str, name: str) -> Any:
         wanted = _named(module, name)
-        if wanted not in _KNOWN:
+        if wanted not in KNOWN:
             raise _refused(self._path, [wanted])
-        return _KNOWN[wanted]
+        return KNOWN[wanted]
 
-    def persistent_load(self, pid: Any) -> _Storage:
-        if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or not isinstance(pid[1], _Kind):
+    def persistent_load(self, pid: Any) -> Storage:
+        if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or not isinstance(pid[1], Kind):
             raise pickle.UnpicklingError("it refers to something that is no storage")
         return self._storage_of(pid)
 
@@ -324,8 +148,8 @@ def _checked(content: bytes, path: Path) -> bytes:
     for operation, argument, _ in pickletools.genops(file):
         if operation.name == "GLOBAL":
             wanted = _named(*str(argument).split(" ", 1))
-            refused |= {wanted} - _KNOWN.keys()
-        elif operation.name in {"PUT", "BINPUT", "LONG_BINPUT"} and argument > len(content):
+            refused |= {wanted} - KNOWN.keys()
+        elif operation.name in {"PUT", "BINPUT", "LONG_BINPUT"} and int(argument or 0) > len(content):
             # The reader would make room for all numbers up to this one.
             raise pickle.UnpicklingError("it counts its objects wrongly")
     if refused:
@@ -381,18 +205,18 @@ class _Archive:
         content = _checked(self._pickle, self._path)
         return _Budget(self._path).spend(_Unpickler(content, self._path, self._storage).load())
 
-    def _storage(self, pid: tuple[Any, ...]) -> _Storage:
+    def _storage(self, pid: tuple[Any, ...]) -> Storage:
         _, kind, key, _, n, *_ = pid
         entry = self._entries[f"{self._prefix}data/{key}"]
         n_bytes = n * kind.dtype.itemsize
         if entry.compress_type != zipfile.ZIP_STORED or not 0 <= n_bytes <= entry.file_size:
             raise pickle.UnpicklingError(f"its storage '{key}' has {entry.file_size} bytes for {n} numbers")
         assert self._map is not None
-        mark, n_name, n_extra = _LOCAL_HEADER.unpack_from(self._map, entry.header_offset)
+        mark, n_name, n_extra = _LOCAL_HEADER.unpack_from(self._map.data, entry.header_offset)
         start = entry.header_offset + _LOCAL_HEADER.size + n_name + n_extra
         if mark != b"PK\x03\x04" or start + n_bytes > len(self._map):
             raise pickle.UnpicklingError(f"its storage '{key}' lies outside of the file")
-        return _Storage(kind.dtype, n, self._map if n else None, start)
+        return Storage(kind.dtype, n, self._map if n else None, start)
 
 
 def _read_legacy(path: Path) -> Any:
@@ -402,13 +226,13 @@ def _read_legacy(path: Path) -> Any:
     sizes: dict[str, tuple[torch.dtype, int]] = {}
     places: dict[str, tuple[int, int]] = {}
 
-    def note(pid: tuple[Any, ...]) -> _Storage:
+    def note(pid: tuple[Any, ...]) -> Storage:
         sizes[pid[2]] = (pid[1].dtype, pid[4])
-        return _Storage(pid[1].dtype, pid[4], None, 0)
+        return Storage(pid[1].dtype, pid[4], None, 0)
 
-    def place(pid: tuple[Any, ...]) -> _Storage:
+    def place(pid: tuple[Any, ...]) -> Storage:
         start, n = places[pid[2]]
-        return _Storage(pid[1].dtype, n, mapped if n else None, start)
+        return Storage(pid[1].dtype, n, mapped if n else None, start)
 
     at, parts = 0, []
     for number in range(5):
@@ -425,7 +249,7 @@ def _read_legacy(path: Path) -> Any:
     mapped = np.memmap(path, np.uint8, mode="c")
     for key in keys:
         dtype, n = sizes[key]
-        (held,) = struct.unpack_from("<q", mapped, at)
+        (held,) = struct.unpack_from("<q", mapped.data, at)
         if held != n or at + 8 + n * dtype.itemsize > len(mapped):
             raise pickle.UnpicklingError(f"its storage '{key}' was cut short")
         places[key] = (at + 8, n)

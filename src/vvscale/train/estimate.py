@@ -44,7 +44,7 @@ class Estimate:
     hours
         At that rate.
     disk_bytes
-        Weights kept, and the largest state to go on from.
+        Weights kept, and the largest state to resume from.
     device
         Where it was measured.
     start

@@ -1,4 +1,4 @@
-"""The training loop: steps, looks, checkpoints, and how a run ends."""
+"""The training loop: steps, evaluations, checkpoints, and how a run ends."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from vvscale.train.build import build_job
 from vvscale.train.compute.ranks import ranks
 from vvscale.train.compute.schedule import log_epochs
 from vvscale.train.progress import Progress, Watcher
-from vvscale.train.records import export, look, record_of
+from vvscale.train.records import evaluate_run, export, record_of
 from vvscale.train.run_folder import RunFolder
 from vvscale.train.spec import RunResult, RunSpec
 from vvscale.train.step import Job, Options
 
 _CUDA_CHECK = 50
-"""Steps between looks at the loss and at signals on a GPU; each of them waits for it."""
+"""Steps between checks of the loss and at signals on a GPU; each of them waits for it."""
 
 
 def train(
@@ -39,21 +39,21 @@ def train(
     watchers: tuple[Watcher, ...] = (),
     exclusive: bool = False,
 ) -> RunResult:
-    """Train one network, or go on with it, or say how it ended.
+    """Train one network, resume its run, or say how it ended.
 
     Parameters
     ----------
     spec
         What to train.
     out
-        The run's folder; the same folder and spec go on where an earlier process stopped, to the same bits on
+        The run's folder; the same folder and spec resume where an earlier process stopped, to the same bits on
         a CPU.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:<number>"``.
     options
         How to compute.
     save_seconds
-        Time between states to go on from; 0 saves after every step.
+        Time between states to resume from; 0 saves after every step.
     watchers
         Who follows the run; called in the first process only.
     exclusive
@@ -106,7 +106,7 @@ def _run(
     losses = torch.tensor(progress.loss_sum, dtype=torch.float64, device=here.device)
     line: dict[str, Any] = {}
     last_save = tick = time.monotonic()
-    # A state is saved after a step and before what its epoch ends with, so a run that goes on may have no step left
+    # A state is saved after a step and before what its epoch ends with, so a resumed run may have no step left
     # in its epoch, or in all, and still has to end it.
     for epoch in range(progress.epoch, job.n_epochs):
         n_left = min(job.steps_per_epoch - progress.batch, job.n_steps - progress.step)
@@ -130,10 +130,10 @@ def _run(
                     last_save = now
         progress.epoch, progress.batch, line = epoch + 1, 0, {}
         if progress.epoch in evaluations:
-            position = {"look": evaluations.index(progress.epoch) + 1, "n_looks": len(evaluations)}
-            line = position | look(job, progress, float(here.mean(losses)) / max(progress.n_losses, 1))
+            position = {"evaluation": evaluations.index(progress.epoch) + 1, "n_evaluations": len(evaluations)}
+            line = position | evaluate_run(job, progress, float(here.mean(losses)) / max(progress.n_losses, 1))
             for watcher in watchers:
-                line |= watcher.on_look(line, job.evaluated, record_of(job, progress, line, weights="evaluated"))
+                line |= watcher.on_evaluation(line, job.evaluated, record_of(job, progress, line, weights="evaluated"))
             if here.is_first:
                 folder.log(line)
             losses.zero_()
@@ -176,7 +176,7 @@ def _ended(folder: RunFolder, ended: dict[str, Any]) -> RunResult:
 
 
 def _save(job: Job, folder: RunFolder, progress: Progress) -> None:
-    """Save all that is needed to go on; every process has the same."""
+    """Save all that is needed to resume; every process has the same."""
     if job.here.is_first:
         folder.save(progress.step, {"progress": dataclasses.asdict(progress), **job.state()})
     job.here.barrier()
@@ -201,7 +201,7 @@ def _refuse_divergence(job: Job, folder: RunFolder, progress: Progress) -> None:
 def _stopped(folder: RunFolder, progress: Progress) -> StoppedError:
     return StoppedError(
         f"The run '{folder.path}' was told to stop, and has saved its state after step {progress.step} of "
-        f"{progress.n_steps}. Run the same command again to go on."
+        f"{progress.n_steps}. Rerun to resume."
     )
 
 

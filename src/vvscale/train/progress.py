@@ -23,7 +23,7 @@ class Progress:
     seconds
         Time in the loop, over all pieces of the run.
     loss_sum, n_losses
-        Sum of the losses of the steps since the last look, in this process, and their number.
+        Sum of the losses of the steps since the last evaluation, in this process, and their number.
     """
 
     step: int = 0
@@ -42,15 +42,16 @@ class Watcher(Protocol):
     def on_step(self, progress: Progress) -> None:
         """Hear of every optimiser step; must be quick."""
 
-    def on_look(self, line: dict[str, Any], network: nn.Module, record: dict[str, Any]) -> dict[str, Any]:
-        """Hear of every look at the run.
+    def on_evaluation(self, line: dict[str, Any], network: nn.Module, record: dict[str, Any]) -> dict[str, Any]:
+        """Hear of every evaluation during training.
 
         Parameters
         ----------
         line
-            What will be written to the log; ``look`` is its position, from 1, among ``n_looks`` of the whole run.
+            What will be written to the log; ``evaluation`` is its position, from 1, among ``n_evaluations`` of the
+            whole run.
         network, record
-            The network that was looked at, and its record as it would be written beside weights.
+            The network that was evaluated, and its record as it would be written beside weights.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Looks at a run: what the log, the weights' record and the score table say about it."""
+"""What the log, the weights' record and the score table say about a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vvscale.train.step import Job
 _EVALUATION_BATCH = 256
 
 
-def look(job: Job, progress: Progress, train_loss: float) -> dict[str, Any]:
+def evaluate_run(job: Job, progress: Progress, train_loss: float) -> dict[str, Any]:
     """Evaluate the network on held-out images and return one line of the log.
 
     Networks without a classifier are judged by nearest neighbours among the training images, at the end only.
@@ -136,7 +136,7 @@ def record_of(job: Job, progress: Progress, line: dict[str, Any], *, weights: st
 
 
 def export(job: Job, progress: Progress, line: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Write the network that is looked at, and where that is an average the plain one beside it."""
+    """Write the network that is evaluated, and where that is an average the plain one beside it."""
     kind = "plain" if job.average is None else "ema"
     record = record_of(job, progress, line, weights=kind)
     save_weights(path, job.evaluated, record)

@@ -78,7 +78,7 @@ class RunFolder:
             key = differing[0]
             raise ConfigError(
                 f"The folder '{self.path}' holds another run: its {key} is {before.get(key)!r} and {now[key]!r} was "
-                f"asked for ({len(differing)} differences). Give another `out`, or the same settings to go on with "
+                f"asked for ({len(differing)} differences). Give another `out`, or the same settings to resume "
                 "that run."
             )
 

@@ -140,7 +140,7 @@ class Job:
             weight_decay=schedule.weight_decay(step, self.steps_per_epoch, settings.weight_decay),
         )
         # Dropped blocks and attacks draw from PyTorch's generator; seeding it by the step makes them a pure
-        # function of seed and step, so that nothing has to be kept to go on.
+        # function of seed and step, so that nothing has to be kept to resume.
         seed = ((self.spec.seed << 40) + (step << 10) + self.here.rank) % 2**63
         torch.default_generator.manual_seed(seed)
         if self.here.device.type == "cuda":

@@ -164,4 +164,7 @@ class ScoreOptions(ScoringOptions):
     )
     tolerance: float = option(1e-6, "Largest difference from the earlier rows.", at_least=0, group=_KEEP)
     out: Path | None = option(Path("scores"), "Folder of the score store that rows are appended to.", group=_KEEP)
+    layers_table: Path | None = option(
+        None, "CSV file for the scores of every layer, as `vvscale figure layers` draws them.", group=_KEEP
+    )
     commit: Path | None = option(None, "File (.toml or .json) for the best layer of each region.", group=_KEEP)

@@ -403,6 +403,7 @@ class Session:
                 "run_id": work.run_id,
                 "weights_digest": work.weights,
                 "preprocessing": work.preprocessing.name,
+                "image_size": work.preprocessing.image_size,
                 "preprocessing_digest": work.preprocessing.digest(),
                 "projection": options.projection,
                 "device": options.device,

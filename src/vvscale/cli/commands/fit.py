@@ -34,7 +34,7 @@ def fit(
 
         make_folder(out)
     if plot is not None:
-        from vvscale.figures.plot import check_plot_path, plot_fits
+        from vvscale.figures.plot import check_plot_path
 
         check_plot_path(plot)
     results = run_fits(table, options)
@@ -48,14 +48,20 @@ def fit(
         for path in save_results(out, results):
             output.note(f"Wrote {path}")
     if plot is not None:
+        from vvscale.figures.plot import plot_fits
+
         names = [result.entry["name"] if len(results) > 1 else "" for result in results]
         resampled = {n: one.resampled for n, one in zip(names, results, strict=True) if one.resampled is not None}
         drawn = plot_fits({n: one.fit for n, one in zip(names, results, strict=True)}, resampled, path=plot)
         output.note(f"Wrote {plot}. {drawn.caption}")
     if all(can_plan(result.entry) for result in results):
-        output.note(f"Next: `vvscale plan {out or 'DIR'} --budget 1e20`" + ("" if out else ", after --out DIR"))
-    elif not options.resamples:
-        output.note(
-            "Next: add --resamples 1000 for intervals, --compare to see whether another law does better"
-            f"{'' if plot else ', --plot fit.png for a picture'}."
-        )
+        flop = [one.fit.problem.frame["train_flop"].max() for one in results if "train_flop" in one.fit.problem.frame]
+        # A plan for ten times the largest run: what one would train next.
+        command = f"`vvscale plan {out or 'DIR'} --budget {f'{10 * max(flop):.1e}' if flop else 'FLOP'}`"
+        output.note(f"Next: {command}" + ("" if out else ", after --out DIR"))
+        return
+    wanted = [] if options.resamples else ["--resamples 1000 for intervals"]
+    wanted += [] if options.compare else ["--compare to see whether another law does better"]
+    wanted += [] if plot else ["--plot law.png for a picture"]
+    if wanted:
+        output.note(f"Next: add {', '.join(wanted)}.")

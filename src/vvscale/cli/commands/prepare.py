@@ -41,7 +41,7 @@ def prepare(
         Count, estimate bytes and time, and write nothing.
     """
     from vvscale import data
-    from vvscale.cli.image_progress import watch_images
+    from vvscale.cli.progress import watch_images
 
     with watch_images(quiet=output.quiet) as watch:
         done = data.prepare_images(source, out, options, dry_run=dry_run, progress=watch)

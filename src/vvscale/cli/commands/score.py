@@ -10,7 +10,15 @@ from vvscale.cli.output import Output, brief
 from vvscale.core.jsonable import json_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
     from vvscale.brain.scoring.run import Scored
+
+# Reasons of layers without a score that are said one by one.
+MOST_FAILURES = 3
 
 
 @verb
@@ -50,14 +58,21 @@ def _show(scored: Scored, models: tuple[str, ...], options: ScoreOptions, output
     from vvscale.scores.table import MAPPING_AXES
 
     scores, table = scored.scores, scored.scores.table()
-    shown = table if len(table) <= 40 else _best(table, scored)
     axes = [name for name in MAPPING_AXES if name in table]
-    columns = ["region", "benchmark_id", "layer", *axes, "score", "score_low", "score_high", "raw_score", "ceiling"]
-    output.table(shown[columns].map(brief), title=f"{scored.model_id}  ({table['score_formula'].iloc[0]})")
-    if len(shown) < len(table):
-        output.say(f"Best layer per region of {table['layer'].nunique()} layers; --json lists all.")
-    for failure in scores.failures:
+    # Of a mapping curve every point is shown.
+    best = table if axes else _best(table, scored)
+    output.table(_summary(best, axes), title=f"{scored.model_id}  ({table['score_formula'].iloc[0]})")
+    output.say(_input(scores.provenance))
+    n_layers = table["layer"].nunique()
+    if options.layers_table is not None:
+        _write_layers(options.layers_table, table.assign(model_id=scored.model_id))
+        output.say(f"Wrote the scores of {n_layers} layers to {options.layers_table}")
+    elif len(best) < len(table):
+        output.say(f"The best of {n_layers} layers per region; --layers-table layers.csv keeps all of them.")
+    for failure in scores.failures[:MOST_FAILURES]:
         output.note(f"No score: {failure.reason}")
+    if len(scores.failures) > MOST_FAILURES:
+        output.note(f"No score of {len(scores.failures) - MOST_FAILURES} more layers, for such reasons.")
     if table["is_simulated"].any():
         output.note("Simulated benchmarks: nothing here was recorded from a brain.")
     usage = scores.usage
@@ -86,6 +101,31 @@ def _show(scored: Scored, models: tuple[str, ...], options: ScoreOptions, output
         "layers": dict(scored.commitment.layers),
         **{name: value for name, value in scores.to_dict().items() if name != "scores"},
     }
+
+
+def _summary(best: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
+    """One row per benchmark: its layer, the score with its interval, and what the score is made of."""
+    low, high = (best[name].map(brief) for name in ("score_low", "score_high"))
+    known = best["score_low"].notna()
+    return best.assign(
+        interval=(low.astype(str) + " .. " + high.astype(str)).where(known, None),
+        **{name: best[name].map(brief) for name in ("score", "raw_score", "ceiling")},
+    )[["region", "benchmark_id", "layer", *axes, "score", "interval", "raw_score", "ceiling"]]
+
+
+def _input(provenance: Mapping[str, Any]) -> str:
+    """Say what the network was shown."""
+    rule = provenance.get("preprocessing", "")
+    if rule == "features":
+        return "Features were given; no image was shown."
+    size = provenance.get("image_size")
+    return f"Images of {size} x {size} pixels, preprocessing '{rule}'." if size else f"Preprocessing '{rule}'."
+
+
+def _write_layers(path: Path, table: pd.DataFrame) -> None:
+    from vvscale.core.files import write_bytes
+
+    write_bytes(path, table.to_csv(index=False, lineterminator="\n").encode())
 
 
 def _best(table: Any, scored: Scored) -> Any:

@@ -148,6 +148,11 @@ def cite(
 
     keys = cites(what)
     text = bibtex(keys)
+    if not keys:
+        output.note(
+            "Nothing in these rows calls for a reference that is known here: no known benchmark, data set, family or "
+            "objective. Cite your own recordings and images yourself."
+        )
     if out is None:
         output.say(text)
     else:

@@ -26,7 +26,7 @@ def train(model: str, /, *, data: str = "digits", options: TrainOptions, dry_run
     dry_run
         Print parameters, FLOP, memory, hours and bytes on the disk, measured for two seconds; train nothing.
     """
-    from vvscale.cli.training_progress import watch_training
+    from vvscale.cli.progress import watch_training
     from vvscale.train.defaults import plan_run
     from vvscale.train.run import run_folder, train_model
     from vvscale.train.run_folder import RunFolder

@@ -17,7 +17,7 @@ from torch.nn import functional
 from vvscale.data.augment import color
 from vvscale.data.augment.counter import uniforms
 from vvscale.data.augment.crops import DRAWS_PER_BOX, evaluation_boxes, random_boxes
-from vvscale.data.augment.erase import erase
+from vvscale.data.augment.erase import DRAWS_PER_ERASE, erase
 from vvscale.data.augment.rand_augment import rand_augment
 from vvscale.data.augment.resize import cut
 from vvscale.data.augment.settings import Augmentation, Evaluation, Transform
@@ -99,7 +99,7 @@ def apply_transform(transform: Transform, buffer: Tensor, offsets: Tensor, sizes
     images = normalised(images, transform)
     if transform.erasing:
         noise = _noise(draws, images) if transform.erasing_mode == "pixel" else None
-        images = erase(images, transform.erasing, draws(Use.ERASE, 41), noise)
+        images = erase(images, transform.erasing, draws(Use.ERASE, DRAWS_PER_ERASE), noise)
     return images
 
 

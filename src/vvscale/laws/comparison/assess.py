@@ -54,7 +54,8 @@ def assess(fit: Fit, *, by: Sequence[str] | None = None) -> Verdict:
 
 def examine(fit: Fit, *, by: Sequence[str] | None = None) -> tuple[Verdict, Jackknife | None]:
     """Return the verdict of ``assess`` with the refits behind it, for the intervals of other parameters."""
-    if fit.status in {Status.TOO_FEW_POINTS, Status.NOT_CONVERGED}:
+    # On the logarithmic edge there is no limit, and no exponent, to have an interval of.
+    if fit.status in {Status.TOO_FEW_POINTS, Status.NOT_CONVERGED} or Edge.LOGARITHMIC in fit.edges:
         return judge(fit, None), None
     unit, why_not = _honest_unit(fit, by)
     if unit is None:
@@ -64,7 +65,7 @@ def examine(fit: Fit, *, by: Sequence[str] | None = None) -> tuple[Verdict, Jack
     except VvscaleError as error:
         return judge(fit, None, why_not=str(error).split(". ")[0]), None
     # At the edge of the law there is no plateau for others to agree with.
-    has_plateau = fit.law.terms and not {Edge.NO_PLATEAU, Edge.LOGARITHMIC} & set(fit.edges)
+    has_plateau = fit.law.terms and Edge.NO_PLATEAU not in fit.edges
     return judge(fit, made, alternatives(fit, unit) if has_plateau else {}), made
 
 

@@ -15,9 +15,8 @@ from typing import Any, TypeVar
 from torch import nn
 
 from vvscale.errors import ConfigError, MissingDataError, UnknownNameError, did_you_mean
-from vvscale.models.architectures.designs import LibraryDesign
+from vvscale.models.architectures.designs import Architecture, LibraryDesign
 from vvscale.models.architectures.families import ModelOptions
-from vvscale.models.architectures.names import Architecture
 
 T = TypeVar("T")
 

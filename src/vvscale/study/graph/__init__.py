@@ -1,1 +1,1 @@
-"""A study as a graph of tasks whose ids are digests of their content."""
+"""Tasks whose ids are digests of their content, which of them may run next, and the folder that keeps them."""

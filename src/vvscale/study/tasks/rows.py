@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 LAYERS = "layers.json"
 LAYERS_FORMAT = "vvscale-layers-1"
 ACCURACY_ERROR = "accuracy_error"
-SEED_COLUMNS = ("model_id", "seed", "run_id", "weights_digest")
-"""What differs between runs that differ in the seed alone, besides outcomes."""
 
 
 def score_rows(

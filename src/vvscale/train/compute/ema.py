@@ -29,16 +29,6 @@ class Ema:
         if not 0 < self.decay < 1:
             raise ConfigError(f"The decay of the weight average is {self.decay}; expected a number in (0, 1).")
 
-    def remaining(self, n_steps: int) -> float:
-        """Return the share of the initial weights in the average after ``n_steps``, 0 with warm-up.
-
-        Examples
-        --------
-        >>> round(Ema(0.9999).remaining(1000), 3)
-        0.905
-        """
-        return 0.0 if self.warmup else self.decay**n_steps
-
 
 class WeightAverage:
     """timm's average of a module, which lives beside the module and is evaluated in its place."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a look at held-out images says.
+    """What an evaluation on held-out images gives.
 
     Attributes
     ----------

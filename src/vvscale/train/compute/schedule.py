@@ -127,8 +127,8 @@ def log_epochs(n_epochs: int, per_decade: int) -> tuple[int, ...]:
     """
     if per_decade < 0:
         return tuple(range(1, n_epochs + 1))
-    looks = {n_epochs}
+    chosen = {n_epochs}
     if per_decade:
-        n_looks = int(per_decade * math.log10(n_epochs)) + 1
-        looks |= {round(10 ** (number / per_decade)) for number in range(n_looks)}
-    return tuple(sorted(look for look in looks if 1 <= look <= n_epochs))
+        n_evaluations = int(per_decade * math.log10(n_epochs)) + 1
+        chosen |= {round(10 ** (number / per_decade)) for number in range(n_evaluations)}
+    return tuple(sorted(epoch for epoch in chosen if 1 <= epoch <= n_epochs))

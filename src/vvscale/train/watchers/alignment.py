@@ -1,4 +1,4 @@
-"""Alignment while a network is trained: its looks are scored on benchmarks, and the rows kept."""
+"""Alignment while a network is trained: each evaluation is scored on benchmarks, and the rows kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Scorer:
-    """A watcher that scores the network at looks and appends the rows to a store.
+    """A watcher that scores the network at evaluations and appends the rows to a store.
 
     The best layer of each region is what goes into the log; all layers go into the store.
 
@@ -27,7 +27,7 @@ class Scorer:
     on
         Benchmarks, as :func:`vvscale.brain.resolve_benchmarks` takes them.
     every
-        At every so many-th look, and at the last.
+        At every so many-th evaluation, and at the last.
     store
         Folder of the score store.
     device
@@ -62,12 +62,12 @@ class Scorer:
         self._resamples = resamples
 
     def on_step(self, progress: Progress) -> None:
-        """Do nothing: looks are enough."""
+        """Do nothing: evaluations are enough."""
 
-    def on_look(self, line: dict[str, Any], network: nn.Module, record: dict[str, Any]) -> dict[str, Any]:
+    def on_evaluation(self, line: dict[str, Any], network: nn.Module, record: dict[str, Any]) -> dict[str, Any]:
         """Score the network and return the best score of each region."""
         # By the position in the whole run, which does not depend on where it was stopped.
-        if line["look"] % self._every and line["look"] < line["n_looks"]:
+        if line["evaluation"] % self._every and line["evaluation"] < line["n_evaluations"]:
             return {}
         scores = score_layers(
             network,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Tracker:
-    """A watcher that passes the numbers of every look on.
+    """A watcher that passes the numbers of every evaluation on.
 
     Parameters
     ----------
@@ -29,9 +29,9 @@ class Tracker:
         self._write = write
 
     def on_step(self, progress: Progress) -> None:
-        """Do nothing: looks are enough."""
+        """Do nothing: evaluations are enough."""
 
-    def on_look(self, line: dict[str, Any], network: nn.Module, record: dict[str, Any]) -> dict[str, Any]:
+    def on_evaluation(self, line: dict[str, Any], network: nn.Module, record: dict[str, Any]) -> dict[str, Any]:
         """Pass on the numbers of a line of the log."""
         numbers = {name: float(value) for name, value in line.items() if isinstance(value, int | float)}
         self._write(line["step"], numbers)
@@ -91,7 +91,7 @@ def _tensorboard(spec: RunSpec, folder: Path) -> Iterator[Callable[[int, Mapping
 def _wandb(spec: RunSpec, folder: Path) -> Iterator[Callable[[int, Mapping[str, float]], object]]:
     import wandb
 
-    # One id per run: a run that goes on appends to the same record.
+    # One id per run: a resumed run appends to the same record.
     run = wandb.init(
         project="vvscale",
         name=spec.model_id,
