@@ -25,6 +25,7 @@ from typing import Any
 from vvscale.core.files import make_folder
 from vvscale.errors import MissingDataError, RunError, UsageError
 from vvscale.study.engine.interface import Ended
+from vvscale.study.engine.lifeline import FOLDER_PREFIX
 from vvscale.study.engine.processes import count_pool, exchange_command, group_of, launch_command, signal_group
 from vvscale.study.engine.worker import Answer, Request
 from vvscale.study.spec.workers import EngineSpec, Group
@@ -291,7 +292,7 @@ class Engine:
 
     def _open_lifeline(self) -> None:
         """Make a pipe that only this process holds open for writing; its readers end when this process does."""
-        folder = Path(tempfile.mkdtemp(prefix="vvscale-run-"))
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
         self._lifeline = folder / "lifeline"
         os.mkfifo(self._lifeline, 0o600)
         # For reading too, or opening would wait for a reader.
