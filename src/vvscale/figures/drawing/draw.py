@@ -100,7 +100,7 @@ def _set_axis(axes: Axes, which: str, axis: Axis, shown: tuple[float, float] | N
     if shown is not None:
         getattr(axes, f"set_{which}lim")(*shown)
     if axis.scale == "linear":
-        getattr(axes, f"{which}axis").set_major_locator(MaxNLocator(LINEAR_TICKS))
+        getattr(axes, f"{which}axis").set_major_locator(MaxNLocator(LINEAR_TICKS, steps=[1, 2, 2.5, 5, 10]))
     elif shown is not None:
         getattr(axes, f"set_{which}scale")("log")
         ticks = getattr(axes, f"{which}axis")
