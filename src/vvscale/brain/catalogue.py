@@ -90,7 +90,13 @@ Downloadable = PublicBenchmark | CowleySession
 
 
 def list_benchmarks() -> list[BenchmarkInfo]:
-    """Return what is known of every named benchmark, loading none; of the sessions of V4, the tested ones."""
+    """Return what is known of every named benchmark, loading none; of the sessions of V4, the tested ones.
+
+    Examples
+    --------
+    >>> [one.region for one in list_benchmarks() if one.benchmark_id.startswith("simulated.")]
+    ['V1', 'V2', 'V4', 'IT', 'behavior']
+    """
     return [
         _info(benchmark_id, entry)
         for benchmark_id, entry in BENCHMARKS.items()
@@ -173,6 +179,11 @@ def load_benchmark(benchmark_id: str, *, formula: str | None = None) -> Benchmar
         The name stands for several benchmarks, or an own file gives something else.
     DataError
         Its data cannot be had, or are not what they should be.
+
+    Examples
+    --------
+    >>> load_benchmark("simulated.V1-pls").region
+    'V1'
     """
     found = benchmark_ids(benchmark_id)
     if len(found) > 1:

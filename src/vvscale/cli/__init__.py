@@ -54,6 +54,10 @@ VERBS = {
         "vvscale.cli.commands.plan:plan",
         "Spend a compute budget: the optimal parameters and samples.",
     ),
+    "design": (
+        "vvscale.cli.commands.design:design",
+        "Choose what to train next: the runs that tell most about a law.",
+    ),
     "reproduce": (
         "vvscale.cli.commands.reproduce:reproduce",
         "Fit the laws of the published papers, theirs beside ours.",

@@ -97,6 +97,10 @@ def write_report(
         A path that does not end in ``.html``.
     MissingDataError
         The table has no score with a region.
+
+    Examples
+    --------
+    >>> write_report("report.html", "gokce2025", resamples=200)  # doctest: +SKIP
     """
     chosen = ReportOptions.of(options, **fields)
     return write_page(path, _fits(scores, chosen), title=title, n_workers=chosen.workers)

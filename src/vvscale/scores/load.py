@@ -114,6 +114,12 @@ def load_scores(source: str | Path | pd.DataFrame) -> pd.DataFrame:
         Neither a set nor a file.
     DataError
         The table is missing, damaged or breaks the schema; the message names row and column.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"model_id": ["a", "b"], "region": ["IT", "IT"], "score": [0.3, 0.4]})
+    >>> load_scores(rows)["score"].tolist()
+    [0.3, 0.4]
     """
     if isinstance(source, pd.DataFrame):
         return as_scores(source, "DataFrame")

@@ -111,6 +111,12 @@ def model_table(scores: pd.DataFrame, regions: str | Sequence[str] | None = None
         A model has several rows on one benchmark (epochs, layers or runs).
     DataError
         Rows of one model disagree about the model, for example in n_params.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"model_id": ["a", "a"], "region": ["V4", "IT"], "score": [0.3, 0.5]})
+    >>> model_table(rows, ["V4", "IT"]).frame["score"].round(3).tolist()
+    [0.4]
     """
     if "region" not in scores.columns or "model_id" not in scores.columns:
         raise MissingDataError(

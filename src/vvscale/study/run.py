@@ -112,6 +112,10 @@ def run_study(
         Another process runs it.
     StoppedError
         It was stopped; rerun to resume.
+
+    Examples
+    --------
+    >>> run_study("demo", out="out/demo").words()  # doctest: +SKIP
     """
     if not isinstance(study, Prepared):
         study = prepare_study(study, out=out, changes=None if workers is None else {"engine.workers": workers})

@@ -18,7 +18,6 @@ from vvscale.errors import ConfigError, unknown_name
 
 # Shape legend: N images, p features, w features of a block, k components, F images that components are fitted on.
 
-KINDS = ("none", "sparse", "gaussian", "pca")
 
 _NAME = re.compile(r"^(?P<kind>sparse|gaussian|pca)-(?P<n>[1-9]\d*)$")
 _RANK = 1e-9

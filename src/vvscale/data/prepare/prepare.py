@@ -78,6 +78,17 @@ def prepare_images(
         An option is out of range.
     RunError
         A process died.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from PIL import Image
+    >>> with TemporaryDirectory() as folder:
+    ...     for split, name in (("train", "cat"), ("train", "dog"), ("val", "cat"), ("val", "dog")):
+    ...         (Path(folder) / "images" / split / name).mkdir(parents=True)
+    ...         Image.new("RGB", (8, 8)).save(Path(folder) / "images" / split / name / "0.png")
+    ...     prepare_images(Path(folder) / "images", Path(folder) / "out").did
+    'prepared'
     """
     start = time.monotonic()
     source, out = Path(source), Path(out)

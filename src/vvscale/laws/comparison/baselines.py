@@ -7,7 +7,7 @@ every law, the laws' form lacks something that the table knows.
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -93,14 +93,15 @@ def _trees(contest: Contest, used: NDArray[np.bool_]) -> Array:
     features = _features(contest.frame, contest.sizes, contest.offset_by)
     # -1: more parameters or samples never raise the outcome, a misalignment.
     target = np.log(contest.outcome)
-    model = HistGradientBoostingRegressor(monotonic_cst=[-1, -1, 0], categorical_features=[2], **TREE_OPTIONS)
+    options: dict[str, Any] = {"monotonic_cst": [-1, -1, 0], "categorical_features": [2], **TREE_OPTIONS}
+    model = HistGradientBoostingRegressor(**options)
     return np.exp(model.fit(features[used], target[used]).predict(features))
 
 
 def _features(frame: pd.DataFrame, sizes: tuple[str, str], by: str) -> Array:
     """Log N, log D and the group's number, shape (n, 3)."""
     group = frame[by].astype(str).astype("category").cat.codes.to_numpy(float)
-    return np.stack([*(np.log(frame[column].to_numpy(float)) for column in sizes), group], axis=1)
+    return np.stack([*(np.log(frame[column].to_numpy(float)) for column in sizes), group], axis=1).astype(np.float64)
 
 
 _FITS: dict[str, Callable[[Contest, NDArray[np.bool_]], Array]] = {POOLED: _pooled, TREES: _trees}

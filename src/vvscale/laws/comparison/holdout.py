@@ -68,7 +68,7 @@ class HoldOut:
     @property
     def trees_win(self) -> dict[str, bool]:
         """Split -> whether trees that know no law forecast clearly better (2 standard errors) than every law."""
-        return {split: _trees_win(part) for split, part in self.rows.groupby("split", sort=False)}
+        return {str(split): _trees_win(part) for split, part in self.rows.groupby("split", sort=False)}
 
     @property
     def verdict(self) -> str:

@@ -13,7 +13,7 @@ evidence, so that the rows' likelihood is divided by the design effect of the la
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -126,7 +126,8 @@ def fit_pooled(n: Array, d: Array, y: Array, frame: pd.DataFrame, group_column: 
     scale = max(float(target.std()), 1e-6)
     for _ in range(MAX_ROUNDS):
         problem = _Posterior(u, v, target, codes, n_groups, scale, spreads, effect)
-        found = least_squares(problem.residuals, theta, jac=problem.jacobian, method="trf", max_nfev=60)
+        options: dict[str, Any] = {"jac": problem.jacobian, "method": "trf", "max_nfev": 60}
+        found = least_squares(problem.residuals, theta, **options)
         theta = found.x
         r = problem.errors(theta)
         # Never 0, so that an exact law can be fitted too.

@@ -169,6 +169,17 @@ def bootstrap(fit: Fit, n_resamples: int = 1000, *, unit: str | None = None, see
         As few distinct points as parameters + 1: resamples would interpolate.
     UsageError, UnknownNameError
         See ``vvscale.laws.uncertainty.resample.resamples``.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from vvscale.laws import fit_law
+    >>> x = np.geomspace(1, 1e4, 20)
+    >>> noise = np.random.default_rng(0).normal(0, 0.01, 20)
+    >>> fit = fit_law(pd.DataFrame({"x": x, "y": (0.3 + 0.5 * x**-0.4) * np.exp(noise)}), x="x", y="y")
+    >>> low, high = bootstrap(fit, 50).interval("E")
+    >>> low < 0.3 < high
+    True
     """
     problem = fit.problem
     if problem.n_distinct <= len(fit.params) + 1:

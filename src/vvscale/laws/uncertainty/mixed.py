@@ -243,7 +243,7 @@ class _Problem:
         """Where a profiled parameter stands in theta."""
         if name == "E":
             return self.form.size - 1
-        return dict(zip(("alpha", "beta"), (at for _, at in self.form.base.slots()), strict=False))[name]
+        return self.form.base.slots()[("alpha", "beta").index(name)][1]
 
     def bounds(self) -> list[tuple[float, float]]:
         """Lower and upper bound of each parameter."""
@@ -375,7 +375,8 @@ class _Problem:
                 return outside
             if excess(outside) > 0:
                 low, high = sorted((inside, outside))
-                return float(brentq(excess, low, high, xtol=PRECISION * step)) if excess(inside) < 0 else inside
+                root: Any = brentq(excess, low, high, xtol=PRECISION * step) if excess(inside) < 0 else inside
+                return float(root)
             if outside == bound:
                 return bound
             inside, step = outside, 2.0 * step

@@ -86,6 +86,12 @@ def build_model(
         The options do not fit it.
     MissingDataError
         Pretrained weights could not be had.
+
+    Examples
+    --------
+    >>> network = build_model("resnet18*0.125", n_classes=10, image_size=32, seed=0)
+    >>> network(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
     """
     known = architecture(name)
     options = _options(known, n_classes, image_size, in_channels, stem, drop_path, layer_scale)
