@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import select
 import subprocess
 import sys
@@ -70,6 +71,7 @@ class _Helper:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
+        self._owner = 0
 
     def ask(self, path: str, seconds: float) -> dict[str, Any]:
         process = self._running()
@@ -91,7 +93,9 @@ class _Helper:
         return {"problem": f"the HDF5 library {what}"}
 
     def _running(self) -> subprocess.Popen[str]:
-        if self._process is None or self._process.poll() is not None:
+        # A forked process must not talk to the helper of the one that it was forked from.
+        if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
+            self._owner = os.getpid()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "vvscale.core.hdf5"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL, text=True,
@@ -102,7 +106,7 @@ class _Helper:
     def end(self) -> None:
         """End the helper."""
         process, self._process = self._process, None
-        if process is not None:
+        if process is not None and self._owner == os.getpid():
             process.kill()
             process.communicate()
 
