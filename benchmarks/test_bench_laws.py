@@ -165,7 +165,7 @@ def test_bootstrap_against_scipy(benchmark, rows: tuple[pd.DataFrame, str], law:
     made = {}
 
     def ours() -> None:
-        made["boot"] = bootstrap(fit_law(frame, law=law, x=COLUMNS[law]), N_RESAMPLES, unit="row")
+        made["boot"] = bootstrap(fit_law(frame, law=law, x=COLUMNS[law]), N_RESAMPLES, by="row")
 
     benchmark.pedantic(ours, rounds=1, iterations=1)
     spent = benchmark.stats.stats.min / N_RESAMPLES
@@ -186,7 +186,7 @@ def test_growth_with_rows(benchmark, rows: tuple[pd.DataFrame, str]):
     sizes, spent = (1, 2, 4), []
 
     def ours(times: int) -> None:
-        bootstrap(fit_law(tiled(frame, times)), 300, unit="row")
+        bootstrap(fit_law(tiled(frame, times)), 300, by="row")
 
     ours(1)
     for times in sizes:

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from vvscale.data.prepare.prepare import prepare_images as prepare_images
     from vvscale.figures.of_scores import draw_figure as draw_figure
     from vvscale.figures.of_scores import write_report as write_report
-    from vvscale.laws.comparison.compare import compare as compare_laws  # noqa: F401
+    from vvscale.laws.comparison.compare import compare_laws as compare_laws
     from vvscale.laws.comparison.sensitivity import sensitivity as sensitivity
     from vvscale.laws.fit import fit_law as fit_law
     from vvscale.laws.planning.budget import plan_budget as plan_budget
     from vvscale.laws.uncertainty.bootstrap import bootstrap as bootstrap
-    from vvscale.laws.uncertainty.conformal import prediction_interval as predict_interval  # noqa: F401
+    from vvscale.laws.uncertainty.conformal import predict_interval as predict_interval
     from vvscale.laws.workflow.reproduce_laws import reproduce as reproduce
     from vvscale.models.architectures.build import build_model as build_model
     from vvscale.models.architectures.names import list_models as list_models

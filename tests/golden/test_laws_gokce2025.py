@@ -67,7 +67,7 @@ def test_compute_chinchilla(chinchilla: Fit):
 
 
 def test_intervals_of_the_chinchilla_fit(chinchilla: Fit):
-    boot = bootstrap(chinchilla, 500, unit="row")
+    boot = bootstrap(chinchilla, 500, by="row")
     # Half of the published resamples: their ends are known to a few hundredths.
     assert boot.interval("alpha") == pytest.approx((0.476, 0.730), abs=0.03)
     assert boot.interval("beta") == pytest.approx((0.196, 0.254), abs=0.005)
@@ -75,7 +75,7 @@ def test_intervals_of_the_chinchilla_fit(chinchilla: Fit):
 
 
 def test_the_published_row_resamples(neural: Fit):
-    boot = bootstrap(neural, 1000, unit="row")
+    boot = bootstrap(neural, 1000, by="row")
     # The published first bootstrap is that of the first draw.
     assert boot.loss[0] == pytest.approx(0.0755656, abs=5e-8)
     assert 1 - boot.params["E"][0] == pytest.approx(0.536, abs=5e-4)
@@ -113,7 +113,7 @@ def test_rows_of_one_architecture_are_not_independent(neural: Fit):
 
 
 def test_leaving_resnets_out_takes_the_plateau_away(neural: Fit):
-    boot = bootstrap(neural, unit="family")
+    boot = bootstrap(neural, by="family")
     plateau = dict(zip(boot.resamples.labels, boot.params["E"], strict=True))
     assert len(plateau) == 6
     assert plateau["ResNet"] == 0.0

@@ -16,11 +16,11 @@ from vvscale.laws import (
     Comparison,
     Fit,
     HoldOut,
-    compare,
+    compare_laws,
     coverage,
     fit_law,
     hold_out,
-    prediction_interval,
+    predict_interval,
     sensitivity,
 )
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
@@ -51,13 +51,13 @@ def behavior(scores: pd.DataFrame) -> Fit:
 
 @pytest.fixture(scope="module")
 def of_neural(neural: Fit) -> Comparison:
-    return compare(neural)
+    return compare_laws(neural)
 
 
 @pytest.fixture(scope="module")
 def of_behavior(behavior: Fit) -> Comparison:
     laws = ["constant", "log", "pure-power", "power", "shifted", "joint", "kaplan"]
-    return compare(behavior, laws=laws)
+    return compare_laws(behavior, laws=laws)
 
 
 # --- which law describes the models at hand ---
@@ -262,16 +262,16 @@ def test_a_group_is_found_by_its_name_also_where_two_columns_hold_the_same_label
     rows = rows[rows["family"].astype(str) == rows["parent_family"].astype(str)]
     fit = fit_law(rows, law="joint", x=["n_params", "samples_seen"], offsets=["B"], offset_by="parent_family")
     at = pd.DataFrame({"n_params": [1e7] * 3, "samples_seen": [1e8] * 3, "parent_family": ["ResNet", "ViT", None]})
-    told = prediction_interval(fit, at)
+    told = predict_interval(fit, at)
     # The earlier search stopped short, at 0.5637 and 0.6832 with a loss of .0272755.
     assert fit.loss < 0.027273243
     np.testing.assert_allclose(told.predicted[:2], [0.5641, 0.6835], atol=5e-5)
     for name, value in zip(("ResNet", "ViT"), told.predicted, strict=False):
         assert fit.predict(1e7, 1e8, group=name)[0] == pytest.approx(value, rel=1e-12)
-        assert prediction_interval(fit, [[1e7], [1e8]], group=name).predicted[0] == pytest.approx(value, rel=1e-12)
+        assert predict_interval(fit, [[1e7], [1e8]], group=name).predicted[0] == pytest.approx(value, rel=1e-12)
     # No group in particular is the average group, whoever is asked.
     assert fit.predict(1e7, 1e8)[0] == pytest.approx(told.predicted[2], rel=1e-12)
-    assert prediction_interval(fit, [[1e7], [1e8]]).predicted[0] == pytest.approx(told.predicted[2], rel=1e-12)
+    assert predict_interval(fit, [[1e7], [1e8]]).predicted[0] == pytest.approx(told.predicted[2], rel=1e-12)
 
 
 def test_the_choice_of_rows_is_the_largest_lever_of_all(gokce2025):

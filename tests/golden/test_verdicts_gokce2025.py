@@ -39,7 +39,7 @@ def test_every_part_gives_the_same_verdict_for_every_seed(name: str, tables: Mod
     said.add(fitted.verdict.words)
     # What figures draw and the report prints.
     fit = experiment.fit(tables)
-    resampled = bootstrap(fit, 8, unit=default_unit(frame)) if fit.problem.n_distinct > len(fit.params) + 1 else None
+    resampled = bootstrap(fit, 8, by=default_unit(frame)) if fit.problem.n_distinct > len(fit.params) + 1 else None
     said.add(curve_of(fit, resampled).facts["verdict"])
     assert len(said) == 1
 

@@ -102,7 +102,7 @@ def test_no_other_parameters_fit_better(seed: int, law: str, delta: float | None
 @given(SEEDS, st.sampled_from(["power", "log"]))
 def test_every_resample_is_at_least_as_good_as_the_fit_itself(seed: int, law: str):
     fit = fit_law(table(seed), **options(law, 1e-3))
-    boot = bootstrap(fit, 12, unit="row", seed=seed)
+    boot = bootstrap(fit, 12, by="row", seed=seed)
     rows = np.abs(fit.residuals())
     rows = np.where(rows < 1e-3, rows**2 / 2, 1e-3 * (rows - 5e-4))
     assert (boot.loss <= boot.resamples.weights @ rows * (1 + 1e-9)).all()

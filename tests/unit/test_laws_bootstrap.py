@@ -31,7 +31,7 @@ XY = {"x": "x", "y": "y"}
 
 @pytest.fixture(scope="module")
 def rows() -> Bootstrap:
-    return bootstrap(fit_law(FRAME, **XY), 200, unit="row")
+    return bootstrap(fit_law(FRAME, **XY), 200, by="row")
 
 
 def test_intervals_are_percentiles(rows: Bootstrap):
@@ -89,7 +89,7 @@ def test_plain_values(rows: Bootstrap):
 
 def test_seeds():
     fit = fit_law(FRAME, **XY)
-    one, same, other = (bootstrap(fit, 20, unit="row", seed=seed).loss for seed in (1, 1, 2))
+    one, same, other = (bootstrap(fit, 20, by="row", seed=seed).loss for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert not np.isclose(one, other).all()
 
@@ -97,7 +97,7 @@ def test_seeds():
 def test_architectures_are_the_default_and_wider_where_they_differ():
     shift = np.exp(np.random.default_rng(0).normal(0, 0.15, 12))[np.arange(N) % 12]
     fit = fit_law(FRAME.assign(y=FRAME["y"] * shift), **XY)
-    arch, row = bootstrap(fit, 300), bootstrap(fit, 300, unit="row")
+    arch, row = bootstrap(fit, 300), bootstrap(fit, 300, by="row")
     assert arch.resamples.unit == "arch"
     assert arch.resamples.n_units == 12
     width = {boot.resamples.unit: np.subtract(*boot.curve([1e3])[::-1])[0] for boot in (arch, row)}
@@ -106,7 +106,7 @@ def test_architectures_are_the_default_and_wider_where_they_differ():
 
 def test_families_are_left_out_in_turn():
     fit = fit_law(FRAME, **XY)
-    boot = bootstrap(fit, 1000, unit="family")
+    boot = bootstrap(fit, 1000, by="family")
     assert boot.table()["left_out"].tolist() == ["AlexNet", "ConvNeXt", "ResNet", "ViT"]
     for family, alpha in zip(boot.resamples.labels, boot.params["alpha"], strict=True):
         without = fit_law(FRAME[FRAME["parent_family"] != family], **XY)
@@ -126,7 +126,7 @@ def test_resamples_that_interpolate_do_not_count():
     few = FRAME.iloc[::8]
     fit = fit_law(few, **XY)
     assert fit.problem.n_distinct == 6
-    boot = bootstrap(fit, 80, unit="row")
+    boot = bootstrap(fit, 80, by="row")
     drawn = np.random.default_rng(42).integers(0, 6, size=(80, 6))
     distinct = np.array([len(np.unique(row)) for row in drawn])
     np.testing.assert_array_equal(boot.n_distinct, distinct)
@@ -143,20 +143,20 @@ def test_too_few_points_are_refused(n: int, law: str, refused: bool):
     fit = fit_law(FRAME.iloc[np.linspace(0, N - 1, n).astype(int)], law=law, **XY)
     if refused:
         with pytest.raises(ShapeError, match=f"{n} distinct points for a law of {len(fit.params)} parameters"):
-            bootstrap(fit, 20, unit="row")
+            bootstrap(fit, 20, by="row")
     else:
-        assert bootstrap(fit, 20, unit="row").loss.shape == (20,)
+        assert bootstrap(fit, 20, by="row").loss.shape == (20,)
 
 
 def test_copies_of_a_row_are_one_point():
     fit = fit_law(pd.concat([FRAME.iloc[::12]] * 5, ignore_index=True), **XY)
     with pytest.raises(ShapeError, match="4 distinct points"):
-        bootstrap(fit, 20, unit="row")
+        bootstrap(fit, 20, by="row")
 
 
 def test_infinite_exponents_have_infinite_ends():
     frame = FRAME.assign(y=(0.4 + 0.5 * np.exp(-X / 3e3)) * NOISE)
-    boot = bootstrap(fit_law(frame, law="shifted", **XY), 60, unit="row")
+    boot = bootstrap(fit_law(frame, law="shifted", **XY), 60, by="row")
     assert np.isinf(boot.params["alpha"]).any()
     low, high = boot.interval("alpha")
     assert high == np.inf
@@ -171,12 +171,12 @@ def test_infinite_exponents_have_infinite_ends():
 
 def test_e_of_zero_is_counted_only_where_zero_is_a_bound():
     falling = FRAME.assign(y=(0.8 - 0.05 * np.log(X)) * NOISE)
-    assert bootstrap(fit_law(falling, **XY), 40, unit="row").share_at_zero() > 0.9
+    assert bootstrap(fit_law(falling, **XY), 40, by="row").share_at_zero() > 0.9
     below = FRAME.assign(y=-0.2 + 0.9 * X**-0.05 + NOISE * 0.01)
-    boot = bootstrap(fit_law(below, law="ccn", **XY), 40, unit="row")
+    boot = bootstrap(fit_law(below, law="ccn", **XY), 40, by="row")
     assert (boot.params["E"] < 0).all()
     assert boot.share_at_zero() == 0.0
-    assert bootstrap(fit_law(FRAME, law="log", **XY), 5, unit="row").share_at_zero() == 0.0
+    assert bootstrap(fit_law(FRAME, law="log", **XY), 5, by="row").share_at_zero() == 0.0
 
 
 def test_what_follows_from_the_parameters():
@@ -209,7 +209,7 @@ def test_a_group_that_a_resample_lacks_has_no_ratio_there():
     kind = np.where(np.arange(len(X)) < 3, "rare", "common")
     frame = FRAME.assign(y=(0.4 + 0.5 * X**-0.4 * np.where(kind == "rare", 2.0, 1.0)) * NOISE, kind=kind)
     fit = fit_law(frame, offsets=["A"], offset_by="kind", **XY)
-    made = bootstrap(fit, 60, unit="row")
+    made = bootstrap(fit, 60, by="row")
     absent = made.resamples.weights[:, :3].sum(axis=1) == 0
     ratio = made.params["A[rare]/A[common]"]
     assert 0 < absent.sum() < 60

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from vvscale.errors import ShapeError, UnknownNameError, UsageError
-from vvscale.laws import calibrate, coverage, fit_law, prediction_interval
+from vvscale.laws import calibrate, coverage, fit_law, predict_interval
 from vvscale.laws.uncertainty.conformal import weighted_quantile
 
 
@@ -53,7 +53,7 @@ def test_intervals_are_those_of_a_loop(table: pd.DataFrame, law: str):
     # Residuals of the study's older form are scores, not logs.
     scale, back = (np.log, np.exp) if law == "power" else (np.asarray, np.asarray)
     new = np.array([2.0, 300.0, 1e6])
-    found = prediction_interval(fit, new, level=0.8)
+    found = predict_interval(fit, new, level=0.8)
     lower, upper = [], []
     for arch in table["arch"].unique():
         held = table["arch"] == arch
@@ -78,7 +78,7 @@ def test_new_groups_are_covered_as_often_as_promised(spread: float):
         fit = fit_law(simulated(rng, 40, spread=spread), law="log", x="x")
         fresh = simulated(rng, 150, per_group=1, spread=spread)
         for unit, kept in (("arch", inside), ("row", by_row)):
-            made = calibrate(fit, unit=unit).interval(fresh, level=level)
+            made = calibrate(fit, by=unit).interval(fresh, level=level)
             y = fresh["misalignment"].to_numpy()
             kept.append(((made.lower <= y) & (y <= made.upper)).mean())
     # Over calibrations coverage is a beta variable with a standard deviation of about sqrt(.8 x .2 / 41) = .06; the
@@ -90,26 +90,26 @@ def test_new_groups_are_covered_as_often_as_promised(spread: float):
 def test_a_level_that_the_groups_cannot_back_is_refused(table: pd.DataFrame):
     few = fit_law(table[table["arch"].isin(["a0", "a1", "a2", "a3", "a4"])], x="x")
     with pytest.raises(ShapeError, match=r"5 different values of 'arch'.*here 83\.3%"):
-        prediction_interval(few, [10.0])
+        predict_interval(few, [10.0])
     # 5 / 6 itself is possible.
-    assert np.isfinite(prediction_interval(few, [10.0], level=5 / 6).upper).all()
-    assert np.isfinite(prediction_interval(few, [10.0], unit="row").upper).all()
+    assert np.isfinite(predict_interval(few, [10.0], level=5 / 6).upper).all()
+    assert np.isfinite(predict_interval(few, [10.0], by="row").upper).all()
 
 
 def test_bad_requests_explain_themselves(table: pd.DataFrame):
     fit = fit_law(table, x="x")
     with pytest.raises(UsageError, match="between 0 and 1, got 95"):
-        prediction_interval(fit, [10.0], level=95)
+        predict_interval(fit, [10.0], level=95)
     with pytest.raises(UnknownNameError, match="Unknown column 'x'"):
-        prediction_interval(fit, pd.DataFrame({"z": [1.0]}))
+        predict_interval(fit, pd.DataFrame({"z": [1.0]}))
     with pytest.raises(UsageError, match="Cannot resample by 'family'"):
-        prediction_interval(fit, [10.0], unit="family")
+        predict_interval(fit, [10.0], by="family")
     with pytest.raises(ShapeError, match="finite and greater than 0; 'x' has -1"):
-        prediction_interval(fit, [10.0, -1.0])
+        predict_interval(fit, [10.0, -1.0])
     with pytest.raises(ShapeError, match="one array per input"):
-        prediction_interval(fit, ([10.0], [3.0]))
+        predict_interval(fit, ([10.0], [3.0]))
     with pytest.raises(ShapeError, match="fewer distinct points"):
-        calibrate(fit_law(table[:4], x="x"), unit="row")
+        calibrate(fit_law(table[:4], x="x"), by="row")
 
 
 def test_offset_groups_of_new_models(table: pd.DataFrame):
@@ -164,7 +164,7 @@ def test_coverage_refuses(table: pd.DataFrame):
 
 
 def test_an_interval_is_plain_values(table: pd.DataFrame):
-    made = prediction_interval(fit_law(table, x="x"), [5.0, 50.0])
+    made = predict_interval(fit_law(table, x="x"), [5.0, 50.0])
     assert list(made.table().columns) == ["x", "predicted", "lower", "upper"]
     assert json.loads(json.dumps(made.to_dict()))["models"][1]["x"] == 50.0
     assert "90% intervals for a new arch" in made._repr_html_()

@@ -111,7 +111,7 @@ def test_a_target_beyond_the_plateau_says_so():
 def test_resamples_make_intervals_and_are_each_replanned():
     table = models()
     fit = fit_law(table, law="joint", x=["n_params", "samples_seen"])
-    resampled = bootstrap(fit, 200, unit="row")
+    resampled = bootstrap(fit, 200, by="row")
     law = JointLaw.from_fit(fit, resampled)
     made = plan(law, 1e16, COST)
     assert made.score_interval is not None
@@ -299,8 +299,125 @@ def test_the_intervals_of_a_plan_are_of_95_percent():
     """Of laws that differ in E alone the plan's score moves one to one with it."""
     n = 2001
     same = {name: np.full(n, getattr(LAW, name)) for name in ("A", "alpha", "B", "beta")}
-    drawn = replace(LAW, draws={**same, "E": np.linspace(0.4, 0.6, n)}, unit="row")
+    drawn = replace(LAW, draws={**same, "E": np.linspace(0.4, 0.6, n)}, by="row")
     made = plan(drawn, 1e16, COST)
     rest = LAW.misalignment(made.n_params, made.samples_seen) - LAW.E
     # 2.5 % of the draws lie below .405 and above .595.
     assert made.score_interval == pytest.approx((1 - 0.595 - rest, 1 - 0.405 - rest), abs=1e-9)
+
+
+SUPPORT = Support({"n_params": (1e5, 3e8), "samples_seen": (5e4, 4.3e8), "train_flop": (1e14, 1.5e20)}, 1.44e6, True)
+
+
+def test_what_lies_beyond_the_rows_is_a_warning_with_its_factor():
+    law = replace(LAW, support=SUPPORT)
+    inside = plan(law, 1e15, COST, n_bounds=(1e6, 1e8))
+    assert inside.warnings == ()
+    made = plan(law, 1e21, COST)
+    beyond = {each.quantity: each for each in made.warnings}
+    assert beyond["samples_seen"].factor == pytest.approx(made.samples_seen / 4.3e8)
+    assert beyond["samples_seen"].epochs == pytest.approx(made.samples_seen / 1.44e6)
+    assert beyond["train_flop"].factor == pytest.approx(1e21 / 1.5e20)
+    stored = json.loads(json.dumps(made.to_dict(), allow_nan=False))
+    assert {each["quantity"] for each in stored["warnings"]} == set(beyond)
+    assert any(line.startswith("Warning: ") and "times beyond the largest" in line for line in made.words())
+    below = plan(law, 1e10, COST, n_bounds=(1e3, 1e4))
+    assert {each.limit for each in below.warnings if each.quantity == "n_params"} == {1e5}
+    target = budget_for(law, 0.45, COST)
+    assert target.warnings
+    assert target.to_dict()["warnings"][0]["factor"] > 1
+
+
+def test_the_rows_support_is_read_off_them_and_names_what_epochs_hide():
+    table = models().assign(parent_family=models()["family"], n_samples=1e4)
+    table["n_epochs"] = np.where(table["parent_family"] == "one", 100, 300)
+    support = Support.from_rows(table)
+    assert support.spans["n_params"] == (table["n_params"].min(), table["n_params"].max())
+    assert support.n_samples == 1e4
+    assert "epochs are fixed by family" in support.notes()[0]
+    assert Support.from_rows(table.assign(n_epochs=100)).notes() == ()
+    assert Support.from_rows(table.assign(n_epochs=np.arange(len(table)) % 7)).notes() == ()
+    assert Support.from_dict(json.loads(json.dumps(support.to_dict()))) == support
+
+
+def test_samples_seen_are_images_times_epochs():
+    law = replace(LAW, support=SUPPORT)
+    free = plan(law, 1e18, COST)
+    assert free.epochs == pytest.approx(free.samples_seen / 1.44e6)
+    asked = plan(law, 1e18, COST, epochs=90)
+    assert (asked.n_params, asked.samples_seen) == (free.n_params, free.samples_seen)
+    assert asked.n_samples == pytest.approx(free.samples_seen / 90)
+    assert plan(law, 1e18, COST, n_samples=1e6).epochs == pytest.approx(free.samples_seen / 1e6)
+    with pytest.raises(UsageError, match="not both"):
+        plan(law, 1e18, COST, n_samples=1e6, epochs=90)
+    # A law in images is planned for so many passes, and costs what these cost.
+    images = replace(law, data="n_samples", support=None)
+    with pytest.raises(UsageError, match="`epochs`"):
+        plan(images, 1e18, COST)
+    made = plan(images, 1e18, COST, epochs=90)
+    assert made.samples_seen == pytest.approx(90 * made.n_samples)
+    assert COST.flop(made.n_params, made.samples_seen) == pytest.approx(1e18)
+    scanned = np.geomspace(1e3, 1e12, 200_001)
+    best = scanned[np.argmin(LAW.misalignment(scanned, COST.samples(1e18, scanned) / 90))]
+    assert made.n_params == pytest.approx(best, rel=1e-3)
+
+
+def test_the_next_tenfold_keeps_the_bounds():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        budget = 10 ** rng.uniform(14, 20)
+        free = plan(LAW, budget, COST)
+        n_high, d_high = free.n_params * 10 ** rng.uniform(-0.5, 1.5), free.samples_seen * 10 ** rng.uniform(0.6, 1.5)
+        made = plan(LAW, budget, COST, n_bounds=(None, n_high), d_bounds=(None, d_high))
+        n = np.geomspace(1e2, n_high, 100_001)
+        d = np.minimum(np.asarray(COST.samples(10 * budget, n)), d_high)
+        best = float(LAW.misalignment(n, d).min())
+        assert made.per_decade == pytest.approx(1 - made.score - best, abs=1e-6)
+        assert made.per_decade >= -1e-12
+
+
+def test_resamples_without_an_optimum_are_counted_for_targets_too():
+    draws = {name: np.full(4, getattr(LAW, name)) for name in ("E", "A", "beta", "B")}
+    draws["alpha"] = np.array([0.58, 0.6, -0.1, -0.2])
+    told = budget_for(replace(LAW, draws=draws), 0.4, COST)
+    assert told.share_without_optimum == 0.5
+    assert "50% of the resamples have no optimum" in told.words
+    assert plan(replace(LAW, draws=draws), 1e18, COST).words()[0].startswith("50% of the resamples")
+
+
+def test_the_scatter_of_costs_is_in_the_intervals():
+    table = models()
+    table["train_flop"] *= 10 ** np.random.default_rng(1).normal(0, 0.3, len(table))
+    cost = fit_cost(table)
+    assert cost.scatter == pytest.approx(0.3, rel=0.25)
+    fit = fit_law(table, law="joint", x=["n_params", "samples_seen"])
+    law = JointLaw.from_fit(fit, bootstrap(fit, 60))
+    wide, narrow = plan(law, 1e17, cost), plan(law, 1e17, replace(cost, scatter=0.0))
+    assert np.ptp(np.log(wide.d_interval)) > np.ptp(np.log(narrow.d_interval))
+    # The same question has the same answer.
+    assert plan(law, 1e17, cost) == wide
+
+
+def test_a_law_of_accuracy_is_not_called_a_score():
+    made = plan(replace(LAW, outcome="top1_error"), 1e18, COST)
+    assert made.label == "1 - top1_error"
+    assert "predicted 1 - top1_error" in made.table()["quantity"].tolist()
+    assert "A 1 - top1_error of 0.4 needs" in budget_for(replace(LAW, outcome="top1_error"), 0.4, COST).words
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"status": "not_converged", "plateau": "identified"}, "its status is not_converged"),
+        ({"status": "unidentified", "plateau": "identified"}, "its status is unidentified"),
+        ({"status": "converged", "plateau": "not assessed"}, "was not assessed"),
+    ],
+)
+def test_a_law_in_doubt_is_refused_and_its_status_stands_in_the_plan(more: dict, reason: str):
+    law = replace(LAW, **more)
+    with pytest.raises(FitError, match=reason) as refused:
+        law.refuse_doubtful("mine")
+    assert refused.value.exit_code == 5
+    assert plan(law, 1e18, COST).to_dict()["status"] == more["status"]
+    assert plan(law, 1e18, COST).to_dict()["plateau"] == more["plateau"]
+    replace(law, status="converged", plateau="not identified").refuse_doubtful("mine")

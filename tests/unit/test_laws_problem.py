@@ -181,17 +181,17 @@ def test_bad_input_is_refused_in_one_paragraph(name: str):
 def test_bootstrap_refusals():
     fit = fit_law(TABLE, **POWER)
     with pytest.raises(UsageError, match="at least 1, got 0") as caught:
-        bootstrap(fit, 0, unit="row")
+        bootstrap(fit, 0, by="row")
     assert caught.value.exit_code == 2
     with pytest.raises(UnknownNameError, match=r"'knd'.*Did you mean 'kind'"):
-        bootstrap(fit, 10, unit="knd")
+        bootstrap(fit, 10, by="knd")
     with pytest.raises(UsageError, match=r"'arch': the table has none of its columns \(arch\)"):
-        bootstrap(fit, 10, unit="arch")
+        bootstrap(fit, 10, by="arch")
     few = fit_law(TABLE[:4], **POWER)
     with pytest.raises(ShapeError, match="4 distinct points for a law of 3 parameters") as caught:
-        bootstrap(few, 10, unit="row")
+        bootstrap(few, 10, by="row")
     assert caught.value.exit_code == 3
-    assert bootstrap(fit_law(TABLE[:5], **POWER), 3, unit="row").loss.shape == (3,)
+    assert bootstrap(fit_law(TABLE[:5], **POWER), 3, by="row").loss.shape == (3,)
 
 
 def test_rows_are_named_by_their_place_in_the_users_table():

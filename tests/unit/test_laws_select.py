@@ -10,7 +10,7 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from vvscale.errors import ConfigError, DataError, ShapeError, UnknownNameError, UsageError
-from vvscale.laws import compare, fit_law
+from vvscale.laws import compare_laws, fit_law
 from vvscale.laws.comparison.candidates import CONTENDERS, contest
 from vvscale.laws.comparison.compare import aicc, log_likelihood
 from vvscale.laws.solve_law import natural
@@ -96,7 +96,7 @@ def test_aicc_by_hand():
 def test_aicc_of_a_constant_by_hand():
     y = np.array([0.2, 0.3, 0.5, 0.9, 0.95])
     table = pd.DataFrame({"train_flop": [1.0, 2, 3, 4, 5], "misalignment": y})
-    row = compare(table, laws=["constant"], delta=1e-9, n_folds=5).table().iloc[0]
+    row = compare_laws(table, laws=["constant"], delta=1e-9, n_folds=5).table().iloc[0]
     mad = np.abs(np.log(y / 0.5)).mean()
     assert row["mad"] == pytest.approx(mad, rel=1e-6)
     assert row["k"] == 2
@@ -111,8 +111,8 @@ def test_copies_of_rows_are_not_evidence(table: pd.DataFrame):
     copied = pd.concat([table.assign(model_id=table["model_id"] + f"-{i}") for i in range(4)])
     copied["origin"] = copied["model_id"].str[:4]
     laws = ["constant", "power", "joint"]
-    once = compare(table, laws=laws, unit="row").table().set_index("law")
-    four = compare(copied, laws=laws, unit="origin")
+    once = compare_laws(table, laws=laws, by="row").table().set_index("law")
+    four = compare_laws(copied, laws=laws, by="origin")
     assert four.effect == pytest.approx(4.0)
     rows = four.table().set_index("law").loc[once.index]
     n = len(table)
@@ -128,7 +128,7 @@ def test_a_law_of_scores_stands_beside_laws_of_logs():
     x = np.geomspace(1, 1e4, 200)
     y = 0.5 + 0.02 * x**-0.4 + 0.001 * rng.laplace(size=200)
     table = pd.DataFrame({"train_flop": x, "misalignment": y})
-    rows = compare(table, laws=["power", "ccn"], delta=1e-6).table().set_index("law")
+    rows = compare_laws(table, laws=["power", "ccn"], delta=1e-6).table().set_index("law")
     assert abs(rows.loc["power", "aicc"] - rows.loc["ccn", "aicc"]) < 1.0
 
 
@@ -177,7 +177,7 @@ def test_clustered_error_without_clusters_is_the_usual_one():
 
 
 def test_cross_validation_is_that_of_a_loop(table: pd.DataFrame):
-    found = compare(table, laws=["power", "joint"], n_folds=4, seed=5).table().set_index("law")["cv"]
+    found = compare_laws(table, laws=["power", "joint"], n_folds=4, seed=5).table().set_index("law")["cv"]
     group = pd.factorize(table["arch"], sort=True)[0]
     fold = grouped_folds(group, 4, seed=5)
     columns = {"power": ["train_flop"], "joint": ["n_params", "samples_seen"]}
@@ -191,7 +191,7 @@ def test_cross_validation_is_that_of_a_loop(table: pd.DataFrame):
 
 
 def test_the_true_law_wins(table: pd.DataFrame):
-    result = compare(table, laws=[law for law in CONTENDERS if law != "logistic"], n_folds=5)
+    result = compare_laws(table, laws=[law for law in CONTENDERS if law != "logistic"], n_folds=5)
     rows = result.table().set_index("law")
     assert result.best == "joint+B"
     assert rows["aicc"].idxmin() == rows["aicc_deflated"].idxmin() == "joint+B"
@@ -208,7 +208,7 @@ def test_the_true_law_wins(table: pd.DataFrame):
 
 
 def test_a_result_is_plain_values(table: pd.DataFrame):
-    result = compare(table, laws=["constant", "power"])
+    result = compare_laws(table, laws=["constant", "power"])
     stored = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert {row["law"] for row in stored["laws"]} == {"constant", "power"}
     assert "<table" in result._repr_html_()
@@ -219,10 +219,10 @@ def test_a_result_is_plain_values(table: pd.DataFrame):
 
 def test_a_fit_brings_its_rows_and_its_loss(table: pd.DataFrame):
     fit = fit_law(table[table["parent_family"] != "ViT"], delta=0.1)
-    result = compare(fit, laws=["power", "constant"])
+    result = compare_laws(fit, laws=["power", "constant"])
     assert result.n == fit.n
     assert result.fits["power"].loss == pytest.approx(fit.loss, rel=1e-9)
-    squares = compare(fit, laws=["power"], delta=None)
+    squares = compare_laws(fit, laws=["power"], delta=None)
     assert squares.fits["power"].delta is None
 
 
@@ -257,7 +257,7 @@ def test_exponents_do_not_turn_negative(table: pd.DataFrame):
 
 def test_laws_that_do_not_apply_are_named(table: pd.DataFrame):
     bare = table.loc[::2, ["train_flop", "misalignment", "arch"]]
-    result = compare(bare, n_folds=2)
+    result = compare_laws(bare, n_folds=2)
     assert set(result.left_out) == {"joint", "product", "kaplan", "joint+B", "power+A", "pooled", "trees"}
     assert result.left_out["joint"] == "the table has no column 'n_params'"
     one_family = contest(table.assign(parent_family="ViT"))
@@ -278,21 +278,21 @@ def test_laws_that_do_not_apply_are_named(table: pd.DataFrame):
 )
 def test_bad_requests_explain_themselves(table: pd.DataFrame, arguments: dict, error: type, text: str):
     with pytest.raises(error, match=text):
-        compare(table, **arguments)
+        compare_laws(table, **arguments)
 
 
 def test_bad_rows_explain_themselves(table: pd.DataFrame):
     with pytest.raises(DataError, match="greater than 0"):
-        compare(table.assign(misalignment=-0.1), laws=["power"])
+        compare_laws(table.assign(misalignment=-0.1), laws=["power"])
     with pytest.raises(DataError, match="None of the laws can be fitted"):
-        compare(table[["arch", "misalignment"]])
+        compare_laws(table[["arch", "misalignment"]])
     with pytest.raises(ShapeError, match="belong to one group"):
-        compare(table.assign(arch="one"), laws=["power"], unit="arch")
+        compare_laws(table.assign(arch="one"), laws=["power"], by="arch")
 
 
 def test_rows_that_lack_a_value_are_left_out_of_all_laws(table: pd.DataFrame):
     table = table.copy()
     table.loc[3, "samples_seen"] = np.nan
-    result = compare(table, laws=["power", "joint"])
+    result = compare_laws(table, laws=["power", "joint"])
     assert result.n == len(table) - 1
     assert result.excluded == {"samples_seen is missing": ["m003"]}

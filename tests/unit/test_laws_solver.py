@@ -177,7 +177,7 @@ def test_a_resample_alone_is_as_good_as_among_others(law: str):
 def test_a_resample_is_the_same_as_the_rows_written_out():
     data = noisy("power", 3)
     fit = fit_law(data, **options("power"))
-    boot = bootstrap(fit, 8, unit="row")
+    boot = bootstrap(fit, 8, by="row")
     drawn = np.random.default_rng(42).integers(0, 60, (8, 60))
     for row in range(8):
         again = fit_law(data.iloc[drawn[row]], **options("power"))
@@ -189,5 +189,5 @@ def test_agreement_counts_starts():
     assert 0 < easy.agreement <= 1
     assert easy.optima is not None
     assert 1 <= easy.optima.n_agree[0] <= easy.optima.n_starts[0]
-    boot = bootstrap(fit_law(noisy("joint", 2), **options("joint")), 30, unit="row")
+    boot = bootstrap(fit_law(noisy("joint", 2), **options("joint")), 30, by="row")
     assert ((boot.agreement > 0) & (boot.agreement <= 1)).all()

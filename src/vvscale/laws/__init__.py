@@ -13,7 +13,7 @@ from vvscale.core.lazy import lazy
 
 if TYPE_CHECKING:
     from vvscale.laws.comparison.compare import Comparison as Comparison
-    from vvscale.laws.comparison.compare import compare as compare
+    from vvscale.laws.comparison.compare import compare_laws as compare_laws
     from vvscale.laws.comparison.coverage import Coverage as Coverage
     from vvscale.laws.comparison.coverage import coverage as coverage
     from vvscale.laws.comparison.holdout import HoldOut as HoldOut
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vvscale.laws.uncertainty.conformal import Conformal as Conformal
     from vvscale.laws.uncertainty.conformal import PredictionInterval as PredictionInterval
     from vvscale.laws.uncertainty.conformal import calibrate as calibrate
-    from vvscale.laws.uncertainty.conformal import prediction_interval as prediction_interval
+    from vvscale.laws.uncertainty.conformal import predict_interval as predict_interval
     from vvscale.laws.uncertainty.profile import Profile as Profile
     from vvscale.laws.uncertainty.profile import profile as profile
     from vvscale.laws.uncertainty.resample import DesignEffect as DesignEffect

@@ -112,7 +112,7 @@ class Fits:
         if not self.n_resamples or fit.status is Status.NOT_CONVERGED:
             return None
         try:
-            return bootstrap(fit, self.n_resamples, unit=default_unit(fit.problem.frame), seed=self.seed)
+            return bootstrap(fit, self.n_resamples, by=default_unit(fit.problem.frame), seed=self.seed)
         except ShapeError:
             return None
 

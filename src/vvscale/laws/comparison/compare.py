@@ -135,7 +135,7 @@ class Comparison:
         return f"<p>{self.verdict} n = {self.n}, design effect {self.effect:.1f}.</p>" + self.rows.to_html(index=False)
 
 
-def compare(
+def compare_laws(
     data: Fit | pd.DataFrame,
     *,
     laws: Sequence[str | Law] | None = None,
@@ -144,7 +144,7 @@ def compare(
     y: str | None = None,
     delta: float | str | None = "default",
     offset_by: str | None = None,
-    unit: str | None = None,
+    by: str | None = None,
     n_folds: int = FOLDS,
     effect: float | None = None,
     seed: int = 0,
@@ -169,7 +169,7 @@ def compare(
         Huber threshold, > 0; None is least squares; by default 1e-3, or that of the fit given.
     offset_by
         Column of the groups with amplitudes of their own, ``parent_family`` by default.
-    unit
+    by
         What the folds keep together: ``arch`` where the table has it, ``row``, ``cell``, ``family`` or a column.
     n_folds
         At least 2; as many as there are groups if these are fewer.
@@ -196,7 +196,7 @@ def compare(
         raise UsageError(f"A design effect is at least 1, got {effect}. Leave it out to have it estimated.")
     laws, baselines, strict = split_names(laws)
     field_ = contest(data, laws=laws, x=x, sizes=sizes, y=y, delta=delta, offset_by=offset_by)
-    unit = unit or default_unit(field_.frame)
+    unit = by or default_unit(field_.frame)
     group, _ = clusters(field_.frame, unit)
     fold = grouped_folds(group, n_folds, seed=seed)
     weights = (fold != np.arange(fold.max() + 1)[:, None]).astype(float)

@@ -76,7 +76,7 @@ def coverage(
     fit: Fit,
     *,
     level: float = LEVEL,
-    unit: str | None = None,
+    by: str | None = None,
     n_splits: int = N_SPLITS,
     seed: int = 0,
 ) -> Coverage:
@@ -91,7 +91,7 @@ def coverage(
         A fit.
     level
         Nominal coverage, in (0, 1).
-    unit
+    by
         ``arch`` where the table knows architectures, or see ``vvscale.laws.calibrate``.
     n_splits
         Random splits, at least 1.
@@ -108,7 +108,7 @@ def coverage(
     if n_splits < 1:
         raise UsageError(f"Coverage needs at least 1 split, got {n_splits}. 10 is usual.")
     frame = fit.problem.frame
-    unit = unit or default_unit(frame)
+    unit = by or default_unit(frame)
     code, names = clusters(frame, unit)
     check_level(level, int((1 - HELD_SHARE) * (len(names) or fit.n)), unit)
     situations = _situations(fit, unit, code, n_splits, np.random.default_rng(seed))

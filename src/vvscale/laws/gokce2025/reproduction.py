@@ -135,7 +135,7 @@ def reproduce(
     refused: dict[str, str] = {}
     for unit in units if n_resamples else ():
         try:
-            made[unit] = bootstrap(fit, n_resamples, unit=unit, seed=seed)
+            made[unit] = bootstrap(fit, n_resamples, by=unit, seed=seed)
         except ShapeError as error:
             refused[unit] = str(error)
     verdict, left_out = examine(fit, by=units if n_resamples else ())

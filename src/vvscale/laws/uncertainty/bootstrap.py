@@ -148,16 +148,16 @@ def _finite(interval: tuple[float, float]) -> list[float | None]:
     return [value if np.isfinite(value) else None for value in interval]
 
 
-def bootstrap(fit: Fit, n_resamples: int = 1000, *, unit: str | None = None, seed: int = 42) -> Bootstrap:
+def bootstrap(fit: Fit, n: int = 1000, *, by: str | None = None, seed: int = 42) -> Bootstrap:
     """Refit a law to resamples of its rows.
 
     Parameters
     ----------
     fit
         The fit to the original rows.
-    n_resamples
+    n
         Number of resamples, >= 1; ignored where there are so few units that each is left out once.
-    unit
+    by
         What is drawn: ``arch`` (default where the table knows architectures: rows of one architecture are not
         independent), ``row`` (the study's own resamples), ``cell`` (all but the seed), ``family``, or a column.
     seed
@@ -187,7 +187,7 @@ def bootstrap(fit: Fit, n_resamples: int = 1000, *, unit: str | None = None, see
             f"Cannot resample {problem.n_distinct} distinct points for a law of {len(fit.params)} parameters: most "
             "resamples would interpolate, and their interval would mean nothing. Collect more points."
         )
-    drawn = resamples(problem.frame, unit or default_unit(problem.frame), n_resamples, seed=seed)
+    drawn = resamples(problem.frame, by or default_unit(problem.frame), n, seed=seed)
     # The original rows come first: the solver makes its dictionary of starts from them.
     weights = np.concatenate([np.ones((1, fit.n)), drawn.weights])
     optima = optimise(fit.law, problem, weights, offsets=fit.offsets, negative=fit.negative)

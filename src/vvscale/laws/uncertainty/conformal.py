@@ -125,7 +125,7 @@ class Conformal:
     def interval(
         self, x: pd.DataFrame | Sequence[Array] | Array, *, level: float = LEVEL, group: str | None = None
     ) -> PredictionInterval:
-        """Intervals for new models; see ``prediction_interval``."""
+        """Intervals for new models; see ``predict_interval``."""
         fit = self.refits.fit
         values, place = _new_models(fit, x, group)
         low, high = self.bounds(level, values, place)
@@ -136,14 +136,14 @@ class Conformal:
         return PredictionInterval(columns, predicted, low, high, level, self.unit, self.n_groups)
 
 
-def calibrate(fit: Fit, *, unit: str | None = None, seed: int = 0) -> Conformal:
+def calibrate(fit: Fit, *, by: str | None = None, seed: int = 0) -> Conformal:
     """Refit a law without each group, and keep how far off the left-out models were.
 
     Parameters
     ----------
     fit
         A fit.
-    unit
+    by
         What a new model is new in: ``arch`` (default where the table knows architectures), ``row`` (another model
         of the architectures at hand), ``cell``, ``family``, or a column.
     seed
@@ -164,16 +164,16 @@ def calibrate(fit: Fit, *, unit: str | None = None, seed: int = 0) -> Conformal:
     groups count for more. Source: Barber, Candes, Ramdas & Tibshirani 2021 (CV+, eq. 11); Lee, Barber & Willett
     2023 (hierarchical conformal prediction).
     """
-    unit = unit or default_unit(fit.problem.frame)
-    return calibrate_parts(fit, [np.arange(fit.n)], [unit], seed=seed)[0]
+    by = by or default_unit(fit.problem.frame)
+    return calibrate_parts(fit, [np.arange(fit.n)], [by], seed=seed)[0]
 
 
-def prediction_interval(
+def predict_interval(
     fit: Fit,
     x: pd.DataFrame | Sequence[Array] | Array,
     *,
     level: float = LEVEL,
-    unit: str | None = None,
+    by: str | None = None,
     group: str | None = None,
     seed: int = 0,
 ) -> PredictionInterval:
@@ -188,7 +188,7 @@ def prediction_interval(
         array (m,), or a sequence of one array (m,) per input.
     level
         Coverage, in (0, 1); at most K / (K + 1) for K groups.
-    unit, seed
+    by, seed
         See ``calibrate``, which is worth calling once for many questions.
     group
         Offset group of all new models; by default that of the table's column, else none in particular. None in
@@ -202,8 +202,8 @@ def prediction_interval(
     ShapeError
         Too few groups for the level; inputs of the wrong number or with values that are not positive.
     """
-    check_level(level, len(np.unique(_codes(fit, unit or default_unit(fit.problem.frame)))), unit or "arch")
-    return calibrate(fit, unit=unit, seed=seed).interval(x, level=level, group=group)
+    check_level(level, len(np.unique(_codes(fit, by or default_unit(fit.problem.frame)))), by or "arch")
+    return calibrate(fit, by=by, seed=seed).interval(x, level=level, group=group)
 
 
 def _codes(fit: Fit, unit: str) -> NDArray[np.intp]:
@@ -219,7 +219,7 @@ def check_level(level: float, n_groups: int, unit: str) -> None:
         raise ShapeError(
             f"Too few groups for a {level:.0%} prediction interval: the rows have {n_groups} different values of "
             f"'{unit}', and the residuals of K groups back a level of at most K / (K + 1), here {most:.1%}. Lower "
-            "the level, leave out smaller groups (unit='arch' or 'row'), or collect more."
+            "the level, leave out smaller groups (`by`: arch or row), or collect more."
         )
 
 

@@ -51,7 +51,8 @@ def grouped_folds(group: NDArray[np.intp], n_folds: int, *, seed: int = 0) -> ND
         raise UsageError(f"Cross-validation needs at least 2 folds, got {n_folds}. 10 is usual.")
     if len(size) < 2:
         raise ShapeError(
-            f"Cannot cross-validate: all {len(group)} rows belong to one group. Use unit='row', or rows of more groups."
+            f"Cannot cross-validate: all {len(group)} rows belong to one group. Choose row as `by`, or rows of more "
+            "groups."
         )
     shuffled = np.random.default_rng(seed).permutation(len(size))
     fold = np.empty(len(size), dtype=np.intp)

@@ -10,7 +10,7 @@ import numpy as np
 
 from vvscale.errors import UsageError, VvscaleError, unknown_name
 from vvscale.laws.comparison.assess import examine
-from vvscale.laws.comparison.compare import compare
+from vvscale.laws.comparison.compare import compare_laws
 from vvscale.laws.comparison.coverage import coverage
 from vvscale.laws.comparison.holdout import hold_out
 from vvscale.laws.comparison.saturation import saturation
@@ -21,7 +21,7 @@ from vvscale.laws.planning.cost import fit_cost
 from vvscale.laws.planning.support import Beyond, Support
 from vvscale.laws.rows import load_rows
 from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
-from vvscale.laws.uncertainty.conformal import prediction_interval
+from vvscale.laws.uncertainty.conformal import predict_interval
 from vvscale.laws.uncertainty.mixed import MIXED, fit_mixed, resampled_units
 from vvscale.laws.uncertainty.profile import profile
 from vvscale.laws.uncertainty.resample import default_unit, design_effect
@@ -152,7 +152,7 @@ def _run(
             entry["cost"] = dict(fit_cost(frame).__dict__)
     drawn = {}
     for unit in (resampled_units(options.by) or (default_unit(frame),)) if options.resamples else ():
-        drawn[unit] = bootstrap(fit, options.resamples, unit=unit, seed=options.seed)
+        drawn[unit] = bootstrap(fit, options.resamples, by=unit, seed=options.seed)
     entry["intervals"] = {unit: made.to_dict() for unit, made in drawn.items()}
     verdict, left_out = examine(fit, by=tuple(drawn))
     entry["verdict"] = verdict.to_dict()
@@ -206,7 +206,7 @@ def _asked(
             f"these {fit.n} rows are worth {effect.n_effective:.0f} independent ones."
         )
     if options.compare:
-        comparison = compare(fit, unit=unit, seed=options.seed)
+        comparison = compare_laws(fit, by=unit, seed=options.seed)
         tables["laws compared on the same rows"] = comparison.table()
         sentences.append(comparison.verdict)
     if options.hold_out:
@@ -214,12 +214,12 @@ def _asked(
         tables["fitted on low compute, predicting high compute"] = held.table()
         sentences.append(held.verdict)
     if options.prediction:
-        measured = coverage(fit, level=PREDICTION_LEVEL, unit=unit, seed=options.seed)
+        measured = coverage(fit, level=PREDICTION_LEVEL, by=unit, seed=options.seed)
         tables[f"coverage of {PREDICTION_LEVEL:.0%} prediction intervals"] = measured.table()
     if options.at:
         sentences += [f"Warning: {each.words}" for each in _beyond(fit, options.at)]
         new = options.by[0] if options.by else unit
-        predicted = prediction_interval(fit, _inputs(fit, options.at), level=PREDICTION_LEVEL, unit=new)
+        predicted = predict_interval(fit, _inputs(fit, options.at), level=PREDICTION_LEVEL, by=new)
         tables[f"a new model of a new {new}, {PREDICTION_LEVEL:.0%} conformal interval"] = predicted.table()
     if options.saturation:
         bent = saturation(fit, n=options.resamples or SATURATION_RESAMPLES, seed=options.seed)

@@ -127,7 +127,7 @@ class ForecastSpec:
     level
         Coverage of the prediction interval, in (0, 1); at most K / (K + 1) for K values of ``by``.
     by
-        What the new network is new in; see ``vvscale.laws.prediction_interval``.
+        What the new network is new in; see ``vvscale.laws.predict_interval``.
     """
 
     law: str

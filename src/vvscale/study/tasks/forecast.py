@@ -85,10 +85,10 @@ def _compare(fit: Fit, row: Mapping[str, Any], wanted: Mapping[str, Any], observ
     """Return what the law predicts for a network that it has not seen, and what was measured on it."""
     import numpy as np
 
-    from vvscale.laws.uncertainty.conformal import prediction_interval
+    from vvscale.laws.uncertainty.conformal import predict_interval
 
     at = [np.array([float(row["n_params"])]), np.array([float(row["samples_seen"])])]
-    interval = prediction_interval(fit, at, level=wanted["level"], unit=wanted["by"])
+    interval = predict_interval(fit, at, level=wanted["level"], by=wanted["by"])
     mean = math.fsum(observed) / len(observed)
     lower, upper = float(interval.lower[0]), float(interval.upper[0])
     return {
