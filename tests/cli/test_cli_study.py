@@ -22,7 +22,7 @@ seconds = {seconds}
 
 def vvscale(*words: object, check: int | None = 0, **more) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "vvscale", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **more)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, **more)
     assert check is None or done.returncode == check, done.stdout + done.stderr
     return done
 
@@ -151,6 +151,12 @@ def test_init_writes_a_study_that_can_be_planned(tmp_path: Path):
     assert [stage["stage"] for stage in planned["stages"]][:2] == ["train", "score"]
     assert "There is a file" in vvscale("study", "init", "mine", cwd=tmp_path, check=2).stderr
     assert "cannot name a file" in vvscale("study", "init", "../mine", cwd=tmp_path, check=2).stderr
+
+
+def test_a_folder_with_blanks_and_quotes_in_its_name(spec: Path, tmp_path: Path):
+    out = tmp_path / "John's first study"
+    vvscale("study", "run", spec, "--out", out, "--workers", 1)
+    assert values(out) == [number + 1 for number in range(6)]
 
 
 def test_a_study_is_found_by_its_name_once_it_was_begun(tmp_path: Path):

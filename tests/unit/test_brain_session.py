@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from vvscale.brain.activations.memory import Sizes, check_memory, least_memory, parse_memory, peak_memory, plan_passes
+from vvscale.brain.activations.parallel import run_each
 from vvscale.brain.activations.projection import Projection
 from vvscale.brain.activations.record import probe, record
 from vvscale.brain.activations.storage import HeldActivations, plan_holding
@@ -586,3 +587,25 @@ def test_workers_keep_the_order_and_pass_errors_on(benchmarks, tmp_path):
 def test_the_peak_is_at_least_what_is_held_now():
     assert peak_memory() > 10**8
     assert Path("/proc/self/statm").exists() or sys.platform != "linux"
+
+
+def test_layers_that_are_done_side_by_side_give_the_same_rows(stream):
+    benchmarks = [stream.benchmark("V1"), stream.benchmark("behavior")]
+    told: list[str] = []
+    one = score_layers(net(), benchmarks=benchmarks, **{**FAST, "threads": 1})
+    two = score_layers(net(), benchmarks=benchmarks, progress=told.append, **{**FAST, "threads": 2})
+    assert two.table().equals(one.table())
+    assert set(told) - {"images"} <= set(one.table()["layer"])
+
+
+def test_an_error_on_one_thread_ends_the_others():
+    done = []
+
+    def work(number):
+        if number == 2:
+            raise DataError("two")
+        done.append(number)
+
+    with pytest.raises(DataError, match="two"):
+        run_each(work, range(100), 2)
+    assert len(done) < 100

@@ -133,6 +133,15 @@ def least_memory(sizes: Sizes, seen: Probe, projection: Projection) -> tuple[int
     return sizes.resident + max(forward, products), widest.name
 
 
+def n_at_once(sizes: Sizes, seen: Probe, projection: Projection, holding: Holding, threads: int) -> int:
+    """Return how many layers may be worked on at one time, at least 1 and at most ``threads``."""
+    widest = max(projection.n_kept(layer.n_features) for layer in seen.distinct().values())
+    rows = sizes.n_images + sizes.n_fitted
+    each = _TABLES * sizes.n_images**2 * 8 + _BLOCKS * rows * min(BLOCK_FEATURES, widest) * ITEM
+    room = sizes.memory - least_memory(sizes, seen, projection)[0] - holding.memory_bytes
+    return max(1, min(threads, len(seen.families()), 1 + max(0, room) // each))
+
+
 def check_memory(sizes: Sizes, seen: Probe, projection: Projection) -> None:
     """Raise unless a forward pass and the products of one layer fit into the memory allowed.
 

@@ -134,7 +134,6 @@ class HeldActivations:
         self._n_images = holding.n_images
         self._n_features = dict(n_features)
         self._places = dict(places or {})
-        self._read = np.empty(0, np.float32)
         self._arrays: dict[str, list[np.ndarray]] = {}
         self._files: dict[str, IO[bytes]] = {}
         self._pending: list[Future[None]] = []
@@ -195,12 +194,13 @@ class HeldActivations:
             return
         self.finish()
         file = self._files[layer].fileno()
+        memory = np.empty(0, np.float32)
         for first, stop in self._bounds(layer):
             # The same memory for every block: fresh memory costs the system as much as reading.
             size = self._n_images * (stop - first)
-            if self._read.size < size:
-                self._read = np.empty(size, np.float32)
-            block = self._read[:size].reshape(self._n_images, stop - first)
+            if memory.size < size:
+                memory = np.empty(size, np.float32)
+            block = memory[:size].reshape(self._n_images, stop - first)
             _read_whole(file, block, self._n_images * first * ITEM)
             yield block
 

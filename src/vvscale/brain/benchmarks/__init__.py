@@ -1,1 +1,1 @@
-"""What a benchmark is: stimuli, recordings, metric and ceiling; the reference formats and the public five."""
+"""What a benchmark is: stimuli, recordings, metric, design and ceiling, as a value or a TOML file; the public five."""

@@ -7,6 +7,7 @@ so that a run that was killed goes on with the layers that are left.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,11 +24,13 @@ from vvscale.brain.activations.memory import (
     Pass,
     Sizes,
     check_memory,
+    n_at_once,
     naming_memory,
     peak_memory,
     plan_passes,
     resident_memory,
 )
+from vvscale.brain.activations.parallel import run_each
 from vvscale.brain.activations.products import layer_blocks, layer_products
 from vvscale.brain.activations.record import PROBED_IMAGES, Probe, Recorder, probe
 from vvscale.brain.activations.steadiness import unsteady_layers
@@ -163,6 +166,7 @@ class Session:
         self._projection = work.options.how_projected
         self._cache = cache
         self._advance: Progress = lambda name: None
+        self._lock, self._at_once = threading.Lock(), 1
         self._scores: dict[tuple[str, str], LayerScore] = {}
         self._failures: list[LayerFailure] = []
         self._seconds: dict[str, float] = defaultdict(float)
@@ -189,7 +193,13 @@ class Session:
         """Make the scores; ``recordings`` is the plan, if it was made before."""
         recordings = self.plan() if recordings is None else recordings
         start = time.perf_counter()
-        self._advance = progress or self._advance
+        told = progress or self._advance
+
+        def advance(name: str) -> None:
+            with self._lock:  # layers are done on several threads, and what is called counts
+                told(name)
+
+        self._advance = advance
         with evaluating(self.work.module), naming_memory():
             for recording in recordings:
                 for one in recording.passes:
@@ -280,10 +290,24 @@ class Session:
             self._record(recording, seen, held)
             with self._timed("forward"):
                 held.finish()
-            for source, members in seen.families().items():
-                for name in members:
+            families = seen.families()
+
+            def score(source: str) -> None:
+                for name in families[source]:
                     self._score_layer(recording, seen, held, name)
                 held.drop(source)
+
+            self._at_once = self._n_at_once(recording, one)
+            run_each(score, families, self._at_once)
+
+    def _n_at_once(self, recording: Recording, one: Pass) -> int:
+        """Return how many layers are worked on at one time: as many as threads, where memory allows."""
+        options = self._options
+        needs_features = any(pair.benchmark.needs.kind == "features" for pair in recording.pairs)
+        if options.device != "cpu" or needs_features:
+            return 1
+        threads = torch.get_num_threads() if options.threads is None else options.threads
+        return n_at_once(recording.sizes, recording.seen, self._projection, one.holding, threads)
 
     def _record(self, recording: Recording, seen: Probe, held: HeldActivations) -> None:
         projection = self._projection
@@ -330,7 +354,7 @@ class Session:
                     image_names=stimuli.stimulus_id,
                     device=None if self._options.device == "cpu" else self._options.device,
                     n_fitted=recording.sizes.n_fitted,
-                    n_threads=self._options.threads,
+                    n_threads=self._options.threads if self._at_once == 1 else None,
                 )
         except DataError as error:
             self._failures += [LayerFailure(one, "", f"Layer '{one}': {error}") for one in names]
@@ -370,9 +394,11 @@ class Session:
     def _result(self) -> ModelScores:
         options, work = self._options, self.work
         keys = [(pair.layer, pair.benchmark.benchmark_id) for pair in work.pairs]
+        order = {layer: number for number, layer in enumerate(dict.fromkeys(pair.layer for pair in work.pairs))}
         return ModelScores(
             scores=tuple(self._scores[key] for key in keys if key in self._scores),
-            failures=tuple(self._failures),
+            # Layers that are done at one time fail in any order.
+            failures=tuple(sorted(self._failures, key=lambda one: order.get(one.layer, -1))),
             provenance={
                 "run_id": work.run_id,
                 "weights_digest": work.weights,
@@ -400,4 +426,5 @@ class Session:
         try:
             yield
         finally:
-            self._seconds[stage] += time.perf_counter() - start
+            with self._lock:
+                self._seconds[stage] += time.perf_counter() - start

@@ -8,13 +8,11 @@ one, however that comes (a pipe that they read breaks); and when the engine's ow
 from __future__ import annotations
 
 import atexit
-import contextlib
 import math
 import os
 import shlex
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -25,9 +23,10 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from vvscale.core.files import make_folder
-from vvscale.errors import MissingDataError, RunError
+from vvscale.errors import MissingDataError, RunError, UsageError
 from vvscale.study.engine.interface import Ended
-from vvscale.study.engine.lifeline import lifeline_command
+from vvscale.study.engine.lifeline import FOLDER_PREFIX
+from vvscale.study.engine.processes import count_pool, exchange_command, group_of, launch_command, signal_group
 from vvscale.study.engine.worker import Answer, Request
 from vvscale.study.spec.workers import EngineSpec, Group
 
@@ -101,6 +100,18 @@ class Engine:
         self._starts += 1
         logs = make_folder(self._logs / "engine")
         self._open_lifeline()
+        assert self._lifeline is not None
+        if self._is_local:
+            # Parsl writes paths into shell scripts as they are; this one has no blank, whatever the study's has.
+            link = self._lifeline.parent / "logs"
+            link.symlink_to(logs.absolute())
+            logs = link
+        elif shlex.quote(str(logs)) != str(logs):
+            self._cut_lifeline()
+            raise UsageError(
+                f"The path '{logs}' has characters that job scripts cannot hold. Choose a folder without blanks and "
+                "quotes for `out`."
+            )
         config = Config(
             executors=[self._executor(self.groups[name]) for name in names],
             strategy="htex_auto_scale",
@@ -236,8 +247,8 @@ class Engine:
             heartbeat_threshold=silence,
             # Near its end a job takes no more tasks; those it has save their state `grace` seconds before it.
             drain_period=None if self._is_local else max(limit - 2 * grace, limit // 2),
-            interchange_launch_cmd=_interchange_command(lifeline),
-            launch_cmd=_launch_command(),
+            interchange_launch_cmd=exchange_command(lifeline),
+            launch_cmd=launch_command(),
             block_error_handler=self._judge,
         )
 
@@ -281,7 +292,7 @@ class Engine:
 
     def _open_lifeline(self) -> None:
         """Make a pipe that only this process holds open for writing; its readers end when this process does."""
-        folder = Path(tempfile.mkdtemp(prefix="vvscale-run-"))
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
         self._lifeline = folder / "lifeline"
         os.mkfifo(self._lifeline, 0o600)
         # For reading too, or opening would wait for a reader.
@@ -299,29 +310,29 @@ class Engine:
         for name in self._names:
             n_full = self.groups[name].per_job + 1
             for job in map(int, self._dfk.executors[name].blocks_to_job_id.values()):
-                n_alive = _count_pool(job)
+                n_alive = count_pool(job)
                 if n_alive >= n_full:
                     self._full_since[job] = now
                 elif now - self._full_since.setdefault(job, now + _START_SECONDS) > _SHORT_OF_WORKERS_SECONDS:
                     del self._full_since[job]
-                    if (group := _group_of(job)) is not None:
-                        _signal_group(group, signal.SIGKILL)
+                    if (group := group_of(job)) is not None:
+                        signal_group(group, signal.SIGKILL)
 
     def _end_local(self, seconds: float, saving: Callable[[], object]) -> None:
         """Ask the workers of this machine to stop, and wait until they are gone."""
         jobs = [int(job) for name in self._names for job in self._dfk.executors[name].blocks_to_job_id.values()]
         # Parsl starts each job of this machine in a process group of its own.
-        groups = {group for job in jobs if (group := _group_of(job)) is not None} - {os.getpgid(0)}
+        groups = {group for job in jobs if (group := group_of(job)) is not None} - {os.getpgid(0)}
         for group in groups:
-            _signal_group(group, signal.SIGTERM)
+            signal_group(group, signal.SIGTERM)
         deadline, told_at = time.monotonic() + seconds, time.monotonic() + _A_MOMENT_SECONDS
-        while any(_signal_group(group, 0) for group in groups) and time.monotonic() < deadline:
+        while any(signal_group(group, 0) for group in groups) and time.monotonic() < deadline:
             if time.monotonic() > told_at:
                 saving()
                 told_at = math.inf
             time.sleep(0.02)
         for group in groups:
-            _signal_group(group, signal.SIGKILL)
+            signal_group(group, signal.SIGKILL)
 
     def _close(self) -> None:
         if all(self._dfk.executors[name].interchange_proc.poll() is None for name in self._names):
@@ -345,48 +356,3 @@ class Engine:
         os.close(self._pipe)
         assert self._lifeline is not None
         shutil.rmtree(self._lifeline.parent, ignore_errors=True)
-
-
-def _launch_command() -> str:
-    """Return how Parsl starts the workers of a job, by this interpreter and whatever the PATH is."""
-    from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
-
-    pool = f"{shlex.quote(sys.executable)} -m parsl.executors.high_throughput.process_worker_pool"
-    return DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", pool, 1)
-
-
-def _interchange_command(lifeline: Path) -> list[str]:
-    """Return how Parsl starts its own process: it ends with this one, and Ctrl-C in the terminal is not for it."""
-    python = shlex.quote(sys.executable)
-    watch = f"{lifeline_command(lifeline)} $$ < /dev/null &"
-    return ["/bin/bash", "-c", f"trap '' INT; {watch} exec {python} -m parsl.executors.high_throughput.interchange"]
-
-
-def _count_pool(job: int) -> int:
-    """Return how many processes a pool of this machine has: its workers, and the one that holds what they share."""
-    import psutil
-
-    n = 0
-    try:
-        for child in psutil.Process(job).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                n += any("spawn_main" in word for word in child.cmdline())
-    except psutil.NoSuchProcess:
-        pass
-    return n
-
-
-def _group_of(pid: int) -> int | None:
-    try:
-        return os.getpgid(pid)
-    except ProcessLookupError:
-        return None
-
-
-def _signal_group(group: int, number: int) -> bool:
-    """Send a signal to a process group; return whether there is one."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    return True

@@ -5,12 +5,15 @@ the starter does, also by SIGKILL, and then what was started is killed. Nothing 
 system has given to somebody else meanwhile is mistaken for the starter.
 """
 
+import contextlib
 import os
 import select
 import shlex
 import signal
 import sys
 from pathlib import Path
+
+FOLDER_PREFIX = "vvscale-run-"
 
 
 def lifeline_command(pipe: Path) -> str:
@@ -35,13 +38,21 @@ def _watch(pipe: str, victim: int) -> None:
                 select.select([reader], [], [])
     except FileNotFoundError:
         pass
-    try:
+    with contextlib.suppress(ProcessLookupError):
         if victim:
             os.kill(victim, signal.SIGKILL)
         else:
             os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+    _remove_folder_of(Path(pipe))
+
+
+def _remove_folder_of(pipe: Path) -> None:
+    """Remove what a starter that was killed left for its pipe, and nothing else."""
+    if pipe.parent.name.startswith(FOLDER_PREFIX):
+        with contextlib.suppress(OSError):
+            for name in (pipe.name, "logs"):
+                (pipe.parent / name).unlink(missing_ok=True)
+            pipe.parent.rmdir()
 
 
 if __name__ == "__main__":
