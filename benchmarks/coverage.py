@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,8 @@ DESIGNS = {
 }  # fmt: skip
 
 
-def simulate(design: Design, tables: ModelTables, n_sets: int) -> list[dict[str, Any]]:
-    """Count, per quantity and method, how often intervals hold the truth."""
+def simulate(design: Design, tables: ModelTables, n_sets: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield, set by set, whether the intervals of each quantity and method hold the truth."""
     experiment = EXPERIMENTS[design.experiment]
     rows, _ = experiment.rows(tables)
     original = fit_rows(rows, law=experiment.law, x=experiment.x, drop_incomplete=True)
@@ -89,8 +90,8 @@ def simulate(design: Design, tables: ModelTables, n_sets: int) -> list[dict[str,
     if experiment.law == "joint":
         known["n_exponent"] = truth["beta"] / (truth["alpha"] + truth["beta"])
     rng = np.random.default_rng(7)
-    counted: list[dict[str, Any]] = []
     for number in range(n_sets):
+        counted: list[dict[str, Any]] = []
         log = sum(rng.normal(0, sd, code.max() + 1)[code] for sd, code in zip(design.spread, effects, strict=True))
         fit = fit_law(frame.assign(misalignment=curve * np.exp(log)), experiment.law, x=experiment.x)
         made: dict[str, Any] = {"t": jackknife(fit, by=design.by)}
@@ -106,7 +107,7 @@ def simulate(design: Design, tables: ModelTables, n_sets: int) -> list[dict[str,
                  "covers": bool(a - 1e-9 <= known[name] <= b + 1e-9)}
                 for name, (a, b) in ends.items()
             ]  # fmt: skip
-    return counted
+        yield counted
 
 
 def _curve(params: dict[str, float], x: Any) -> Any:
@@ -119,8 +120,12 @@ def run(names: list[str], n_sets: int, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     tables = ModelTables(load_scores("gokce2025"))
     for name in names:
-        counted = simulate(DESIGNS[name], tables, n_sets)
-        (out / f"{name}.json").write_text(json.dumps(counted))
+        counted: list[dict[str, Any]] = []
+        for done, each in enumerate(simulate(DESIGNS[name], tables, n_sets), start=1):
+            counted += each
+            # What an interrupted run has counted is kept.
+            if done % 10 == 0 or done == n_sets:
+                (out / f"{name}.json").write_text(json.dumps(counted))
         print(name, n_sets, "sets", flush=True)
 
 
@@ -135,7 +140,7 @@ width.
   for fewer than ten units.
 - **bootstrap**: percentiles over resampled units, extended to the estimate.
 
-The standard error of a coverage of .95 is {error:.3f} in {sets} sets.
+The standard error of a coverage of .95 is .015 in 200 sets and .022 in 100.
 """
 TAIL = """
 ## Where the assumptions do not hold
@@ -153,18 +158,21 @@ def write(out: Path, page: Path) -> None:
     """Write the page from the files."""
     found = {name: pd.DataFrame(json.loads((out / f"{name}.json").read_text())) for name in DESIGNS
              if (out / f"{name}.json").exists()}  # fmt: skip
-    sets = min(int(frame["set"].nunique()) for frame in found.values())
-    parts = [HEAD.format(error=(0.95 * 0.05 / sets) ** 0.5, sets=sets)]
+    parts = [HEAD]
     for method, title in (("t", "Student's t, each unit left out"), ("bootstrap", "Percentiles of resampled units")):
         shown = {name: frame[frame["method"] == method] for name, frame in found.items()}
         shown = {name: frame for name, frame in shown.items() if len(frame)}
-        heads = [f"{DESIGNS[name].words} ({DESIGNS[name].experiment}, by {DESIGNS[name].by})" for name in shown]
+        heads = [_head(DESIGNS[name], frame) for name, frame in shown.items()]
         lines = [f"| | {' | '.join(heads)} |", "|---" * (len(shown) + 1) + "|"]
         for quantity in ORDER:
             cells = [_cell(frame[frame["quantity"] == quantity]) for frame in shown.values()]
             lines.append(f"| {quantity} | {' | '.join(cells)} |")
         parts.append(f"\n## {title}\n\n" + "\n".join(lines) + "\n")
     page.write_text("".join(parts) + TAIL)
+
+
+def _head(design: Design, rows: pd.DataFrame) -> str:
+    return f"{design.words} ({design.experiment}, by {design.by}, {rows['set'].nunique()} sets)"
 
 
 def _cell(rows: pd.DataFrame) -> str:

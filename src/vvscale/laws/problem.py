@@ -182,18 +182,7 @@ def make_problem(
         )
     values = tuple(_numbers(frame, column) for column in columns)
     outcome = _numbers(frame, y)
-    for column, value in zip(columns, values, strict=True):
-        _require(
-            frame,
-            column,
-            value,
-            value > 0,
-            "an input of a scaling law must be greater than 0, to take its log",
-        )
-    if law.log_residuals:
-        reason = 'a loss on log residuals needs misalignments greater than 0 (scores below 1); fit it with `law="ccn"`'
-        _refuse_percent(y, outcome)
-        _require(frame, y, outcome, outcome > 0, reason)
+    _require_domain(frame, law, dict(zip(columns, values, strict=True)), y, outcome)
     if frame.empty:
         raise ShapeError(
             f"No row is left to fit the law '{law.name}' to: {'; '.join(missing) or 'the table is empty'}. Widen the "
@@ -211,6 +200,16 @@ def make_problem(
     for reason, names in missing.items():
         left_out[reason] = [*left_out.get(reason, []), *names]
     return Problem(frame, scaled, outcome, columns, scale, y, groups, group, centre, sample, order, left_out, offset_by)
+
+
+def _require_domain(frame: pd.DataFrame, law: Law, x: Mapping[str, Array], y: str, outcome: Array) -> None:
+    """Refuse values that the law cannot take, and name the first row."""
+    for column, value in x.items():
+        _require(frame, column, value, value > 0, "an input of a scaling law must be greater than 0, to take its log")
+    if law.log_residuals:
+        reason = 'a loss on log residuals needs misalignments greater than 0 (scores below 1); fit it with `law="ccn"`'
+        _refuse_percent(y, outcome)
+        _require(frame, y, outcome, outcome > 0, reason)
 
 
 def _refuse_percent(y: str, outcome: Array) -> None:

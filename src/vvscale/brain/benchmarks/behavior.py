@@ -24,6 +24,7 @@ from vvscale.brain.ceilings.score import behavioral_score, refuse_formula
 from vvscale.brain.inputs.stimuli import StimulusSet, row_order
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import Needs
+from vvscale.core.options import SEED
 from vvscale.errors import MissingDataError, UsageError
 
 # Shape legend: N images of the trials, F images that the readout is fitted on.
@@ -125,7 +126,7 @@ class BehavioralBenchmark(Benchmark):
         stimulus_id: Any = None,
         device: str | None = None,
         n_resamples: int = 1000,
-        seed: int = 0,
+        seed: int = SEED,
     ) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`, with a :class:`Gram` of standardised features.
 
@@ -144,7 +145,7 @@ class BehavioralBenchmark(Benchmark):
         return self.score_probabilities(table, n_resamples=n_resamples, seed=seed)
 
     def score_probabilities(
-        self, probabilities: pd.DataFrame, *, n_resamples: int = 1000, seed: int = 0
+        self, probabilities: pd.DataFrame, *, n_resamples: int = 1000, seed: int = SEED
     ) -> BenchmarkResult:
         """Score probabilities of objects, index stimulus_id, columns object names."""
         detail = behavioral_consistency(probabilities, self.trials, metric=self.metric)

@@ -19,6 +19,7 @@ from vvscale.brain.ceilings.score import Score
 from vvscale.brain.inputs.stimuli import StimulusSet, row_order
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import Needs
+from vvscale.core.options import SEED
 from vvscale.errors import MissingDataError, ShapeError, UsageError
 
 
@@ -123,7 +124,7 @@ class Benchmark(ABC):
         stimulus_id: Any = None,
         device: str | None = None,
         n_resamples: int = 1000,
-        seed: int = 0,
+        seed: int = SEED,
     ) -> BenchmarkResult:
         """Score one layer.
 

@@ -29,6 +29,7 @@ from vvscale.brain.metrics.predicted import Predicted
 from vvscale.brain.metrics.rsa import RSA, dissimilarity
 from vvscale.brain.metrics.splits import Splits
 from vvscale.brain.recordings.assembly import Assembly, Rdms
+from vvscale.core.options import SEED
 from vvscale.errors import DataError, MissingDataError, UsageError
 
 # Shape legend: N images, n judged images, q neuroids, M subjects.
@@ -152,7 +153,7 @@ class NeuralBenchmark(Benchmark):
         stimulus_id: Any = None,
         device: str | None = None,
         n_resamples: int = 1000,
-        seed: int = 0,
+        seed: int = SEED,
     ) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`."""
         outcomes = self.measure(features, stimulus_id=stimulus_id, device=device)

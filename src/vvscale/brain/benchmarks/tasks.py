@@ -22,6 +22,7 @@ from vvscale.brain.ceilings.score import Score
 from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import Needs
+from vvscale.core.options import SEED
 from vvscale.errors import DataError, UsageError
 
 # Shape legend: N images, T triplets, S observers, D bootstrap draws.
@@ -147,7 +148,7 @@ class TripletBenchmark(_Task):
         stimulus_id: Any = None,
         device: str | None = None,
         n_resamples: int = 1000,
-        seed: int = 0,
+        seed: int = SEED,
     ) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`. The interval is over triplets."""
         gram: Gram = as_needed(in_order(features, self.stimuli, stimulus_id, self.images), self.needs, device)
@@ -235,7 +236,7 @@ class DecisionBenchmark(_Task):
         stimulus_id: Any = None,
         device: str | None = None,
         n_resamples: int = 1000,
-        seed: int = 0,
+        seed: int = SEED,
     ) -> BenchmarkResult:
         """Score the layer of class scores; as :meth:`Benchmark.score`. The interval is over images."""
         logits = as_needed(in_order(features, self.stimuli, stimulus_id, self.images), self.needs, device)

@@ -53,9 +53,12 @@ def draw(data: FigureData) -> Canvas:
         if is_shared and labels[0]:
             n_legend = min(len(labels[0]), 6 if n_columns > 1 else 3)
             canvas.legend(handles=labels[0], loc="outside lower center", ncols=n_legend)
-        # Laid out once; every format then takes the same places.
-        canvas.draw_without_rendering()
-        canvas.set_layout_engine("none")
+        # Laid out once; every format then takes the same places. With an engine of any kind, also one that does
+        # nothing, matplotlib draws everything once more before it writes a file.
+        engine = canvas.get_layout_engine()
+        assert engine is not None
+        engine.execute(canvas)
+        canvas.set_layout_engine(None)
         for each in held:
             each.remove()
         for axes, panel, title in zip(grid, data.panels, titles, strict=False):
@@ -100,7 +103,7 @@ def _set_axis(axes: Axes, which: str, axis: Axis, shown: tuple[float, float] | N
     if shown is not None:
         getattr(axes, f"set_{which}lim")(*shown)
     if axis.scale == "linear":
-        getattr(axes, f"{which}axis").set_major_locator(MaxNLocator(LINEAR_TICKS))
+        getattr(axes, f"{which}axis").set_major_locator(MaxNLocator(LINEAR_TICKS, steps=[1, 2, 2.5, 5, 10]))
     elif shown is not None:
         getattr(axes, f"set_{which}scale")("log")
         ticks = getattr(axes, f"{which}axis")

@@ -33,6 +33,8 @@ MOSTLY_EASY = 0.1
 NEAR_ZERO = 1.03
 # So few resamples have hardly any optima to exchange.
 FEW = 48
+# Of so few rows or fewer, resamples repeat: there are 462 ways to draw 6 of 6.
+REPEATING = 12
 # Up to so many searches run as one batch.
 SMALL = 64
 # Resamples whose grid solutions make the dictionary.
@@ -141,11 +143,27 @@ def solve(
     starts
         Starts for a form that has no grid, shape (k, p), tried by every resample.
     """
+    distinct, place = _distinct(weights)
+    if len(distinct) < len(weights):
+        weights = weights[distinct]
     if n_starts is None:
         n_starts = _usual_starts(interior, few=len(weights) < FEW)
     # Curves may overflow far from the rows that they are for; they are then no candidates.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return _solve(_Search(interior, boundary, sample, weights, negative, starts), n_starts)
+        optima = _solve(_Search(interior, boundary, sample, weights, negative, starts), n_starts)
+    return optima if len(distinct) == len(place) else optima.take(place)
+
+
+def _distinct(weights: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows of weights (B, n) that differ, the first of each in order, and which of them each row is, (B,)."""
+    everyone = np.arange(len(weights))
+    if weights.shape[1] > REPEATING:
+        return everyone, everyone
+    _, first, place = np.unique(weights, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[place.ravel()]
 
 
 def _solve(search: _Search, n_starts: int) -> Optima:
