@@ -32,7 +32,7 @@ OnBytes = Callable[[int, int | None], None]
 def cache_folder() -> Path:
     """Return the folder of downloaded files: ``VVSCALE_CACHE``, or the user's cache folder.
 
-    Where it is not there and cannot be made, a temporary folder of this user stands in for it, with a warning.
+    Where it cannot be made or written to, a temporary folder of this user stands in for it, with a warning.
     """
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
@@ -44,8 +44,10 @@ def cache_folder() -> Path:
 
 @lru_cache
 def _usable(folder: Path) -> Path:
+    # Tried beside it and not made: what only looks, such as a dry run, leaves no folder behind.
+    nearest = next(one for one in (folder, *folder.parents) if one.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryDirectory(prefix=".vvscale-", dir=nearest).cleanup()
     except OSError as error:
         stand_in = Path(tempfile.gettempdir(), f"vvscale-cache-{os.getuid()}")
         # Others can write to the folder of temporary files: only a folder of one's own will do.
