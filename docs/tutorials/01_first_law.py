@@ -17,7 +17,7 @@ error. The same on the command line::
 import numpy as np
 import pandas as pd
 
-from vvscale.laws import bootstrap, compare, fit_law
+from vvscale import bootstrap, compare_laws, fit_law
 
 rng = np.random.default_rng(0)
 n_params = np.repeat(np.geomspace(1e5, 1e8, 10), 4)
@@ -67,4 +67,4 @@ joint.plot()
 # ----------------------
 # Judged by information criteria and by predicting architectures that were left out.
 
-compare(joint).table()
+compare_laws(joint).table()

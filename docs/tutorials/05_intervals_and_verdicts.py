@@ -13,7 +13,7 @@ A law always has parameters. Whether the rows know them is another question, and
 import numpy as np
 import pandas as pd
 
-from vvscale.laws import bootstrap, fit_law
+from vvscale import bootstrap, fit_law
 
 rng = np.random.default_rng(1)
 

@@ -399,10 +399,11 @@ def test_horizon_of_the_naive_forecast(core, of_core):
 
 
 def test_plateau_profiles(fits, of_core):
+    """Neural has an upper limit since dependence counts as it inflates the variance of E (4.8 times), not of a mean."""
     table = of_core("plateau")
     joint = plateau_panel(fits, fits.question(EXPERIMENTS["compute_chinchilla"]), "c", "Mean").rows.assign(panel="c")
     table = pd.concat([table, joint])
-    for panel, best, has_limit in (("a", 0.4773, False), ("b", 1.0, False), ("c", 0.4828, True)):
+    for panel, best, has_limit in (("a", 0.4773, True), ("b", 1.0, False), ("c", 0.4828, True)):
         part = table[table["panel"] == panel]
         found = part[part["series"] == "best fit"]["x"].iloc[0]
         assert found == pytest.approx(best, abs=2e-4)

@@ -19,6 +19,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "score": "vvscale score my_network.py:build --on simulated --layers all",
         "fit": "vvscale fit runs.csv --x n_params --y error --resamples 1000 --plot law.png",
         "plan": "vvscale plan out/joint --budget 1e18 --max-params 1e8",
+        "design": "vvscale design scores.csv --budget 3e15 --runs 10 --reduce exponent --out next.toml",
         "reproduce": "vvscale reproduce compute_neuro --resamples 1000",
         "check": "vvscale check mine.py:MINE",
         "figure": "vvscale figure compute --scores runs.csv --add 'our networks=ours.csv'",

@@ -1,6 +1,7 @@
 """Scaling laws: fit them, say how sure one can be, compare them, forecast, and plan compute from them.
 
-``fit_law`` fits, ``bootstrap`` resamples; both return frozen values. Needs numpy, scipy and pandas only.
+A law is named and added in ``law.py``. ``fit_law`` fits, ``bootstrap`` resamples; both return frozen values. Needs
+numpy, scipy and pandas only.
 
 Importing this package loads no submodule; the public names below are imported on first use.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -159,8 +159,9 @@ def mapping_table(scores: pd.DataFrame, regions: str | Sequence[str] | None = No
     axes = [name for name in MAPPING_AXES if name in scores.columns]
     frames, excluded, wanted = [], {}, ()
     for values, part in scores.groupby(axes, sort=True, dropna=False):
+        at = dict(zip(axes, cast("tuple[Any, ...]", values), strict=True))
         table = model_table(part.drop(columns=axes), regions)
-        frames.append(table.frame.assign(**dict(zip(axes, values, strict=True))))
+        frames.append(table.frame.assign(**at))
         wanted = table.regions
         for reason, names in table.excluded.items():
             excluded.setdefault(reason, []).extend(name for name in names if name not in excluded.get(reason, []))

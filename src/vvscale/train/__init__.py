@@ -1,5 +1,7 @@
 """Training the controlled families: recipes, objectives, and a loop that can be stopped anywhere.
 
+``step.py`` makes a step, ``loop.py`` decides when, ``run_folder.py`` writes checkpoints, ``records.py`` rows.
+
 Importing this package loads no submodule; the public names below are resolved on first use. It must not import
 laws, figures or studies.
 """

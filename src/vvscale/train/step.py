@@ -1,4 +1,4 @@
-"""From what a run is to what its loop needs: images, network, objective, optimiser.
+"""One training step: the images, network, objective and optimiser of a run, what a step does with them, its state.
 
 Nothing here depends on how far the run is; :mod:`vvscale.train.loop` moves it.
 """

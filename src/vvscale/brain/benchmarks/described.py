@@ -181,7 +181,7 @@ def _assembly(held: Mapping[str, Any], path: Path, stimuli: StimulusSet, region:
     neuroids = [f"{name}-{number}" for number in range(cube.shape[2])]
     if "neuroids" in held:
         neuroids = _read_lines(path.parent / held["neuroids"])
-    made = Assembly.from_cube(name, region, cube, images, neuroids)
+    made = Assembly.from_cube(name, region, cube, list(images), neuroids)
     if "ceilings" not in held:
         return made
     reliability = np.ravel(_read_array(path.parent, str(held["ceilings"])))

@@ -18,13 +18,13 @@ from vvscale.brain.benchmarks.benchmark import (
     joined,
     refuse_unknown_images,
 )
-from vvscale.brain.benchmarks.design import Design, TrainTest, design_by_name
+from vvscale.brain.benchmarks.design import TrainTest, design_by_name
 from vvscale.brain.ceilings.ceiling import Ceiling
-from vvscale.brain.ceilings.rules import CeilingRule, NoCeiling, RdmNoise, SplitHalf, ceiling_by_name
+from vvscale.brain.ceilings.rules import NoCeiling, RdmNoise, SplitHalf, ceiling_by_name
 from vvscale.brain.ceilings.score import BY_NEUROID, ceiled_score, neural_score, refuse_formula
 from vvscale.brain.inputs.stimuli import StimulusSet, row_order
 from vvscale.brain.metrics.cka import CKA
-from vvscale.brain.metrics.metric import Averaged, Metric, Needs, Outcome, Target, metric_by_name
+from vvscale.brain.metrics.metric import Averaged, Needs, Outcome, Target, metric_by_name
 from vvscale.brain.metrics.predicted import Predicted
 from vvscale.brain.metrics.rsa import RSA, dissimilarity
 from vvscale.brain.metrics.splits import Splits
@@ -80,10 +80,11 @@ class NeuralBenchmark(Benchmark):
     stimuli: StimulusSet
     assembly: Assembly | Rdms | tuple[Assembly, ...]
     stratify_by: str | None = None
-    formula: str | None = None  # type: ignore[assignment]
-    metric: Metric | str = "pls"
-    design: Design | str = "splits"
-    ceiling: CeilingRule | str | Any = None
+    formula: Any = None
+    # A name or a value; after construction always a Metric, a Design and a CeilingRule.
+    metric: Any = "pls"
+    design: Any = "splits"
+    ceiling: Any = None
     min_ceiling: float | None = None
     epsilon: float = 0.0
     above_one: str = "keep"
@@ -98,7 +99,7 @@ class NeuralBenchmark(Benchmark):
         object.__setattr__(self, "ceiling", rule)
         usual = "r" if isinstance(rule, NoCeiling) else "r/c" if isinstance(rule, RdmNoise) else "r^2/c"
         object.__setattr__(self, "formula", usual if self.formula is None else self.formula)
-        refuse_formula(self.formula)
+        refuse_formula(str(self.formula))
         if isinstance(self.assembly, Rdms) and not isinstance(metric, RSA):
             raise UsageError(
                 f"'{self.benchmark_id}' has dissimilarities alone, which the metric '{metric.name}' cannot use; "
@@ -118,15 +119,15 @@ class NeuralBenchmark(Benchmark):
     @property
     def metric_name(self) -> str:
         """Name of the metric."""
-        return self.metric.name  # type: ignore[union-attr]
+        return self.metric.name
 
     @property
     def needs(self) -> Needs:
         """What the metric needs of a layer."""
-        return Needs(self.metric.needs)  # type: ignore[union-attr]
+        return Needs(self.metric.needs)
 
     @cached_property
-    def images(self) -> np.ndarray:
+    def images(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
         """(N,) images of all subjects."""
         return np.asarray(pd.unique(np.concatenate([one.images for one in self.assemblies])), dtype=object)
 
@@ -174,7 +175,7 @@ class NeuralBenchmark(Benchmark):
         found = []
         for part in self.parts:
             rows = in_order(features, self.stimuli, stimulus_id, part.images)
-            found.append(self.metric.measure(as_needed(rows, self.needs, device), part.target))  # type: ignore[union-attr]
+            found.append(self.metric.measure(as_needed(rows, self.needs, device), part.target))
         return found
 
     def refuse_unscorable(self) -> None:
@@ -223,7 +224,7 @@ class NeuralBenchmark(Benchmark):
         """One per subject."""
         return self.assembly if isinstance(self.assembly, tuple) else (self.assembly,)
 
-    def _usual_ceiling(self) -> CeilingRule:
+    def _usual_ceiling(self) -> RdmNoise | NoCeiling | SplitHalf:
         n_subjects = len(self.assembly.tables) if isinstance(self.assembly, Rdms) else len(self.assemblies)
         if isinstance(self.metric, RSA):
             return RdmNoise() if n_subjects > 1 else NoCeiling()
@@ -265,7 +266,7 @@ class Part:
         given = self.benchmark
         if isinstance(given.metric, (RSA, CKA)) and not isinstance(given.design, TrainTest):
             return Splits(np.zeros((1, len(self.images)), dtype=bool))  # nothing is fitted, so nothing is drawn
-        return given.design.splits(self.images, given.strata(self.images), given.stimuli)  # type: ignore[union-attr]
+        return given.design.splits(self.images, given.strata(self.images), given.stimuli)
 
     @cached_property
     def judged(self) -> np.ndarray:
@@ -286,7 +287,7 @@ class Part:
     @cached_property
     def ceiling(self) -> Ceiling:
         """What scores are related to."""
-        aggregate = getattr(self.benchmark.metric, "aggregate", "median")
+        aggregate: Any = getattr(self.benchmark.metric, "aggregate", "median")
         whole = self._whole_ceiling
         return Ceiling(whole.r if whole.r.shape[1] == 1 else whole.r[:, self._kept], aggregate=aggregate)
 

@@ -178,7 +178,7 @@ def ceiling_by_name(rule: Any, **settings: Any) -> CeilingRule:
     if isinstance(rule, str):
         return make_named("ceiling", rule, CEILINGS, settings)
     if isinstance(rule, (int, float, np.ndarray, list, tuple)):
-        return Shipped(tuple(np.ravel(np.asarray(rule, dtype=np.float64)).tolist()))
+        return Shipped(tuple(np.ravel(np.asarray(rule, dtype=np.float64)).tolist()))  # pyright: ignore[reportReturnType]
     if isinstance(rule, type) or not isinstance(rule, CeilingRule):
         raise UsageError(
             f"Got {rule!r} as a ceiling; expected one of {', '.join(CEILINGS)}, numbers, or an object with name and "

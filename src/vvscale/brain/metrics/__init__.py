@@ -1,4 +1,6 @@
 """Metrics between a layer and recordings, on arrays: regressions and similarities, and what each needs of a layer.
 
-No file, model or benchmark is known here.
+A new metric is a file here and a line in ``METRICS`` (``metric.py``). Fixed are the numbers of the existing metrics
+(``tests/oracle``) and the names that ``vvscale.brain`` exports; everything else may change. Any change of code here
+changes the keys of the score cache. No file, model or benchmark is known here.
 """

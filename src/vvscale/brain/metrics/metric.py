@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -66,7 +66,7 @@ class Target:
     responses: np.ndarray = field(repr=False)
     is_train: np.ndarray = field(repr=False)
     judged: np.ndarray = field(repr=False)
-    is_test: np.ndarray = field(default=None, repr=False)  # type: ignore[assignment]
+    is_test: Any = field(default=None, repr=False)
     rdms: np.ndarray | None = field(default=None, repr=False)
     device: str | None = None
     kept: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -245,7 +245,7 @@ def make_named(what: str, name: str, kinds: Mapping[str, Callable[..., Any]], se
     if name not in kinds:
         raise unknown_name(what, name, kinds)
     kind = kinds[name] if isinstance(kinds[name], type) else kinds[name]()
-    known = [one.name for one in fields(kind) if one.init]
+    known = [one.name for one in fields(cast("Any", kind)) if one.init]
     for setting in settings:
         if setting not in known:
             raise ConfigError(

@@ -49,10 +49,11 @@ class Predicted:
     def measure(self, features: Gram, target: Target) -> Similarity:
         """Predict, then compare; the value is the mean over splits."""
         fitted = self.by.measure(features, target)  # type: ignore[union-attr]
-        if not hasattr(fitted, "predictions"):
+        predictions = getattr(fitted, "predictions", None)
+        if predictions is None:
             raise UsageError(f"The metric '{self.by.name}' predicts nothing; use pls, ridge or ridge-cv.")  # type: ignore[union-attr]
         parts = []
-        for test, predicted in zip(target.is_test, fitted.predictions, strict=True):
+        for test, predicted in zip(target.is_test, predictions, strict=True):
             rows = np.flatnonzero(test)
             part = Target(target.responses[rows], np.ones((1, len(rows)), dtype=bool), np.arange(len(rows)))
             parts.append((rows, self.judge.measure(Gram.from_features(predicted), part)))  # type: ignore[union-attr]

@@ -173,7 +173,8 @@ def ridge_predictivity(
     >>> bool(result.raw_score > 0.5)
     True
     """
-    metric = Ridge(float(alpha)) if np.ndim(alpha) == 0 else RidgeCV(tuple(np.ravel(alpha)), per_target)
+    alphas = tuple(np.ravel(alpha).tolist())
+    metric = Ridge(alphas[0]) if np.ndim(alpha) == 0 else RidgeCV(alphas, per_target)
     table = as_responses(responses, features.n_images if isinstance(features, Gram) else len(features))
     is_train = draw_splits(stratify, len(table), n_splits=n_splits, train_size=train_size, seed=seed)
     gram = features if isinstance(features, Gram) else Gram.from_features(features)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from scipy.stats import kendalltau, rankdata
@@ -30,11 +30,16 @@ def _spearman(a: np.ndarray, b: np.ndarray) -> float:
     return float(pearson(rankdata(a), rankdata(b)))
 
 
+def _kendall(a: np.ndarray, b: np.ndarray) -> float:
+    # SciPy's stubs do not know what it returns.
+    return float(cast("Any", kendalltau(a, b)).statistic)
+
+
 COMPARISONS: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = MappingProxyType(
     {
         "spearman": _spearman,
         "pearson": lambda a, b: float(pearson(a, b)),
-        "kendall": lambda a, b: float(kendalltau(a, b).statistic),
+        "kendall": _kendall,
         "cosine": _cosine,
     }
 )
@@ -245,7 +250,7 @@ def _kendall_draws(pairs: np.ndarray, others: np.ndarray, weights: np.ndarray) -
     for one in weights:
         n_times = (one[rows] * one[columns]).astype(int)
         taken = np.repeat(np.arange(len(pairs)), n_times)
-        drawn.append(np.mean([kendalltau(pairs[taken], other[taken]).statistic for other in others]))
+        drawn.append(np.mean([_kendall(pairs[taken], other[taken]) for other in others]))
     return np.array(drawn)
 
 

@@ -113,7 +113,7 @@ class Assembly:
     @cached_property
     def mean(self) -> pd.DataFrame:
         """(N, q) means over repetitions, leaving NaN out, index :attr:`images`, columns neuroid_id."""
-        codes = pd.Index(self.images).get_indexer(np.asarray(self.stimulus_id))
+        codes = pd.Index(self.images).get_indexer(pd.Index(self.stimulus_id))
         order = np.argsort(codes, kind="stable")
         starts = np.concatenate(([0], np.flatnonzero(np.diff(codes[order])) + 1))
         table = np.asarray(self.responses, dtype=np.float64)[order]

@@ -1,1 +1,1 @@
-"""The laws as maths: value, gradient, curvature, units."""
+"""The maths of laws: value, gradient, curvature, units. A law is named and added in ``vvscale.laws.law``."""

@@ -57,7 +57,7 @@ SMALL_SHARE = 1e-6
 def _is_extreme(slopes: Array) -> NDArray[np.bool_]:
     """Whether any of the slopes (b, t) is flat, or as steep as a law may be; shape (b,)."""
     steep = np.abs(slopes)
-    return ((steep <= 1e3 * FLAT_SLOPE) | (steep >= MAX_EXPONENT * (1.0 - 1e-9))).any(axis=1)
+    return np.any((steep <= 1e3 * FLAT_SLOPE) | (steep >= MAX_EXPONENT * (1.0 - 1e-9)), axis=1)
 
 
 def _pairs(size: int) -> list[tuple[int, int]]:

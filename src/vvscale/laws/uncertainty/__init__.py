@@ -1,1 +1,1 @@
-"""How sure a fit is: resamples, bootstrap, profiles, refits, prediction intervals."""
+"""How sure a fit is: resamples, bootstrap, jackknife, mixed model, profiles, prediction intervals."""

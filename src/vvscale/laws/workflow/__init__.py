@@ -1,1 +1,1 @@
-"""What the verbs call: load rows, fit tables, plan budgets, save and print results."""
+"""What the verbs call, and their options: load rows, fit tables, plan budgets, save and print results."""
