@@ -235,7 +235,8 @@ def test_the_limit_of_behaviour_depends_on_the_form(behavior: Fit):
     assert rows.loc[("shifted", "family"), "plateau"] == "not identified"
     assert rows.loc[("power", "row"), "score_x10000"] == pytest.approx(0.718, abs=0.001)
     assert rows.loc[("shifted", "row"), "score_x10000"] == pytest.approx(0.524, abs=0.001)
-    assert result.sentence.startswith("Yes, the conclusion changes with the form (limit of the score: power 1.00, sh")
+    assert "law" in result.changes
+    assert result.sentence.startswith("Yes, the conclusion changes with the form (power: limit of the score 1.00; sh")
 
 
 def test_the_limit_of_neural_scores_depends_on_the_loss_and_the_unit(neural: Fit):
@@ -244,14 +245,16 @@ def test_the_limit_of_neural_scores_depends_on_the_loss_and_the_unit(neural: Fit
     assert rows.loc[("Huber 0.001", "row"), "s_inf"] == pytest.approx(1 - 0.5227, abs=1e-3)
     assert rows.loc[("Huber 0.1", "row"), "s_inf"] == pytest.approx(1 - 0.495, abs=2e-3)
     assert rows.loc[("least squares", "row"), "s_inf"] == 1.0
-    assert rows.loc[("Huber 0.001", "row"), "plateau"] == "identified"
+    # A tenth of a score by row, twice that by architecture: wider than a quarter of what scaling has changed.
+    width = rows["s_inf_high"] - rows["s_inf_low"]
+    assert width["Huber 0.001", "row"] < 0.13 < 0.2 < width["Huber 0.001", "arch"]
     assert rows.loc[("Huber 0.001", "arch"), "plateau"] == "not identified"
     assert rows.loc[("Huber 0.001", "family"), "plateau"] == "not identified"
     # Dropping ResNet, and it alone, brings E to 0.
     assert rows.loc[("Huber 0.001", "family"), "share_at_zero"] == pytest.approx(1 / 6)
     assert "least squares: limit of the score 1.00" in result.sentence
-    assert result.changes == ("loss", "by")
-    assert "the resampling unit (by row identified, 0.4" in result.sentence
+    assert "loss" in result.changes
+    assert "by arch not identified" in result.sentence
     assert rows.loc[("Huber 0.001", "row"), "score_x10000"] == pytest.approx(0.468, abs=0.001)
     assert rows.loc[("least squares", "row"), "score_x10000"] == pytest.approx(0.583, abs=0.001)
 
@@ -287,4 +290,4 @@ def test_the_choice_of_rows_is_the_largest_lever_of_all(gokce2025):
     assert rows["n_exponent_high"].iloc[1] == pytest.approx(0.27, abs=0.04)
     assert told.changes == ("rows",)
     assert "N ~ C^0.28" in told.sentence
-    assert "N ~ C^0.14" in told.sentence
+    assert "N ~ C^0.13" in told.sentence

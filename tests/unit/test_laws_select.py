@@ -271,7 +271,7 @@ def test_laws_that_do_not_apply_are_named(table: pd.DataFrame):
         ({"laws": ["log+A"]}, ConfigError, "cannot have group offsets"),
         ({"laws": ["joint"], "sizes": ("n_params", "smples_seen")}, UnknownNameError, "samples_seen"),
         ({"y": "misalignmnt"}, UnknownNameError, "misalignment"),
-        ({"unit": "species"}, UnknownNameError, "species"),
+        ({"by": "species"}, UnknownNameError, "species"),
         ({"effect": 0.5}, UsageError, "at least 1"),
         ({"n_folds": 1}, UsageError, "at least 2 folds"),
     ],

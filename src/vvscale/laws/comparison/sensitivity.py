@@ -174,11 +174,11 @@ def sensitivity(
 
 
 def _like(fit: Fit, rows: pd.DataFrame) -> Fit:
-    """Fit the same law to other rows."""
+    """Fit the same law to other rows; exponents are held at 0 or above, since a law that rises has no limit."""
     units = dict(zip(fit.problem.columns, fit.problem.units, strict=True))
     return fit_rows(
         rows, law=fit.law, x=fit.problem.columns, y=fit.problem.outcome, delta=fit.delta, offsets=fit.offsets,
-        offset_by=fit.offset_by, units=units, negative=fit.negative, drop_incomplete=True,
+        offset_by=fit.offset_by, units=units, drop_incomplete=True,
     )  # fmt: skip
 
 

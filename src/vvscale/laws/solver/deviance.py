@@ -113,7 +113,7 @@ class Around:
         if self.delta is None:
             # An exact fit has no residuals to compare with.
             least = np.finfo(float).tiny
-            return len(self.residuals) * np.log(np.maximum(losses, least) / max(self.loss, least))
+            return len(self.residuals) * (np.log(np.maximum(losses, least)) - np.log(max(self.loss, least)))
         return 4.0 * density_at_zero(self.residuals) * (losses - self.loss) / self.delta
 
     def of_slope(self, values: Sequence[float] | Array, term: int = 0) -> Array:
