@@ -124,7 +124,8 @@ def test_family_amplitudes_are_where_the_signal_is(of_neural: Comparison, of_beh
 # --- forecasts of high compute ---
 
 COLUMNS = ["top 20%", "low 2 decades", "top 2 decades", "top decade"]
-# Kaplan's law, held to falling exponents, is the joint law on "low 2 decades": .119 was one that rose with N.
+# Kaplan's law, held to falling exponents, is the joint law on "low 2 decades": .119 (neural) and .214 (behaviour)
+# were ones that rose with N.
 NEURAL_RMSE = {
     "constant": (0.107, 0.164, 0.114, 0.079), "pure-power": (0.101, 0.123, 0.107, 0.080),
     "power": (0.101, 0.123, 0.107, 0.064), "log": (0.110, 0.124, 0.119, 0.088), "kaplan": (0.079, 0.133, 0.086, 0.058),
@@ -133,7 +134,7 @@ NEURAL_RMSE = {
 BEHAVIOR_RMSE = {
     "constant": (0.333, 0.261, 0.326, 0.348), "power": (0.139, 0.216, 0.151, 0.080),
     "log": (0.122, 0.215, 0.133, 0.072),
-    "kaplan": (0.085, 0.214, 0.088, 0.067), "joint": (0.088, 0.166, 0.097, 0.068),
+    "kaplan": (0.085, 0.166, 0.088, 0.067), "joint": (0.088, 0.166, 0.097, 0.068),
 }  # fmt: skip
 
 
@@ -161,7 +162,8 @@ def test_the_pooled_law_and_trees_forecast_better_than_every_law(
     # split -> RMSE of the pooled law.
     targets = (
         (neural_forecasts, {"top 20%": 0.032, "top decade": 0.031, "top 2 decades": 0.030}),
-        (behavior_forecasts, {"top 20%": 0.0435, "top decade": 0.0445, "top 2 decades": 0.053}),
+        # .0433 before resnet18 and its second name were one architecture, which changes what is pooled.
+        (behavior_forecasts, {"top 20%": 0.0455, "top decade": 0.0445, "top 2 decades": 0.053}),
     )
     for result, expected in targets:
         found = result.table().pivot(index="law", columns="split", values=["rmse", "gap", "gap_se"])
