@@ -289,6 +289,15 @@ def test_a_truncated_archive_is_refused(folder, share):
     assert not (folder / "set").exists()
 
 
+def test_an_archive_of_an_unknown_version_is_refused(folder):
+    whole = bytearray((folder / "set.zip").read_bytes())
+    # The version that is needed to read the entry, in the central directory.
+    whole[whole.index(b"PK\x01\x02") + 6] = 182
+    (folder / "set.zip").write_bytes(whole)
+    with pytest.raises(DataError, match=r"Cannot unpack .*set.zip.*version 18\.2"):
+        read(folder)
+
+
 def test_a_damaged_entry_is_refused_and_nothing_is_unpacked(folder):
     whole = bytearray((folder / "set.zip").read_bytes())
     whole[len(whole) // 2] ^= 0xFF

@@ -154,6 +154,16 @@ def test_a_truncated_image_is_refused(tmp_path, suffix):
         open_stimulus(stimulus_set(paths=[path]), 0)
 
 
+def test_an_image_that_claims_to_be_huge_is_refused(tmp_path):
+    path = tmp_path / "image.gif"
+    noise(8, 8).save(path)
+    content = bytearray(path.read_bytes())
+    content[6:10] = b"\xff" * 4
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"image\.gif.*exceeds limit"):
+        open_stimulus(stimulus_set(paths=[path]), 0)
+
+
 def test_sixteen_bits_become_eight_and_unknown_ranges_are_refused(tmp_path):
     """They once became white, and numbers with a fraction black."""
     ramp = np.linspace(0, 65535, 12).astype(np.uint16).reshape(3, 4)

@@ -145,6 +145,10 @@ def test_damaged_and_foreign_files(saved: Path):
     with pytest.raises(DataError, match=r"weights\.safetensors' cannot be read as safetensors"):
         load_weights(saved)
     restore()
+    for number in ("NaN", "-Infinity", "1e999"):
+        record.write_text(whole[1].replace("{", f'{{"odd": {number},', 1))
+        with pytest.raises(DigestError, match=r"weights\.json' is not what was written"):
+            load_weights(saved)
     record.write_text("{")
     with pytest.raises(DataError, match=r"weights\.json' is not JSON"):
         load_weights(saved)

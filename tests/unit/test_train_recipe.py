@@ -88,6 +88,9 @@ def test_changes_by_hand_are_part_of_the_name():
         ({"optimizer.lr.x": 1}, "'optimizer.lr' is a value and no table"),
         ({"optimizer": 3}, "Got 3 for 'optimizer' in the recipe 'resnet'; expected a table"),
         ({"augmentation": 3}, "Got 3 for 'augmentation' in the recipe 'resnet'; expected a table"),
+        ({"views": [{"count": 2.0}]}, "Got 2.0 for 'count' in 'views' of the recipe 'resnet'; expected a whole number"),
+        ({"views": [{"count": 10**9}]}, "Got 1000000000 for 'count'"),
+        ({"views": [{"count": True}]}, "Got True for 'count'"),
         ({"views": 3}, "Got 3 for 'views' in the recipe 'resnet'; expected a list of tables"),
         ({"optimizer.name": "adam"}, "expected one of 'sgd', 'adamw', 'lars'"),
         ({"batch_size": 2.5}, "expected a whole number"),
@@ -163,3 +166,9 @@ def test_batches_per_epoch_is_the_most_batches_of_an_epoch(n_images: int):
     batch = load_recipe("tiny", {"batch_size": 1000, "batches_per_epoch": 4}).batch_for(n_images)
     assert batch == math.ceil(n_images / 4)
     assert math.ceil(n_images / batch) <= 4
+
+
+def test_a_base_that_is_no_name_is_refused(tmp_path: Path):
+    (tmp_path / "own.toml").write_text("based_on = 3")
+    with pytest.raises(ConfigError, match="Got 3 for 'based_on'"):
+        load_recipe(str(tmp_path / "own.toml"))

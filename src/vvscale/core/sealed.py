@@ -28,5 +28,5 @@ def seal_holds(record: Mapping[str, Any]) -> bool:
     try:
         return record.get(SEAL) == sealed(record)[SEAL]
     except ValueError:
-        # NaN, infinity or half of a surrogate pair: Python reads them, but none was ever sealed.
+        # NaN or infinity: Python reads them from JSON, but never was a record sealed that holds one.
         return False
