@@ -40,8 +40,8 @@ coverage: $(READY)  ## Simulate whether intervals cover, 200 sets per design (SE
 test: $(READY)   ## Run the tests.
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-fuzz: $(READY)   ## Changed files of every kind to every reader, ten minutes each; SECONDS=60 for less.
-	VVSCALE_FUZZ_SECONDS=$(or $(SECONDS),600) $(BIN)/python -m pytest tests/fuzz -q -s
+fuzz: $(READY)   ## Changed files of every kind to every reader, ten minutes each; SECONDS=60 for less, SEED=n to repeat.
+	VVSCALE_FUZZ_SEED=$(or $(SEED),$$(date +%s)) VVSCALE_FUZZ_SECONDS=$(or $(SECONDS),600) $(BIN)/python -m pytest tests/fuzz -q -s
 
 check: $(READY)  ## Format, lint and type checks.
 	$(BIN)/ruff format --check .

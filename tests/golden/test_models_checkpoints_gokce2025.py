@@ -301,8 +301,8 @@ def test_the_few_networks_that_torchvision_defines(bucket: Path):
     model_id = "vit_b_16_imagenet_1_seed-0"
     with torch.device("meta"):
         shapes = build_model("torchvision:vit_b_16").state_dict()
-    # One number seen as a whole tensor: the file stays small.
-    state = {key: torch.ones(1).expand(tensor.shape) for key, tensor in shapes.items()}
+    # Whole tensors: one number that is seen as many is refused, as a small file that unpacks to a large one.
+    state = {key: torch.ones(tensor.shape) for key, tensor in shapes.items()}
     put(bucket, f"{model_id}/ep100.pt", composer(wrapped(state, "module.")))
     loaded = load_model(f"gokce2025:{model_id}")
     assert loaded.record["model"] == "torchvision:vit_b_16"

@@ -403,6 +403,12 @@ def test_a_note_corrects_or_only_tells(mirror: Path):
         assert len(names) == len(set(names))
         for note in chosen.notes:
             assert (note.fix is not None) == (note.treatment == "corrected"), note.name
-        for applied in published_notes(chosen.name):
+        try:
+            notes = published_notes(chosen.name)
+        except MissingDataError:
+            # Its tables are put there by hand; those of gokce2025 are always at the mirror.
+            assert chosen.name.startswith("gokce2026:")
+            continue
+        for applied in notes:
             assert applied.n_rows > 0, f"{applied.name} concerns nothing"
             assert applied.to_dict()["n_models"] == len(applied.model_ids)

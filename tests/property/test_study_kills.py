@@ -96,21 +96,24 @@ def wait_for(what, seconds: float = 60) -> None:
 
 @pytest.mark.slow
 def test_whole_runs_killed_at_random_moments(tmp_path: Path, spec: Path):
-    out, moments = tmp_path / "out", random.Random(1)
+    # Enough work that most kills find the study under way, on a fast machine too.
+    spec.write_text(spec.read_text().replace("chains = 100", "chains = 400"))
+    out, moments, n_caught = tmp_path / "out", random.Random(1), 0
     for _ in range(N_KILLS):
         run = Run(spec, out)
         deadline = time.monotonic() + moments.uniform(0.2, 6.0)
         while time.monotonic() < deadline:
             run.others()
             time.sleep(0.05)
-        assert run.main.poll() is None
-        # The run alone: all others must end by themselves.
+        # The run alone: all others must end by themselves. On a fast machine the study may have ended before.
+        n_caught += run.main.poll() is None
         run.main.kill()
         run.main.communicate()
         if moments.random() < 0.5:
             run.wait_until_all_are_gone()
+    assert n_caught >= N_KILLS / 2
     Run(spec, out).end()
-    assert values(out) == [number + 1 for number in range(100)]
+    assert values(out) == [number + 1 for number in range(400)]
     assert not list(out.glob("tasks/*/*/out/.*.part"))
 
 

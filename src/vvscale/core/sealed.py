@@ -25,4 +25,8 @@ def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def seal_holds(record: Mapping[str, Any]) -> bool:
     """Whether a record is what it was when it was sealed; one without a seal is not."""
-    return record.get(SEAL) == sealed(record)[SEAL]
+    try:
+        return record.get(SEAL) == sealed(record)[SEAL]
+    except ValueError:
+        # NaN, infinity or half of a surrogate pair: Python reads them, but none was ever sealed.
+        return False

@@ -35,6 +35,9 @@ _INSTEAD_OF = {
 }
 """Two ways to say one thing: a change of one takes the other back."""
 
+_MOST_VIEWS = 100
+"""Of one table of views: each is a copy of every image in memory, and the recipes of the field have about ten."""
+
 _N_VIEWS = {"simclr": 2, "dino": 2}
 _SECTION_OF = {"simclr": "simclr", "dino": "dino", "adversarial": "attack"}
 
@@ -227,6 +230,11 @@ def _expanded(table: dict[str, Any], where: str) -> dict[str, Any]:
         )
     common["image_size"] = REFERENCE_SIZE
     counts = [view.pop("count", 1) for view in views]
+    for count in counts:
+        if type(count) is not int or not 1 <= count <= _MOST_VIEWS:
+            raise ConfigError(
+                f"Got {count!r} for 'count' in 'views' of {where}; expected a whole number from 1 to {_MOST_VIEWS}."
+            )
     repeated = [{**common, **view} for view, count in zip(views, counts, strict=True) for _ in range(count)]
     return {**table, "augmentation": common, "views": repeated}
 
@@ -247,6 +255,8 @@ def _table(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
     base = table.pop("based_on", None)
     if base is None:
         return table
+    if not isinstance(base, str):
+        raise ConfigError(f"Got {base!r} for 'based_on' in the recipe '{name}'; expected the name of a recipe or file.")
     if base.endswith(".toml"):
         base = str(path.parent / base)
     return _merged(_table(base, (*seen, name)), table)

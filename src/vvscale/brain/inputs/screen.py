@@ -7,6 +7,8 @@ canvas, one that covers more loses its rim, and one of the same angle is left as
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -51,7 +53,10 @@ def open_stimulus(stimuli: StimulusSet, row: int) -> Image.Image:
             "Likely cause: the cache was cleared while in use. Run the same command again to unpack it anew."
         ) from error
     # Pillow's readers raise all of these for files that are cut short or edited.
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (
+        UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, TypeError, KeyError,
+        IndexError, AttributeError, EOFError, OverflowError, ZeroDivisionError, RuntimeError, struct.error, zlib.error,
+    ) as error:  # fmt: skip
         raise DataError(
             f"Cannot read the image '{path}' of stimulus '{stimuli.stimulus_id[row]}' of '{stimuli.identifier}': "
             f"{error}. Expected a whole PNG, JPEG or other file that Pillow reads; replace it, or run "

@@ -25,6 +25,7 @@ from vvscale.brain.metrics.predicted import Predicted
 from vvscale.brain.metrics.predictivity import Predictivity
 from vvscale.brain.metrics.rsa import RSA
 from vvscale.brain.recordings.assembly import Assembly
+from vvscale.core.options import SEED
 from vvscale.errors import ShapeError, UsageError
 
 # Shape legend: N images, S splits, q neuroids, m images of a split that train or test.
@@ -160,7 +161,7 @@ class MappingBenchmark(Benchmark):
         stimulus_id: Any = None,
         device: str | None = None,
         n_resamples: int = 1000,
-        seed: int = 0,
+        seed: int = SEED,
     ) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`. The whole recordings are scored by the whole benchmark."""
         drawn = {"n_resamples": n_resamples, "seed": seed}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import shutil
 import stat
+import struct
 import time
 import zipfile
 import zlib
@@ -22,6 +23,10 @@ from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.core.files import whole_folder
 from vvscale.errors import DataError, MissingDataError
 
+# Python's reader raises all of these for archives that are cut short or edited.
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError,
+)  # fmt: skip
 ID_COLUMNS = ("stimulus_id", "image_id")
 """What a label of an image may be called; the first that a table has is used."""
 
@@ -136,7 +141,7 @@ def _opened(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except FileNotFoundError as error:
         raise MissingDataError(f"There is no archive of images '{path}'; check the path.") from error
-    except (zipfile.BadZipFile, OSError) as error:
+    except _BROKEN as error:
         raise _damaged(path, error) from error
 
 
@@ -219,7 +224,7 @@ def _unpack(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], path:
             # Reading to the end checks the sum of the entry.
             try:
                 content = archive.read(entry)
-            except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+            except _BROKEN as error:
                 raise _damaged(path, error) from error
             target.write_bytes(content)
 
