@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ from cyclopts import App
 from vvscale.cli.options import flags, verb, with_flags
 from vvscale.core.options import Options, option
 from vvscale.errors import ConfigError, UnknownNameError
+from vvscale.figures.options import FigureOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,3 +131,18 @@ def test_help_shows_groups_units_and_choices(capsys: pytest.CaptureFixture[str])
 def test_flags_are_made_once():
     assert flags(DrawOptions) is flags(DrawOptions)
     assert issubclass(flags(DrawOptions), DrawOptions)
+
+
+@pytest.mark.parametrize("tokens", [[], ["--resamples", "5"]])
+def test_a_verb_gets_the_librarys_own_class_which_other_processes_can_read(tokens: list[str]):
+    got: list[FigureOptions] = []
+
+    @verb
+    def draw(*, options: FigureOptions) -> None:
+        got.append(options)
+
+    app = App()
+    app.default(draw)
+    app(tokens, exit_on_error=False, result_action="return_value")
+    assert type(got[0]) is FigureOptions
+    assert pickle.loads(pickle.dumps(got[0])) == got[0]

@@ -9,6 +9,7 @@ import pytest
 
 from vvscale.errors import ConfigError, DataError, MissingDataError, UnknownNameError, UsageError
 from vvscale.figures import citations
+from vvscale.figures.base.fine_tunes import at_whole_compute
 from vvscale.figures.base.fits import Fits
 from vvscale.figures.base.open_tables import open_source
 from vvscale.figures.drawing import style
@@ -17,6 +18,7 @@ from vvscale.figures.drawing.files import render, save
 from vvscale.figures.drawing.values import ADDED, COLUMNS
 from vvscale.figures.gallery import FIGURES, draw_all, in_order, make, matching
 from vvscale.figures.report.page_data import models_frame, pack_models
+from vvscale.laws.gokce2025.experiments import CONTROLLED
 
 REGIONS = {"V1": 0.1, "V2": 0.2, "V4": 0.35, "IT": 0.3, "behavior": 0.2}
 ARCHS = {
@@ -276,6 +278,22 @@ def test_drawing_many_goes_on_where_one_cannot(lab, fits_of, tmp_path):
         draw_all(["icml-6c"], fits_of(lab), tmp_path, n_workers=0)
     with pytest.raises(ConfigError, match=r"Unknown format 'pgn'\. Did you mean 'png'"):
         draw_all(["icml-6c"], fits_of(lab), tmp_path, formats=["pgn"])
+
+
+def test_every_row_of_a_fine_tune_stands_at_the_compute_of_both_trainings():
+    """A table without regions may have several rows of a model."""
+    of = {"arch": "a", "dataset": "d", "samples_per_class": 0}
+    models = pd.DataFrame(
+        [
+            {"model_id": "base", "n_epochs": 100, "train_flop": 5.0, "is_adv": False},
+            {"model_id": "tuned", "n_epochs": 10, "train_flop": 1.0, "is_adv": True},
+            {"model_id": "as long", "n_epochs": 100, "train_flop": 9.0, "is_adv": True},
+        ]
+    ).assign(**of, **{flag: False for flag in CONTROLLED if flag != "is_adv"})
+    twice = pd.concat([models, models], ignore_index=True)
+    whole, unknown = at_whole_compute(twice, twice)
+    assert whole["train_flop"].tolist() == [5.0, 6.0, 5.0, 6.0]
+    assert unknown == ["as long"]
 
 
 def test_packed_models_keep_every_digit(lab):

@@ -299,7 +299,7 @@ def test_the_intervals_of_a_plan_are_of_95_percent():
     """Of laws that differ in E alone the plan's score moves one to one with it."""
     n = 2001
     same = {name: np.full(n, getattr(LAW, name)) for name in ("A", "alpha", "B", "beta")}
-    drawn = replace(LAW, draws={**same, "E": np.linspace(0.4, 0.6, n)}, by="row")
+    drawn = replace(LAW, draws={**same, "E": np.linspace(0.4, 0.6, n)}, unit="row")
     made = plan(drawn, 1e16, COST)
     rest = LAW.misalignment(made.n_params, made.samples_seen) - LAW.E
     # 2.5 % of the draws lie below .405 and above .595.

@@ -28,6 +28,9 @@ _FIELD = re.compile(r"`(?P<name>[a-z_]+)(?:=(?P<value>[^`]*))?`")
 _FLAGS: dict[str, dict[str, str]] = {}
 """Module of a verb -> name of a field or parameter -> its flag."""
 
+_PLAIN: dict[type, type[Options]] = {}
+"""Class with flags -> the option class that it was made of."""
+
 
 def verb(function: Verb) -> Verb:
     """Make a function a verb: its parameters that are option classes become flags, with their defaults.
@@ -58,7 +61,8 @@ def verb(function: Verb) -> Verb:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
-        function(*args, **{**defaults, **kwargs})
+        given = {**defaults, **kwargs}
+        function(*map(_plain, args), **{name: _plain(value) for name, value in given.items()})
 
     # Without this cyclopts reads the signature of the function behind.
     del run.__wrapped__
@@ -82,7 +86,14 @@ def flags(kind: type[Options]) -> type[Options]:
     made.__module__ = kind.__module__
     # The text of the class is for readers of the library, not for --help.
     made.__doc__ = None
+    _PLAIN[made] = kind
     return made
+
+
+def _plain(value: Any) -> Any:
+    """Return options as the library's own class: what :func:`flags` makes has no importable name, so no pickle."""
+    kind = _PLAIN.get(type(value))
+    return value if kind is None else kind(**{one.name: getattr(value, one.name) for one in fields(kind) if one.init})
 
 
 def with_flags(message: str, module: str) -> str:

@@ -33,7 +33,7 @@ def with_base_compute(models: pd.DataFrame, adversarial: pd.DataFrame) -> tuple[
     is_fine_tune = joined["n_epochs"] < joined["n_epochs_base"]
     kept = joined[is_fine_tune].copy()
     kept["train_flop"] = kept["train_flop"] + kept["train_flop_base"]
-    return kept.drop(columns=["train_flop_base", "n_epochs_base"]), sorted(joined.loc[~is_fine_tune, "model_id"])
+    return kept.drop(columns=["train_flop_base", "n_epochs_base"]), sorted(set(joined.loc[~is_fine_tune, "model_id"]))
 
 
 def at_whole_compute(frame: pd.DataFrame, models: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -44,7 +44,7 @@ def at_whole_compute(frame: pd.DataFrame, models: pd.DataFrame) -> tuple[pd.Data
     if not set(frame.columns) >= NEEDED or not frame["is_adv"].any():
         return frame, []
     tuned, unknown = with_base_compute(models, frame[frame["is_adv"]])
-    # In place, so that the order of models stays.
-    whole = frame["model_id"].map(tuned.set_index("model_id")["train_flop"])
+    # In place, so that the order of models stays. A table may have several rows of a model.
+    whole = frame["model_id"].map(tuned.drop_duplicates("model_id").set_index("model_id")["train_flop"])
     made = frame.assign(train_flop=frame["train_flop"].where(whole.isna(), whole))
     return made[~made["model_id"].isin(unknown)], unknown

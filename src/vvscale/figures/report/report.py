@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from vvscale.core.files import make_folder, write_bytes
 from vvscale.errors import MissingDataError, UsageError
+from vvscale.figures.base.outcomes import is_number
 from vvscale.figures.base.tables import PUBLISHED
 from vvscale.figures.gallery import draw_all, in_order, matching
 from vvscale.figures.report import sections
@@ -101,14 +102,19 @@ def write_report(
     UsageError
         A path that does not end in ``.html``.
     MissingDataError
-        The library that draws the scatter plot is not installed.
+        The table has no numbers, or the library that draws the scatter plot is not installed.
     """
     path = Path(path)
     if path.suffix.lower() not in {".html", ".htm"}:
         raise UsageError(f"A report is a web page; got '{path}', expected a name that ends in .html.")
     chosen = matching(names) if names else default_figures(fits)
-    make_folder(path.parent)
     frame = models_frame(fits.source)
+    if not any(is_number(frame[name]) for name in frame.columns):
+        raise MissingDataError(
+            f"The table '{fits.source.name}' has no column of numbers. Expected a score of each model and an input "
+            "such as train_flop; add them to the table."
+        )
+    make_folder(path.parent)
     with tempfile.TemporaryDirectory() as folder:
         drawn = draw_all(chosen, fits, folder, formats=("svg",), n_workers=n_workers, on_done=on_done)
         drawings = {one.name: one.files[0].read_text(encoding="utf-8") for one in drawn if one.files}
