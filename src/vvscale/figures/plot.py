@@ -102,7 +102,7 @@ def plot_fit(fit: Fit, resampled: Bootstrap | None = None, *, path: str | Path |
     >>> x = np.geomspace(1e3, 1e9, 20)
     >>> fit = fit_law(pd.DataFrame({"size": x, "error": 0.3 + 5 * x**-0.4}), x="size", y="error")
     >>> plot_fit(fit).caption
-    'error against size, 20 rows. Law: power (E + A X^-alpha). Verdict: plateau identified.'
+    'error against size, 20 rows. Law: power (E + A X^-alpha). Verdict: plateau not assessed: no intervals.'
     """
     return plot_fits({"": fit}, {"": resampled} if resampled is not None else {}, path=path)
 

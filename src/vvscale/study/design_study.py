@@ -95,7 +95,7 @@ def networks_near(n_params: float, count: int, used: set[str] | frozenset[str] =
     Examples
     --------
     >>> networks_near(1.4e5, 2)
-    ['resnetflex-w8-d1-1-1-1', 'resnetflex-w7-d1-1-1-2']
+    ['resnetflex-w8-d1-1-1-1', 'resnetflex-w8-d2-1-1-1']
     """
     offered: dict[str, float] = {}
     for depth in DEPTHS:

