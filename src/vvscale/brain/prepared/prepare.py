@@ -6,7 +6,6 @@ result appears when all parts are there.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import vvscale
 from vvscale.brain.prepared.layout import SPLITS, PreparedFile, PreparedWriter, write_prepared
 from vvscale.brain.prepared.sets import BrainSet, brain_set
+from vvscale.core.files import remove_inside
 from vvscale.core.hashing import digest_of
 from vvscale.errors import DataError, MissingDataError, UsageError, unknown_name
 
@@ -239,7 +239,7 @@ def prepare_brain(job: Job, *, progress: Callable[[str], None] | None = None) ->
     kept = _kept(job)
     with write_prepared(job.path) as writer:
         _merge(job, kept, writer)
-    shutil.rmtree(job.parts)
+    remove_inside(job.out, job.parts.name)
     return PreparedFile.open(job.path)
 
 
