@@ -309,7 +309,7 @@ class Engine:
         self._counted = now
         for name in self._names:
             n_full = self.groups[name].per_job + 1
-            for job in map(int, self._dfk.executors[name].blocks_to_job_id.values()):
+            for job in self._jobs_of(name):
                 n_alive = count_pool(job)
                 if n_alive >= n_full:
                     self._full_since[job] = now
@@ -318,9 +318,14 @@ class Engine:
                     if (group := group_of(job)) is not None:
                         signal_group(group, signal.SIGKILL)
 
+    def _jobs_of(self, name: str) -> list[int]:
+        """Return the process of each pool that Parsl started here for a group."""
+        # A copy, because Parsl's own thread adds and removes jobs meanwhile.
+        return [int(job) for job in self._dfk.executors[name].blocks_to_job_id.copy().values()]
+
     def _end_local(self, seconds: float, saving: Callable[[], object]) -> None:
         """Ask the workers of this machine to stop, and wait until they are gone."""
-        jobs = [int(job) for name in self._names for job in self._dfk.executors[name].blocks_to_job_id.values()]
+        jobs = [job for name in self._names for job in self._jobs_of(name)]
         # Parsl starts each job of this machine in a process group of its own.
         groups = {group for job in jobs if (group := group_of(job)) is not None} - {os.getpgid(0)}
         for group in groups:
