@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 from vvscale import __version__
 from vvscale.cli.examples import EXTRA, epilogue
 from vvscale.cli.streams import make_safe, only_documents, short_warnings
-from vvscale.core.extras import missing_extra
+from vvscale.core.imports import missing_extra
 from vvscale.errors import VvscaleError
 
 INTERRUPTED = 130
