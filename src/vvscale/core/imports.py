@@ -67,7 +67,7 @@ def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
 
         from typing import TYPE_CHECKING
 
-        from vvscale.core.lazy import lazy
+        from vvscale.core.imports import lazy
 
         if TYPE_CHECKING:
             from vvscale.laws.fit import fit_law as fit_law

@@ -21,18 +21,18 @@ from vvscale.core.files import locked, make_folder, remove_inside, write_json, w
 from vvscale.core.jsonable import parse_json
 from vvscale.core.processes import available_cores
 from vvscale.data.manifest import INDEX, MANIFEST, PIXELS, REPORT, read_manifest, verify
-from vvscale.data.prepare.containers import read_bytes
 from vvscale.data.prepare.decode import UnreadableError, decode
 from vvscale.data.prepare.finish import SPLITS, failures, finish, left_out, oddities_of, pixels_path, refuse_corrupt
 from vvscale.data.prepare.inputs import COLUMNS, Inputs, collect
-from vvscale.data.prepare.layouts import read_layout, read_lists
-from vvscale.data.prepare.listing import Listing, checked, with_val
-from vvscale.data.prepare.lists import read_names
 from vvscale.data.prepare.options import PrepareOptions
 from vvscale.data.prepare.parallel import Progress, counted, run_parts
 from vvscale.data.prepare.passes import Pieces, headers_of, pixels_of
 from vvscale.data.prepare.result import Prepared
-from vvscale.data.prepare.walk import WORK, as_text
+from vvscale.data.prepare.sources.containers import read_bytes
+from vvscale.data.prepare.sources.layouts import read_layout, read_lists
+from vvscale.data.prepare.sources.listing import Listing, checked, with_val
+from vvscale.data.prepare.sources.lists import read_names
+from vvscale.data.prepare.sources.walk import WORK, as_text
 from vvscale.errors import ConfigError, DataError
 
 IMAGES_PER_PART = 256

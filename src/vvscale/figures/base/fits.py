@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.core.files import write_json
 from vvscale.core.hashing import source_digest
-from vvscale.core.jsonable import jsonable, parse_json, seal_holds, sealed
+from vvscale.core.jsonable import jsonable
+from vvscale.core.options import SEED
 from vvscale.errors import ShapeError
 from vvscale.figures.base.curves import curve_of
 from vvscale.figures.base.law_curve import LawCurve
@@ -84,7 +85,7 @@ class Fits:
 
     source: Source
     n_resamples: int = 1000
-    seed: int = 42
+    seed: int = SEED
     folder: Path | None = None
 
     def question(self, experiment: Experiment) -> Question:

@@ -203,7 +203,7 @@ def _refuse_other_inputs(file: Path, x: Sequence[str]) -> None:
     if x[0] in {"samples_seen", "n_samples", "train_flop"} or x[1] in {"n_params", "train_flop"}:
         raise UsageError(
             f"The fit in '{file}' is in {x[0]} and {x[1]}; a plan needs parameters and samples seen (or n_samples), "
-            "in this order. Fit again with --x n_params samples_seen."
+            "in this order: `vvscale fit TABLE --law joint --x n_params samples_seen --out DIR`."
         )
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from vvscale.core.jsonable import parse_json
-from vvscale.data.prepare.walk import SUFFIXES, Named
+from vvscale.data.prepare.sources.walk import SUFFIXES, Named
 from vvscale.errors import DataError
 
 _ENDINGS = ("idx3-ubyte", ".tar")

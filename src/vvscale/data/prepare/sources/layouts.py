@@ -17,10 +17,10 @@ import numpy as np
 
 from vvscale.core.jsonable import parse_json
 from vvscale.core.registry import Registry
-from vvscale.data.prepare.containers import idx_header, read_shards
-from vvscale.data.prepare.listing import Listing, in_order
-from vvscale.data.prepare.lists import numbered, read_list, relative_to
-from vvscale.data.prepare.walk import (
+from vvscale.data.prepare.sources.containers import idx_header, read_shards
+from vvscale.data.prepare.sources.listing import Listing, in_order
+from vvscale.data.prepare.sources.lists import numbered, read_list, relative_to
+from vvscale.data.prepare.sources.walk import (
     TRAIN_FOLDERS,
     VAL_FOLDERS,
     Folders,
