@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.core.files import write_json
 from vvscale.core.hashing import source_digest
-from vvscale.core.jsonable import jsonable
+from vvscale.core.jsonable import jsonable, parse_json, seal_holds, sealed
 from vvscale.core.options import SEED
 from vvscale.errors import ShapeError
 from vvscale.figures.base.curves import curve_of
