@@ -81,7 +81,6 @@ LONGER_BODIES = {
     "laws/problem.py:make_problem": "checks in the order in which a user meets them",
 }
 LARGER_FOLDERS = {
-    "core": "each file is one tool that knows no science and none of the others' business",
     "brain/benchmarks": "one file per data set or kind of benchmark",
     "brain/metrics": "one file per metric",
     "brain/prepared": "one file per data set",

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from vvscale.core.files import make_folder, write_json
-from vvscale.core.sealed import sealed
+from vvscale.core.jsonable import sealed
 from vvscale.data.manifest import MANIFEST, PIXELS, write_store
 from vvscale.data.prepare.inputs import Inputs
 from vvscale.data.prepare.sources.listing import Listing

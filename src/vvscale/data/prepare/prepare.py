@@ -7,7 +7,6 @@ goes on with the parts that are missing.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.core.files import make_folder, remove_inside, write_json, write_with
-from vvscale.core.locks import locked
+from vvscale.core.files import locked, make_folder, remove_inside, write_json, write_with
+from vvscale.core.jsonable import parse_json
 from vvscale.core.processes import available_cores
 from vvscale.data.manifest import INDEX, MANIFEST, PIXELS, REPORT, read_manifest, verify
 from vvscale.data.prepare.decode import UnreadableError, decode
@@ -145,7 +144,7 @@ def _found(out: Path, inputs: Inputs, listing: Listing, *, replace: bool) -> Pre
     manifest = read_manifest(out)
     if manifest["fingerprint"] == inputs.fingerprint:
         splits = {split: read_manifest(out / split) for split in SPLITS}
-        report = json.loads((out / REPORT).read_text()) if (out / REPORT).is_file() else manifest["report"]
+        report = parse_json((out / REPORT).read_text()) if (out / REPORT).is_file() else manifest["report"]
         return _prepared(out, "found", listing, splits, report, 0.0)
     if replace:
         return None
