@@ -51,7 +51,7 @@ class Run:
         self.wait_until_all_are_gone()
         return said
 
-    def wait_until_all_are_gone(self, seconds: float = 10) -> None:
+    def wait_until_all_are_gone(self, seconds: float = 30) -> None:
         deadline = time.monotonic() + seconds
         while left := self.others():
             assert time.monotonic() < deadline, f"orphans: {left}"
@@ -87,7 +87,7 @@ def n_done(out: Path) -> int:
     return len(list(out.glob("tasks/*/*/done.json")))
 
 
-def wait_for(what, seconds: float = 60) -> None:
+def wait_for(what, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it never happened"
