@@ -92,7 +92,6 @@ LONGER_BODIES = {
     "laws/problem.py:make_problem": "checks in the order in which a user meets them",
 }
 LARGER_FOLDERS = {
-    "brain/benchmarks": "one file per data set or kind of benchmark",
     "brain/metrics": "one file per metric",
     "brain/prepared": "one file per data set",
     "brain/scoring": "one file per step of scoring",
