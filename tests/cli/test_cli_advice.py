@@ -12,7 +12,8 @@ import pytest
 
 import vvscale
 from vvscale import doctor
-from vvscale.cli import VERBS, build_app, main
+from vvscale.cli import build_app, main
+from vvscale.cli.verbs import VERBS
 
 PACKAGE = Path(vvscale.__file__).parent
 REPOSITORY = PACKAGE.parents[1]
