@@ -1,4 +1,4 @@
-"""Kill a study at random moments, run the same command until it is done, and compare with an undisturbed run.
+"""Kill a study at random moments, run or resume it until it is done, and compare with an undisturbed run.
 
     python benchmarks/storm.py --kills 100 --study demo --out out/storm
 
@@ -45,6 +45,8 @@ BLOWS = {
 }  # fmt: skip
 # Longer than the silence of workers on one machine (20 s), and than hanging workers are put up with (30 s).
 SLEEP_SECONDS = 40.0
+# So many of the starts after a blow.
+RESUMED = 0.7
 # Done, failed tasks (killed with their workers too often), stopped by SIGTERM, stopped by Ctrl-C.
 DONE, FAILED, STOPPED, INTERRUPTED = 0, 4, 75, 130
 EXPECTED = {
@@ -55,10 +57,15 @@ EXPECTED = {
 
 
 class Run:
-    """A run of a study, what it says, and every process that was seen to belong to it."""
+    """A run of a study, what it says, and every process that was seen to belong to it.
+
+    A study that is its own folder is resumed as it was planned.
+    """
 
     def __init__(self, study: str | Path, out: Path, *more: str) -> None:
         command = [sys.executable, "-m", "vvscale", "study", "run", str(study), "--out", str(out), *more]
+        if study == out:
+            command = [sys.executable, "-m", "vvscale", "study", "resume", str(out), *more]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         self.main = subprocess.Popen(command, start_new_session=True, text=True, **pipes)
         self.out = out
@@ -166,7 +173,9 @@ def strike(run: Run, blow: str, moments: random.Random) -> float | None:
 def storm(study: str, out: Path, mean: float, moments: random.Random, tally: Tally) -> None:
     """Run a study until it is done, however often it is struck meanwhile."""
     while True:
-        run, blow, at = Run(study, out), "", None
+        # The same command, or the one that the stopped run advises, which need not plan anew.
+        is_planned = (out / "spec.json").exists() and moments.random() < RESUMED
+        run, blow, at = Run(out if is_planned else study, out), "", None
         while run.main.poll() is None:
             deadline = time.monotonic() + moments.uniform(0.0, 2 * mean)
             while time.monotonic() < deadline and run.main.poll() is None:
