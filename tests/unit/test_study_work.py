@@ -9,10 +9,12 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from vvscale.core.locks import locked
 from vvscale.errors import DataError, DivergedError, InterruptedRunError, OutOfMemoryError, StoppedError, UsageError
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph, GraphBuilder
@@ -365,6 +367,27 @@ def test_a_worker_that_dies_once_costs_nothing(tmp_path: Path):
     engine = InProcess(act=lambda request: next(lost, None) if request.label == "noop 2" else None)
     assert work(folder, made, engine).n_failed == 0
     assert values(folder) == [100, 101, 102, 103]
+
+
+def test_who_looks_at_a_study_does_not_keep_a_run_out(tmp_path: Path):
+    folder = begin(tmp_path, graph())
+    looking, looked = threading.Event(), threading.Event()
+
+    def look() -> None:
+        with locked(folder.path / "lock"):
+            looking.set()
+            looked.wait()
+
+    onlooker = threading.Thread(target=look)
+    onlooker.start()
+    looking.wait()
+    threading.Timer(0.1, looked.set).start()
+    with folder.alone():
+        assert folder.runner() is not None
+        with pytest.raises(UsageError, match="is run by another process"), folder.alone():
+            pass
+    onlooker.join()
+    assert folder.runner() is None
 
 
 def test_a_task_that_another_process_finished_meanwhile_is_taken_as_it_is(tmp_path: Path):
