@@ -50,7 +50,7 @@ def is_asleep(task: Path) -> bool:
     return json.loads(task.read_text())["kind"] == "sleep" and not (task.parent / "done.json").exists()
 
 
-def wait_for(what, seconds: float = 60) -> None:
+def wait_for(what, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it never happened"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from vvscale.core.locks import locked
+from vvscale.core.files import locked
 from vvscale.errors import DataError, DivergedError, InterruptedRunError, OutOfMemoryError, StoppedError, UsageError
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph, GraphBuilder
