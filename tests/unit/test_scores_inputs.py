@@ -39,7 +39,7 @@ def test_other_separators_are_read_and_said(separator, decimal, said, tmp_path: 
     with pytest.warns(VvscaleWarning, match=said):
         found = load_table(tmp_path / "a.csv")
     pd.testing.assert_frame_equal(found, table)
-    assert load_table(tmp_path / "a.csv", separator=separator, decimal=decimal).equals(found)
+    assert load_table(tmp_path / "a.csv", sep=separator, decimal=decimal).equals(found)
 
 
 def test_a_comma_is_no_sign_of_semicolons(tmp_path: Path):
