@@ -156,17 +156,22 @@ def _advise(path: Path, table: pa.Table, content: bytes, style: CsvStyle) -> Non
                 f"{style.separator!r}; expected one for each quantity. Its fields look separated by {mark!r}: "
                 f'give `sep="{sep}"`.'
             )
-    for name in table.column_names if style.decimal == "." else ():
-        values = table[name].drop_null()
-        if pa.types.is_string(values.type) and len(values):
-            texts = values.slice(0, _SNIFFED_LINES).to_pylist()
-            if all(_DECIMAL[","].fullmatch(text.strip()) for text in texts):
-                warnings.warn(
-                    f"The column '{name}' of '{path.name}' is text such as '{texts[0]}'. If these are numbers with "
-                    'decimal commas, give `decimal=","`.',
-                    VvscaleWarning,
-                    stacklevel=5,
-                )
+    columns = zip(table.column_names, table.columns, strict=True) if style.decimal == "." else ()
+    found = {name: _decimal_comma(column) for name, column in columns}
+    if texts := {name: text for name, text in found.items() if text}:
+        warnings.warn(
+            f"'{path.name}' has text such as '{next(iter(texts.values()))}' in {', '.join(map(repr, texts))}. If these "
+            'are numbers with decimal commas, give `decimal=","`.',
+            VvscaleWarning,
+            stacklevel=5,
+        )
+
+
+def _decimal_comma(column: pa.ChunkedArray) -> str | None:
+    """Return a value of a column of text whose values could all be numbers with decimal commas."""
+    values = column.drop_null().slice(0, _SNIFFED_LINES)
+    texts = values.to_pylist() if pa.types.is_string(values.type) else []
+    return texts[0] if texts and all(_DECIMAL[","].fullmatch(text.strip()) for text in texts) else None
 
 
 def _with_names(table: pa.Table, content: bytes, style: CsvStyle, text: Collection[str]) -> pa.Table:

@@ -18,7 +18,7 @@ def export(
     parquet: Path | None = None,
     where: tuple[str, ...] = (),
     models: bool = False,
-    written_as: CsvOptions,
+    csv_options: CsvOptions,
     output: Output,
 ) -> None:
     """Write a table of scores to a file that any program reads.

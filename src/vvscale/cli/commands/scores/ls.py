@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output, brief
 from vvscale.core.jsonable import json_rows
+from vvscale.scores.options import CsvOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,7 @@ def ls(
     table: str = "gokce2025",
     where: Annotated[list[str] | None, Parameter(negative="")] = None,
     limit: int | None = None,
+    csv_options: CsvOptions,
     output: Output,
 ) -> None:
     """List what is known: score sets, models, experiments, laws, architectures, recipes, benchmarks, ...
