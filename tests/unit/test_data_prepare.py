@@ -331,7 +331,7 @@ def test_a_share_is_held_out_where_there_is_no_val(source, tmp_path):
     assert load_dataset(first.folder).val.labels.tolist() == [0, 1]
     assert first.digests != other.digests
     # One folder of classes is split likewise.
-    alone = prepare_images(source / "train", out=tmp_path / "alone", val_fraction=0.3)
+    alone = prepare_images(source / "train", out=tmp_path / "alone", val_fraction=0.3, seed=0)
     assert alone.layout == "folder"
     assert alone.digests == first.digests
     with pytest.raises(DataError, match=r"The class 'cat' has 3 images, too few"):
