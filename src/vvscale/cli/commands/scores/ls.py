@@ -174,7 +174,7 @@ def _regions() -> Listing:
 def _presets() -> Listing:
     import pandas as pd
 
-    from vvscale.scores.presets import presets
+    from vvscale.scores.where import presets
 
     rows = [{"preset": name, "meaning": one.meaning, "where": " ".join(one.where)} for name, one in presets().items()]
     return pd.DataFrame(rows), "vvscale fit gokce2025 --regions neural --where preset=controlled"
