@@ -89,6 +89,7 @@ class ScoreCache:
             n,
             meta["n_features"],
             is_standardized=meta["is_standardized"],
+            precision=meta["precision"],
             level=numbers[-2 * n : -n],
             totals=numbers[-n:],
             **{meta["as"]: table},
@@ -106,6 +107,7 @@ class ScoreCache:
             "n_images": gram.n_images,
             "n_features": gram.n_features,
             "is_standardized": gram.is_standardized,
+            "precision": gram.precision,
         }
         columns = [np.ascontiguousarray(one, dtype="<f8") for one in (gram.level, gram.totals)]
         self._write("products", parts, b"".join(one.tobytes() for one in (table, *columns)), meta)
