@@ -71,7 +71,6 @@ MOST_LINES, MOST_BODY, MOST_FILES = 400, 60, 12
 # What is larger, and why. Entries go when they are no longer needed; nothing is added without a reason.
 LONGER_FILES = {
     "brain/metrics/gram.py": "one value, the matrix of inner products, with all that can be asked of it",
-    "brain/scoring/session.py": "one run of scoring from plan to result",
     "laws/solver/search.py": "one search for the global optimum, its stages in order",
     "laws/uncertainty/mixed.py": "one estimator",
     "models/unpickle.py": "one reader of one file format, which nothing else may know",

@@ -41,7 +41,7 @@ ALPHAS = (
 _DIGITS = 1e-13
 """Share of the largest below which a column is rounding."""
 
-_AT_ONCE = 512
+_AT_ONCE = 256
 """Rows or columns of one product: wide enough for full speed, few enough to take no memory beside the decomposition."""
 
 
@@ -65,6 +65,7 @@ class Ridge:
     aggregate: Aggregate = "median"
     name: ClassVar[str] = "ridge"
     needs: ClassVar[Need] = "products"
+    n_tables: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.alpha) and self.alpha > 0):
@@ -107,6 +108,7 @@ class RidgeCV:
     aggregate: Aggregate = "median"
     name: ClassVar[str] = "ridge-cv"
     needs: ClassVar[Need] = "products"
+    n_tables: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "alphas", tuple(_checked(self.alphas).tolist()))
@@ -212,7 +214,8 @@ class _Solver:
             moments = self._rows if self._is_dual else self._rows.T @ self._rows
             right = self._Y if self._is_dual else self._rows.T @ self._Y
             moments[np.diag_indices_from(moments)] += float(alpha)
-            return self._test @ linalg.solve(moments, right, assume_a="pos", overwrite_a=True, check_finite=False)
+            factor = linalg.cho_factor(moments.T, overwrite_a=True, check_finite=False)
+            return self._test @ linalg.cho_solve(factor, right, check_finite=False)
         values, directions, U, seen, _ = self._decomposed()
         root = 1.0 if self._is_dual else np.sqrt(values)[:, None]
         return self._test @ ((U if self._is_dual else directions) @ (root * seen / (values[:, None] + alpha)))

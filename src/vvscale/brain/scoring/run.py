@@ -23,12 +23,12 @@ from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES
 from vvscale.brain.scoring import layers_gokce2026 as gokce2026
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import refuse_drift
-from vvscale.brain.scoring.estimate import estimate_seconds
 from vvscale.brain.scoring.features import read_features, score_features
 from vvscale.brain.scoring.layers import LayerCommitment, committed_layers, read_commitment
 from vvscale.brain.scoring.options import ScoreOptions
+from vvscale.brain.scoring.recording import Recording, estimate_seconds
 from vvscale.brain.scoring.results import ModelScores
-from vvscale.brain.scoring.session import Recording, Session
+from vvscale.brain.scoring.session import Session
 from vvscale.brain.scoring.work import plan_work
 from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
 from vvscale.models import LoadedModel, load_model, model_record
@@ -256,7 +256,7 @@ def _plan_row(session: Session, recording: Recording) -> dict[str, Any]:
         "widest": widest,
         "memory": least + max(one.memory_bytes for one in holdings),
         "scratch": max(one.disk_bytes for one in holdings),
-        "seconds": estimate_seconds(session, recording),
+        "seconds": estimate_seconds(session.work, recording, session.seconds_per_image),
     }
 
 
