@@ -145,7 +145,7 @@ def test_a_line_a_minute_with_rate_and_time_left(capsys, monkeypatch):
 
 
 def test_help_names_every_layout(capsys):
-    from vvscale.data.prepare.layouts import LAYOUTS
+    from vvscale.data.prepare.sources.layouts import LAYOUTS
 
     assert main(["prepare", "--help"]) == 0
     out = re.sub(r"\s+", " ", capsys.readouterr().out)

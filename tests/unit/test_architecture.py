@@ -79,16 +79,12 @@ LONGER_FILES = {
 LONGER_BODIES = {
     "laws/solver/newton.py:_minimise": "one loop over arrays; its parts have no names of their own",
     "laws/problem.py:make_problem": "checks in the order in which a user meets them",
-    "cli/commands/fine_tune.py:fine_tune": "parse, call, print",
 }
 LARGER_FOLDERS = {
-    "cli/commands": "one file per verb",
-    "core": "each file is one tool that knows no science and none of the others' business",
     "brain/benchmarks": "one file per data set or kind of benchmark",
     "brain/metrics": "one file per metric",
     "brain/prepared": "one file per data set",
     "brain/scoring": "one file per step of scoring",
-    "data/prepare": "one file per step of preparing",
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in FILES})

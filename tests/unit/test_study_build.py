@@ -242,7 +242,7 @@ def test_a_run_is_named_by_all_that_tells_it_from_others(tmp_path: Path):
     made = spec(tmp_path, SPEC.replace('recipe = "tiny"', axes))
     labels = [run.label for run in made.runs()]
     assert len(set(labels)) == len(labels) == 64
-    assert labels[0] == "small digits full seed 0 tiny lr=1 image_size=8"
+    assert labels[0] == "small digits full seed 42 tiny lr=1 image_size=8"
 
 
 def test_the_template_is_a_study(tmp_path: Path):

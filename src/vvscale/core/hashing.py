@@ -1,4 +1,4 @@
-"""Digests of plain values and of source code, for the keys of caches."""
+"""Digests of files, of plain values and of source code."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ def digest_of(parts: Any) -> str:
     True
     """
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def hash_of(path: Path, algorithm: str = "sha256") -> str:
+    """Return the hash of a file in hexadecimal; ``git-blob`` is the id that git gives to its content."""
+    with path.open("rb") as file:
+        if algorithm == "git-blob":
+            # git hashes the content behind a header with its size.
+            content = file.read()
+            return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def source_digest(*places: Path) -> str:

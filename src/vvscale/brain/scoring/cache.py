@@ -20,6 +20,7 @@ from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.scoring.results import LayerScore
 from vvscale.core.files import write_bytes
 from vvscale.core.hashing import digest_of
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, DigestError, UsageError, VvscaleWarning
 
 Kind = Literal["score", "products"]
@@ -68,7 +69,7 @@ class ScoreCache:
     def score(self, parts: Mapping[str, Any] | None) -> LayerScore | None:
         """Return the score that depends on exactly these parts, or None; parts that are None have none."""
         found = None if parts is None else self._read("score", parts)
-        return None if found is None else LayerScore.from_dict(json.loads(found[1]))
+        return None if found is None else LayerScore.from_dict(parse_json(found[1]))
 
     def put_score(self, parts: Mapping[str, Any] | None, score: LayerScore) -> None:
         """Keep a score, unless its parts are None."""
@@ -178,7 +179,7 @@ def default_folder() -> Path:
 
 def _header(path: Path) -> tuple[dict[str, Any], bytes]:
     line, _, payload = path.read_bytes().partition(b"\n")
-    header = json.loads(line)
+    header = parse_json(line)
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
         raise ValueError(f"'{path}' is not an entry")
     return header, payload

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App, Parameter
 
-from vvscale.cli.examples import epilogue
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
+from vvscale.cli.verbs import epilogue
 from vvscale.study.options import StudyPlanOptions, StudyRunOptions
 
 if TYPE_CHECKING:

@@ -31,8 +31,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vvscale.core.files import inside, is_safe_name, make_folder, remove_inside, write_json, write_with
-from vvscale.core.locks import locked
+from vvscale.core.files import inside, is_safe_name, locked, make_folder, remove_inside, write_json, write_with
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, StoppedError, UsageError
 from vvscale.study.graph.graph import Graph, Task
 
@@ -119,7 +119,7 @@ class StudyFolder:
         """
         path = self.path / "spec.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return parse_json(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise MissingDataError(
                 f"There is no study in '{self.path}': '{path.name}' is absent. Expected a folder that `vvscale study "
@@ -300,7 +300,7 @@ def _entries(folder: Path) -> list[str]:
 def _read_json(path: Path, key: str | None) -> dict[str, Any] | None:
     """Return a JSON object that has a key; None for anything else."""
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) and (key is None or key in content) else None

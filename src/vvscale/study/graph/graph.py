@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vvscale.core.files import safe_name, write_bytes
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, UsageError
 
 FORMAT = "vvscale-graph-2"
@@ -144,13 +145,13 @@ class Graph:
         """
         try:
             lines = path.read_text().splitlines()
-            form, digest, n_tasks, n_shared, *more = json.loads(lines[0])
+            form, digest, n_tasks, n_shared, *more = parse_json(lines[0])
             if form != FORMAT:
                 raise ValueError(f"its format is '{form}' and not '{FORMAT}'")
-            shared = dict(json.loads(line) for line in lines[1 : 1 + n_shared])
+            shared = dict(parse_json(line) for line in lines[1 : 1 + n_shared])
             builder = GraphBuilder(*more)
             # One text is parsed much faster than many.
-            for fields in json.loads(f"[{','.join(lines[1 + n_shared :])}]"):
+            for fields in parse_json(f"[{','.join(lines[1 + n_shared :])}]"):
                 _add(builder, fields, shared)
             graph = builder.build()
             if len(graph) != n_tasks or graph.digest != digest:

@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from vvscale.brain.mapping.subset import Amount
+from vvscale.core.options import SEED
 from vvscale.errors import ConfigError, did_you_mean
 from vvscale.train.neural.options import UNTUNED
 
@@ -64,7 +65,7 @@ class Run:
     dataset: str
     recipe: str
     samples_per_class: int = 0
-    seed: int = 0
+    seed: int = SEED
     image_size: int | None = None
     subset_seed: int | None = None
     subset_rule: str = "uniform"
@@ -136,7 +137,7 @@ def expand_runs(
     Examples
     --------
     >>> [run.label for run in expand_runs({"arch": ("a", "b"), "dataset": "digits", "recipe": "tiny"})]
-    ['a digits full seed 0 tiny', 'b digits full seed 0 tiny']
+    ['a digits full seed 42 tiny', 'b digits full seed 42 tiny']
     """
     _check_names(axes, "[axes]")
     points = list(_product(axes, "[axes]"))

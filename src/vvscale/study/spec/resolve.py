@@ -175,7 +175,9 @@ def resolve(spec: StudySpec, *, parts: Parts | None = None) -> Resolved:
         if name == UNTUNED:
             continue
         if name not in spec.finetune:
-            raise unknown_name("way to fine-tune", name, [UNTUNED, *spec.finetune], f"Describe it in [finetune.{name}].")
+            raise unknown_name(
+                "way to fine-tune", name, [UNTUNED, *spec.finetune], f"Describe it in [finetune.{name}]."
+            )
         tuned_to[name] = _benchmarks(spec.finetune[name].on, parts, absent)
     return Resolved(
         spec=spec,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vvscale.core.jsonable import parse_json
 from vvscale.study.tasks.forecast import FORECAST
 from vvscale.study.tasks.notes import read_notes
 from vvscale.study.tasks.rows import last_epochs, whole_networks
@@ -90,7 +90,11 @@ def trend_rows(scores: pd.DataFrame) -> list[dict[str, str]]:
     if not {*keys, "train_flop", "score"} <= set(scores.columns):
         return []
     told = []
-    last = whole_networks(last_epochs(scores)).dropna(subset=["train_flop", "score"]).sort_values("train_flop", kind="stable")
+    last = (
+        whole_networks(last_epochs(scores))
+        .dropna(subset=["train_flop", "score"])
+        .sort_values("train_flop", kind="stable")
+    )
     cells = last.groupby(keys, as_index=False, sort=False)[["train_flop", "score"]].mean()
     for (benchmark, region), rows in cells.groupby(["benchmark_id", "region"], sort=False):
         rows = rows.sort_values("train_flop", kind="stable")
@@ -118,7 +122,7 @@ def _direction(low: float, high: float) -> str:
 
 
 def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return parse_json(path.read_text(encoding="utf-8"))
 
 
 def _law(name: str, entry: Mapping[str, Any]) -> dict[str, str]:
