@@ -19,7 +19,6 @@ from vvscale.brain.ceilings.ceiling import Ceiling
 from vvscale.brain.ceilings.score import neural_score
 from vvscale.brain.mapping.subset import Subset
 from vvscale.brain.metrics.cka import CKA
-from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import Averaged, Needs, Target
 from vvscale.brain.metrics.predicted import Predicted
 from vvscale.brain.metrics.predictivity import Predictivity
@@ -199,7 +198,7 @@ class MappingBenchmark(Benchmark):
         return self.whole.metric.measure(features, masked)  # type: ignore[union-attr]
 
     def _measure_repetitions(self, features: Any, part: Part, is_train: np.ndarray) -> Predictivity:
-        """Fit split by split: responses to training images are of fewer repetitions than those to the same in a test."""
+        """Fit split by split: responses that train are of fewer repetitions than those that test."""
         target, responses, neuroids = part.target, self._responses(part), self._neuroids(part)
         found = []
         for train, test in zip(is_train, target.is_test, strict=True):

@@ -181,8 +181,8 @@ def leading_weights(M: np.ndarray, start: np.ndarray, floor: np.ndarray) -> tupl
     """Iterate scikit-learn's power method on each split's M.
 
     Blocks of iterations of all splits that are not done run without a check, since a check costs as much as a product,
-    and the first iterate in the block that meets the stop rule is taken. With v_i = M^i e, the feature weights of consecutive
-    iterates have the cosine v_i'v_i / sqrt(v_i'v_{i+1} v_{i-1}'v_i).
+    and the first iterate in the block that meets the stop rule is taken. With v_i = M^i e, the feature weights of
+    consecutive iterates have the cosine v_i'v_i / sqrt(v_i'v_{i+1} v_{i-1}'v_i).
 
     Parameters
     ----------
