@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from vvscale.cli import main
 from vvscale.models import build_model, load_model
 
 MODEL_ID = "resnetflexfilters-f-1-16-20-19_ecoset_full_seed-0"
-
-
-class Ran:
-    """What one command did."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], *argv: object) -> None:
-        self.code = main([str(token) for token in argv])
-        self.out, self.err = capsys.readouterr()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]):
-    return lambda *argv: Ran(capsys, *argv)
 
 
 @pytest.fixture

@@ -88,6 +88,14 @@ def test_a_seed_fixes_the_interval_and_a_higher_level_widens_it():
     assert wide.low < once.low < once.high < wide.high
 
 
+@pytest.mark.parametrize("seed", range(40, 44))
+def test_draws_without_a_correlation_leave_the_interval_finite(seed):
+    features, mean, ceiling = recordings()
+    result = linear_predictivity(features, mean, stratify=None, n_components=5)
+    score = neural_score(result, ceiling, resamples=200, level=0.99, seed=seed)
+    assert np.isfinite([score.low, score.high, score.raw_low, score.raw_high]).all()
+
+
 def test_weighted_correlation_is_that_of_the_drawn_images():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((2, 30, 4))

@@ -142,7 +142,7 @@ def test_what_a_change_of_an_axis_does_not_touch_keeps_its_id(tmp_path: Path):
          [('"20%"', '"5%"'), ('metric = ["ridge-cv"], ', "")]),
         (ShapeError, "`mapping_samples` 5000 of .* there are fewer", [("100,", "5000,")]),
         (UsageError, "'simulated-digits.IT-cka' fits nothing|no mapping curve", [('"ridge-cv"', '"cka"')]),
-        (UnknownNameError, "way to fine-tune 'IF'.*Describe it in .finetune.IF.", [('finetune = ["IT"', 'finetune = ["IF"')]),
+        (UnknownNameError, "'IF'.*Describe it in .finetune.IF.", [('finetune = ["IT"', 'finetune = ["IF"')]),
         (UsageError, "draws its test images anew.*`fixed_test`", [("fixed_test = 0.2, ", "")]),
         (ConfigError, "`fraction` of .finetune.", [("epochs = 2", "fraction = 10.0\nepochs = 2")]),
         (UsageError, "both 0", [("neural_weight = 1.0", "neural_weight = 0\ntask_weight = 0")]),

@@ -316,7 +316,8 @@ def _score(
 
 def _ends(draws: np.ndarray, level: float) -> tuple[float, float]:
     """Return the ends of the percentile interval; NaN where no draw has a value."""
-    known = draws[~np.isnan(draws)]
+    # A draw of a single test image has no correlation: its variance is 0 up to rounding, and r NaN or infinite.
+    known = draws[np.isfinite(draws)]
     if not len(known):
         return float("nan"), float("nan")
     low, high = np.quantile(known, ((1 - level) / 2, (1 + level) / 2))

@@ -38,6 +38,8 @@ from vvscale.study.graph.graph import Graph, Task
 
 _LOCK = "lock"
 _RETRY_SECONDS = 0.2
+# Longer than anybody takes to look who runs a study.
+_GLANCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,21 @@ class StudyFolder:
             Another run has it.
         """
         path = self.path / _LOCK
-        with locked(path) as is_mine:
-            if not is_mine:
+        until = time.monotonic() + _GLANCE_SECONDS
+        while True:
+            with locked(path) as is_mine:
+                if is_mine:
+                    holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
+                    path.write_text(json.dumps(holder), encoding="utf-8")
+                    yield
+                    return
+            # Whoever asks who runs it has the lock for a moment too.
+            if time.monotonic() > until:
                 raise UsageError(
                     f"The study in '{self.path}' is run by another process ({_holder(path)}). Watch it with `vvscale "
                     f"study status {self.path}`, or stop that process and run the same command again."
                 )
-            holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
-            path.write_text(json.dumps(holder), encoding="utf-8")
-            yield
+            time.sleep(_RETRY_SECONDS / 10)
 
     def runner(self) -> str | None:
         """Return who runs the study at this moment, in words, or None; None too where files have no locks."""
@@ -210,6 +218,14 @@ class TaskFolder:
             if stop():
                 raise StoppedError("Stopped while another process had the task.")
             time.sleep(_RETRY_SECONDS)
+
+    def is_held(self) -> bool:
+        """Return whether a process has the task at this moment; nothing is made where none ever had."""
+        path = self.path / _LOCK
+        if not path.exists():
+            return False
+        with locked(path) as is_free:
+            return not is_free
 
     def done(self) -> dict[str, Any] | None:
         """Return ``done.json``; None if it is absent or not whole."""
