@@ -119,7 +119,7 @@ _ALL = (
     Column("finetune_fraction", "float", "percent", "Recorded training images that fine-tuning used; 0 without."),
     Column("finetune_samples", "integer", "images", "Recorded training images that fine-tuning used; 0 without."),
     Column("finetune_updates", "integer", "updates", "Updates of the weights in fine-tuning; 0 without."),
-    Column("lora_rank", "integer", "", "Rank of low-rank changes of weights in fine-tuning; 0 for all weights."),
+    Column("lora_rank", "integer", "1", "Rank of low-rank changes of weights in fine-tuning; 0 for all weights."),
     Column(
         "region",
         "string",
