@@ -90,7 +90,7 @@ def test_fetch_weights_json(run, bucket: Path):
         (["weights", "resnet18_imagnet_full"], 2, "Unknown published model 'resnet18_imagnet_full'. Did you mean"),
         (["weights", f"{MODEL_ID}@12"], 3, "has no checkpoint of epoch 12. Published:"),
         (["weights", f"{MODEL_ID}@x"], 2, "The epoch in"),
-        (["weights", f"{MODEL_ID}@10"], 3, "the mirror does not hold this checkpoint"),
+        (["weights", f"{MODEL_ID}@10"], 3, "the mirror does not hold this file"),
         (["weights", "convnext_tiny.fb_in1k"], 3, "was trained by others"),
     ],
 )

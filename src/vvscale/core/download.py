@@ -88,7 +88,7 @@ class RemoteFile:
     collection
         The folder that holds it in a mirror and in the cache.
     address
-        Where it lies when no mirror is set.
+        Where it lies without a mirror.
     algorithm, digest
         Name of the hash, as hashlib has it or ``git-blob`` for git's id of a file, and its value in hexadecimal.
     meaning
@@ -154,8 +154,12 @@ class RemoteFile:
             )
 
     def clear(self) -> bool:
-        """Remove it from the cache; return whether it was there. Other files are never touched."""
-        return self.path.parent.is_dir() and remove_inside(self.path.parent, self.name)
+        """Remove it from the cache, with what a broken-off download left; return whether it was there."""
+        if not self.path.parent.is_dir():
+            return False
+        for left in (f"{self.name}.part", f"{self.name}.part.version", f".{self.name}.lock"):
+            remove_inside(self.path.parent, left)
+        return remove_inside(self.path.parent, self.name)
 
 
 @contextmanager
@@ -288,8 +292,8 @@ class _Wanted:
             elif not _begins_at(answer, start):
                 _restart(file)
                 raise requests.ConnectionError("another part came than was asked for")
-            length = _length(answer)
-            total = _whole(answer) or (None if length is None else start + length)
+            length, whole = _length(answer), _whole(answer)
+            total = whole or (None if length is None else start + length)
             _check_space(self.part, length or 0)
             mark = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
             write_bytes(_note(self.part), mark.encode())
@@ -315,7 +319,7 @@ def _is_without_host(error: requests.RequestException) -> bool:
     import requests
     from urllib3.exceptions import NewConnectionError
 
-    cause = getattr(error.args[0], "reason", None) if error.args else None
+    cause = getattr(next(iter(error.args), None), "reason", None)
     return isinstance(error, requests.ConnectTimeout) or isinstance(cause, NewConnectionError)
 
 
@@ -391,7 +395,5 @@ def _unreachable(url: str, error: requests.RequestException, *, kept: int = 0, c
         cause = "no network, or a proxy in between"
     rest = f" {kept / 1e6:.1f} MB have come and are kept; the same command continues from there." if kept else ""
     again = f" Next: {command}." if command else ""
-    return MissingDataError(
-        f"Could not download '{url}': {reason}. Likely cause: {cause}.{rest}{again} Without a network, set "
-        f"{MIRROR_VARIABLE} to a folder or address that holds a copy."
-    )
+    mirror = f"Without a network, set {MIRROR_VARIABLE} to a folder or address that holds a copy."
+    return MissingDataError(f"Could not download '{url}': {reason}. Likely cause: {cause}.{rest}{again} {mirror}")

@@ -25,7 +25,8 @@ from vvscale.errors import DataError, DigestError, UsageError, VvscaleWarning
 
 Kind = Literal["score", "products"]
 
-_FORMAT = "vvscale-cache-1"
+_FORMAT = "vvscale-cache-2"
+_EARLIER = ("vvscale-cache-1",)
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class CacheEntry:
     path, n_bytes
         Where it lies and how big it is.
     state
-        ``whole`` or ``damaged``.
+        ``whole``, ``damaged``, or ``outdated``: of an earlier version, which this one makes anew.
     parts
         What it depends on; empty where damage hides it.
     """
@@ -117,6 +118,7 @@ class ScoreCache:
             try:
                 header, payload = _header(path)
                 state = "whole" if _is_whole(header, payload) else "damaged"
+                state = "outdated" if state == "whole" and header["format"] in _EARLIER else state
             except (ValueError, KeyError):
                 header, state = {}, "damaged"
             yield CacheEntry(path.parent.name, path, path.stat().st_size, state, header.get("parts", {}))
@@ -147,6 +149,8 @@ class ScoreCache:
             return None
         try:
             header, payload = _header(path)
+            if header["format"] in _EARLIER:
+                return None
             if _is_whole(header, payload) and header["parts"] == dict(parts):
                 return header, payload
         except (ValueError, KeyError):
@@ -180,7 +184,7 @@ def default_folder() -> Path:
 def _header(path: Path) -> tuple[dict[str, Any], bytes]:
     line, _, payload = path.read_bytes().partition(b"\n")
     header = parse_json(line)
-    if not isinstance(header, dict) or header.get("format") != _FORMAT:
+    if not isinstance(header, dict) or header.get("format") not in (_FORMAT, *_EARLIER):
         raise ValueError(f"'{path}' is not an entry")
     return header, payload
 

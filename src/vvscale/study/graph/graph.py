@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,6 +147,12 @@ class Graph:
         try:
             lines = path.read_text().splitlines()
             form, digest, n_tasks, n_shared, *more = parse_json(lines[0])
+            if form != FORMAT and re.fullmatch(r"vvscale-graph-\d+", str(form)):
+                raise DataError(
+                    f"The plan '{path}' is of another version of vvscale: its format is '{form}', this one reads "
+                    f"'{FORMAT}'. Next: `vvscale study run SPEC --out {path.parents[1]}` plans the study anew; what "
+                    "is finished and has not changed is kept."
+                )
             if form != FORMAT:
                 raise ValueError(f"its format is '{form}' and not '{FORMAT}'")
             shared = dict(parse_json(line) for line in lines[1 : 1 + n_shared])
