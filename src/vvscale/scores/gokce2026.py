@@ -194,7 +194,7 @@ def read_results(
     DataError
         Two rows are the same by what tells rows apart.
     """
-    frame = load_table(path)
+    frame = load_table(path, sep=",", decimal=".")
     if metric not in frame:
         offered = [name for name in get_args(Metric) if name in frame]
         raise MissingDataError(f"'{path}' has no column '{metric}'; metrics there are {', '.join(offered) or 'none'}.")

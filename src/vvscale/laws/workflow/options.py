@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vvscale.core.options import SEED, Options, option
+from vvscale.scores.options import CsvOptions
 
 _LAW, _ROWS, _SURE, _MORE = "Law", "Rows", "Uncertainty", "Further questions"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitOptions(Options):
+class FitOptions(CsvOptions):
     """What to fit to a table, and what to say about it."""
 
     law: str = option(
@@ -118,7 +119,7 @@ class ReproduceOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanOptions(Options):
+class PlanOptions(CsvOptions):
     """What to plan with a joint law."""
 
     budget: tuple[float, ...] = option((), "Compute of a training run. Repeatable.", unit="FLOP", above=0)
