@@ -120,7 +120,8 @@ pd.DataFrame(found).T.round(3)
 # .. code-block:: console
 #
 #     vvscale study run axes
-#     vvscale buy out/axes/results/fits/training-and-mapping --have 1e11 300 --per-hour 1e12 100 --price 2 150 --budget 600
+#     vvscale buy out/axes/results/fits/training-and-mapping --have 1e11 300 --per-hour 1e12 100 \
+#         --price 2 150 --budget 600
 #
 # On real recordings, one session of macaque V4, as a study (``vvscale study run axes-real``) or by hand:
 #
