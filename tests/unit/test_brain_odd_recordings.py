@@ -61,7 +61,7 @@ def test_an_image_without_features_is_like_nothing():
     triplets = Triplets(np.array(IDS), np.array([[0, 1, 2], [3, 4, 5]]))
     given = TripletBenchmark("odd", 1, stimuli(), triplets, ceiling=0.9)
     with pytest.raises(DataError, match=r"Image 4 \(counted from 0\) has no feature that is not 0"):
-        given.score(features, n_resamples=5)
+        given.score(features, resamples=5)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
@@ -101,7 +101,7 @@ def test_responses_that_never_vary_over_test_images_have_no_score():
         "odd", 1, stimuli(split=labels), recorded(cube), metric=PLS(2), design="train-test", ceiling=0.5
     )
     with pytest.raises(DataError, match="nothing can be correlated"):
-        given.score(FEATURES, n_resamples=5)
+        given.score(FEATURES, resamples=5)
 
 
 def test_a_draw_of_one_image_has_no_correlation():

@@ -11,7 +11,6 @@ from typing import Any
 from vvscale.core.files import make_folder
 from vvscale.errors import RunError
 from vvscale.study.engine.engine import Engine
-from vvscale.study.engine.interface import Workers
 from vvscale.study.engine.worker import run_task, storage_error
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
@@ -20,7 +19,7 @@ from vvscale.study.prepare import Prepared, Stop, prepare_study
 from vvscale.study.status import Failure
 from vvscale.study.submit import submitted_again
 from vvscale.study.survey import Survey, results_of, some, survey
-from vvscale.study.work import OnLook, StopSignal, Work
+from vvscale.study.work import OnLook, Work
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def run_study(
     *,
     out: Path | None = None,
     workers: int | None = None,
-    stop: StopSignal | None = None,
+    stop: Stop | None = None,
     **more: Any,
 ) -> StudyResult:
     """Run a study, or resume it: what is finished is skipped.
@@ -132,9 +131,9 @@ def run_study(
 def run_tasks(
     folder: StudyFolder,
     graph: Graph,
-    workers: Workers,
+    workers: Engine,
     *,
-    stop: StopSignal,
+    stop: Stop,
     on_survey: Callable[[Survey], object] = lambda survey: None,
     on_look: OnLook = lambda status: None,
     on_stop: Callable[[str], object] = lambda words: None,
@@ -167,7 +166,7 @@ def run_tasks(
     began = time.monotonic()
     try:
         make_folder(folder.results)
-        found = survey(folder, graph, rehash=rehash)
+        found = survey(folder, graph, rehash=rehash, stop=stop)
         folder.retract(found.done)
         on_survey(found)
         run = Work(folder, graph, workers, found, stop)
