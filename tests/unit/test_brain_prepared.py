@@ -249,6 +249,19 @@ def test_things_fmri_tables(fmri_raw, tmp_path):
     assert not sound.has("sub-01", "whole_brain")
 
 
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("VoxelMetadata", "nc_testset"), ("VoxelMetadata", "hV4"), ("StimulusMetadata", "trial_type"),
+     ("StimulusMetadata", "stimulus"), ("StimulusMetadata", "trial_id")],
+)  # fmt: skip
+def test_things_fmri_tables_of_another_release_are_refused_by_the_column(fmri_raw, tmp_path, table, column):
+    raw, *_ = fmri_raw
+    path = raw / "betas_csv" / f"sub-01_{table}.csv"
+    pd.read_csv(path).drop(columns=column).to_csv(path, index=False)
+    with pytest.raises(MissingDataError, match=f"has no column '{column}'"):
+        prepare_brain(Job("things_fmri", raw, tmp_path / "out", subjects=("sub-01",), rois=("V4",)))
+
+
 # THINGS-EEG2
 
 
