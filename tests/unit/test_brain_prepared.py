@@ -272,7 +272,7 @@ def test_an_image_that_trains_one_subject_and_tests_another_is_refused(tmp_path)
                 writer.responses(split, subject, "IT", (len(ids), 2))[...] = 1.0
             writer.ceiling(subject, "IT", np.array([50.0, 60.0]))
         writer.finish({"preset": "sound"})
-    with pytest.raises(DataError, match="'3' of .* trains and tests"):
+    with pytest.raises(DataError, match=r"'3' of .* trains and tests"):
         prepared_benchmark(path, "IT")
 
 

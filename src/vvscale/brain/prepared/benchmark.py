@@ -124,8 +124,8 @@ def _stimuli(file: PreparedFile, subjects: Sequence[str], images: Path | None) -
             for one in file.stimulus_ids(split, subject).tolist():
                 if split_of.setdefault(one, split) != split:
                     raise DataError(
-                        f"The image '{one}' of '{file.path}' trains and tests; expected each in one split, the same for "
-                        "all subjects."
+                        f"The image '{one}' of '{file.path}' trains and tests; expected each in one split, the same "
+                        "for all subjects."
                     )
     ids = list(split_of)
     index = pd.Index(ids, name="stimulus_id", dtype=object)
