@@ -61,6 +61,8 @@ class Source:
         ``"checkpoints"``, ``"private"`` -> why there is no such table.
     notes
         What was assumed of the table, for people.
+    x, y
+        Columns of the input and of the outcome where the user names them; empty leaves it to the table.
     """
 
     name: str
@@ -72,6 +74,8 @@ class Source:
     digests: Mapping[str, str] = field(default_factory=dict)
     lacking: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    x: str = ""
+    y: str = ""
 
     @property
     def is_long(self) -> bool:
@@ -109,6 +113,7 @@ class Source:
         MissingDataError, UnknownNameError
             The table has no such region or column.
         """
+        y = y or self.y
         if self.is_long and (not y or y in REGIONS or y in REGION_SETS):
             if not y and not self.regions:
                 raise MissingDataError(f"The table '{self.name}' has no score of any region.")

@@ -113,16 +113,17 @@ def plan(law: LawCurve | None, reason: str, largest: float, figures: str) -> str
         f'<button type="button" data-budget="{largest * factor:.3g}">{said}</button>'
         for factor, said in ((1, "largest run"), (3, "3 times it"), (10, "10 times it"))
     )
+    what = "score" if facts["is_score"] else "outcome"
     answers = (
-        ("plan-n", "parameters N"), ("plan-d", "samples seen D"), ("plan-score", "score, on the curve"),
-        ("plan-new", "score, a new architecture (90 %)"),
+        ("plan-n", "parameters N"), ("plan-d", "samples seen D"), ("plan-score", f"{what}, on the curve"),
+        ("plan-new", f"{what}, a new architecture (90 %)"),
     )  # fmt: skip
     cells = "".join(f'<div><dt>{label}</dt><dd id="{key}">–</dd></div>' for key, label in answers)
     unit = facts["unit"]
     how = f"95 % t, each {unit} left out in turn" if facts["method"] == "CRV3-t" else f"95 % over resampled {unit}"
     said = (
         f"{escape(facts['formula'])}, {facts['n']} models; cost {escape(facts['cost']['source'])}. Intervals: {how}. "
-        f"N* ~ C<sup>{facts['n_exponent']:.3f}</sup>, D* ~ C<sup>{facts['d_exponent']:.3f}</sup>; score at infinite "
+        f"N* ~ C<sup>{facts['n_exponent']:.3f}</sup>, D* ~ C<sup>{facts['d_exponent']:.3f}</sup>; {what} at infinite "
         f"compute {_limit(facts)} ({escape(facts['verdict'])})."
     )
     return (
