@@ -1,6 +1,7 @@
 """A table with columns of one's own, from fit to report: what is asked for, and what is made."""
 
 import json
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -106,6 +107,13 @@ def test_with_a_cost_column_the_report_of_an_error_has_a_plan(runs, capsys):
     data = json.loads(page.partition('<script type="application/json" id="data">')[2].partition("</script>")[0])
     assert data["plan"]["is_score"] is False
     assert 0.2 < data["plan"]["law"]["E"] < 0.25
+    # What to run next costs together no more than the largest run, within the table's own range.
+    assert "Runs that would tell most about the law" in page
+    command = page.partition("As a study: <code>")[2].partition("</code>")[0]
+    assert command.startswith("vvscale design costed.csv --x weights pictures --y top1_err --budget 1.2e+14 --runs 5")
+    code, _, _ = run(capsys, *shlex.split(command)[1:])
+    assert code == 0
+    assert (runs / "next.toml").exists()
 
 
 def test_all_figures_draw_no_picture_twice_and_say_in_one_line_what_is_lacking(runs, capsys):

@@ -20,6 +20,7 @@ from vvscale.figures.drawing import style
 from vvscale.figures.drawing.draw import draw
 from vvscale.figures.drawing.files import DRAWN, render, save
 from vvscale.figures.drawing.names import column_label
+from vvscale.figures.drawing.ticks import tick_label
 from vvscale.figures.drawing.values import Axis, FigureData, Panel, Series
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def _over_one_input(
     for level, dash in zip(np.quantile(frame[other], QUANTILES), (True, False, True), strict=True):
         held = np.full(GRID, float(level))
         outcome = fit.predict(*((grid, held) if place == 0 else (held, grid)))
-        label = f"law at {level:.3g}"
+        label = f"law at {tick_label(float(f'{level:.3g}'))}"
         rows.append(line(label, grid, 1.0 - outcome if is_score else outcome))
         looks.append(Series(label, style.BLACK if not dash else style.GREY, "", label, dash))
     said = column_label(column).partition(" (")[0]

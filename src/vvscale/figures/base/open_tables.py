@@ -75,7 +75,7 @@ def open_source(
         digests[label] = next(iter(added[label].digests.values()))
     return Source(
         name, table, epochs if epochs is not None else beside["checkpoints"], beside["private"], layers, added,
-        digests, lacking, tuple(notes), x[0] if len(x) == 1 else "", y,
+        digests, lacking, tuple(notes), tuple(x), y,
     )  # fmt: skip
 
 

@@ -61,8 +61,8 @@ class Source:
         ``"checkpoints"``, ``"private"`` -> why there is no such table.
     notes
         What was assumed of the table, for people.
-    x, y
-        Columns of the input and of the outcome where the user names them; empty leaves it to the table.
+    named, y
+        Columns of the inputs and of the outcome as the user names them; empty leaves it to the table.
     """
 
     name: str
@@ -74,8 +74,13 @@ class Source:
     digests: Mapping[str, str] = field(default_factory=dict)
     lacking: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    x: str = ""
+    named: tuple[str, ...] = ()
     y: str = ""
+
+    @property
+    def x(self) -> str:
+        """The one input that the user names; of two, parameters and samples, a figure chooses."""
+        return self.named[0] if len(self.named) == 1 else ""
 
     @property
     def is_long(self) -> bool:

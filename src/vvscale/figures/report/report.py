@@ -22,6 +22,7 @@ from vvscale.figures.base.tables import PUBLISHED
 from vvscale.figures.gallery import FIGURES, all_of, draw_all, matching
 from vvscale.figures.report import sections
 from vvscale.figures.report.laws import laws_of, sentences
+from vvscale.figures.report.next_runs import next_runs
 from vvscale.figures.report.page_data import explorer, models_frame, pack_drawing, pack_models, planner, references
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def _page(
             "LEAD": sections.lead(fits, len(frame)),
             "FOUND": sections.found(sentences(laws), headline, findings),
             "LAWS": sections.laws_table(laws, absent, placed["trust"]),
-            "PLAN": sections.plan(law, reason, plan["largest"] if plan else 0.0, placed["plan"]),
+            "PLAN": sections.plan(law, reason, plan["largest"] if plan else 0.0, next_runs(fits), placed["plan"]),
             "FIGURES": sections.not_allowed("figures", lacking) + sections.gallery("".join(by_name.values())),
             "PROVENANCE": sections.provenance(fits),
             "CSS": _asset("page.css"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vvscale.figures.base.law_curve import LawCurve
     from vvscale.figures.base.tables import Source
     from vvscale.figures.report.laws import Law
+    from vvscale.figures.report.next_runs import NextRuns
 
 PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "vl-convert-python")
 
@@ -96,8 +97,8 @@ def _limit(facts: Mapping[str, Any]) -> str:
     return "none" if facts["limit"] is None else f"{facts['limit']:.3f}"
 
 
-def plan(law: LawCurve | None, reason: str, largest: float, figures: str) -> str:
-    """The calculator, started at the largest run, and the figures of the best split."""
+def plan(law: LawCurve | None, reason: str, largest: float, further: NextRuns, figures: str) -> str:
+    """The calculator, started at the largest run, further runs for less, and the figures of the best split."""
     if law is None:
         return f'<p class="warning">No plan from this table. {escape(reason)}</p>{gallery(figures)}'
     facts = law.facts
@@ -129,7 +130,8 @@ def plan(law: LawCurve | None, reason: str, largest: float, figures: str) -> str
     return (
         f'<form id="planner">{inputs}<span class="row">{steps}</span></form>'
         f'<dl class="answers" aria-live="polite">{cells}</dl>'
-        f'<p class="warning small" id="plan-problem" role="status"></p><p class="small">{said}</p>{gallery(figures)}'
+        f'<p class="warning small" id="plan-problem" role="status"></p><p class="small">{said}</p>{further.html()}'
+        f"{gallery(figures)}"
     )
 
 
