@@ -13,7 +13,7 @@ import pytest
 
 from vvscale.cli import build_app, main
 from vvscale.cli.verbs import EXAMPLE, VERBS
-from vvscale.core.extras import EXTRAS, missing_extra
+from vvscale.core.imports import EXTRAS, missing_extra
 
 BLOCK = """
 import sys

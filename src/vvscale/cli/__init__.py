@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from vvscale import __version__
 from vvscale.cli.streams import make_safe, only_documents, short_warnings
 from vvscale.cli.verbs import GROUPS, VERBS, epilogue, module_of
-from vvscale.core.extras import missing_extra
+from vvscale.core.imports import missing_extra
 from vvscale.errors import VvscaleError
 
 INTERRUPTED = 130

@@ -6,7 +6,6 @@ public data set whose hashes are not known here: a downloaded file is read from 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from vvscale.core.download import MIRROR_VARIABLE, RemoteFile, cache_folder
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, unknown_name
 from vvscale.scores.read import load_table
 
@@ -112,7 +112,7 @@ def commitments() -> Mapping[str, Mapping[str, Mapping[str, CommittedLayer]]]:
     MissingDataError, DigestError
         The file can be had neither from the cache nor from its host, or is another one.
     """
-    held: dict[str, Any] = json.loads(LAYER_COMMITMENTS.fetch().read_text(encoding="utf-8"))
+    held: dict[str, Any] = parse_json(LAYER_COMMITMENTS.fetch().read_text(encoding="utf-8"))
     return {
         model: {
             handle: {

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from vvscale.core.hashing import code_digest
+from vvscale.core.userfile import is_user_file, split_ref
 from vvscale.errors import ConfigError
 from vvscale.study.graph.graph import Graph, GraphBuilder
 from vvscale.study.graph.kinds import Rates
@@ -91,6 +93,7 @@ class _Study:
         self._spec = resolved.spec
         self._rates = rates
         self._builder = GraphBuilder(_Versions())
+        self._codes: dict[str, str] = {}
         self._datasets = {name: {"name": name, "digest": info.digest} for name, info in resolved.datasets.items()}
 
         layers = self._spec.score.layers
@@ -132,7 +135,16 @@ class _Study:
         publish: Mapping[str, str] | None = None,
     ) -> str:
         cost = dataclasses.asdict(TASKS[kind].estimate(facts or params, self._rates))
+        codes = {ref: self._code_of(ref) for ref in sorted(_user_files(params))}
+        params = {**params, "code": codes} if codes else params
         return self._builder.add(kind, params, inputs=inputs, label=label, publish=publish, **cost)
+
+    def _code_of(self, ref: str) -> str:
+        """Return the digest of a user's file: when it changes, so does what it made."""
+        if ref not in self._codes:
+            path, _ = split_ref(ref)
+            self._codes[ref] = code_digest(path) if path.is_file() else ""
+        return self._codes[ref]
 
     def _train(self, run: Run) -> str:
         values = dataclasses.asdict(run)
@@ -224,6 +236,15 @@ class _Study:
         if "report" in TASKS:
             title = self._spec.report.title or self._spec.summary or self._spec.name
             self._add("report", {"title": title}, inputs, "report", publish={"report.html": "report.html"})
+
+
+def _user_files(value: Any) -> set[str]:
+    """Return all references to Python files of one's own in plain values."""
+    if isinstance(value, str):
+        return {value} if is_user_file(value) else set()
+    if isinstance(value, Mapping):
+        return set().union(*map(_user_files, value.values()))
+    return set().union(*map(_user_files, value)) if isinstance(value, (list, tuple)) else set()
 
 
 _NOT_OF_RUN = {"dataset", "recipe", "changes"}

@@ -20,7 +20,7 @@ from vvscale.study.prepare import Prepared, Stop, prepare_study
 from vvscale.study.status import Failure
 from vvscale.study.submit import submitted_again
 from vvscale.study.survey import Survey, results_of, some, survey
-from vvscale.study.work import OnLook, StopSignal, Work
+from vvscale.study.work import OnLook, Work
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def run_study(
     *,
     out: Path | None = None,
     workers: int | None = None,
-    stop: StopSignal | None = None,
+    stop: Stop | None = None,
     **more: Any,
 ) -> StudyResult:
     """Run a study, or resume it: what is finished is skipped.
@@ -134,7 +134,7 @@ def run_tasks(
     graph: Graph,
     workers: Workers,
     *,
-    stop: StopSignal,
+    stop: Stop,
     on_survey: Callable[[Survey], object] = lambda survey: None,
     on_look: OnLook = lambda status: None,
     on_stop: Callable[[str], object] = lambda words: None,
@@ -167,7 +167,7 @@ def run_tasks(
     began = time.monotonic()
     try:
         make_folder(folder.results)
-        found = survey(folder, graph, rehash=rehash)
+        found = survey(folder, graph, rehash=rehash, stop=stop)
         folder.retract(found.done)
         on_survey(found)
         run = Work(folder, graph, workers, found, stop)

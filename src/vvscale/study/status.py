@@ -173,10 +173,6 @@ class Watch:
         path = str(self._folder.task(task.id).path / "error.json")
         self._failures[task.id] = Failure(task.id, task.kind, task.label, message, path)
 
-    def retried(self, task: Task) -> None:
-        """Take note that a task is to be done again."""
-        self._failures.pop(task.id, None)
-
     def look(self, *, words: str = "", n_workers: int = 0, is_last: bool = False) -> StudyStatus:
         """Return how far the run is; written down once a second, and at its end."""
         status = self.seen(words, n_workers)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vvscale.core.config import digest
+from vvscale.core.options import SEED
 from vvscale.data.subsets import Rule
 from vvscale.errors import ConfigError
 from vvscale.models.architectures.names import Stem, stem_for
@@ -49,7 +50,7 @@ class RunSpec:
     dataset: str
     recipe: Recipe
     samples_per_class: int = 0
-    seed: int = 0
+    seed: int = SEED
     subset_seed: int | None = None
     subset_rule: Rule = "uniform"
     image_size: int | None = None
@@ -83,7 +84,7 @@ class RunSpec:
         --------
         >>> from vvscale.train import load_recipe
         >>> RunSpec("resnet18", "digits", load_recipe("tiny"), subset_rule="nested", image_size=16).model_id
-        'resnet18_digits_full_seed-0_tiny_nested_px16_small-stem'
+'resnet18_digits_full_seed-42_tiny_nested_px16_small-stem'
         """
         how_many = "full" if self.samples_per_class == 0 else str(self.samples_per_class)
         parts = [self.model, self.dataset_name, how_many, f"seed-{self.seed}", self.recipe.name]

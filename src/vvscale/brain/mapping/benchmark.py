@@ -160,11 +160,11 @@ class MappingBenchmark(Benchmark):
         *,
         stimulus_id: Any = None,
         device: str | None = None,
-        n_resamples: int = 1000,
+        resamples: int = 1000,
         seed: int = SEED,
     ) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`. The whole recordings are scored by the whole benchmark."""
-        drawn = {"n_resamples": n_resamples, "seed": seed}
+        drawn = {"resamples": resamples, "seed": seed}
         if self.subset.is_everything:
             found = self.whole.score(features, stimulus_id=stimulus_id, device=device, **drawn)
             return replace(found, mapping=self.mapping)
@@ -177,7 +177,7 @@ class MappingBenchmark(Benchmark):
             ceilings.append(Ceiling(r, aggregate=held.aggregate))
         score = neural_score(
             outcomes, ceilings, formula=self.formula, epsilon=self.whole.epsilon, above_one=self.whole.above_one,
-            n_resamples=n_resamples if self.with_intervals else 0, seed=seed,
+            resamples=resamples if self.with_intervals else 0, seed=seed,
         )  # fmt: skip
         object.__setattr__(score, "rule", self.whole.rule)
         detail = outcomes[0] if len(outcomes) == 1 else Averaged(tuple(outcomes))

@@ -8,12 +8,13 @@ import numpy as np
 
 from vvscale.brain.benchmarks.design import TrainTest
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
+from vvscale.core.options import SEED
 from vvscale.errors import ConfigError
 
 _LABEL = "split"
 
 
-def with_fixed_test(benchmark: NeuralBenchmark, share: float = 0.2, *, seed: int = 0) -> NeuralBenchmark:
+def with_fixed_test(benchmark: NeuralBenchmark, share: float = 0.2, *, seed: int = SEED) -> NeuralBenchmark:
     """Return a benchmark whose test images are drawn once, as far as it has strata from all of them alike.
 
     Parameters

@@ -158,7 +158,7 @@ def _of_features(
         scores = score_features(
             features,
             benchmarks=benchmarks,
-            n_resamples=options.resamples,
+            resamples=options.resamples,
             seed=options.seed,
             device=None if options.device == "cpu" else options.device,
             progress=advance,

@@ -49,13 +49,6 @@ class Prepared:
         """Return it as a JSON value."""
         return {**asdict(self), "folder": str(self.folder)}
 
-    @property
-    def next_command(self) -> str:
-        """What to type next."""
-        if self.did == "planned":
-            return "the same command without --dry-run"
-        return f"vvscale train resnet18 --data {self.folder} --dry-run"
-
     def lines(self) -> list[str]:
         """Say in words what was done and what was odd."""
         is_plan = self.did == "planned"

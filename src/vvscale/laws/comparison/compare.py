@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.options import SEED
 from vvscale.errors import DataError, UsageError
 from vvscale.laws.comparison.baselines import forecast_baselines, split_names
 from vvscale.laws.comparison.candidates import Contest, contest
@@ -147,7 +148,7 @@ def compare_laws(
     by: str | None = None,
     n_folds: int = FOLDS,
     effect: float | None = None,
-    seed: int = 0,
+    seed: int = SEED,
 ) -> Comparison:
     """Fit every law that applies to the same rows, and compare them.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.options import SEED
 from vvscale.errors import UsageError
 from vvscale.laws.comparison.candidates import Contest, contest
 from vvscale.laws.fit import DELTA, fit_rows
@@ -117,7 +118,7 @@ def sensitivity(
     by: Sequence[str] | None = None,
     rows: Mapping[str, pd.DataFrame] | None = None,
     n: int = 200,
-    seed: int = 42,
+    seed: int = SEED,
 ) -> Sensitivity:
     """Refit under every form, loss and resampling unit, and to other rows; say whether the conclusion changes.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.options import SEED
 from vvscale.errors import ShapeError, UsageError, unknown_name
 from vvscale.laws.solve_law import AVERAGE
 from vvscale.laws.uncertainty.folds import grouped_folds
@@ -136,7 +137,7 @@ class Conformal:
         return PredictionInterval(columns, predicted, low, high, level, self.unit, self.n_groups)
 
 
-def calibrate(fit: Fit, *, by: str | None = None, seed: int = 0) -> Conformal:
+def calibrate(fit: Fit, *, by: str | None = None, seed: int = SEED) -> Conformal:
     """Refit a law without each group, and keep how far off the left-out models were.
 
     Parameters
@@ -175,7 +176,7 @@ def predict_interval(
     level: float = LEVEL,
     by: str | None = None,
     group: str | None = None,
-    seed: int = 0,
+    seed: int = SEED,
 ) -> PredictionInterval:
     """Interval for the outcome of a model that is yet to be trained.
 

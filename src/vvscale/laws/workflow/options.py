@@ -28,7 +28,7 @@ class FitOptions(Options):
     )
     y: str = option("misalignment", "Outcome column; misalignment = 1 - score.", group=_LAW)
     offsets: tuple[str, ...] = option(
-        (), "Amplitudes (A, B) that each group of --offset-by has for itself.", group=_LAW
+        (), "Amplitudes (A, B) that each group of `offset_by` has for itself.", group=_LAW
     )
     offset_by: str = option("parent_family", "Column of those groups.", group=_LAW)
     loss: Literal["huber", "squares"] = option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vvscale.core.files import make_folder, write_json, write_with
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, UsageError, unknown_name
 from vvscale.laws.law import LAWS
 from vvscale.laws.planning.cost import Cost
@@ -152,7 +152,7 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
             "--x n_params samples_seen --out DIR` or `vvscale reproduce compute_chinchilla --out DIR`."
         )
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
+        entries = parse_json(file.read_text(encoding="utf-8"))
         entries = [entries] if isinstance(entries, dict) else list(entries)
         joint = {entry["name"]: entry for entry in entries if can_plan(entry)}
         names = [entry["name"] for entry in entries]
@@ -208,7 +208,7 @@ def _refuse_other_inputs(file: Path, x: Sequence[str]) -> None:
     if x[0] in {"samples_seen", "n_samples", "train_flop"} or x[1] in {"n_params", "train_flop"}:
         raise UsageError(
             f"The fit in '{file}' is in {x[0]} and {x[1]}; a plan needs parameters and samples seen (or n_samples), "
-            "in this order. Fit again with --x n_params samples_seen."
+            "in this order: `vvscale fit TABLE --law joint --x n_params samples_seen --out DIR`."
         )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from vvscale.core.options import SEED
 from vvscale.errors import ConfigError, did_you_mean
 
 Scalar = bool | int | float | str
@@ -55,7 +56,7 @@ class Run:
     dataset: str
     recipe: str
     samples_per_class: int = 0
-    seed: int = 0
+    seed: int = SEED
     image_size: int | None = None
     subset_seed: int | None = None
     subset_rule: str = "uniform"
@@ -108,7 +109,7 @@ def expand_runs(
     Examples
     --------
     >>> [run.label for run in expand_runs({"arch": ("a", "b"), "dataset": "digits", "recipe": "tiny"})]
-    ['a digits full seed 0 tiny', 'b digits full seed 0 tiny']
+    ['a digits full seed 42 tiny', 'b digits full seed 42 tiny']
     """
     _check_names(axes, "[axes]")
     points = list(_product(axes, "[axes]"))

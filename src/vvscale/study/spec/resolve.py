@@ -217,9 +217,10 @@ def installed_parts() -> Parts:
         return DatasetInfo(store.digest, store.n_classes, store.n_images, side if side and side <= 64 else None)
 
     def benchmarks(names: tuple[str, ...]) -> list[dict[str, str]]:
-        from vvscale.brain import resolve_benchmarks
+        from vvscale.brain.catalogue import benchmark_ids, load_benchmark
 
-        return [{"id": one.benchmark_id, "digest": one.data_digest()} for one in resolve_benchmarks(names)]
+        # By the name that loads it, which for one's own file is not the benchmark's id.
+        return [{"id": name, "digest": load_benchmark(name).data_digest()} for name in benchmark_ids(names)]
 
     @cache
     def cost(arch: str, image_size: int | None, n_classes: int | None) -> dict[str, float]:

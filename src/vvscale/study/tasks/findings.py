@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vvscale.core.jsonable import parse_json
 from vvscale.study.tasks.forecast import FORECAST
 from vvscale.study.tasks.notes import read_notes
 from vvscale.study.tasks.rows import last_epochs
@@ -116,7 +116,7 @@ def _direction(low: float, high: float) -> str:
 
 
 def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return parse_json(path.read_text(encoding="utf-8"))
 
 
 def _law(name: str, entry: Mapping[str, Any]) -> dict[str, str]:

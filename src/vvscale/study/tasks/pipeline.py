@@ -15,13 +15,13 @@ that planning a study loads nothing heavy. The files each leaves are named here 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vvscale.core.files import write_json, write_with
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import MissingDataError
 from vvscale.study.graph.kinds import Estimate, Kind, Rates, TaskContext
 from vvscale.study.tasks.forecast import run_forecast
@@ -64,7 +64,7 @@ def run_layers(context: TaskContext) -> dict[str, Any]:
     """Select the best layer for each region on the reference run. ``params``: ``benchmarks`` and ``options``."""
     best = context.out / LAYERS
     score_rows(context, context.input("train"), layers="all", commit=best)
-    return {"layers": json.loads(best.read_text())["layers"]}
+    return {"layers": parse_json(best.read_text())["layers"]}
 
 
 def run_score(context: TaskContext) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def run_report(context: TaskContext) -> dict[str, Any]:
 
 def _law_of(folder: Path) -> str:
     """Return the name of the law that a fit's output is of; where some are lacking, their order does not tell."""
-    return json.loads((folder.parent / "task.json").read_text(encoding="utf-8"))["params"]["law"]["name"]
+    return parse_json((folder.parent / "task.json").read_text(encoding="utf-8"))["params"]["law"]["name"]
 
 
 def _fits(context: TaskContext) -> Fits:

@@ -103,7 +103,7 @@ def _did(had: bool, dry_run: bool) -> str:
 
 
 def _size(url: str, output: Output) -> int | None:
-    from vvscale.core.download_weights import size_of
+    from vvscale.core.download import size_of
     from vvscale.errors import MissingDataError
 
     try:

@@ -50,5 +50,6 @@ def prepare(
         output.say(line)
     if n_verified is not None:
         output.say(f"Every pixel of {n_verified:,} images is as its digest says.")
-    output.say(f"Next: {done.next_command}")
+    following = f"vvscale train resnet18 --data {done.folder} --dry-run"
+    output.say(f"Next: {'the same command without --dry-run' if dry_run else following}")
     output.document({"command": "prepare", **done.to_dict(), "n_verified": n_verified})

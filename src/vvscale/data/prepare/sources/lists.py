@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
-from vvscale.data.prepare.walk import SUFFIXES, Named
+from vvscale.data.prepare.sources.walk import SUFFIXES, Named
 from vvscale.errors import DataError, MissingDataError
 
 # First words of a header line.

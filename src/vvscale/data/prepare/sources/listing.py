@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vvscale.data.prepare.walk import SUFFIXES, Named
+from vvscale.data.prepare.sources.walk import SUFFIXES, Named
 from vvscale.errors import DataError, did_you_mean
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import struct
 import tarfile
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from vvscale.data.prepare.walk import SUFFIXES, Named
+from vvscale.core.jsonable import parse_json
+from vvscale.data.prepare.sources.walk import SUFFIXES, Named
 from vvscale.errors import DataError
 
 _ENDINGS = ("idx3-ubyte", ".tar")
@@ -119,7 +119,7 @@ def _label(content: bytes, kind: str) -> str | None:
         text = content.decode("utf-8-sig").strip()
         if kind != "json":
             return text or None
-        said = json.loads(text)
+        said = parse_json(text)
         found = next((said[key] for key in _LABEL_KEYS if key in said), None)
     except (ValueError, TypeError, RecursionError):
         return None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from vvscale.core.jsonable import parse_json
 from vvscale.core.registry import Registry
-from vvscale.data.prepare.containers import idx_header, read_shards
-from vvscale.data.prepare.listing import Listing, in_order
-from vvscale.data.prepare.lists import numbered, read_list, relative_to
-from vvscale.data.prepare.walk import (
+from vvscale.data.prepare.sources.containers import idx_header, read_shards
+from vvscale.data.prepare.sources.listing import Listing, in_order
+from vvscale.data.prepare.sources.lists import numbered, read_list, relative_to
+from vvscale.data.prepare.sources.walk import (
     TRAIN_FOLDERS,
     VAL_FOLDERS,
     Folders,
@@ -258,7 +258,7 @@ def _read_inaturalist(root: Path) -> Listing:
 
 def _annotated(path: Path) -> tuple[Named, list[str]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         categories = sorted(content["categories"], key=lambda category: category["id"])
         name_of = {category["id"]: category.get("image_dir_name", category["name"]) for category in categories}
         file_of = {image["id"]: image["file_name"] for image in content["images"]}
