@@ -65,10 +65,10 @@ rows[rows["mapping_samples"] == rows["mapping_samples"].max()][["model_id", "n_s
 # help. A quarter of the images with as many updates tells what more updates do, and what more recordings.
 
 run = str(out / "run0")
-tune = (
-    "--on simulated-digits.IT-pls --layers layer3.0 --task-batch 64 --lr 1e-3 --neural-weight 1 --neural-batch 64 "
-    "--epochs 6 --seed 0 --quiet"
-).split()
+tune = [
+    "--on", "simulated-digits.IT-pls", "--layers", "layer3.0", "--task-batch", "64", "--lr", "1e-3", "--neural-weight",
+    "1", "--neural-batch", "64", "--epochs", "6", "--seed", "0", "--quiet",
+]  # fmt: skip
 for name, more in (
     ("real", []),
     ("shuffled", ["--control", "shuffled"]),

@@ -84,7 +84,7 @@ class RunSpec:
         --------
         >>> from vvscale.train import load_recipe
         >>> RunSpec("resnet18", "digits", load_recipe("tiny"), subset_rule="nested", image_size=16).model_id
-'resnet18_digits_full_seed-42_tiny_nested_px16_small-stem'
+        'resnet18_digits_full_seed-42_tiny_nested_px16_small-stem'
         """
         how_many = "full" if self.samples_per_class == 0 else str(self.samples_per_class)
         parts = [self.model, self.dataset_name, how_many, f"seed-{self.seed}", self.recipe.name]
