@@ -51,9 +51,12 @@ def figure(
             "lists them."
         )
     formats = check_formats(options.format)
-    fits = Fits(open_source(options.scores, add=options.add), n_resamples=options.resamples, seed=options.seed)
-    chosen = matching(names) if names else all_of(fits, options)
-    if dry_run:
+    fits = None
+    if not (names and dry_run):
+        source = open_source(options.scores, add=options.add)
+        fits = Fits(source, n_resamples=options.resamples, seed=options.seed)
+    chosen = matching(names) if fits is None or names else all_of(fits, options)
+    if fits is None or dry_run:
         output.say(f"Would draw {', '.join(chosen)} as {', '.join(formats)} into '{out}'.")
         output.document({"command": "figure", "out": str(out), "would_draw": chosen, "formats": list(formats)})
         return
