@@ -30,6 +30,9 @@ from vvscale.scores import load_scores
 RESAMPLES = 199
 # How far beyond the largest compute a curve is judged.
 BEYOND = 1000.0
+# Degrees of freedom were chosen on other laws, spreads and experiments than these, and this seed had not been drawn.
+SEED = 11
+MIDDLE, TOP, FAR = "curve at the middle of the data", "curve at the largest X", f"curve {BEYOND:g} times beyond"
 CELL = ["arch", "dataset", "samples_per_class", "n_epochs"]
 
 
@@ -84,12 +87,13 @@ def simulate(design: Design, tables: ModelTables, n_sets: int) -> Iterator[list[
     curve = _curve(truth, problem.x)
     top = [float(value.max()) for value in problem.x]
     far = [value * BEYOND ** (1.0 / len(top)) for value in top]
-    raw = [np.array([a, b]) * unit for a, b, unit in zip(top, far, problem.units, strict=True)]
-    known = {**truth, "S_inf": 1.0 - truth["E"], "curve at the largest X": float(_curve(truth, top)),
-             f"curve {BEYOND:g} times beyond": float(_curve(truth, far))}  # fmt: skip
+    middle = [float(np.exp(np.log(value).mean())) for value in problem.x]
+    raw = [np.array(each) * unit for *each, unit in zip(middle, top, far, problem.units, strict=True)]
+    at = {name: float(_curve(truth, where)) for name, where in ((MIDDLE, middle), (TOP, top), (FAR, far))}
+    known = {**truth, "S_inf": 1.0 - truth["E"], **at}
     if experiment.law == "joint":
         known["n_exponent"] = truth["beta"] / (truth["alpha"] + truth["beta"])
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(SEED)
     for number in range(n_sets):
         counted: list[dict[str, Any]] = []
         log = sum(rng.normal(0, sd, code.max() + 1)[code] for sd, code in zip(design.spread, effects, strict=True))
@@ -99,9 +103,7 @@ def simulate(design: Design, tables: ModelTables, n_sets: int) -> Iterator[list[
             made["bootstrap"] = bootstrap(fit, RESAMPLES, seed=number)
         for method, each in made.items():
             ends = {name: each.interval(name) for name in known if name in fit.params or name in fit.derived()}
-            low, high = each.curve(*raw)
-            ends["curve at the largest X"] = (low[0], high[0])
-            ends[f"curve {BEYOND:g} times beyond"] = (low[1], high[1])
+            ends |= dict(zip(at, zip(*each.curve(*raw), strict=True), strict=True))
             counted += [
                 {"set": number, "method": method, "quantity": name, "low": float(a), "high": float(b),
                  "covers": bool(a - 1e-9 <= known[name] <= b + 1e-9)}
@@ -129,7 +131,7 @@ def run(names: list[str], n_sets: int, out: Path) -> None:
         print(name, n_sets, "sets", flush=True)
 
 
-ORDER = ("E", "alpha", "beta", "n_exponent", "A", "B", "curve at the largest X", f"curve {BEYOND:g} times beyond")
+ORDER = ("E", "alpha", "beta", "n_exponent", "A", "B", MIDDLE, TOP, FAR)
 HEAD = """# Coverage of intervals
 
 How often 95 % intervals hold the truth, in sets simulated on the published designs (`make coverage` makes this page;
