@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.files import write_json
 from vvscale.laws import bootstrap, fit_law
 from vvscale.laws.fit import fit_rows
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
@@ -75,8 +76,13 @@ DESIGNS = {
 }  # fmt: skip
 
 
-def simulate(design: Design, tables: ModelTables, n_sets: int) -> Iterator[list[dict[str, Any]]]:
-    """Yield, set by set, whether the intervals of each quantity and method hold the truth."""
+def simulate(
+    design: Design, tables: ModelTables, n_sets: int, n_resampled: int, n_done: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield, set by set from ``n_done`` on, whether the intervals of each quantity and method hold the truth.
+
+    The first ``n_resampled`` sets are resampled too, which takes as long as all else.
+    """
     experiment = EXPERIMENTS[design.experiment]
     rows, _ = experiment.rows(tables)
     original = fit_rows(rows, law=experiment.law, x=experiment.x, drop_incomplete=True)
@@ -97,9 +103,11 @@ def simulate(design: Design, tables: ModelTables, n_sets: int) -> Iterator[list[
     for number in range(n_sets):
         counted: list[dict[str, Any]] = []
         log = sum(rng.normal(0, sd, code.max() + 1)[code] for sd, code in zip(design.spread, effects, strict=True))
+        if number < n_done:
+            continue
         fit = fit_law(frame.assign(misalignment=curve * np.exp(log)), experiment.law, x=experiment.x)
         made: dict[str, Any] = {"t": jackknife(fit, by=design.by)}
-        if frame[{"family": "parent_family"}.get(design.by, design.by)].nunique() >= 10:
+        if number < n_resampled and frame[{"family": "parent_family"}.get(design.by, design.by)].nunique() >= 10:
             made["bootstrap"] = bootstrap(fit, RESAMPLES, seed=number)
         for method, each in made.items():
             ends = {name: each.interval(name) for name in known if name in fit.params or name in fit.derived()}
@@ -117,17 +125,18 @@ def _curve(params: dict[str, float], x: Any) -> Any:
     return value + params["B"] * np.asarray(x[1]) ** -params["beta"] if len(x) == 2 else value
 
 
-def run(names: list[str], n_sets: int, out: Path) -> None:
-    """Simulate designs, one JSON file each."""
+def run(names: list[str], n_sets: int, n_resampled: int, out: Path) -> None:
+    """Simulate designs, one JSON file each; sets that a file already holds are not simulated again."""
     out.mkdir(parents=True, exist_ok=True)
     tables = ModelTables(load_scores("gokce2025"))
     for name in names:
-        counted: list[dict[str, Any]] = []
-        for done, each in enumerate(simulate(DESIGNS[name], tables, n_sets), start=1):
+        file = out / f"{name}.json"
+        counted: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
+        first = 1 + max((one["set"] for one in counted), default=-1)
+        for done, each in enumerate(simulate(DESIGNS[name], tables, n_sets, n_resampled, first), start=first + 1):
             counted += each
-            # What an interrupted run has counted is kept.
             if done % 10 == 0 or done == n_sets:
-                (out / f"{name}.json").write_text(json.dumps(counted))
+                write_json(file, counted)
         print(name, n_sets, "sets", flush=True)
 
 
@@ -188,10 +197,11 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["run", "write"])
     parser.add_argument("page", nargs="?", type=Path, default=Path("docs/coverage.md"))
     parser.add_argument("--sets", type=int, default=200)
+    parser.add_argument("--resampled", type=int, default=200, help="sets that are resampled too")
     parser.add_argument("--out", type=Path, default=Path("out/coverage"))
     parser.add_argument("--designs", nargs="*", default=list(DESIGNS))
     asked = parser.parse_args()
     if asked.what == "run":
-        run(asked.designs, asked.sets, asked.out)
+        run(asked.designs, asked.sets, asked.resampled, asked.out)
     else:
         write(asked.out, asked.page)

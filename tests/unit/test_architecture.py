@@ -73,7 +73,6 @@ LONGER_FILES = {
     "brain/metrics/gram.py": "one value, the matrix of inner products, with all that can be asked of it",
     "brain/scoring/session.py": "one run of scoring from plan to result",
     "laws/solver/search.py": "one search for the global optimum, its stages in order",
-    "laws/uncertainty/mixed.py": "one estimator",
     "models/unpickle.py": "one reader of one file format, which nothing else may know",
 }
 LONGER_BODIES = {
