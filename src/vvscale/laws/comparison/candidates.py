@@ -29,7 +29,7 @@ GROUPS = "parent_family"
 
 
 # "+A" and "+B" give each family an amplitude of its own.
-CONTENDERS = (
+CANDIDATES = (
     "constant", "log", "pure-power", "power", "shifted", "logistic", "power+A", "joint", "product", "kaplan", "joint+B",
 )  # fmt: skip
 
@@ -176,7 +176,7 @@ def contest(
     assert not isinstance(threshold, str)
     if y not in frame.columns:
         raise unknown_name("column", y, map(str, frame.columns))
-    wanted = [parse_contender(name, x, sizes, offset_by) for name in (CONTENDERS if laws is None else laws)]
+    wanted = [parse_contender(name, x, sizes, offset_by) for name in (CANDIDATES if laws is None else laws)]
     able, left_out = _able(wanted, frame, strict=laws is not None)
     frame, excluded = drop_missing(frame, list(dict.fromkeys([c for one in able for c in one.columns] + [y])))
     entries = {}
