@@ -12,7 +12,6 @@ from vvscale.core.files import make_folder
 from vvscale.core.jsonable import Result
 from vvscale.errors import RunError
 from vvscale.study.engine.engine import Engine
-from vvscale.study.engine.interface import Workers
 from vvscale.study.engine.worker import run_task, storage_error
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
@@ -129,7 +128,7 @@ def run_study(
 def run_tasks(
     folder: StudyFolder,
     graph: Graph,
-    workers: Workers,
+    workers: Engine,
     *,
     stop: Stop,
     on_survey: Callable[[Survey], object] = lambda survey: None,

@@ -149,10 +149,12 @@ class Session:
         except VvscaleError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - Parsl and schedulers may fail in any way
-            self.error = RunError(
-                f"The engine broke: {type(error).__name__}: {error}. What it said is in '{self._logs}'. "
-                "`vvscale study resume` starts it again."
-            )
+            # Whoever asks an exchange that died is not to blame.
+            if not self.is_dead:
+                self.error = RunError(
+                    f"The engine broke: {type(error).__name__}: {error}. What it said is in '{self._logs}'. "
+                    "`vvscale study resume` starts it again."
+                )
         finally:
             for executor in self._executors.values():
                 executor.shutdown()
@@ -210,7 +212,6 @@ class Session:
             raise RunError(self._why(executor.label, str(executor.executor_exception)))
         status = executor.status_facade
         ordered = [status[block] for block in sorted(status, key=int)]
-        # Missing: ended before it could say that it is there.
         bad = (JobState.FAILED, JobState.MISSING)
         n_failed = next((n for n, one in enumerate(reversed(ordered)) if one.state not in bad), len(ordered))
         if not n_failed:
@@ -218,7 +219,7 @@ class Session:
             return
         since = self._failing_since.setdefault(executor.label, time.monotonic())
         lasted = time.monotonic() - since > _FAILING_SECONDS
-        if n_failed >= _MOST_FAILED_JOBS and (lasted or all(one.state is JobState.MISSING for one in ordered)):
+        if n_failed >= _MOST_FAILED_JOBS and (lasted or not executor.connected_blocks()):
             last = ordered[-1]
             said = [last.message or "", last.stderr_summary or "", last.stdout_summary or ""]
             raise RunError(self._why(executor.label, "\n".join(filter(None, said))))
