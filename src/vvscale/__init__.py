@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vvscale.core.lazy import lazy
+from vvscale.core.imports import lazy
 
 __version__ = "0.1.0"
 

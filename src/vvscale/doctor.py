@@ -100,7 +100,7 @@ def _space() -> Iterator[Finding]:
         advice = ""
         if not can_write:
             advice = f"One cannot write there: set {CACHE_VARIABLE} to a folder where one can." if is_cache else (
-                "One cannot write there: give another folder with --out."
+                "One cannot write there: work in another folder."
             )  # fmt: skip
         elif free < _LITTLE_DISK and is_cache:
             advice = f"Free some space, `vvscale cache clear`, or set {CACHE_VARIABLE} to a folder of another disk."

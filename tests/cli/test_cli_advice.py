@@ -12,7 +12,8 @@ import pytest
 
 import vvscale
 from vvscale import doctor
-from vvscale.cli import VERBS, build_app, main
+from vvscale.cli import build_app, main
+from vvscale.cli.verbs import VERBS
 
 PACKAGE = Path(vvscale.__file__).parent
 REPOSITORY = PACKAGE.parents[1]
@@ -85,6 +86,48 @@ def test_an_advised_command_exists(command: str, flags: dict[str, set[str]]):
     known = flags.get(verb) or set().union(*(one for name, one in flags.items() if name.startswith(verb)))
     for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*", command):
         assert flag in known | COMMON, f"{where} advises `vvscale {command}`: `{verb}` has no {flag}"
+
+
+# Flags are the command line's business.
+
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+# Commands may have flags: ours, and those of the tools that install something.
+COMMAND = re.compile(r"`[a-z][^`]*`|'(?:vvscale|python|[\w/]*pip) [^']*'")
+
+
+def said_by(node: ast.AST) -> list[str]:
+    """Return the texts below a node, a filled-in text in one piece."""
+    if isinstance(node, ast.JoinedStr):
+        return ["".join(str(one.value) if isinstance(one, ast.Constant) else "FILLED" for one in node.values)]
+    if isinstance(node, ast.Constant):
+        return [node.value] if isinstance(node.value, str) else []
+    return [text for one in ast.iter_child_nodes(node) for text in said_by(one)]
+
+
+def flags_in_messages(source: str) -> list[str]:
+    """Return what names a flag in the errors, warnings and option helps of a module."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    speaking = [
+        call
+        for call in calls
+        if re.search(r"(Error|Warning|warn|unknown_name|option|Finding)$", ast.unparse(call.func))
+    ]
+    texts = [text for call in speaking for one in call.args for text in said_by(one)]
+    return [text for text in texts if FLAG.search(COMMAND.sub("", text))]
+
+
+LIBRARY = sorted(path for path in PACKAGE.rglob("*.py") if "cli" not in path.relative_to(PACKAGE).parts)
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_library_names_fields_and_no_flags(path: Path):
+    assert not flags_in_messages(path.read_text(encoding="utf-8"))
+
+
+def test_a_flag_in_a_message_is_seen():
+    assert flags_in_messages("raise DataError(f'{x} is bad. Give --out.')") == ["FILLED is bad. Give --out."]
+    assert flags_in_messages("raise DataError('Bad. ' 'Next: `vvscale fit T --out DIR`.')") == []
+    assert flags_in_messages("rows: int = option(1, 'Rows of --by.')") == ["Rows of --by."]
 
 
 # The doctor.

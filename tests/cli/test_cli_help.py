@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vvscale.cli import VERBS, build_app, main
-from vvscale.cli.examples import EXAMPLES, EXTRA
-from vvscale.core.extras import EXTRAS, missing_extra
+from vvscale.cli import build_app, main
+from vvscale.cli.verbs import EXAMPLE, VERBS
+from vvscale.core.imports import EXTRAS, missing_extra
 
 BLOCK = """
 import sys
@@ -35,20 +35,17 @@ def without(blocked, *tokens):
 
 def test_every_verb_has_an_example_that_its_own_parser_takes():
     app = build_app()
-    assert set(VERBS) <= set(EXAMPLES)
-    for verb, example in EXAMPLES.items():
+    for example in (EXAMPLE, *(verb.example for verb in VERBS.values())):
         tokens = shlex.split(example)
         assert tokens[0] == "vvscale"
-        if verb not in VERBS or tokens[-1] == "--help":
-            continue
-        assert tokens[1] == verb
         app.parse_args(tokens[1:], exit_on_error=False, print_error=False)
+    assert all(shlex.split(verb.example)[1] == name for name, verb in VERBS.items())
 
 
 @pytest.mark.parametrize("verb", ["fit", "figure", "export"])
 def test_help_shows_the_example(verb, capsys):
     assert main([verb, "--help"]) == 0
-    assert " ".join(EXAMPLES[verb].split()) in " ".join(capsys.readouterr().out.split())
+    assert " ".join(VERBS[verb].example.split()) in " ".join(capsys.readouterr().out.split())
 
 
 def test_no_help_starts_with_the_papers(capsys):
@@ -97,7 +94,10 @@ def test_only_what_an_extra_brings_is_called_an_extra():
     assert missing_extra(ModuleNotFoundError(name="mine")) is None
     assert "vvscale[study]" in str(missing_extra(ModuleNotFoundError(name="torch.nn"), "study"))
     text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8")
-    for extra in {*EXTRA.values(), *(one for extras in EXTRAS.values() for one in extras)}:
+    for extra in {
+        *filter(None, (verb.extra for verb in VERBS.values())),
+        *(one for extras in EXTRAS.values() for one in extras),
+    }:
         assert re.search(rf"^{extra} = \[", text, flags=re.MULTILINE), extra
 
 

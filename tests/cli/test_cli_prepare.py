@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,21 +13,9 @@ from vvscale.cli import main, progress
 from vvscale.data import load_dataset
 
 
-class Ran:
-    """What one command did."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], *argv: object) -> None:
-        self.code = main([str(token) for token in argv])
-        self.out, self.err = capsys.readouterr()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]):
-    return lambda *argv: Ran(capsys, "prepare", *argv)
+def prepare(run):
+    return lambda *argv: run("prepare", *argv)
 
 
 @pytest.fixture
@@ -44,39 +30,39 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "source"
 
 
-def test_what_it_says(run, source, tmp_path):
+def test_what_it_says(prepare, source, tmp_path):
     out = tmp_path / "out"
-    planned = run(source, "--out", out, "--dry-run")
+    planned = prepare(source, "--out", out, "--dry-run")
     assert planned.code == 0
     assert "would hold 6 + 6 images of 2 classes (layout folders), about 0.00 GB" in planned.out
     assert "Next: the same command without --dry-run" in planned.out
     assert not out.exists()
-    done = run(source, "--out", out, "--size", 16, "--verify")
+    done = prepare(source, "--out", out, "--size", 16, "--verify")
     assert (done.code, done.err) == (0, "")
     assert f"{out} holds 6 + 6 images of 2 classes" in done.out
     assert "Every pixel of 12 images is as its digest says." in done.out
     assert f"Next: vvscale train resnet18 --data {out} --dry-run" in done.out
     assert load_dataset(out).train.image(0).shape == (16, 24, 3)
-    again = run(source, "--out", out, "--size", 16)
+    again = prepare(source, "--out", out, "--size", 16)
     assert f"{out} was prepared before: 6 + 6 images" in again.out
 
 
-def test_json_and_quiet(run, source, tmp_path):
-    done = run(source, "--out", tmp_path / "out", "--json")
+def test_json_and_quiet(prepare, source, tmp_path):
+    done = prepare(source, "--out", tmp_path / "out", "--json")
     assert done.json["did"] == "prepared"
     assert done.json["digests"]["val"] == load_dataset(tmp_path / "out").val.digest
-    quiet = run(source, "--out", tmp_path / "out", "--quiet")
+    quiet = prepare(source, "--out", tmp_path / "out", "--quiet")
     assert (quiet.out, quiet.err) == ("", "")
 
 
-def test_odd_images_are_summed_up(run, source, tmp_path):
+def test_odd_images_are_summed_up(prepare, source, tmp_path):
     (source / "train" / "cat" / "0.png").write_bytes(b"nothing")
     (source / "val" / "cat" / "0.png").write_bytes((source / "train" / "dog" / "0.png").read_bytes())
-    refused = run(source, "--out", tmp_path / "out")
+    refused = prepare(source, "--out", tmp_path / "out")
     assert refused.code == 3
     assert "1 images cannot be decoded: 'train/cat/0.png' (not an image file)" in refused.err
     assert "--skip-corrupt" in refused.err
-    done = run(source, "--out", tmp_path / "out", "--skip-corrupt")
+    done = prepare(source, "--out", tmp_path / "out", "--skip-corrupt")
     assert done.code == 0
     assert "1 images cannot be decoded: train/cat/0.png (not an image file)" in done.out
     assert "1 images are in both splits: train: train/dog/0.png = val: val/cat/0.png" in done.out
@@ -84,16 +70,16 @@ def test_odd_images_are_summed_up(run, source, tmp_path):
     assert "converted or smaller: 11 small" in done.out
 
 
-def test_classes_and_lists(run, source, tmp_path):
+def test_classes_and_lists(prepare, source, tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("dog\ncat\n")
-    assert run(source, "--out", tmp_path / "a", "--classes", names).code == 0
+    assert prepare(source, "--out", tmp_path / "a", "--classes", names).code == 0
     assert load_dataset(tmp_path / "a").train.class_names == ("dog", "cat")
     train, val = tmp_path / "train.txt", tmp_path / "val.txt"
     train.write_text("train/cat/0.png 0\ntrain/dog/0.png 1\n")
     val.write_text("val/dog/0.png 1\n")
     options = ("--train-list", train, "--val-list", val, "--classes", names)
-    assert run(source, "--out", tmp_path / "b", *options).code == 0
+    assert prepare(source, "--out", tmp_path / "b", *options).code == 0
     assert load_dataset(tmp_path / "b").val.labels.tolist() == [1]
 
 
@@ -110,20 +96,20 @@ def test_classes_and_lists(run, source, tmp_path):
         (["SOURCE", "--out", "/proc/nowhere/out"], 2, "Cannot write"),
     ],
 )
-def test_errors(run, source, tmp_path, monkeypatch, options, code, text):
+def test_errors(prepare, source, tmp_path, monkeypatch, options, code, text):
     monkeypatch.chdir(tmp_path)
-    done = run(*(str(source) if option == "SOURCE" else option for option in options))
+    done = prepare(*(str(source) if option == "SOURCE" else option for option in options))
     assert done.code == code
     assert text in done.err
     assert "Traceback" not in done.err
 
 
-def test_names_that_are_there_twice(run, source, tmp_path):
+def test_names_that_are_there_twice(prepare, source, tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("dog\ndog\n")
-    assert "has the class 'dog' twice" in run(source, "--out", tmp_path / "a", "--classes", names).err
+    assert "has the class 'dog' twice" in prepare(source, "--out", tmp_path / "a", "--classes", names).err
     names.write_text("\n")
-    assert "is empty" in run(source, "--out", tmp_path / "a", "--classes", names).err
+    assert "is empty" in prepare(source, "--out", tmp_path / "a", "--classes", names).err
 
 
 def test_a_line_a_minute_with_rate_and_time_left(capsys, monkeypatch):
@@ -145,7 +131,7 @@ def test_a_line_a_minute_with_rate_and_time_left(capsys, monkeypatch):
 
 
 def test_help_names_every_layout(capsys):
-    from vvscale.data.prepare.layouts import LAYOUTS
+    from vvscale.data.prepare.sources.layouts import LAYOUTS
 
     assert main(["prepare", "--help"]) == 0
     out = re.sub(r"\s+", " ", capsys.readouterr().out)

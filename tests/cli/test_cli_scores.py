@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,23 +14,6 @@ from vvscale.cli import main
 from vvscale.scores import ScoreStore
 
 pytestmark = pytest.mark.usefixtures("mirror")
-
-
-class Ran:
-    """What one command did."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], *argv: object) -> None:
-        self.code = main([str(token) for token in argv])
-        self.out, self.err = capsys.readouterr()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]):
-    return lambda *argv: Ran(capsys, *argv)
 
 
 def test_fetch_says_where_and_what_next(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

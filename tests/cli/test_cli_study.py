@@ -42,7 +42,7 @@ def values(out: Path) -> list[float]:
     return json.loads((out / "results" / "values.json").read_text())
 
 
-def wait_for(what, seconds: float = 20) -> None:
+def wait_for(what, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it never happened"
@@ -121,7 +121,7 @@ def test_a_run_that_a_scheduler_stops_asks_to_be_started_again(tmp_path: Path):
     run = begin(spec, out)
     wait_for(lambda: n_done(out) > 2)
     run.send_signal(signal.SIGUSR1)
-    said = run.communicate(timeout=60)[0]
+    said = run.communicate(timeout=120)[0]
     assert run.returncode == 75
     assert "resumes." in said
     kept = n_done(out)

@@ -140,7 +140,7 @@ def test_a_signal_gives_the_code_that_means_again(tmp_path: Path):
     while child.poll() is None and not (tmp_path / "spec.json").exists():
         time.sleep(0.05)
     child.terminate()
-    _, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=120)
     assert child.returncode == 75
     assert "has saved its state after step" in err
     assert list(tmp_path.glob("checkpoint-*.pt"))

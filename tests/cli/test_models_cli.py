@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from vvscale.cli import main
 from vvscale.models import build_model, load_model
 
 MODEL_ID = "resnetflexfilters-f-1-16-20-19_ecoset_full_seed-0"
-
-
-class Ran:
-    """What one command did."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], *argv: object) -> None:
-        self.code = main([str(token) for token in argv])
-        self.out, self.err = capsys.readouterr()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]):
-    return lambda *argv: Ran(capsys, *argv)
 
 
 @pytest.fixture
@@ -110,7 +90,7 @@ def test_fetch_weights_json(run, bucket: Path):
         (["weights", "resnet18_imagnet_full"], 2, "Unknown published model 'resnet18_imagnet_full'. Did you mean"),
         (["weights", f"{MODEL_ID}@12"], 3, "has no checkpoint of epoch 12. Published:"),
         (["weights", f"{MODEL_ID}@x"], 2, "The epoch in"),
-        (["weights", f"{MODEL_ID}@10"], 3, "the mirror does not hold this checkpoint"),
+        (["weights", f"{MODEL_ID}@10"], 3, "the mirror does not hold this file"),
         (["weights", "convnext_tiny.fb_in1k"], 3, "was trained by others"),
     ],
 )

@@ -149,7 +149,7 @@ class Cluster:
         with (self.run / f"{name}.out").open("a") as out:
             self.processes[name] = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
 
-    def _wait(self, what: str, is_there, seconds: float = 30) -> None:
+    def _wait(self, what: str, is_there, seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while not is_there():
             for name, process in self.processes.items():

@@ -93,7 +93,7 @@ def pools(out: Path) -> int:
     return len(list(out.glob("logs/engine/*/main/block-*/*/manager.log")))
 
 
-def wait_for(what, seconds: float = 30):
+def wait_for(what, seconds: float = 120):
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it never happened"

@@ -67,7 +67,7 @@ def decided(monkeypatch):
 def test_error_consistency_and_accuracy_are_those_of_the_reference(decided):
     decisions, shown, logits, outputs = decided
     made = DecisionBenchmark("Made-ec", 1, shown, decisions, outputs)
-    result = made.score(logits, n_resamples=50)
+    result = made.score(logits, resamples=50)
     assert result.score.raw_score == pytest.approx(FROZEN["consistency"], abs=1e-12)
     assert made.noise_ceiling == pytest.approx(FROZEN["ceiling"], abs=1e-12)
     assert result.score.score == pytest.approx(FROZEN["consistency"] / FROZEN["ceiling"], abs=1e-12)
@@ -152,7 +152,7 @@ def test_a_readout_is_judged_on_images_that_it_did_not_learn():
     shown = StimulusSet("s", pd.DataFrame({"label": labels[order]}, index=names[order]), 8.0,
                         np.zeros((len(names), 2, 2, 3), np.uint8))  # fmt: skip
     made = BehavioralBenchmark("Made-i2n", 1, shown, Trials.from_table(table), "label", fitted_on="others")
-    direct = made.score_probabilities(pd.DataFrame(expected, names[n_fitted:], model.classes_), n_resamples=2)
-    scored = made.score(features[order], n_resamples=2)
+    direct = made.score_probabilities(pd.DataFrame(expected, names[n_fitted:], model.classes_), resamples=2)
+    scored = made.score(features[order], resamples=2)
     assert scored.score.raw_score == pytest.approx(direct.score.raw_score, abs=1e-5)
     assert set(made.needs.scaled_by) == set(names[:n_fitted])

@@ -15,7 +15,8 @@ import xarray as xr
 from PIL import Image
 
 from vvscale.brain.benchmarks.public import COLLECTION, FILES
-from vvscale.core.download import RemoteFile, hash_of
+from vvscale.core.download import RemoteFile
+from vvscale.core.hashing import hash_of
 
 TEXTURES = ("assy_movshon_FreemanZiemba2013_public.nc", "stimulus_FreemanZiemba2013_aperture-public")
 OBJECTS = ("assy_dicarlo_MajajHong2015_public.nc", "stimulus_hvm-public")

@@ -24,7 +24,7 @@ def generating(stream, region):
 
 @pytest.mark.parametrize("region", [*NEURAL, "behavior"])
 def test_the_generating_features_score_at_the_ceiling(stream, region):
-    result = stream.benchmark(region).score(generating(stream, region), n_resamples=200)
+    result = stream.benchmark(region).score(generating(stream, region), resamples=200)
     assert result.score.score == pytest.approx(1, abs=0.04)
     assert result.score.low < result.score.score < result.score.high
 
@@ -32,13 +32,13 @@ def test_the_generating_features_score_at_the_ceiling(stream, region):
 @pytest.mark.parametrize("region", [*NEURAL, "behavior"])
 def test_shuffled_images_score_at_zero(stream, region):
     shuffled = np.random.default_rng(0).permutation(generating(stream, region))
-    assert abs(stream.benchmark(region).score(shuffled, n_resamples=20).score.raw_score) < 0.1
+    assert abs(stream.benchmark(region).score(shuffled, resamples=20).score.raw_score) < 0.1
 
 
 @pytest.mark.parametrize("region", NEURAL)
 def test_each_region_is_predicted_best_by_its_own_features(stream, region):
     benchmark = stream.benchmark(region)
-    scores = {name: benchmark.score(table, n_resamples=1).score.score for name, table in stream.features.items()}
+    scores = {name: benchmark.score(table, resamples=1).score.score for name, table in stream.features.items()}
     assert max(scores, key=scores.get) == region
 
 
@@ -55,7 +55,7 @@ def test_more_noise_lowers_the_ceiling_as_theory_says(stream):
 def test_everything_simulated_says_so(stream):
     assert stream.stimuli.is_simulated
     assert all(name.startswith("simulated.") for name in stream.benchmarks)
-    row = stream.benchmark("V4").score(stream.features["V4"], n_resamples=1).to_dict()
+    row = stream.benchmark("V4").score(stream.features["V4"], resamples=1).to_dict()
     assert row["is_simulated"]
     assert row["benchmark_id"] == "simulated.V4-pls"
     assert row["region"] == "V4"
@@ -82,11 +82,11 @@ def test_a_stream_that_cannot_be_is_refused():
 @pytest.mark.parametrize("region", ["V4", "behavior"])
 def test_rows_are_found_by_stimulus_id(stream, region):
     benchmark, table = stream.benchmark(region), generating(stream, region)
-    expected = benchmark.score(table, n_resamples=1).score.raw_score
+    expected = benchmark.score(table, resamples=1).score.raw_score
     order = np.random.default_rng(0).permutation(len(table))
     more = np.concatenate((table[order], np.zeros((1, table.shape[1]))))
     names = [*stream.stimuli.stimulus_id[order], "another image"]
-    given = benchmark.score(more, stimulus_id=names, n_resamples=1).score.raw_score
+    given = benchmark.score(more, stimulus_id=names, resamples=1).score.raw_score
     assert given == pytest.approx(expected, abs=1e-9)
 
 
@@ -95,11 +95,11 @@ def test_rows_are_found_by_stimulus_id(stream, region):
 def test_a_gram_serves_in_place_of_features(stream, region, n_features):
     benchmark, table = stream.benchmark(region), generating(stream, region)
     table = table @ np.random.default_rng(0).standard_normal((table.shape[1], n_features))
-    expected = benchmark.score(table, n_resamples=1).score.raw_score
+    expected = benchmark.score(table, resamples=1).score.raw_score
     order = np.random.default_rng(0).permutation(len(table))
     gram = Gram.from_features(table[order], standardize=benchmark.needs.kind == "standardized")
     names = stream.stimuli.stimulus_id[order]
-    given = benchmark.score(gram, stimulus_id=names, n_resamples=1).score.raw_score
+    given = benchmark.score(gram, stimulus_id=names, resamples=1).score.raw_score
     assert given == pytest.approx(expected, abs=1e-6)
 
 

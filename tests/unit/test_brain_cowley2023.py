@@ -13,7 +13,7 @@ from vvscale.brain.benchmarks import cowley2023
 from vvscale.brain.benchmarks.cowley2023 import SESSIONS, TESTED, read_session
 from vvscale.brain.catalogue import downloadable
 from vvscale.cli import main
-from vvscale.core.download import hash_of
+from vvscale.core.hashing import hash_of
 from vvscale.errors import DataError, DigestError, MissingDataError, UsageError
 
 SESSION = "210325"

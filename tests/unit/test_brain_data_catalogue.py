@@ -124,7 +124,7 @@ def test_both_formulas_differ_by_the_ceiling():
     new = load_benchmark("simulated.V4-pls")
     old = load_benchmark("simulated.V4-pls", formula="(r/c)^2")
     features = new.stimuli.pixels.reshape(len(new.stimuli), -1)[:, ::40]
-    scores = [one.score(features, n_resamples=1).score for one in (new, old)]
+    scores = [one.score(features, resamples=1).score for one in (new, old)]
     assert scores[0].raw_score == scores[1].raw_score
     assert scores[0].score == pytest.approx(scores[1].score * new.noise_ceiling, rel=1e-12)
 

@@ -132,7 +132,7 @@ def test_scores_come_out_at_the_end(mirror, region):
     brain_files.choices(mirror.folder)
     benchmark = mirror.load(region)
     features = np.random.default_rng(0).standard_normal((len(benchmark.stimuli), 50))
-    row = benchmark.score(features, n_resamples=5).to_dict()
+    row = benchmark.score(features, resamples=5).to_dict()
     assert np.isfinite(row["score"])
     assert row["formula"] == benchmark.formula
     assert row["version"] == PUBLIC[IDS[region]].version

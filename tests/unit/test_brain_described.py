@@ -49,7 +49,7 @@ def test_it_is_the_benchmark_that_python_makes(folder):
     features = np.random.default_rng(1).standard_normal((N, 40))
     other = NeuralBenchmark("other", 1, made.stimuli, made.assembly, "kind", metric=PLS(4), min_ceiling=0.5)
     text = TOP + "min_ceiling = 0.5\n" + STIMULI + ASSEMBLY + '[metric]\nname = "pls"\nn_components = 4\n'
-    ours, theirs = (one.score(features, n_resamples=5).score for one in (described(folder, text), other))
+    ours, theirs = (one.score(features, resamples=5).score for one in (described(folder, text), other))
     assert (ours.score, ours.raw_score, ours.ceiling) == (theirs.score, theirs.raw_score, theirs.ceiling)
     assert ours.rule == theirs.rule == "split-half ceiling; scores above 1 kept"
 

@@ -88,7 +88,7 @@ def v1():
 def test_scores_are_those_of_the_benchmark_whatever_the_order_of_rows(v1):
     ids = v1.stimuli.stimulus_id
     pixels = v1.stimuli.pixels.reshape(len(ids), -1).astype(np.float32)
-    expected = v1.score(pixels, n_resamples=20)
+    expected = v1.score(pixels, resamples=20)
     order = rng.permutation(len(ids))
     more = np.append(ids[order], "another image")
     features = Features.of(
@@ -96,7 +96,7 @@ def test_scores_are_those_of_the_benchmark_whatever_the_order_of_rows(v1):
         stimulus_id=more,
         name="me",
     )
-    scores = score_features(features, benchmarks=[v1], n_resamples=20)
+    scores = score_features(features, benchmarks=[v1], resamples=20)
     [row] = scores.rows({"model_id": "me"}).to_dict("records")
     assert row["layer"] == "pixels"
     assert row["score"] == pytest.approx(expected.score.score, abs=1e-12)

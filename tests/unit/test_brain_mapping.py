@@ -92,7 +92,7 @@ def test_a_part_equals_a_separate_fit(whole, features, metric, percent):
 
 def test_the_end_of_the_curve_is_the_score_itself(whole, features):
     end = MappingBenchmark(whole, Subset())
-    got, expected = end.score(features, n_resamples=20), whole.score(features, n_resamples=20)
+    got, expected = end.score(features, resamples=20), whole.score(features, resamples=20)
     assert got.score == expected.score
     assert got.mapping["mapping_samples"] == whole.parts[0].target.is_train.sum(1).min()
     almost = MappingBenchmark(whole, Subset(Amount(number=end.n_samples)))
@@ -102,7 +102,7 @@ def test_the_end_of_the_curve_is_the_score_itself(whole, features):
 def test_neuroids_and_repetitions_are_axes_too(whole, features):
     fewer = MappingBenchmark(whole, Subset(seed=2, neuroids=5))
     chosen = np.sort(np.random.default_rng(2).permutation(12)[:5])
-    expected = whole.score(features, n_resamples=0).detail.r[:, chosen]
+    expected = whole.score(features, resamples=0).detail.r[:, chosen]
     np.testing.assert_allclose(fewer.score(features).detail.r, expected, atol=1e-10)
     curve = [
         np.mean(
@@ -112,7 +112,7 @@ def test_neuroids_and_repetitions_are_axes_too(whole, features):
     ]
     assert curve[0] < curve[1]
     full = MappingBenchmark(whole, Subset(repetitions=6)).score(features).score.raw_score
-    assert full == pytest.approx(whole.score(features, n_resamples=0).score.raw_score, abs=1e-10)
+    assert full == pytest.approx(whole.score(features, resamples=0).score.raw_score, abs=1e-10)
 
 
 def test_fixed_test_images_stay(whole, features):

@@ -344,7 +344,7 @@ def test_a_prepared_file_is_a_benchmark_per_region_of_all_subjects(prepared):
     assert benchmark.benchmark_id == "tvsd.V4-ridge-cv"
     assert benchmark.n_targets == 10
     pixels = np.stack([np.asarray(image_at(path)).reshape(-1)[::29] for path in benchmark.stimuli.paths]).astype(float)
-    got = benchmark.score(pixels, n_resamples=10)
+    got = benchmark.score(pixels, resamples=10)
     expected = []
     read = PreparedFile.open(prepared)
     for monkey in read.subjects:

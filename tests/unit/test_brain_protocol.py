@@ -66,8 +66,8 @@ def benchmark(given=None, **fields):
 
 def test_subjects_are_scored_apart_and_averaged():
     both = (assembly(0, "a"), assembly(1, "b", n_neuroids=7))
-    apart = [benchmark(one).score(features(), n_resamples=20).score for one in both]
-    together = benchmark(both).score(features(), n_resamples=20)
+    apart = [benchmark(one).score(features(), resamples=20).score for one in both]
+    together = benchmark(both).score(features(), resamples=20)
     for name in ("score", "raw_score", "ceiling"):
         assert getattr(together.score, name) == pytest.approx(np.mean([getattr(one, name) for one in apart]))
     assert together.score.rule == "split-half ceiling; mean over 2 subjects; scores above 1 kept"
@@ -85,8 +85,8 @@ def test_unreliable_neuroids_are_left_out_of_score_and_ceiling():
     kept = own >= least
     assert made.rule == f"split-half ceiling; 5 of {Q} neuroids below {least:g} left out; scores above 1 kept"
     by_hand = benchmark(assembly().of_neuroids(kept), metric=Ridge(10.0, "mean"))
-    assert made.score(features(), n_resamples=3).score.raw_score == pytest.approx(
-        by_hand.score(features(), n_resamples=3).score.raw_score, abs=1e-12
+    assert made.score(features(), resamples=3).score.raw_score == pytest.approx(
+        by_hand.score(features(), resamples=3).score.raw_score, abs=1e-12
     )
     assert made.noise_ceiling == pytest.approx(by_hand.noise_ceiling, abs=1e-12)
     with pytest.raises(DataError, match="None of the 12 neuroids of 'a' has a ceiling of 2 or more"):
@@ -106,7 +106,7 @@ def test_each_neuroid_may_be_related_to_its_own_ceiling(formula):
         "median(r^2/c)": np.median(r**2 / reliability),
         "mean(r/c)": np.mean(r / reliability),
     }[formula]
-    score = made.score(features(), n_resamples=50).score
+    score = made.score(features(), resamples=50).score
     assert score.score == pytest.approx(expected, abs=1e-12)
     assert score.low < score.score < score.high
     assert score.ceiling == pytest.approx(reliability.mean())
@@ -116,26 +116,26 @@ def test_a_neuroid_without_signal_is_left_out_by_name_or_explodes_where_that_is_
     reliability = np.r_[0.0, np.full(Q - 1, 0.8)]
     given = replace(assembly(), reliability=reliability)
     made = benchmark(given, ceiling="shipped", formula="mean(r/sqrt(c))", metric=Ridge(10.0, "mean"))
-    score = made.score(features(), n_resamples=3).score
+    score = made.score(features(), resamples=3).score
     assert score.rule == "shipped ceiling; 1 neuroids with a ceiling of 0 or less left out; scores above 1 kept"
     assert score.score == pytest.approx(np.mean(made.measure(features())[0].r[:, 1:].mean(0)) / np.sqrt(0.8))
-    loose = replace(made, epsilon=1e-6).score(features(), n_resamples=3).score
+    loose = replace(made, epsilon=1e-6).score(features(), resamples=3).score
     assert abs(loose.score - score.score) > 1
     assert loose.rule == "shipped ceiling; 1e-06 added to ceilings; scores above 1 kept"
     none = replace(made, assembly=replace(given, reliability=np.zeros(Q)))
     with pytest.raises(DataError, match="The ceiling is 0; expected a number above 0"):
-        none.score(features(), n_resamples=3)
+        none.score(features(), resamples=3)
 
 
 def test_scores_above_one_are_kept_or_clipped_as_the_row_says():
     made = benchmark(ceiling=0.05, metric=Ridge(1.0))
-    kept = made.score(features(), n_resamples=30).score
+    kept = made.score(features(), resamples=30).score
     assert kept.score > 1
-    clipped = replace(made, above_one="clip").score(features(), n_resamples=30).score
+    clipped = replace(made, above_one="clip").score(features(), resamples=30).score
     assert clipped.score == clipped.high == 1.0
     assert clipped.rule == "shipped ceiling; scores above 1 clipped"
     with pytest.raises(UnknownNameError, match="Unknown rule for scores above 1 'cut'"):
-        replace(made, above_one="cut").score(features(), n_resamples=3)
+        replace(made, above_one="cut").score(features(), resamples=3)
 
 
 def test_fixed_images_train_and_test_and_the_ceiling_is_of_the_test():
@@ -148,7 +148,7 @@ def test_fixed_images_train_and_test_and_the_ceiling_is_of_the_test():
     similar = replace(made, metric="cka", ceiling=None, formula=None)
     rows = np.flatnonzero(TABLE["split"] == "test")
     alone = benchmark(tested, metric="cka", stratify_by=None)
-    found = similar.score(features(), n_resamples=3).score
+    found = similar.score(features(), resamples=3).score
     assert found.raw_score == pytest.approx(alone.measure(features())[0].raw_score, abs=1e-12)
     assert (found.formula, found.rule, len(rows)) == ("r", "no ceiling", 12)
 
@@ -191,7 +191,7 @@ def test_dissimilarities_of_subjects_have_a_noise_ceiling_together():
     assert (made.ceiling.name, made.formula) == ("rdm-noise", "r/c")
     assert made.noise_ceiling == pytest.approx(rdm_noise_ceiling(rdms)[1])
     given = NeuralBenchmark("Made.rdm", 1, STIMULI, Rdms("r", "IT", rdms, np.array(IDS)), metric="rsa")
-    a, b = (one.score(features(), n_resamples=5).score for one in (made, given))
+    a, b = (one.score(features(), resamples=5).score for one in (made, given))
     assert (a.score, a.raw_score) == pytest.approx((b.score, b.raw_score))
     assert given.n_targets == 3
     with pytest.raises(UsageError, match="expected metric='rsa'"):
@@ -260,7 +260,7 @@ def test_all_metrics_come_out_of_one_pass_over_the_images():
     recorded = record(net, [images], ["conv", "relu", "flat", "fc"])
     for one in scores.scores:
         index = int(one.benchmark_id[1:])
-        direct = made[index].score(recorded[one.layer].astype(np.float64), n_resamples=3).score
+        direct = made[index].score(recorded[one.layer].astype(np.float64), resamples=3).score
         assert one.score.raw_score == pytest.approx(direct.raw_score, abs=1e-6), (one.layer, metrics[index])
     rows = scores.rows({"model_id": "m"})
     assert set(rows["ceiling_rule"]) == {"split-half ceiling; scores above 1 kept", "no ceiling"}

@@ -67,7 +67,7 @@ def test_a_score_names_its_formula_and_shows_its_numbers():
     features, mean, ceiling = recordings()
     result = linear_predictivity(features, mean, stratify=None, n_components=5)
     for formula in ("r^2/c", "(r/c)^2"):
-        score = neural_score(result, ceiling, formula=formula, n_resamples=50)
+        score = neural_score(result, ceiling, formula=formula, resamples=50)
         assert score.score == pytest.approx(ceiled_score(result.raw_score, ceiling.ceiling, formula))
         assert score.to_dict()["formula"] == formula
         assert score.misalignment == 1 - score.score
@@ -81,11 +81,19 @@ def test_a_score_names_its_formula_and_shows_its_numbers():
 def test_a_seed_fixes_the_interval_and_a_higher_level_widens_it():
     features, mean, ceiling = recordings()
     result = linear_predictivity(features, mean, stratify=None, n_components=5)
-    once, again = (neural_score(result, ceiling, n_resamples=200) for _ in range(2))
+    once, again = (neural_score(result, ceiling, resamples=200) for _ in range(2))
     assert once == again
-    assert neural_score(result, ceiling, n_resamples=200, seed=1) != once
-    wide = neural_score(result, ceiling, n_resamples=200, level=0.99)
+    assert neural_score(result, ceiling, resamples=200, seed=1) != once
+    wide = neural_score(result, ceiling, resamples=200, level=0.99)
     assert wide.low < once.low < once.high < wide.high
+
+
+@pytest.mark.parametrize("seed", range(40, 44))
+def test_draws_without_a_correlation_leave_the_interval_finite(seed):
+    features, mean, ceiling = recordings()
+    result = linear_predictivity(features, mean, stratify=None, n_components=5)
+    score = neural_score(result, ceiling, resamples=200, level=0.99, seed=seed)
+    assert np.isfinite([score.low, score.high, score.raw_low, score.raw_high]).all()
 
 
 def test_weighted_correlation_is_that_of_the_drawn_images():
@@ -111,7 +119,7 @@ def test_the_interval_covers_the_score_of_new_images_and_neuroids(n_images, n_te
         r = np.stack([pearson(responses[~train], predicted[~train]) for train in is_train])
         parts = tuple(predicted[~train] for train in is_train)
         result = Predictivity(r, is_train, parts, responses)
-        score = neural_score(result, 1.0, n_resamples=300, level=0.9, seed=seed)
+        score = neural_score(result, 1.0, resamples=300, level=0.9, seed=seed)
         hits += score.raw_low < true_r < score.raw_high
     assert hits >= 50
 
@@ -142,7 +150,7 @@ def test_behavioral_score_relates_each_halving_to_its_own_ceiling():
     inputs = module_from_spec(spec)
     spec.loader.exec_module(inputs)
     result = i2n(*inputs.trials_table(n_images=60))
-    score = behavioral_score(result, n_resamples=200)
+    score = behavioral_score(result, resamples=200)
     assert score.score == pytest.approx(np.mean(result.r / np.sqrt(result.ceiling_r)))
     assert score.formula == "r/sqrt(c)"
     assert score.raw_low < result.raw_score < score.raw_high

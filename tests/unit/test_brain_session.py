@@ -94,7 +94,7 @@ def test_every_layer_scores_as_its_features_do(scores, benchmarks):
     assert not scores.failures
     for benchmark in benchmarks:
         for layer in layers:
-            expected = benchmark.score(features[layer], n_resamples=20, seed=42)
+            expected = benchmark.score(features[layer], resamples=20, seed=42)
             one = found[layer, benchmark.benchmark_id]
             assert one.score.raw_score == pytest.approx(expected.score.raw_score, abs=1e-6), layer
             assert one.score.low == pytest.approx(expected.score.low, abs=1e-4)

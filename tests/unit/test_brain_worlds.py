@@ -56,9 +56,9 @@ def test_the_stream_of_shapes_is_what_it_was():
 def test_the_generating_features_score_at_the_ceiling_and_shuffled_ones_at_zero(stream, region):
     features = generating(stream, region)
     benchmark = stream.benchmark(region)
-    assert benchmark.score(features, n_resamples=1).score.score == pytest.approx(1, abs=0.04)
+    assert benchmark.score(features, resamples=1).score.score == pytest.approx(1, abs=0.04)
     shuffled = np.random.default_rng(0).permutation(features)
-    assert abs(benchmark.score(shuffled, n_resamples=1).score.raw_score) < 0.1
+    assert abs(benchmark.score(shuffled, resamples=1).score.raw_score) < 0.1
 
 
 @pytest.mark.parametrize("noise", [1.0, 2.0])
@@ -78,7 +78,7 @@ def test_every_name_says_that_it_is_simulated(stream):
     assert [one.assembly.assembly_id for one in map(stream.benchmark, NEURAL)] == [
         f"simulated-digits.{region}" for region in NEURAL
     ]
-    assert stream.benchmark("IT").score(stream.features["IT"], n_resamples=1).to_dict()["is_simulated"]
+    assert stream.benchmark("IT").score(stream.features["IT"], resamples=1).to_dict()["is_simulated"]
     assert list(WORLDS) == ["simulated", "simulated-digits"]
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from vvscale.data import load_dataset, prepare_images
-from vvscale.data.prepare.layouts import LAYOUTS, read_layout, read_lists
+from vvscale.data.prepare.sources.layouts import LAYOUTS, read_layout, read_lists
 from vvscale.errors import DataError, MissingDataError, UnknownNameError
 
 SYNSETS = ["n01440764", "n01443537", "n01484850"]

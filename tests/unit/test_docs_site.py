@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import vvscale
-from vvscale.cli import VERBS
+from vvscale.cli.verbs import VERBS
 from vvscale.scores import COLUMNS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -9,10 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
 
-from vvscale.core import download_weights as downloading
-from vvscale.core.download_weights import alone, download, size_of
-from vvscale.errors import DataError, MissingDataError
+from vvscale.core import download as downloading
+from vvscale.core.download import alone, download, size_of
+from vvscale.errors import DataError, DigestError, MissingDataError
 
 CONTENT = os.urandom(3_000_000)
 
@@ -27,6 +28,7 @@ class Host(ThreadingHTTPServer):
         self.cut_after = [0]  # bytes sent per request, 0 = all; the last entry repeats
         self.takes_ranges = True
         self.says_length = True
+        self.shift = 0  # bytes between what is asked for and what comes, once
         self.most_at_once = 0  # bytes of a partial answer, which is whole in itself
         self.status = 200
         self.requests: list[str | None] = []
@@ -56,6 +58,7 @@ class Handler(BaseHTTPRequestHandler):
         start = 0
         if asked and host.takes_ranges and self.headers.get("If-Range") == host.version:
             start = int(asked.removeprefix("bytes=").rstrip("-"))
+            host.shift, start = 0, start + host.shift
             if start >= len(host.content):
                 self.send_error(416)
                 return
@@ -163,7 +166,7 @@ class Short:
 
 def test_fewer_bytes_than_announced_are_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(downloading.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(downloading.requests, "get", lambda *args, **kwargs: Short())
+    monkeypatch.setattr(requests, "get", lambda *args, **kwargs: Short())
     with pytest.raises(MissingDataError, match="Could not download"):
         download("http://host/a.pt", tmp_path / "a.pt")
     assert not (tmp_path / "a.pt").exists()
@@ -173,6 +176,20 @@ def test_fewer_bytes_than_announced_are_no_file(monkeypatch: pytest.MonkeyPatch,
 def test_hosts_that_cannot_continue(takes_ranges: bool, version: str, host: Host, tmp_path: Path):
     host.takes_ranges, host.version, host.cut_after = takes_ranges, version, [1_500_000, 0]
     assert download(host.url, tmp_path / "ep1.pt").read_bytes() == CONTENT
+
+
+def test_a_part_of_another_place_is_not_put_behind_what_came(host: Host, tmp_path: Path):
+    host.cut_after, host.most_at_once, host.shift = [700_000, 0], 500_000, 10_000
+    assert download(host.url, tmp_path / "a.pt").read_bytes() == CONTENT
+
+
+def test_what_the_check_refuses_is_not_kept(host: Host, tmp_path: Path):
+    def refuse(part: Path) -> None:
+        raise DigestError(f"{part.name} is another file")
+
+    with pytest.raises(DigestError, match=r"a\.pt\.part is another file"):
+        download(host.url, tmp_path / "a.pt", check=refuse)
+    assert files(tmp_path) == set()
 
 
 def test_a_part_that_is_longer_than_the_file_starts_anew(host: Host, tmp_path: Path):

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from vvscale.core.sealed import sealed
+from vvscale.core.jsonable import sealed
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, ShapeError, UsageError
 from vvscale.models import (
     build_model,

@@ -263,3 +263,37 @@ def test_one_s_own_studies_are_listed_and_found_by_name(tmp_path: Path, monkeypa
     assert "is damaged" in rows["broken"]["state"]
     assert rows["demo"]["summary"].startswith("Narrow ResNets")
     assert locate_study("own").path == tmp_path / "out" / "own"
+
+
+def test_a_changed_file_of_ones_own_redoes_what_it_made_and_a_comment_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("nets.py").write_text("import helper\nsmall = helper.WIDTH\n")
+    Path("helper.py").write_text("WIDTH = 1\n")
+    Path("more.py").write_text("large = 2\n")
+    text = SPEC.replace('"small", "large"', '"nets.py:small", "more.py:large"').replace(
+        "timm:resnet18", "more.py:large"
+    )
+    before = graph(tmp_path, text)
+    Path("helper.py").write_text("# why\nWIDTH  =  1\n")
+    assert graph(tmp_path, text).digest == before.digest
+    Path("helper.py").write_text("WIDTH = 3\n")
+    after = graph(tmp_path, text)
+    redone = {task.label.split()[0] for task in after.tasks if task.id not in before.index and task.kind == "train"}
+    kept = {task.label.split()[0] for task in after.tasks if task.id in before.index}
+    assert redone == {"nets.py:small"}
+    assert kept == {"more.py:large", "layers"}
+
+
+def test_a_benchmark_of_ones_own_is_named_by_what_loads_it(tmp_path: Path):
+    from vvscale.brain.catalogue import load_benchmark
+    from vvscale.study.spec.resolve import installed_parts
+
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from dataclasses import replace\nfrom vvscale.brain import load_benchmark\n"
+        'MINE = replace(load_benchmark("simulated.IT-pls"), benchmark_id="lab.IT-pls")\n'
+    )
+    for one in installed_parts().benchmarks((f"{path}:MINE", "simulated.V1-pls")):
+        assert load_benchmark(one["id"]).data_digest() == one["digest"]

@@ -8,14 +8,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from parsl.jobs.states import JobState, JobStatus
 
 from vvscale.core.config import from_table
 from vvscale.errors import ConfigError, MissingDataError, RunError
+from vvscale.study.engine.engine import Engine
 from vvscale.study.engine.lifeline import lifeline_command
+from vvscale.study.engine.worker import Answer, Request
 from vvscale.study.graph.graph import GraphBuilder
 from vvscale.study.spec.workers import EngineSpec, GroupSpec
 
@@ -86,6 +93,128 @@ def test_a_job_that_is_not_taken_is_an_error_that_says_so(tmp_path: Path, monkey
     ready = Prepared(begin(tmp_path / "out", graph), graph, EngineSpec(kind="slurm"), None)
     with pytest.raises(RunError, match="slurm did not take the job"):
         submit_study(ready)
+
+
+class OneThread:
+    """In place of Parsl's executor; notes which thread asks anything of it but its exchange, which has a lock."""
+
+    label, bad_state_is_set = "main", False
+
+    def __init__(self, threads: set[int], **options) -> None:
+        self._threads = threads
+        self.provider, self.interchange_proc = options["provider"], None
+
+    def __getattr__(self, name: str):
+        self._threads.add(threading.get_ident())
+        answers = {
+            "blocks_to_job_id": {}, "status_facade": {}, "connected_managers": lambda: [{"worker_count": 2}],
+            "start": lambda: None, "poll_facade": lambda: None, "shutdown": lambda: None, "submit": self._done,
+        }  # fmt: skip
+        return answers[name]
+
+    @staticmethod
+    def _done(run, resources, request) -> Future:
+        made: Future = Future()
+        made.set_result(run(request))
+        return made
+
+
+class NoStrategy:
+    def __init__(self, **options) -> None: ...
+
+    def add_executors(self, executors: list) -> None: ...
+
+    def strategize(self, executors: list) -> None:
+        for one in executors:
+            assert one.status_facade == {}
+
+
+def request_of(folder: Path) -> Request:
+    return Request(str(folder), "a" * 20, "noop", "it", {}, {}, {}, {})
+
+
+def test_parsl_is_asked_by_one_thread_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # Its dictionaries change under whoever else reads them, and its sockets are for one thread.
+    from parsl import executors
+    from parsl.jobs import strategy
+
+    threads: set[int] = set()
+    monkeypatch.setattr(executors, "HighThroughputExecutor", partial(OneThread, threads))
+    monkeypatch.setattr(strategy, "Strategy", NoStrategy)
+    engine = Engine(EngineSpec(workers=2), tmp_path, tmp_path / "logs", lambda request: Answer("done"))
+    engine.start(["main"])
+    for key in range(50):
+        engine.submit(key, request_of(tmp_path), "main", key)
+    ended = []
+    while len(ended) < 50 or engine.words()[1] != 2:
+        ended += engine.take(0.1)
+        engine.look_after()
+    engine.stop(0.0, lambda: None)
+    assert {one.key for one in ended} == set(range(50))
+    assert len(threads - {threading.get_ident()}) == len(threads) == 1
+
+
+def _look_for_ever(engine: Engine) -> None:
+    while True:
+        engine.take(0.1)
+        engine.look_after()
+
+
+def test_what_breaks_parsl_is_an_error_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from parsl import executors
+    from parsl.jobs import strategy
+
+    class Breaks(OneThread):
+        def connected_managers(self) -> list:
+            raise OSError("no socket")
+
+    monkeypatch.setattr(executors, "HighThroughputExecutor", partial(Breaks, set()))
+    monkeypatch.setattr(strategy, "Strategy", NoStrategy)
+    engine = Engine(EngineSpec(workers=2), tmp_path, tmp_path / "logs", lambda request: Answer("done"))
+    engine.start(["main"])
+    with pytest.raises(RunError, match=r"OSError: no socket.*vvscale study resume"):
+        _look_for_ever(engine)
+    engine.stop(0.0, lambda: None)
+
+
+class NoJobs(OneThread):
+    """Its jobs end before they have worked; some had been there."""
+
+    status_facade = {str(n): JobStatus(JobState.FAILED, "no such queue") for n in range(3)}  # noqa: RUF012
+
+    def __init__(self, threads: set[int], connected: list[str], **options) -> None:
+        super().__init__(threads, **options)
+        self._connected = connected
+        self.interchange_proc = subprocess.Popen(["sleep", "98"])
+
+    def connected_blocks(self) -> list[str]:
+        return self._connected
+
+    def shutdown(self) -> None:
+        self.interchange_proc.kill()
+        self.interchange_proc.wait()
+
+
+@pytest.mark.parametrize("connected", [[], ["0"]])
+def test_jobs_that_never_come_to_work_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connected: list[str]
+):
+    from parsl import executors
+    from parsl.jobs import strategy
+
+    monkeypatch.setattr(executors, "HighThroughputExecutor", partial(NoJobs, set(), connected))
+    monkeypatch.setattr(strategy, "Strategy", lambda **options: SimpleNamespace(add_executors=len, strategize=len))
+    engine = Engine(EngineSpec(workers=2), tmp_path, tmp_path / "logs", lambda request: Answer("done"))
+    engine.start(["main"])
+    if connected:
+        # They did work: such jobs may be preempted, and more of them are tried.
+        while engine.words()[1] != 2:
+            engine.look_after()
+        engine.look_after()
+    else:
+        with pytest.raises(RunError, match=r"'main' cannot be started by local.*no such queue"):
+            _look_for_ever(engine)
+    engine.stop(0.0, lambda: None)
 
 
 def test_groups_take_what_they_do_not_say_from_the_engine():

@@ -89,7 +89,7 @@ def test_a_missing_or_damaged_plan_says_what_to_do(tmp_path: Path):
         ('"r/o"', '"/etc/o"'),
         ('{"o":', '{"../../o":'),
         ('{"a":"1"', '{"a":"2"'),
-        ("vvscale-graph-2", "vvscale-graph-1"),
+        ("vvscale-graph-2", "vvscale-graphs"),
     ],
 )
 def test_a_plan_that_was_changed_by_hand_is_refused(tmp_path: Path, what: str, by: str):

@@ -61,7 +61,7 @@ def test_ranks_end_with_their_worker(tmp_path: Path, number: signal.Signals):
     folder = begin(tmp_path, seconds=300.0)
     code = f"from vvscale.study.engine.worker import *; print(run_task({request(folder)!r}).outcome)"
     worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(ranks_of(folder)) < 3:
         assert time.monotonic() < deadline
         time.sleep(0.1)

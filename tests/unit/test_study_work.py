@@ -9,10 +9,12 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from vvscale.core.files import locked
 from vvscale.errors import DataError, DivergedError, InterruptedRunError, OutOfMemoryError, StoppedError, UsageError
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph, GraphBuilder
@@ -148,32 +150,40 @@ def test_a_task_that_stops_is_tried_again(tmp_path: Path, monkeypatch: pytest.Mo
     assert n_tries == 3
 
 
-class StopAfter(Stop):
-    """Asks to stop after so many looks."""
-
-    def __init__(self, n: int, number: int = signal.SIGTERM) -> None:
-        super().__init__()
-        self._n, self._number = n, number
-
-    def is_set(self) -> bool:
-        self._n -= 1
-        self.number = self._number if self._n < 0 else 0
-        return self.number != 0
+def stop_after(n: int, number: int) -> tuple[Stop, InProcess]:
+    """A stop, and an engine that sets it when it is given its n-th task."""
+    stop = Stop()
+    engine = InProcess(act=lambda request: setattr(stop, "number", number) if len(engine.ran) == n else None)
+    return stop, engine
 
 
 def test_a_stop_says_what_is_done_and_how_to_resume(tmp_path: Path):
     made = graph()
-    folder, engine = begin(tmp_path, made), InProcess()
-    with pytest.raises(StoppedError, match=r"Stopped with 5 of 9 tasks done[.] `vvscale study resume") as caught:
-        work(folder, made, engine, stop=StopAfter(3))
+    folder = begin(tmp_path, made)
+    stop, engine = stop_after(5, signal.SIGTERM)
+    with pytest.raises(StoppedError, match=r"Stopped with 6 of 9 tasks done[.] `vvscale study resume") as caught:
+        work(folder, made, engine, stop=stop)
     assert caught.value.exit_code == 75
     assert engine.stopped_with == 25.0
     status = study_status(folder)
-    assert (status.n_done, sum(stage.running for stage in status.stages)) == (5, 0)
+    assert (status.n_done, sum(stage.running for stage in status.stages)) == (6, 0)
+    stop, engine = stop_after(1, signal.SIGINT)
     with pytest.raises(InterruptedRunError) as caught:
-        work(folder, made, stop=StopAfter(0, signal.SIGINT))
+        work(folder, made, engine, stop=stop)
     assert caught.value.exit_code == 130
     assert work(folder, made).n_done + study_status(folder).n_done >= 9
+
+
+def test_a_stop_is_heard_while_what_is_finished_is_looked_at(tmp_path: Path):
+    made = graph()
+    folder, stop = begin(tmp_path, made), Stop()
+    work(folder, made)
+    (folder.task(made.tasks[0].id).path / "done.json").unlink()
+    stop.number, engine = signal.SIGTERM, InProcess()
+    with pytest.raises(StoppedError, match="while looking at what is finished"):
+        work(folder, made, engine, stop=stop)
+    assert engine.ran == []
+    assert values(folder) == [100, 101, 102, 103], "what is published stays"
 
 
 def test_signals_set_the_stop_and_a_second_ctrl_c_ends_at_once():
@@ -290,8 +300,50 @@ def test_an_input_that_is_damaged_for_ever_ends_the_run(tmp_path: Path):
     engine = InProcess(
         act=lambda request: answer("damaged", needed=needed, message="changed") if request.label == "after 2" else None
     )
-    with pytest.raises(DataError, match="'noop 2' was made 5 times and is damaged each time: changed"):
+    with pytest.raises(DataError, match="'noop 2' was found damaged 5 times, the last time: changed"):
         work(folder, made, engine)
+
+
+def test_an_input_that_many_find_damaged_is_made_again_once(tmp_path: Path):
+    builder = GraphBuilder(VERSIONS)
+    first = builder.add("noop", {"value": 1}, label="first")
+    for number in range(12):
+        builder.add("noop", {"value": number}, inputs={"of": first}, label=f"after {number}")
+    made = builder.build()
+    folder = begin(tmp_path, made)
+    seen = []
+
+    def act(request):
+        # Twelve workers look at once, before any of them has said what it saw.
+        if request.label.startswith("after") and len(seen) < 12:
+            seen.append(request.label)
+            if len(seen) == 1:
+                damage(folder, made, "first", "output")
+            return answer("damaged", needed=first, message="'value.json' is missing")
+        return None
+
+    engine = InProcess(act=act)
+    assert work(folder, made, engine).n_failed == 0
+    assert [request.label for request in engine.ran].count("first") == 2
+
+
+def test_a_task_whose_input_is_lost_while_it_reads_is_not_to_blame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    builder = GraphBuilder({**VERSIONS, "reads": "1"})
+    first = builder.add("noop", {"value": 1}, label="first")
+    builder.add("reads", {}, inputs={"of": first}, label="reader")
+    made = builder.build()
+    folder, n_reads = begin(tmp_path, made), 0
+
+    def reads(context: TaskContext) -> None:
+        nonlocal n_reads
+        n_reads += 1
+        if n_reads == 1:
+            damage(folder, made, "first", "output")
+        (context.out / "copy").write_text((context.input("of") / "value.json").read_text())
+
+    add_kind(monkeypatch, "reads", reads)
+    result = work(folder, made)
+    assert (result.n_failed, n_reads) == (0, 2)
 
 
 @pytest.mark.parametrize(("lost", "n", "what"), [(LOST, 3, "3 workers"), (LOST_JOB, 10, "10 jobs")])
@@ -315,6 +367,27 @@ def test_a_worker_that_dies_once_costs_nothing(tmp_path: Path):
     engine = InProcess(act=lambda request: next(lost, None) if request.label == "noop 2" else None)
     assert work(folder, made, engine).n_failed == 0
     assert values(folder) == [100, 101, 102, 103]
+
+
+def test_who_looks_at_a_study_does_not_keep_a_run_out(tmp_path: Path):
+    folder = begin(tmp_path, graph())
+    looking, looked = threading.Event(), threading.Event()
+
+    def look() -> None:
+        with locked(folder.path / "lock"):
+            looking.set()
+            looked.wait()
+
+    onlooker = threading.Thread(target=look)
+    onlooker.start()
+    looking.wait()
+    threading.Timer(0.1, looked.set).start()
+    with folder.alone():
+        assert folder.runner() is not None
+        with pytest.raises(UsageError, match="is run by another process"), folder.alone():
+            pass
+    onlooker.join()
+    assert folder.runner() is None
 
 
 def test_a_task_that_another_process_finished_meanwhile_is_taken_as_it_is(tmp_path: Path):

@@ -6,12 +6,13 @@ place of field names in the errors that the library raises.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import re
 import shlex
-from collections.abc import Callable
-from dataclasses import MISSING, Field, field, fields, make_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, field, fields, make_dataclass, replace
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
@@ -19,6 +20,7 @@ from cyclopts import Group, Parameter
 from vvscale.cli.output import Output
 from vvscale.core.config import is_sequence
 from vvscale.core.options import About, Options, described
+from vvscale.scores.options import CsvOptions
 
 Verb = TypeVar("Verb", bound=Callable[..., None])
 
@@ -61,8 +63,12 @@ def verb(function: Verb) -> Verb:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
-        given = {**defaults, **kwargs}
-        function(*map(_plain, args), **{name: _plain(value) for name, value in given.items()})
+        given = {name: _plain(value) for name, value in {**defaults, **kwargs}.items()}
+        with contextlib.ExitStack() as opened:
+            for value in given.values():
+                if isinstance(value, CsvOptions):
+                    opened.enter_context(value.reading())
+            function(*map(_plain, args), **given)
 
     # Without this cyclopts reads the signature of the function behind.
     del run.__wrapped__
@@ -76,10 +82,12 @@ def flags(kind: type[Options]) -> type[Options]:
     """Return a subclass of an option class whose fields say to cyclopts how their flags look."""
     of = {one.name: one for one in fields(kind)}
     groups: dict[str, Group] = {}
+    own = {name: _flag(name, about) for name, _, about in described(kind)}
     shown = []
     # What a verb adds comes before what it shares with others.
     for name, hint, about in sorted(described(kind), key=lambda one: one[0] not in kind.__annotations__):
         group = groups.setdefault(about.group or "Options", Group(about.group or "Options", sort_key=len(groups)))
+        about = replace(about, help=_with_flags(about.help, own))
         shown.append((name, Annotated[hint, _parameter(name, hint, about, group)], _default(of[name])))
     made = make_dataclass(kind.__name__, shown, bases=(kind,), frozen=True, kw_only=True)
     # Of the module "types", where make_dataclass puts it, cyclopts takes it for a builtin without fields.
@@ -118,8 +126,10 @@ def with_flags(message: str, module: str) -> str:
     >>> with_flags('Give `offset_by`, for example `offset_by="arch"`; `vvscale ls columns` lists them.', __name__)
     'Give `--offset-by`, for example `--offset-by arch`; `vvscale ls columns` lists them.'
     """
-    known = _FLAGS.get(module, {})
+    return _with_flags(message, _FLAGS.get(module, {}))
 
+
+def _with_flags(message: str, known: Mapping[str, str]) -> str:
     def flag(found: re.Match[str]) -> str:
         name, value = found["name"], found["value"]
         if name not in known:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import TextIO
 
-# How a terminal without Unicode shows what we print; anything else becomes a question mark.
+# How a terminal without Unicode shows what we print; anything else, such as names of files, is escaped.
 PLAIN = {
     "\u2013": "-", "\u2014": "-", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2026": "...",
     "\u00d7": "x", "\u00b1": "+-", "\u2264": "<=", "\u2265": ">=", "\u2192": "->", "\u00b2": "2", "\u00e9": "e",
@@ -25,7 +25,7 @@ _documents: TextIO | None = None
 def _plain(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)
     text = error.object[error.start : error.end]
-    return "".join(PLAIN.get(each, "?") for each in text), error.end
+    return "".join(PLAIN.get(each) or each.encode("ascii", "backslashreplace").decode() for each in text), error.end
 
 
 codecs.register_error(ERRORS, _plain)

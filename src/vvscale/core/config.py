@@ -34,13 +34,32 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_toml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise MissingDataError(f"There is no file '{path}'. Expected a TOML file; check the spelling.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise MissingDataError(f"Cannot read '{path}': {error}. Expected a TOML file in UTF-8.") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise ConfigError(f"'{path}' is not valid TOML: {error}.") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Read TOML that somebody else may have written.
+
+    Raises
+    ------
+    ValueError
+        It is not TOML, nested too deeply, or holds a number of thousands of digits.
+
+    Examples
+    --------
+    >>> parse_toml("n = 3")
+    {'n': 3}
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
@@ -120,8 +139,8 @@ def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
         if not equals or not key.strip():
             raise ConfigError(f"Cannot read the change '{change}'; expected KEY=VALUE, such as optimizer.lr=0.05.")
         try:
-            values[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+            values[key.strip()] = parse_toml(f"value = {text}")["value"]
+        except ValueError:
             values[key.strip()] = text
     return values
 
@@ -172,7 +191,7 @@ def convert(hint: Any, value: Any, where: str) -> Any:
     if hint is Path and isinstance(value, str | Path):
         return Path(value)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
+        return _whole(value, where)
     if (hint is bool and isinstance(value, bool)) or (hint is str and isinstance(value, str)):
         return value
     raise ConfigError(f"Got {value!r} for {where}; expected {_described(hint)}.")
@@ -192,6 +211,13 @@ def _finite(value: float, where: str) -> float:
     if not math.isfinite(number):
         raise ConfigError(f"Got {number} for {where}; expected a finite number.")
     return number
+
+
+def _whole(value: int, where: str) -> int:
+    """Return a whole number that arrays and files can hold; TOML and JSON also have longer ones."""
+    if value.bit_length() > 63:
+        raise ConfigError(f"Got a whole number of {value.bit_length()} bits for {where}; expected one below 2^63.")
+    return value
 
 
 def _tuple(hint: Any, values: Any, where: str) -> tuple[Any, ...]:

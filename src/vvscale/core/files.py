@@ -6,11 +6,16 @@ the same for many files at once, without the flush: what reads them must check t
 
 A name that becomes a path goes through ``safe_name`` (one part of a path) or ``inside`` (a path below a folder), and
 nothing is removed but by ``remove_inside``, which proves that it lies in the folder that was named.
+
+``locked`` is the one lock for what two processes must not do at once in one place. The operating system frees it
+however its process ends. File systems without locks (some network shares and containers) cannot tell; there the work
+goes on unguarded.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -164,6 +169,42 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise _cannot_write(Path(path), error) from error
     return Path(path)
+
+
+# What a file system without locks answers.
+_WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold a lock file meanwhile; yield False at once if another process holds it.
+
+    Parameters
+    ----------
+    path
+        The lock file; it is made if it is not there, and left.
+    wait
+        Whether to wait for the other process instead.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder, locked(Path(folder, "lock")) as ours:
+    ...     with locked(Path(folder, "lock")) as theirs:
+    ...         ours, theirs
+    (True, False)
+    """
+    make_folder(path.parent)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        except OSError as error:
+            if error.errno not in _WITHOUT_LOCKS:
+                raise
+        yield True
 
 
 # File systems allow 255 bytes; the rest is for prefixes, suffixes and temporary names.

@@ -140,6 +140,5 @@ def call_user_code(make: Callable[[], T], what: str, path: Path | None = None) -
         own = [frame for frame in frames if path is None or frame.filename == str(path.resolve())]
         line = error.lineno if isinstance(error, SyntaxError) else (own or frames)[-1].lineno
         raise UsageError(
-            f"{what} failed in line {line}: {type(error).__name__}: {error}. Correct it; --debug shows the whole "
-            "traceback."
+            f"{what} failed in line {line}: {type(error).__name__}: {error}. Correct it and try again."
         ) from error

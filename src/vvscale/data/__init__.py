@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vvscale.core.lazy import lazy
+from vvscale.core.imports import lazy
 
 if TYPE_CHECKING:
     from vvscale.data.augment.counter import uniforms as uniforms

@@ -10,7 +10,6 @@ FOLDER/{train,val}/manifest.json   counts, class names, digests
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vvscale.core.files import write_json, write_with
-from vvscale.core.sealed import SEAL, seal_holds, sealed
+from vvscale.core.jsonable import SEAL, parse_json, seal_holds, sealed
 from vvscale.data.prepare.parallel import Progress, counted
 from vvscale.data.store import FORMAT, ImageStore, content_digest
 from vvscale.errors import DataError, DigestError, MissingDataError
@@ -74,7 +73,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MissingDataError(
             f"'{folder}' is not a prepared data set: it has no {MANIFEST}. Expected the folder that `vvscale prepare` "

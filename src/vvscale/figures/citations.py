@@ -5,7 +5,6 @@ An entry holds only fields that are known to be right.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
@@ -13,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, unknown_name
 from vvscale.laws.law import LAWS
 from vvscale.scores import SETS, load_scores
@@ -143,7 +143,7 @@ def _keys(what: str) -> list[str]:
 
 def _of_fits(path: Path) -> list[str]:
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = parse_json(path.read_text(encoding="utf-8"))
         entries = [entries] if isinstance(entries, dict) else entries
         forms = [entry["form"] for entry in entries]
     except (ValueError, TypeError, KeyError) as error:

@@ -158,7 +158,7 @@ def make_problem(
     if len(columns) != len(law.inputs):
         raise UsageError(
             f"The law '{law.name}' takes {len(law.inputs)} input column(s) ({', '.join(law.inputs)}), got "
-            f"{len(columns)}: {', '.join(columns)}. Give --x once per input."
+            f"{len(columns)}: {', '.join(columns)}. Name one column per input in `x`."
         )
     if delta is not None and not 0 < delta < np.inf:
         raise UsageError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vvscale.core.lazy import lazy
+from vvscale.core.imports import lazy
 
 if TYPE_CHECKING:
     from vvscale.models.architectures.build import build_model as build_model

@@ -18,7 +18,8 @@ from typing import Any
 
 from torch import nn
 
-from vvscale.core.download_weights import Progress
+from vvscale.core.download import Progress
+from vvscale.core.hashing import hash_of
 from vvscale.core.userfile import is_user_file
 from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError
 from vvscale.models.architectures.build import build_model, build_to_load
@@ -35,7 +36,7 @@ from vvscale.models.published.checkpoints import (
     published_row,
     read_ref,
 )
-from vvscale.models.weights import WEIGHTS_NAME, load_state, load_weights, model_record, sha256_of
+from vvscale.models.weights import WEIGHTS_NAME, load_state, load_weights, model_record
 from vvscale.scores import load_scores
 
 
@@ -152,7 +153,7 @@ def _from_file(path: Path, ema: bool | None) -> LoadedModel:
 def _from_foreign(path: Path, arch: str | None, ema: bool | None) -> LoadedModel:
     fitted = load_foreign(path, arch=arch, ema=ema)
     row = {"model_id": path.name.partition(".")[0], "is_random": False}
-    source = {"file": path.name, "sha256": sha256_of(path)}
+    source = {"file": path.name, "sha256": hash_of(path)}
     record = model_record(fitted.module, row=row, weights="ema" if fitted.weights == "ema" else "plain", source=source)
     return LoadedModel(fitted.module, record, fitted.note)
 

@@ -7,8 +7,6 @@ Nothing is pickled.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -19,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vvscale.core.files import write_json, write_whole
-from vvscale.core.jsonable import jsonable
-from vvscale.core.sealed import SEAL, seal_holds, sealed
+from vvscale.core.hashing import hash_of
+from vvscale.core.jsonable import SEAL, jsonable, parse_json, seal_holds, sealed
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, ShapeError
 from vvscale.models.architectures.build import build_skeleton
 from vvscale.models.architectures.designs import LibraryDesign
@@ -163,7 +161,7 @@ def save_weights(path: Path | str, module_or_state: nn.Module | State, record: M
     tensors = _separate({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()})
     with write_whole(path) as part:
         _save(tensors, part)
-        written = sealed({**record, "format": FORMAT, "sha256": sha256_of(part)})
+        written = sealed({**record, "format": FORMAT, "sha256": hash_of(part)})
         write_json(path.with_suffix(".json"), written)
     return written
 
@@ -220,7 +218,7 @@ def load_weights(path: Path | str) -> tuple[dict[str, Tensor], Record]:
     if path.is_dir():
         path = path / WEIGHTS_NAME
     record = _read_record(path)
-    got = sha256_of(path)
+    got = hash_of(path)
     if got != record["sha256"]:
         raise DigestError(
             f"'{path}' does not hold the weights that '{path.with_suffix('.json').name}' describes: got sha256 {got} "
@@ -244,7 +242,7 @@ def _read_record(path: Path) -> Record:
                 "save_weights and vvscale train write them. Likely cause: another path, or a run that has not finished."
             )
     try:
-        record = json.loads(record_path.read_text())
+        record = parse_json(record_path.read_text())
     except ValueError as error:
         raise DataError(f"'{record_path}' is not JSON: {error}. Expected the record of '{path.name}'.") from error
     found = record.get("format") if isinstance(record, dict) else type(record).__name__
@@ -327,9 +325,3 @@ def _body(shapes: Mapping[str, tuple[int, ...]], head: str) -> dict[str, tuple[i
 @lru_cache(maxsize=128)
 def _shapes(name: str) -> dict[str, tuple[int, ...]]:
     return {key: tuple(tensor.shape) for key, tensor in build_skeleton(name).state_dict().items()}
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

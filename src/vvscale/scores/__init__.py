@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vvscale.core.lazy import lazy
+from vvscale.core.imports import lazy
 
 if TYPE_CHECKING:
     from vvscale.scores.gokce2025 import AppliedNote as AppliedNote

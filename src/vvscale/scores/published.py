@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from vvscale.core.download import RemoteFile, State, cache_folder, hash_of
+from vvscale.core.download import RemoteFile, State, cache_folder
+from vvscale.core.hashing import hash_of
 from vvscale.errors import unknown_name
 
 _COLLECTION = "gokce2025"

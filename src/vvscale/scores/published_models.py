@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import MissingDataError, did_you_mean
 from vvscale.scores.published import fetch
 from vvscale.scores.read import load_table
@@ -30,7 +30,7 @@ def load_checkpoints() -> pd.DataFrame:
         57 models no row with ``is_latest``; both are left as published, since ids do not tell either
         reliably.
     """
-    table = load_table(fetch("checkpoint-list"))
+    table = load_table(fetch("checkpoint-list"), sep=",", decimal=".")
     return table.rename(columns={"arch_family": "family"})[
         [
             "model_id",
@@ -53,7 +53,7 @@ def load_commitments() -> pd.DataFrame:
         arch (as published, in mixed case), dataset, is_pretrained, seed, region, layer; for ``behavior``
         the layer is the one that the readout is trained on.
     """
-    published: dict[str, dict[str, dict[str, Any]]] = json.loads(fetch("commitments").read_text())
+    published: dict[str, dict[str, dict[str, Any]]] = parse_json(fetch("commitments").read_text())
     rows = [
         (arch, dataset, how == "pretrained", int(seed.removeprefix("seed-")), region, layer)
         for arch, by_data in published.items()

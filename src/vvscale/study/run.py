@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vvscale.core.files import make_folder
+from vvscale.core.jsonable import Result
 from vvscale.errors import RunError
 from vvscale.study.engine.engine import Engine
-from vvscale.study.engine.interface import Workers
 from vvscale.study.engine.worker import run_task, storage_error
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
@@ -20,11 +20,11 @@ from vvscale.study.prepare import Prepared, Stop, prepare_study
 from vvscale.study.status import Failure
 from vvscale.study.submit import submitted_again
 from vvscale.study.survey import Survey, results_of, some, survey
-from vvscale.study.work import OnLook, StopSignal, Work
+from vvscale.study.work import OnLook, Work
 
 
 @dataclass(frozen=True)
-class StudyResult:
+class StudyResult(Result):
     """How a run of a study ended.
 
     Attributes
@@ -56,10 +56,6 @@ class StudyResult:
     results: tuple[Path, ...]
     seconds: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {**asdict(self), "path": str(self.path), "results": [str(path) for path in self.results]}
-
     def words(self) -> str:
         """Return all in one line."""
         said = f"{self.n_done} tasks done, {self.n_finished_before} were finished before"
@@ -83,7 +79,7 @@ def run_study(
     *,
     out: Path | None = None,
     workers: int | None = None,
-    stop: StopSignal | None = None,
+    stop: Stop | None = None,
     **more: Any,
 ) -> StudyResult:
     """Run a study, or resume it: what is finished is skipped.
@@ -132,9 +128,9 @@ def run_study(
 def run_tasks(
     folder: StudyFolder,
     graph: Graph,
-    workers: Workers,
+    workers: Engine,
     *,
-    stop: StopSignal,
+    stop: Stop,
     on_survey: Callable[[Survey], object] = lambda survey: None,
     on_look: OnLook = lambda status: None,
     on_stop: Callable[[str], object] = lambda words: None,
@@ -167,7 +163,7 @@ def run_tasks(
     began = time.monotonic()
     try:
         make_folder(folder.results)
-        found = survey(folder, graph, rehash=rehash)
+        found = survey(folder, graph, rehash=rehash, stop=stop)
         folder.retract(found.done)
         on_survey(found)
         run = Work(folder, graph, workers, found, stop)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from vvscale.core.jsonable import Result
 from vvscale.study.graph.schedule import Schedule, State
 from vvscale.study.tasks.registry import TASKS, may_lack
 
@@ -75,7 +76,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class StudyStatus:
+class StudyStatus(Result):
     """A study at one moment.
 
     Attributes
@@ -172,10 +173,6 @@ class Watch:
         """Take note of a task that failed."""
         path = str(self._folder.task(task.id).path / "error.json")
         self._failures[task.id] = Failure(task.id, task.kind, task.label, message, path)
-
-    def retried(self, task: Task) -> None:
-        """Take note that a task is to be done again."""
-        self._failures.pop(task.id, None)
 
     def look(self, *, words: str = "", n_workers: int = 0, is_last: bool = False) -> StudyStatus:
         """Return how far the run is; written down once a second, and at its end."""

@@ -10,7 +10,7 @@ from vvscale.core.config import read_toml
 from vvscale.errors import DataError, MissingDataError
 from vvscale.study.graph.folder import StudyFolder, files_below
 from vvscale.study.graph.graph import Graph
-from vvscale.study.prepare import OUT
+from vvscale.study.prepare import OUT, Stop
 from vvscale.study.spec.schema import named_specs
 from vvscale.study.status import study_status
 
@@ -52,7 +52,7 @@ class Survey:
         return said
 
 
-def survey(folder: StudyFolder, graph: Graph, *, rehash: bool = False) -> Survey:
+def survey(folder: StudyFolder, graph: Graph, *, rehash: bool = False, stop: Stop | None = None) -> Survey:
     """Look into every task's folder; what is damaged is removed, so that it is made again from nothing.
 
     Parameters
@@ -61,12 +61,19 @@ def survey(folder: StudyFolder, graph: Graph, *, rehash: bool = False) -> Survey
         The study.
     rehash
         Whether every output is read and compared with its digest, and not only those whose time or size changed.
+    stop
+        Stops it when set.
     """
     found = Survey()
     existing = set(folder.existing_tasks())
     for task in graph.tasks:
         if task.id not in existing:
             continue
+        if stop is not None and stop.is_set():
+            raise stop.error(
+                f"Stopped while looking at what is finished; no task was begun. `vvscale study resume {folder.path}` "
+                "resumes."
+            )
         here = folder.task(task.id)
         done, damage = here.finished(rehash=rehash)
         if damage:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from vvscale.core.files import make_folder
-from vvscale.errors import DataError, StoppedError
-from vvscale.study.engine.interface import Ended, Workers
+from vvscale.errors import DataError
+from vvscale.study.engine.engine import Ended, Engine
 from vvscale.study.engine.worker import Answer, Request
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph, Task
 from vvscale.study.graph.schedule import Schedule, State
+from vvscale.study.prepare import Stop
 from vvscale.study.status import StudyStatus, Watch
 from vvscale.study.survey import Survey, some
 from vvscale.study.tasks.registry import TASKS, may_lack
@@ -32,22 +33,10 @@ _PER_WORKER, _FEWEST_HANDED_OVER = 3, 64
 OnLook = Callable[[StudyStatus], None]
 
 
-class StopSignal(Protocol):
-    """Tells a run to stop; set by a signal."""
-
-    def is_set(self) -> bool:
-        """Return whether the run should stop."""
-        ...
-
-    def error(self, message: str) -> StoppedError:
-        """Return the error that says so, with the exit code that belongs to the signal."""
-        ...
-
-
 class Work:
     """One run: the schedule, what the workers have, and how often a task failed in which way."""
 
-    def __init__(self, folder: StudyFolder, graph: Graph, workers: Workers, found: Survey, stop: StopSignal) -> None:
+    def __init__(self, folder: StudyFolder, graph: Graph, workers: Engine, found: Survey, stop: Stop) -> None:
         self.folder, self.graph, self.workers, self.stop = folder, graph, workers, stop
         self.schedule = Schedule(graph, may_lack())
         for task_id in found.done:
@@ -68,6 +57,8 @@ class Work:
         """Let workers work until nothing is open."""
         try:
             # Also those whose tasks are done: one may be found damaged. On a cluster a group without work has no job.
+            if self.stop.is_set():
+                self._stop(on_stop)
             self.workers.start([name for name in self.workers.groups if name in set(self._groups)])
             while self.schedule.n_open:
                 self._hand_over()
@@ -191,14 +182,16 @@ class Work:
 
     def _heal(self, number: int, answer: Answer) -> None:
         """An input was found damaged: it is made again, and the task waits for it."""
-        needed = self.graph.index[answer.needed]
-        if self._often(needed, "damaged", _MOST_DAMAGES):
+        needed, here = self.graph.index[answer.needed], self.folder.task(answer.needed)
+        # Whoever needs it says so; what one of them had made again is not damaged any more.
+        is_damaged = self.schedule.state(needed) is State.DONE and here.finished()[0] is None
+        if self._often(number, "damaged", _MOST_DAMAGES):
             raise DataError(
-                f"The result of '{self.graph.tasks[needed].label}' was made {_MOST_DAMAGES} times and is damaged each "
+                f"The result of '{self.graph.tasks[needed].label}' was found damaged {_MOST_DAMAGES} times, the last "
                 f"time: {answer.message}. Most likely the disk fails or another program writes in '{self.folder.path}'."
             )
-        if self.schedule.state(needed) is State.DONE:
-            self.folder.task(answer.needed).discard()
+        if is_damaged:
+            here.discard()
             self.schedule.set(needed, State.WAITING)
         self.schedule.set(number, State.WAITING)
 

@@ -45,7 +45,6 @@ def build_job(spec: RunSpec, here: Ranks, options: Options, folder: RunFolder) -
     options = options.on(here.device)
     dataset = load_dataset(spec.dataset)
     subset = choose_subset(spec, dataset)
-    claim(spec, dataset, subset, folder, here)
     evaluation = evaluation_of(spec, dataset)
     loader = _loader(spec, dataset, subset, evaluation, here, options)
     torch.set_num_threads(1 if here.device.type == "cpu" else torch.get_num_threads())
@@ -58,6 +57,8 @@ def build_job(spec: RunSpec, here: Ranks, options: Options, folder: RunFolder) -
         objective = build_objective(spec.recipe, network, evaluation).to(here.device)
     if options.compile:
         network.compile()
+    # Not before all of it could be built: a refused run must not keep the folder from the right one.
+    claim(spec, dataset, subset, folder, here)
     evaluated = objective.teacher_backbone if isinstance(objective, DINOObjective) else network
     return Job(
         spec=spec,

@@ -24,12 +24,11 @@ from typing import Any
 
 import torch
 
-from vvscale.core.files import make_folder, write_bytes, write_json, write_with
-from vvscale.core.locks import locked
-from vvscale.core.sealed import SEAL, seal_holds, sealed
+from vvscale.core.files import locked, make_folder, write_bytes, write_json, write_with
+from vvscale.core.hashing import hash_of
+from vvscale.core.jsonable import SEAL, parse_json, seal_holds, sealed
 from vvscale.errors import ConfigError, DataError, DigestError, UsageError, VvscaleWarning
 from vvscale.models import load_weights
-from vvscale.models.weights import sha256_of
 from vvscale.train.compute.ranks import Ranks
 
 _FORMAT = "vvscale-run-2"
@@ -72,7 +71,7 @@ class RunFolder:
         if not path.exists():
             write_json(path, sealed({**spec, "format": _FORMAT}))
             return
-        before, now = _flat(_read_sealed(path)), _flat(json.loads(json.dumps(spec)))
+        before, now = _flat(_read_sealed(path)), _flat(parse_json(json.dumps(spec)))
         differing = [key for key in now if now[key] != before.get(key) and key not in _PLACES]
         if differing:
             key = differing[0]
@@ -153,7 +152,7 @@ class RunFolder:
         """Write the state after a step to resume from, and remove all but the one before."""
         part = self.path / "checkpoint.new"
         write_with(part, lambda path: torch.save({"format": _FORMAT, **state}, path))
-        part.replace(self.path / f"checkpoint-{step:09d}-{sha256_of(part)[:_NAME_DIGITS]}.pt")
+        part.replace(self.path / f"checkpoint-{step:09d}-{hash_of(part)[:_NAME_DIGITS]}.pt")
         for path in self.checkpoints()[_N_CHECKPOINTS:]:
             path.unlink(missing_ok=True)
 
@@ -190,11 +189,12 @@ class RunFolder:
         if not self._log.exists():
             return []
         lines = []
-        for text in self._log.read_text().splitlines():
+        for text in self._log.read_bytes().splitlines():
             try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
+                line = parse_json(text)
+            except ValueError:
                 continue  # the last line of a killed run
+            lines += [line] if isinstance(line, dict) else []
         return lines
 
     def forget_after(self, epoch: int) -> None:
@@ -211,7 +211,7 @@ class RunFolder:
 def _read_sealed(path: Path) -> dict[str, Any]:
     """Return a record of the run, checked against its own digest."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_text(encoding="utf-8"))
         is_sound = seal_holds(record) or (record.get("format") in {_UNSEALED_FORMAT, None} and SEAL not in record)
     except (OSError, ValueError, AttributeError) as error:
         raise _damaged(path, str(error)) from error
@@ -229,7 +229,7 @@ def _damaged(path: Path, problem: str) -> DataError:
 
 
 def _read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    if sha256_of(path)[:_NAME_DIGITS] != path.stem.rpartition("-")[2]:
+    if hash_of(path)[:_NAME_DIGITS] != path.stem.rpartition("-")[2]:
         raise DigestError(f"The checkpoint '{path}' is damaged: its content does not have the digest in its name.")
     try:
         state = torch.load(path, map_location=device, weights_only=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vvscale.core.config import digest
+from vvscale.core.jsonable import Result
+from vvscale.core.options import SEED
 from vvscale.data.subsets import Rule
 from vvscale.errors import ConfigError
 from vvscale.train.recipe import Recipe
@@ -46,7 +48,7 @@ class RunSpec:
     dataset: str
     recipe: Recipe
     samples_per_class: int = 0
-    seed: int = 0
+    seed: int = SEED
     subset_seed: int | None = None
     subset_rule: Rule = "uniform"
     image_size: int | None = None
@@ -79,7 +81,7 @@ class RunSpec:
         --------
         >>> from vvscale.train import load_recipe
         >>> RunSpec("resnet18", "digits", load_recipe("tiny"), subset_rule="nested", image_size=16).model_id
-        'resnet18_digits_full_seed-0_tiny_nested_px16'
+        'resnet18_digits_full_seed-42_tiny_nested_px16'
         """
         how_many = "full" if self.samples_per_class == 0 else str(self.samples_per_class)
         parts = [self.model, self.dataset_name, how_many, f"seed-{self.seed}", self.recipe.name]
@@ -105,7 +107,7 @@ class RunSpec:
 
 
 @dataclass(frozen=True)
-class RunResult:
+class RunResult(Result):
     """How a run ended.
 
     Attributes
@@ -131,7 +133,3 @@ class RunResult:
     samples_seen: int
     seconds: float
     row: Mapping[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all fields as plain values."""
-        return {**dataclasses.asdict(self), "path": str(self.path), "row": dict(self.row)}

@@ -125,7 +125,7 @@ class BehavioralBenchmark(Benchmark):
         *,
         stimulus_id: Any = None,
         device: str | None = None,
-        n_resamples: int = 1000,
+        resamples: int = 1000,
         seed: int = SEED,
     ) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`, with a :class:`Gram` of standardised features.
@@ -142,12 +142,12 @@ class BehavioralBenchmark(Benchmark):
         labels = labels[row_order(self.stimuli.stimulus_id, self.images, "The stimuli")]
         n_fitted = 0 if self.fitted_on == "same" else len(self._fitted)
         table = readout_probabilities(gram, labels, self.images, n_fitted=n_fitted)
-        return self.score_probabilities(table, n_resamples=n_resamples, seed=seed)
+        return self.score_probabilities(table, resamples=resamples, seed=seed)
 
     def score_probabilities(
-        self, probabilities: pd.DataFrame, *, n_resamples: int = 1000, seed: int = SEED
+        self, probabilities: pd.DataFrame, *, resamples: int = 1000, seed: int = SEED
     ) -> BenchmarkResult:
         """Score probabilities of objects, index stimulus_id, columns object names."""
         detail = behavioral_consistency(probabilities, self.trials, metric=self.metric)
-        score = behavioral_score(detail, formula=self.formula, n_resamples=n_resamples, seed=seed)
+        score = behavioral_score(detail, formula=self.formula, resamples=resamples, seed=seed)
         return self._result(score, detail)

@@ -123,7 +123,7 @@ class Benchmark(ABC):
         *,
         stimulus_id: Any = None,
         device: str | None = None,
-        n_resamples: int = 1000,
+        resamples: int = 1000,
         seed: int = SEED,
     ) -> BenchmarkResult:
         """Score one layer.
@@ -135,7 +135,7 @@ class Benchmark(ABC):
         stimulus_id
             (n_images,) which image each row is of; by default the rows are in the order of ``stimuli``.
             Images that the benchmark does not need are left out.
-        device, n_resamples, seed
+        device, resamples, seed
             Where to compute, number of bootstrap draws for the intervals, and state of their generator.
 
         Raises

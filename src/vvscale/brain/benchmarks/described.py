@@ -23,7 +23,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,7 @@ from vvscale.brain.metrics.metric import metric_by_name
 from vvscale.brain.recordings.assembly import Assembly
 from vvscale.brain.recordings.netcdf import read_neural
 from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES, read_stimulus_set
+from vvscale.core.config import parse_toml
 from vvscale.errors import ConfigError, DataError, MissingDataError, did_you_mean
 
 # Shape legend: R repetitions, N images, q neuroids.
@@ -96,10 +96,10 @@ def read_benchmark(path: str | Path) -> NeuralBenchmark:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_toml(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise MissingDataError(f"Cannot read the benchmark file '{path}': {error.strerror}; check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"'{path}' is not valid TOML: {error}.") from error
 
 

@@ -153,7 +153,7 @@ class NeuralBenchmark(Benchmark):
         *,
         stimulus_id: Any = None,
         device: str | None = None,
-        n_resamples: int = 1000,
+        resamples: int = 1000,
         seed: int = SEED,
     ) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`."""
@@ -164,7 +164,7 @@ class NeuralBenchmark(Benchmark):
             formula=self.formula,
             epsilon=self.epsilon,
             above_one=self.above_one,
-            n_resamples=n_resamples,
+            resamples=resamples,
             seed=seed,
         )
         object.__setattr__(score, "rule", self.rule)

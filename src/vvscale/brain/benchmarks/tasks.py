@@ -147,7 +147,7 @@ class TripletBenchmark(_Task):
         *,
         stimulus_id: Any = None,
         device: str | None = None,
-        n_resamples: int = 1000,
+        resamples: int = 1000,
         seed: int = SEED,
     ) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`. The interval is over triplets."""
@@ -161,7 +161,7 @@ class TripletBenchmark(_Task):
         right = odd_one_out(products, self.triplets)
         rng = np.random.default_rng(seed)
         # A mean of ones and zeros drawn again is a binomial number; undecided triplets hardly change its spread.
-        draws = rng.binomial(len(right), float(right.mean()), n_resamples) / len(right)
+        draws = rng.binomial(len(right), float(right.mean()), resamples) / len(right)
         return self._scored(float(right.mean()), draws, Answers(np.array([[right.mean()]])))
 
 
@@ -235,7 +235,7 @@ class DecisionBenchmark(_Task):
         *,
         stimulus_id: Any = None,
         device: str | None = None,
-        n_resamples: int = 1000,
+        resamples: int = 1000,
         seed: int = SEED,
     ) -> BenchmarkResult:
         """Score the layer of class scores; as :meth:`Benchmark.score`. The interval is over images."""
@@ -244,13 +244,13 @@ class DecisionBenchmark(_Task):
         chosen = chosen_categories(logits, given.categories.tolist(), self.outputs)
         right = (chosen == given.truth).astype(np.float64)
         rng = np.random.default_rng(seed)
-        rows = rng.integers(0, len(right), (n_resamples, len(right)))
+        rows = rng.integers(0, len(right), (resamples, len(right)))
         if self.metric == "accuracy":
             return self._scored(float(right.mean()), right[rows].mean(1), Answers(right[None]))
         observers = given.is_right
         values = np.array([error_consistency(right, one, given.condition) for one in observers])
         draws = [
             np.nanmean([error_consistency(right[drawn], one[drawn], given.condition[drawn]) for one in observers])
-            for drawn in rows[: max(1, min(n_resamples, 200))]  # some milliseconds each
+            for drawn in rows[: max(1, min(resamples, 200))]  # some milliseconds each
         ]
         return self._scored(float(np.nanmean(values)), np.array(draws), Answers(values[:, None]))

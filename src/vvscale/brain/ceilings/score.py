@@ -16,6 +16,7 @@ from vvscale.brain.behavior.i2n import BehavioralConsistency
 from vvscale.brain.ceilings.ceiling import Ceiling
 from vvscale.brain.metrics.checks import correlate_sums, over_neuroids
 from vvscale.brain.metrics.metric import Averaged, Outcome
+from vvscale.core.options import SEED
 from vvscale.errors import DataError, ShapeError, UsageError, unknown_name
 
 # Shape legend: S splits, N images, q neuroids, D bootstrap draws, R repetitions of the halving.
@@ -57,7 +58,7 @@ class Score:
         What the raw score is compared with, a correlation.
     formula
         How the score follows from them, a key of :data:`FORMULAS`.
-    level, n_resamples
+    level, resamples
         Coverage of the intervals in (0, 1) and number of bootstrap draws.
     rule
         How the ceiling was estimated and applied: what is left out where it is near 0, and what is done above 1.
@@ -75,7 +76,7 @@ class Score:
     ceiling: float
     formula: str
     level: float
-    n_resamples: int
+    resamples: int
     rule: str = ""
     note: str = ""
 
@@ -150,9 +151,9 @@ def neural_score(
     formula: str = "r^2/c",
     epsilon: float = 0.0,
     above_one: str = "keep",
-    n_resamples: int = 1000,
+    resamples: int = 1000,
     level: float = 0.95,
-    seed: int = 0,
+    seed: int = SEED,
 ) -> Score:
     """Relate what a metric gave to the ceiling, with an interval over images and neuroids.
 
@@ -174,7 +175,7 @@ def neural_score(
         instead of leaving them out; pass 0 unless that is to be reproduced.
     above_one
         ``keep`` scores above 1, or ``clip`` them to 1; intervals likewise.
-    n_resamples, level, seed
+    resamples, level, seed
         Number of draws (0: no interval), coverage of the percentile interval in (0, 1), state of the generator.
 
     Raises
@@ -184,7 +185,7 @@ def neural_score(
     DataError
         The ceiling is not above 0.
     """
-    _refuse_settings(n_resamples, level, above_one)
+    _refuse_settings(resamples, level, above_one)
     refuse_formula(formula)
     outcomes = list(outcome) if isinstance(outcome, Sequence) else [outcome]
     ceilings = list(ceiling) if isinstance(ceiling, Sequence) else [ceiling] * len(outcomes)
@@ -194,7 +195,7 @@ def neural_score(
         if held.r.shape[1] not in (1, one.r.shape[1]):
             raise ShapeError(f"The ceiling is of {held.r.shape[1]} neuroids and the score of {one.r.shape[1]}.")
         held = Ceiling(held.r + epsilon, aggregate=one.aggregate)
-        score, raw, drawn = _drawn(one, held, formula, n_resamples, seed)
+        score, raw, drawn = _drawn(one, held, formula, resamples, seed)
         for values, value in ((known, held.ceiling), (scores, score), (raws, raw), (draws, drawn)):
             values.append(value)
     score, drawn = float(np.mean(scores)), np.mean(draws, axis=0)
@@ -205,17 +206,17 @@ def neural_score(
 
 
 def _drawn(
-    outcome: Outcome, ceiling: Ceiling, formula: str, n_resamples: int, seed: int
+    outcome: Outcome, ceiling: Ceiling, formula: str, resamples: int, seed: int
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Return the score of one subject, and (D,) draws of the raw score and of the score."""
-    neuroids, images = _draw(seed, n_resamples, outcome.r.shape[1], outcome.n_images)
+    neuroids, images = _draw(seed, resamples, outcome.r.shape[1], outcome.n_images)
     r = list(outcome.draws(images))
     raw = np.mean([over_neuroids(_taken(one, neuroids), outcome.aggregate) for one in r], axis=0)
     raw = _moved(raw, outcome.raw_score)
     if formula in BY_NEUROID:
         score, drawn = _by_neuroid(outcome.r, r, neuroids, ceiling, formula)
         return score, raw, drawn
-    ceilings = np.full(n_resamples, ceiling.ceiling)
+    ceilings = np.full(resamples, ceiling.ceiling)
     if ceiling.r.shape[1] > 1:
         ceilings = np.mean([over_neuroids(one[neuroids], ceiling.aggregate) for one in ceiling.r], axis=0)
     score = float(ceiled_score(outcome.raw_score, ceiling.ceiling, formula))
@@ -250,9 +251,9 @@ def behavioral_score(
     consistency: BehavioralConsistency,
     *,
     formula: str = "r/sqrt(c)",
-    n_resamples: int = 1000,
+    resamples: int = 1000,
     level: float = 0.95,
-    seed: int = 0,
+    seed: int = SEED,
 ) -> Score:
     """Relate behavioural consistency to its ceiling, with an interval over images.
 
@@ -262,11 +263,11 @@ def behavioral_score(
     ----------
     consistency, formula
         What to relate and how.
-    n_resamples, level, seed
+    resamples, level, seed
         Number of bootstrap draws over images, coverage of the percentile interval, state of the generator.
     """
-    _refuse_settings(n_resamples, level)
-    _, images = _draw(seed, n_resamples, 0, consistency.sums.shape[1])
+    _refuse_settings(resamples, level)
+    _, images = _draw(seed, resamples, 0, consistency.sums.shape[1])
     raw = _moved(correlate_sums(images @ consistency.sums).T, consistency.r)  # (D, R)
     ceilings = _moved(correlate_sums(images @ consistency.ceiling_sums).T, consistency.ceiling_r)
     score = float(np.mean(ceiled_score(consistency.r, consistency.ceiling_r, formula)))
@@ -308,37 +309,38 @@ def _score(
         ceiling=ceiling,
         formula=formula,
         level=level,
-        n_resamples=len(raw),
+        resamples=len(raw),
         note=getattr(result, "note", ""),
     )
 
 
 def _ends(draws: np.ndarray, level: float) -> tuple[float, float]:
     """Return the ends of the percentile interval; NaN where no draw has a value."""
-    known = draws[~np.isnan(draws)]
+    # A draw of a single test image has no correlation: its variance is 0 up to rounding, and r NaN or infinite.
+    known = draws[np.isfinite(draws)]
     if not len(known):
         return float("nan"), float("nan")
     low, high = np.quantile(known, ((1 - level) / 2, (1 + level) / 2))
     return float(low), float(high)
 
 
-def _refuse_settings(n_resamples: int, level: float, above_one: str = "keep") -> None:
+def _refuse_settings(resamples: int, level: float, above_one: str = "keep") -> None:
     if above_one not in ABOVE_ONE:
         raise unknown_name("rule for scores above 1", above_one, ABOVE_ONE)
-    if n_resamples < 0 or not 0 < level < 1:
-        raise UsageError(f"Got n_resamples={n_resamples}, level={level}; expected at least 0, and a level in (0, 1).")
+    if resamples < 0 or not 0 < level < 1:
+        raise UsageError(f"Got resamples={resamples}, level={level}; expected at least 0, and a level in (0, 1).")
 
 
-def _draw(seed: int, n_resamples: int, n_neuroids: int, n_images: int) -> tuple[np.ndarray, np.ndarray]:
+def _draw(seed: int, resamples: int, n_neuroids: int, n_images: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (D, q) the neuroids drawn, and (D, N) how often each image is."""
-    neuroids, counts = _draws(seed, n_resamples, n_neuroids, n_images)
+    neuroids, counts = _draws(seed, resamples, n_neuroids, n_images)
     return neuroids, counts.astype(np.float64)
 
 
 @lru_cache(maxsize=4)
-def _draws(seed: int, n_resamples: int, n_neuroids: int, n_images: int) -> tuple[np.ndarray, np.ndarray]:
+def _draws(seed: int, resamples: int, n_neuroids: int, n_images: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw once for all layers and models that are scored alike; held as small integers."""
     rng = np.random.default_rng(seed)
-    neuroids = rng.integers(0, max(n_neuroids, 1), (n_resamples, n_neuroids))
-    counts = rng.multinomial(n_images, np.full(n_images, 1 / n_images), n_resamples)
+    neuroids = rng.integers(0, max(n_neuroids, 1), (resamples, n_neuroids))
+    counts = rng.multinomial(n_images, np.full(n_images, 1 / n_images), resamples)
     return neuroids, counts.astype(np.uint16 if n_images < 1 << 16 else np.int64)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vvscale.core.options import SEED
 from vvscale.errors import ConfigError, UsageError
 
 # Shape legend: n training images of a split.
@@ -87,7 +88,7 @@ class Subset:
     """
 
     samples: Amount = Amount(percent=100)
-    seed: int = 0
+    seed: int = SEED
     neuroids: int | None = None
     repetitions: int | None = None
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from vvscale.core.files import write_whole
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, ShapeError, unknown_name
 
 # Shape legend: N stimuli, u units (or channels x times, flattened in this order).
@@ -215,12 +216,12 @@ def _strings(held: Any) -> list[str]:
     """Read a list of names: an array of text, or the JSON of one."""
     if isinstance(held, (str, bytes)):
         text = held.decode() if isinstance(held, bytes) else held
-        held = json.loads(text) if text.startswith("[") else [text]
+        held = parse_json(text) if text.startswith("[") else [text]
     return [one.decode() if isinstance(one, bytes) else str(one) for one in held]
 
 
 def _metadata(held: Any) -> Mapping[str, Any]:
     try:
-        return dict(json.loads(held))
+        return dict(parse_json(held))
     except (TypeError, ValueError):
         return {"text": str(held)}

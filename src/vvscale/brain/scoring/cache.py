@@ -20,11 +20,13 @@ from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.scoring.results import LayerScore
 from vvscale.core.files import write_bytes
 from vvscale.core.hashing import digest_of
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, DigestError, UsageError, VvscaleWarning
 
 Kind = Literal["score", "products"]
 
-_FORMAT = "vvscale-cache-1"
+_FORMAT = "vvscale-cache-2"
+_EARLIER = ("vvscale-cache-1",)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class CacheEntry:
     path, n_bytes
         Where it lies and how big it is.
     state
-        ``whole`` or ``damaged``.
+        ``whole``, ``damaged``, or ``outdated``: of an earlier version, which this one makes anew.
     parts
         What it depends on; empty where damage hides it.
     """
@@ -68,7 +70,7 @@ class ScoreCache:
     def score(self, parts: Mapping[str, Any] | None) -> LayerScore | None:
         """Return the score that depends on exactly these parts, or None; parts that are None have none."""
         found = None if parts is None else self._read("score", parts)
-        return None if found is None else LayerScore.from_dict(json.loads(found[1]))
+        return None if found is None else LayerScore.from_dict(parse_json(found[1]))
 
     def put_score(self, parts: Mapping[str, Any] | None, score: LayerScore) -> None:
         """Keep a score, unless its parts are None."""
@@ -116,6 +118,7 @@ class ScoreCache:
             try:
                 header, payload = _header(path)
                 state = "whole" if _is_whole(header, payload) else "damaged"
+                state = "outdated" if state == "whole" and header["format"] in _EARLIER else state
             except (ValueError, KeyError):
                 header, state = {}, "damaged"
             yield CacheEntry(path.parent.name, path, path.stat().st_size, state, header.get("parts", {}))
@@ -146,6 +149,8 @@ class ScoreCache:
             return None
         try:
             header, payload = _header(path)
+            if header["format"] in _EARLIER:
+                return None
             if _is_whole(header, payload) and header["parts"] == dict(parts):
                 return header, payload
         except (ValueError, KeyError):
@@ -178,8 +183,8 @@ def default_folder() -> Path:
 
 def _header(path: Path) -> tuple[dict[str, Any], bytes]:
     line, _, payload = path.read_bytes().partition(b"\n")
-    header = json.loads(line)
-    if not isinstance(header, dict) or header.get("format") != _FORMAT:
+    header = parse_json(line)
+    if not isinstance(header, dict) or header.get("format") not in (_FORMAT, *_EARLIER):
         raise ValueError(f"'{path}' is not an entry")
     return header, payload
 

@@ -19,6 +19,7 @@ from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.metrics.checks import digest_of
 from vvscale.brain.scoring.results import LayerFailure, LayerScore, ModelScores, Usage
 from vvscale.core.hdf5 import check_hdf5
+from vvscale.core.options import SEED
 from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UsageError, VvscaleError
 
 # Shape legend: N images, p features.
@@ -215,8 +216,8 @@ def score_features(
     features: Features,
     *,
     benchmarks: Sequence[Benchmark],
-    n_resamples: int = 1000,
-    seed: int = 0,
+    resamples: int = 1000,
+    seed: int = SEED,
     device: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ModelScores:
@@ -228,7 +229,7 @@ def score_features(
         Of at least the images that the benchmarks need; other images are left out.
     benchmarks
         As :func:`vvscale.brain.resolve_benchmarks` gives, or own ones.
-    n_resamples, seed, device
+    resamples, seed, device
         Bootstrap draws for the intervals and state of their generator; where to compute, None for NumPy.
     progress
         Called with the name of each layer that is done.
@@ -251,7 +252,7 @@ def score_features(
     >>> benchmark = simulate(images_per_object=10, n_neuroids=10).benchmark("V1")
     >>> pixels = benchmark.stimuli.pixels.reshape(len(benchmark.stimuli), -1).astype(float)
     >>> pixels = Features.of(pixels, stimulus_id=benchmark.stimuli.stimulus_id, name="pixels")
-    >>> score_features(pixels, benchmarks=[benchmark], n_resamples=10).table()["layer"].tolist()
+    >>> score_features(pixels, benchmarks=[benchmark], resamples=10).table()["layer"].tolist()
     ['pixels']
     """
     start = time.perf_counter()
@@ -260,7 +261,7 @@ def score_features(
         rows = features.rows_for(benchmark.stimuli.stimulus_id)
         for layer, table in features.layers.items():
             try:
-                result = benchmark.score(table, stimulus_id=rows, device=device, n_resamples=n_resamples, seed=seed)
+                result = benchmark.score(table, stimulus_id=rows, device=device, resamples=resamples, seed=seed)
             except MissingDataError:
                 raise  # of the images, which are the same for all layers
             except DataError as error:
@@ -278,7 +279,7 @@ def score_features(
         scores=tuple(scores),
         failures=tuple(failures),
         provenance={
-            "run_id": digest_of("features", digest=[digest], seed=[seed], n_resamples=[n_resamples])[:16],
+            "run_id": digest_of("features", digest=[digest], seed=[seed], resamples=[resamples])[:16],
             "weights_digest": digest,
             "preprocessing": "features",
             "preprocessing_digest": digest,

@@ -10,14 +10,12 @@ What cannot be keyed raises :class:`Unkeyable`, so that it is not cached rather 
 
 from __future__ import annotations
 
-import ast
 import enum
 import functools
 import hashlib
 import importlib.metadata
 import inspect
 import sys
-import sysconfig
 import types
 from collections.abc import Iterator, Mapping, Set
 from functools import cache
@@ -27,7 +25,7 @@ from typing import Any
 import numpy as np
 
 import vvscale
-from vvscale.core.hashing import digest_of, source_digest
+from vvscale.core.hashing import code_digest, digest_of, is_installed, source_digest
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), range, Path)
 _PACKAGE = Path(vvscale.__file__).parent
@@ -124,7 +122,7 @@ class Keys:
         for base in kind.__mro__:
             if base.__module__ != "builtins":
                 yield f"{base.__module__}.{base.__qualname__} {self._code_of(base.__module__)}"
-            if not _is_installed(base.__module__):
+            if not is_installed(base.__module__):
                 # A constant of the class that was set after it was defined is not in its source.
                 for name, held in sorted(vars(base).items()):
                     if isinstance(held, _PLAIN) and not name.startswith("__"):
@@ -144,7 +142,7 @@ class Keys:
                 yield self.of(cell.cell_contents)
             except ValueError:  # not yet filled
                 yield "empty"
-        if not _is_installed(value.__module__ or ""):
+        if not is_installed(value.__module__ or ""):
             for name in value.__code__.co_names:
                 held = value.__globals__.get(name)
                 if isinstance(held, _PLAIN):
@@ -165,60 +163,14 @@ class Keys:
 
 def code_key(module: str) -> str:
     """Return a key of the code of a module: its file and what that imports, or the version of its package."""
-    if _is_installed(module):
+    if is_installed(module):
         return f"{module.split('.')[0]} {_version(module.split('.')[0])}"
     if module.split(".")[0] == "vvscale":
         return _of_package(module)
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:  # defined at a prompt or by exec: the code of each function is all there is
         return "no file"
-    return digest_of(sorted(source_digest(path) for path in _local_files(Path(file))))
-
-
-def _local_files(path: Path) -> set[Path]:
-    """Return a file and the files of one's own that it imports, and they import."""
-    found, waiting = set[Path](), [path.resolve()]
-    while waiting:
-        file = waiting.pop()
-        if file in found or not file.is_file() or file.suffix != ".py":
-            continue
-        found.add(file)
-        for name in _imports(file.read_text(encoding="utf-8")):
-            held = sys.modules.get(name)
-            origin = getattr(held, "__file__", None)
-            beside = file.parent.joinpath(*name.split("."))
-            for candidate in (beside.with_suffix(".py"), beside / "__init__.py"):
-                if candidate.is_file():
-                    waiting.append(candidate.resolve())
-            if origin and not _is_installed(name) and name.split(".")[0] != "vvscale":
-                waiting.append(Path(origin).resolve())
-    return found
-
-
-def _imports(source: str) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {one.name for one in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            names |= {base, *(f"{base}.{one.name}".lstrip(".") for one in node.names)} - {""}
-    return names
-
-
-@cache
-def _is_installed(module: str) -> bool:
-    """Whether a module is of Python itself or of an installed package."""
-    top = module.split(".")[0]
-    if top in sys.stdlib_module_names and top != "__main__":
-        return True
-    if top in ("vvscale", "__main__"):
-        return False
-    held = sys.modules.get(top)
-    file = getattr(held, "__file__", None) or next(iter(getattr(held, "__path__", [])), None)
-    if file is None:
-        return False
-    return any(Path(file).is_relative_to(sysconfig.get_path(name)) for name in ("purelib", "platlib"))
+    return code_digest(Path(file))
 
 
 @cache
@@ -266,7 +218,7 @@ def _attributes_of(value: Any) -> dict[str, Any] | None:
     slots = [name for kind in type(value).__mro__ for name in _slots(kind)]
     if held is None and not slots and type(value).__module__ not in sys.modules:
         return None
-    if held is None and not slots and not inspect.isclass(value) and _is_installed(type(value).__module__):
+    if held is None and not slots and not inspect.isclass(value) and is_installed(type(value).__module__):
         return None
     found = held or {}
     for name in slots:

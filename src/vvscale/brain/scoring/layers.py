@@ -7,7 +7,6 @@ region; it is looked up in the published ones, read from a file, or chosen by sc
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -19,7 +18,9 @@ import pandas as pd
 from torch import nn
 
 from vvscale.brain.activations.hooks import find_module
+from vvscale.core.config import parse_toml
 from vvscale.core.files import write_bytes, write_json
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import ConfigError, DataError, MissingDataError, UnknownNameError, did_you_mean, unknown_name
 from vvscale.scores import REGIONS
 
@@ -245,14 +246,14 @@ def read_commitment(path: str | Path) -> LayerCommitment:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise MissingDataError(
             f"Cannot read the layers '{path}': {error}. Expected a .toml or .json file as 'vvscale score --commit' "
             "writes it."
         ) from error
     try:
-        held = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        held = parse_json(text) if path.suffix == ".json" else parse_toml(text)
     except ValueError as error:
         raise ConfigError(f"'{path}' is not valid {path.suffix.lstrip('.').upper() or 'TOML'}: {error}.") from error
     if not isinstance(held, dict) or not isinstance(held.get("layers"), dict):

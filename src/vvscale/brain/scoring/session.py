@@ -376,7 +376,7 @@ class Session:
                 result = pair.benchmark.score(
                     features,
                     device=None if options.device == "cpu" else options.device,
-                    n_resamples=options.resamples,
+                    resamples=options.resamples,
                     seed=options.seed,
                 )
         except DataError as error:

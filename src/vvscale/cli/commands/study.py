@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from vvscale.cli.examples import epilogue
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
+from vvscale.cli.verbs import epilogue
 from vvscale.study.options import StudyPlanOptions, StudyRunOptions
 
 if TYPE_CHECKING:
     from vvscale.study.prepare import Prepared
+
+Spec = Annotated[str, Parameter(help="A TOML file, or the name of a study.")]
+Known = Annotated[str, Parameter(help="The study's folder, file or name.")]
+Folder = Annotated[Path | None, Parameter(help="Its folder, if a file or name is given.")]
+DryRun = Annotated[bool, Parameter(help="Say what would be done, and write nothing.", negative="")]
 
 study = App(
     help_epilogue=epilogue("study"),
@@ -77,16 +82,8 @@ def plan(spec: str, /, *, options: StudyPlanOptions, output: Output) -> None:
 
 @study.command
 @verb
-def run(spec: str, /, *, options: StudyRunOptions, dry_run: bool = False, output: Output) -> None:
-    """Run a study. Rerun to resume: what is finished is skipped and named.
-
-    Parameters
-    ----------
-    spec
-        A TOML file, or the name of a study.
-    dry_run
-        Say what would be done, and write nothing.
-    """
+def run(spec: Spec, /, *, options: StudyRunOptions, dry_run: DryRun = False, output: Output) -> None:
+    """Run a study. Rerun to resume: what is finished is skipped and named."""
     from vvscale.study.prepare import prepare_study
 
     ready = prepare_study(spec, out=options.out, changes=options.spec_changes)
@@ -95,16 +92,8 @@ def run(spec: str, /, *, options: StudyRunOptions, dry_run: bool = False, output
 
 @study.command
 @verb
-def resume(spec: str, /, *, options: StudyRunOptions, dry_run: bool = False, output: Output) -> None:
-    """Resume a study as it was planned; what failed is tried again. Only engine.KEY may be set.
-
-    Parameters
-    ----------
-    spec
-        The study's folder, file or name.
-    dry_run
-        Say what would be done, and write nothing.
-    """
+def resume(spec: Known, /, *, options: StudyRunOptions, dry_run: DryRun = False, output: Output) -> None:
+    """Resume a study as it was planned; what failed is tried again. Only engine.KEY may be set."""
     from vvscale.study.prepare import locate_study, take_up
 
     ready = take_up(locate_study(spec, out=options.out), changes=options.spec_changes)
@@ -113,16 +102,8 @@ def resume(spec: str, /, *, options: StudyRunOptions, dry_run: bool = False, out
 
 @study.command
 @verb
-def status(spec: str, /, *, out: Path | None = None, output: Output) -> None:
-    """Show how far a study is, from any terminal.
-
-    Parameters
-    ----------
-    spec
-        The study's folder, file or name.
-    out
-        Its folder, if a file or name is given.
-    """
+def status(spec: Known, /, *, out: Folder = None, output: Output) -> None:
+    """Show how far a study is, from any terminal."""
     from vvscale.cli.stages import status_lines
     from vvscale.study.prepare import locate_study
     from vvscale.study.status import study_status
@@ -140,16 +121,8 @@ def status(spec: str, /, *, out: Path | None = None, output: Output) -> None:
 
 @study.command
 @verb
-def report(spec: str, /, *, out: Path | None = None, output: Output) -> None:
-    """Hand over the results of a study that are finished, and say where they are.
-
-    Parameters
-    ----------
-    spec
-        The study's folder, file or name.
-    out
-        Its folder, if a file or name is given.
-    """
+def report(spec: Known, /, *, out: Folder = None, output: Output) -> None:
+    """Hand over the results of a study that are finished, and say where they are."""
     from vvscale.study.prepare import locate_study
     from vvscale.study.survey import hand_over
 

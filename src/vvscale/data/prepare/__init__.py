@@ -1,1 +1,1 @@
-"""Decode a data set once into one flat image store: layouts, listing, passes, manifest."""
+"""Decode a data set once into one flat image store: from a listing over passes to a manifest."""

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from vvscale.data.depth import is_wide, to_eight_bits
-from vvscale.data.prepare.containers import container_of, read_bytes
+from vvscale.data.prepare.sources.containers import container_of, read_bytes
 
 _KIND_OF_MODE = {
     "L": "grey",

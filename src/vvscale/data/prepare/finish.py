@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from vvscale.core.files import make_folder, write_json
-from vvscale.core.sealed import sealed
+from vvscale.core.jsonable import sealed
 from vvscale.data.manifest import MANIFEST, PIXELS, write_store
 from vvscale.data.prepare.inputs import Inputs
-from vvscale.data.prepare.listing import Listing
-from vvscale.data.prepare.walk import as_text
+from vvscale.data.prepare.sources.listing import Listing
+from vvscale.data.prepare.sources.walk import as_text
 from vvscale.data.store import FORMAT
 from vvscale.errors import DataError
 

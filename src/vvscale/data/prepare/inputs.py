@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.data.prepare.containers import container_of
-from vvscale.data.prepare.listing import Listing
-from vvscale.data.prepare.walk import as_text
+from vvscale.data.prepare.sources.containers import container_of
+from vvscale.data.prepare.sources.listing import Listing
+from vvscale.data.prepare.sources.walk import as_text
 from vvscale.errors import DataError, MissingDataError
 
 COLUMNS = ["split", "path", "label", "source_bytes", "source_mtime_ns"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vvscale.core.options import Options, option
+from vvscale.core.options import SEED, Options, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class PrepareOptions(Options):
     val_fraction: float | None = option(
         None, "Share of each class to hold out where SOURCE has no images for evaluation.", above=0, group="Images"
     )
-    seed: int = option(0, "Seed of that share.", at_least=0, group="Images")
+    seed: int = option(SEED, "Seed of that share.", at_least=0, group="Images")
     size: int = option(
         256, "Shorter side of images that are larger; 0 keeps all pixels.", unit="pixels", at_least=0, group="Result"
     )

@@ -5,7 +5,6 @@ A part's result is a JSON file under its final name or it is not there at all; t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vvscale.core.files import write_json
+from vvscale.core.jsonable import parse_json, seal_holds, sealed
 from vvscale.core.processes import worker_pool
-from vvscale.core.sealed import seal_holds, sealed
 from vvscale.errors import RunError
 
 
@@ -97,7 +96,7 @@ def _run(task: Callable[[Any], Any], part: Part, folder: Path) -> None:
 def _result(folder: Path, part: Part) -> dict[str, Any] | None:
     """Return what a part left, or None if it is not there or not sound: then it is done again."""
     try:
-        record = json.loads((folder / f"{part.name}.json").read_bytes())
+        record = parse_json((folder / f"{part.name}.json").read_bytes())
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) and seal_holds(record) else None

@@ -7,7 +7,6 @@ goes on with the parts that are missing.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,22 +17,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.core.files import make_folder, remove_inside, write_json, write_with
-from vvscale.core.locks import locked
+from vvscale.core.files import locked, make_folder, remove_inside, write_json, write_with
+from vvscale.core.jsonable import parse_json
 from vvscale.core.processes import available_cores
 from vvscale.data.manifest import INDEX, MANIFEST, PIXELS, REPORT, read_manifest, verify
-from vvscale.data.prepare.containers import read_bytes
 from vvscale.data.prepare.decode import UnreadableError, decode
 from vvscale.data.prepare.finish import SPLITS, failures, finish, left_out, oddities_of, pixels_path, refuse_corrupt
 from vvscale.data.prepare.inputs import COLUMNS, Inputs, collect
-from vvscale.data.prepare.layouts import read_layout, read_lists
-from vvscale.data.prepare.listing import Listing, checked, with_val
-from vvscale.data.prepare.lists import read_names
 from vvscale.data.prepare.options import PrepareOptions
 from vvscale.data.prepare.parallel import Progress, counted, run_parts
 from vvscale.data.prepare.passes import Pieces, headers_of, pixels_of
 from vvscale.data.prepare.result import Prepared
-from vvscale.data.prepare.walk import WORK, as_text
+from vvscale.data.prepare.sources.containers import read_bytes
+from vvscale.data.prepare.sources.layouts import read_layout, read_lists
+from vvscale.data.prepare.sources.listing import Listing, checked, with_val
+from vvscale.data.prepare.sources.lists import read_names
+from vvscale.data.prepare.sources.walk import WORK, as_text
 from vvscale.errors import ConfigError, DataError
 
 IMAGES_PER_PART = 256
@@ -145,7 +144,7 @@ def _found(out: Path, inputs: Inputs, listing: Listing, *, replace: bool) -> Pre
     manifest = read_manifest(out)
     if manifest["fingerprint"] == inputs.fingerprint:
         splits = {split: read_manifest(out / split) for split in SPLITS}
-        report = json.loads((out / REPORT).read_text()) if (out / REPORT).is_file() else manifest["report"]
+        report = parse_json((out / REPORT).read_text()) if (out / REPORT).is_file() else manifest["report"]
         return _prepared(out, "found", listing, splits, report, 0.0)
     if replace:
         return None

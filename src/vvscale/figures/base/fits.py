@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.core.files import write_json
 from vvscale.core.hashing import source_digest
-from vvscale.core.jsonable import jsonable
+from vvscale.core.jsonable import jsonable, parse_json, seal_holds, sealed
+from vvscale.core.options import SEED
 from vvscale.errors import ShapeError
 from vvscale.figures.base.curves import curve_of
 from vvscale.figures.base.law_curve import LawCurve
@@ -84,7 +85,7 @@ class Fits:
 
     source: Source
     n_resamples: int = 1000
-    seed: int = 42
+    seed: int = SEED
     folder: Path | None = None
 
     def question(self, experiment: Experiment) -> Question:
@@ -135,11 +136,15 @@ class Fits:
         folder = self.folder or cache_folder() / FOLDER
         path = folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
         try:
-            return json.loads(path.read_text())
+            record = parse_json(path.read_bytes())
         except (OSError, ValueError):
-            value = jsonable(make())
-            write_json(path, value)
-            return value
+            record = None
+        # A changed number in a kept fit would be drawn as if it had been fitted.
+        if isinstance(record, dict) and seal_holds(record):
+            return record["value"]
+        value = jsonable(make())
+        write_json(path, sealed({"value": value}))
+        return value
 
     def _curve(self, asked: Question) -> LawCurve:
         fit = asked.fit()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vvscale.core.options import SEED
 from vvscale.laws.uncertainty.intervals import percentile, student
 from vvscale.laws.uncertainty.resample import clusters, default_unit, resamples
 
@@ -64,7 +65,7 @@ def interval(values: Array, estimate: Array | float, drawn: Resamples) -> tuple[
     return percentile(values, estimate)
 
 
-def mean(frame: pd.DataFrame, y: str, *, n_resamples: int = 1000, seed: int = 42) -> Estimate:
+def mean(frame: pd.DataFrame, y: str, *, n_resamples: int = 1000, seed: int = SEED) -> Estimate:
     """Mean of a column over the rows that have it.
 
     Examples
@@ -84,7 +85,7 @@ def mean(frame: pd.DataFrame, y: str, *, n_resamples: int = 1000, seed: int = 42
     return Estimate(value, float(low), float(high), len(values))
 
 
-def correlation(frame: pd.DataFrame, x: str, y: str, *, n_resamples: int = 1000, seed: int = 42) -> Estimate:
+def correlation(frame: pd.DataFrame, x: str, y: str, *, n_resamples: int = 1000, seed: int = SEED) -> Estimate:
     """Pearson correlation of two columns over the rows that have both."""
     frame = frame.dropna(subset=[x, y])
     a, b = frame[x].to_numpy(float), frame[y].to_numpy(float)
@@ -106,7 +107,7 @@ def _correlations(weights: Array, a: Array, b: Array) -> Array:
 
 
 def line(
-    frame: pd.DataFrame, x: str, y: str, grid: Array, *, n_resamples: int = 1000, seed: int = 42
+    frame: pd.DataFrame, x: str, y: str, grid: Array, *, n_resamples: int = 1000, seed: int = SEED
 ) -> tuple[Array, Array, Array]:
     """Least-squares line and its 95 % band at ``grid`` (m,): value, low, high, each (m,)."""
     frame = frame.dropna(subset=[x, y])

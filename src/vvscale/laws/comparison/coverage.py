@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.options import SEED
 from vvscale.errors import UsageError
 from vvscale.laws.comparison.candidates import COMPUTE
 from vvscale.laws.uncertainty.conformal import LEVEL, Conformal, calibrate_parts, check_level
@@ -78,7 +79,7 @@ def coverage(
     level: float = LEVEL,
     by: str | None = None,
     n_splits: int = N_SPLITS,
-    seed: int = 0,
+    seed: int = SEED,
 ) -> Coverage:
     """Measure how often prediction intervals cover rows that were held out.
 

@@ -205,7 +205,7 @@ def _folds(group: NDArray[np.intp], used: NDArray[np.bool_]) -> NDArray[np.intp]
         own = np.arange(used.sum())
     fold = np.zeros(len(group), dtype=np.intp)
     if used.sum() > 1:
-        fold[used] = grouped_folds(own.astype(np.intp), INNER_FOLDS)
+        fold[used] = grouped_folds(own.astype(np.intp), INNER_FOLDS, seed=0)
     return fold
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.options import SEED
 from vvscale.errors import ShapeError, UsageError
 from vvscale.laws.uncertainty.intervals import degrees_of_freedom, percentile, t_quantile
 from vvscale.laws.uncertainty.jackknife import leave_out_groups
@@ -110,7 +111,7 @@ class Saturation:
         return f"<p>{self.sentence}</p>{self.table().to_html(index=False)}"
 
 
-def saturation(fit: Fit, *, by: str | None = None, n: int = 1000, seed: int = 42) -> Saturation:
+def saturation(fit: Fit, *, by: str | None = None, n: int = 1000, seed: int = SEED) -> Saturation:
     """Fit a broken line to the scores (1 - outcome) of a fit's rows.
 
     Parameters

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vvscale.core.options import SEED
 from vvscale.core.processes import available_cores, run_in_processes
 from vvscale.errors import UsageError
 from vvscale.laws.comparison.sensitivity import sensitivity
@@ -51,7 +52,7 @@ def run(
     *,
     n_resamples: int = 0,
     units: tuple[str, ...] = ("row",),
-    seed: int = 42,
+    seed: int = SEED,
     is_doubted: bool = False,
     n_workers: int | None = None,
     on_done: Callable[[str], None] = lambda name: None,

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vvscale.core.options import SEED
 from vvscale.errors import ShapeError
 from vvscale.laws.comparison.assess import examine
 from vvscale.laws.fit import Fit
@@ -115,7 +116,7 @@ def reproduce(
     *,
     n_resamples: int = 0,
     units: tuple[str, ...] = ("row",),
-    seed: int = 42,
+    seed: int = SEED,
 ) -> Reproduction:
     """Fit one experiment and resample it.
 

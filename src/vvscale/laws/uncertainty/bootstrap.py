@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.options import SEED
 from vvscale.errors import ShapeError
 from vvscale.laws.fit import Fit
 from vvscale.laws.solve_law import AVERAGE, group_curves, natural, optimise, ratio_name
@@ -153,7 +154,7 @@ def _finite(interval: tuple[float, float]) -> list[float | None]:
     return [value if np.isfinite(value) else None for value in interval]
 
 
-def bootstrap(fit: Fit, n: int = 1000, *, by: str | None = None, seed: int = 42) -> Bootstrap:
+def bootstrap(fit: Fit, n: int = 1000, *, by: str | None = None, seed: int = SEED) -> Bootstrap:
     """Refit a law to resamples of its rows.
 
     Parameters

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.options import SEED
 from vvscale.errors import ShapeError, UsageError, unknown_name
 from vvscale.laws.solve_law import AVERAGE
 from vvscale.laws.uncertainty.folds import grouped_folds
@@ -136,7 +137,7 @@ class Conformal:
         return PredictionInterval(columns, predicted, low, high, level, self.unit, self.n_groups)
 
 
-def calibrate(fit: Fit, *, by: str | None = None, seed: int = 0) -> Conformal:
+def calibrate(fit: Fit, *, by: str | None = None, seed: int = SEED) -> Conformal:
     """Refit a law without each group, and keep how far off the left-out models were.
 
     Parameters
@@ -175,7 +176,7 @@ def predict_interval(
     level: float = LEVEL,
     by: str | None = None,
     group: str | None = None,
-    seed: int = 0,
+    seed: int = SEED,
 ) -> PredictionInterval:
     """Interval for the outcome of a model that is yet to be trained.
 
@@ -201,6 +202,15 @@ def predict_interval(
         A level outside (0, 1); a column or unit that does not exist.
     ShapeError
         Too few groups for the level; inputs of the wrong number or with values that are not positive.
+
+    Examples
+    --------
+    >>> from vvscale.laws.fit import fit_law
+    >>> x = np.geomspace(1e9, 1e15, 30)
+    >>> noise = np.random.default_rng(0).normal(0, 0.01, 30)
+    >>> table = pd.DataFrame({"train_flop": x, "misalignment": (0.4 + (x / 1e9) ** -0.3) * np.exp(noise)})
+    >>> predict_interval(fit_law(table), [1e16]).table().round(2).to_numpy().tolist()
+    [[1e+16, 0.41, 0.4, 0.42]]
     """
     check_level(level, len(np.unique(_codes(fit, by or default_unit(fit.problem.frame)))), by or "arch")
     return calibrate(fit, by=by, seed=seed).interval(x, level=level, group=group)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vvscale.core.options import SEED
 from vvscale.errors import ShapeError, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def clustered_error(values: Array, group: NDArray[np.intp]) -> float:
     return float(np.sqrt((sums**2).sum() * k / (k - 1)) / len(values))
 
 
-def grouped_folds(group: NDArray[np.intp], n_folds: int, *, seed: int = 0) -> NDArray[np.intp]:
+def grouped_folds(group: NDArray[np.intp], n_folds: int, *, seed: int = SEED) -> NDArray[np.intp]:
     """Fold of each row, whole groups together, folds of nearly equal size.
 
     Groups go, largest first and equal ones in random order, to the fold with fewest rows so far; the sizes of the

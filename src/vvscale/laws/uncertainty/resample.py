@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from vvscale.core.options import SEED
 from vvscale.errors import DataError, ShapeError, UsageError, unknown_name
 from vvscale.laws.uncertainty.intervals import degrees_of_freedom
 
@@ -112,7 +113,7 @@ def default_unit(frame: pd.DataFrame) -> str:
     return "arch" if "arch" in frame.columns and frame["arch"].nunique() > 1 else "row"
 
 
-def resamples(frame: pd.DataFrame, unit: str, n_resamples: int, *, seed: int = 42) -> Resamples:
+def resamples(frame: pd.DataFrame, unit: str, n_resamples: int, *, seed: int = SEED) -> Resamples:
     """Draw resamples of the rows of ``frame``.
 
     Parameters

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from timm.layers.drop import DropPath
-from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 from torchvision.models import AlexNet
 from torchvision.models.convnext import CNBlockConfig, ConvNeXt
@@ -160,6 +158,10 @@ def _convnext(design: ConvNeXtDesign, options: ModelOptions) -> nn.Module:
 
 
 def _vit(design: ViTDesign, options: ModelOptions) -> nn.Module:
+    # timm takes seconds to import, and only these networks need it.
+    from timm.layers.drop import DropPath
+    from timm.models.vision_transformer import VisionTransformer
+
     patch = PATCH if options.stem == "published" else _small_patch(options.image_size)
     module = VisionTransformer(
         img_size=options.image_size,

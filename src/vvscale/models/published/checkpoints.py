@@ -20,8 +20,8 @@ from typing import Any, Literal
 import pandas as pd
 from torch import Tensor, nn
 
-from vvscale.core.download import MIRROR_VARIABLE
-from vvscale.core.download_weights import Progress, alone, download
+from vvscale.core.download import MIRROR_VARIABLE, Progress, alone, download
+from vvscale.core.hashing import hash_of
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, unknown_name
 from vvscale.models.architectures.build import build_to_load
 from vvscale.models.architectures.designs import LibraryDesign
@@ -29,7 +29,7 @@ from vvscale.models.architectures.names import architecture
 from vvscale.models.layers import named_child, unwrapped
 from vvscale.models.published.local_files import COLLECTION, downloads_folder, weights_folder
 from vvscale.models.unpickle import check_content, read_checkpoint
-from vvscale.models.weights import State, load_state, model_record, save_weights, sha256_of
+from vvscale.models.weights import State, load_state, model_record, save_weights
 from vvscale.scores import COLUMNS, load_checkpoints, load_scores
 from vvscale.scores.gokce2025 import SCORES_NOTES
 
@@ -251,7 +251,7 @@ def convert(checkpoint: Checkpoint, path: Path) -> None:
             f"'{path}' is not a checkpoint of the study: expected a training state of Composer with the weights under "
             f"'state', 'model'; got {keys or 'nothing'}. Likely cause: another file under this name."
         )
-    source = {"url": checkpoint.url, "sha256": sha256_of(path)}
+    source = {"url": checkpoint.url, "sha256": hash_of(path)}
     # The plain weights come last, as ``cached`` expects.
     for kind in ("ema", "plain"):
         state = trained.get(_STATES[kind])

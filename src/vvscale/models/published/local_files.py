@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from vvscale.core.download import State, cache_folder, hash_of
+from vvscale.core.download import State, cache_folder
+from vvscale.core.hashing import hash_of
+from vvscale.core.jsonable import parse_json
 
 COLLECTION = "gokce2025"
 
@@ -25,7 +26,7 @@ def kept_weights() -> Iterator[tuple[Path, State]]:
     """Yield each file of converted weights and whether it is the one that its record was written for."""
     for path in sorted(weights_folder().glob("*/*.safetensors")):
         try:
-            digest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
+            digest = parse_json(path.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
         except (OSError, ValueError, KeyError, TypeError):
             digest = ""
         yield path, "cached" if hash_of(path) == digest else "damaged"

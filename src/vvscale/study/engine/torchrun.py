@@ -8,7 +8,6 @@ kinds that say ``can_spread`` are run so; they alone know how to share the work.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import signal
 import socket
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vvscale.core.files import write_json
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import RunError, StoppedError
 from vvscale.study.graph.kinds import TaskContext
 
@@ -67,7 +67,7 @@ def run_rank(folder: Path) -> None:
     """Run a task as one rank; the entry point of what torchrun starts."""
     from vvscale.study.tasks.registry import TASKS
 
-    settings = json.loads((folder / _SETTINGS).read_text())
+    settings = parse_json((folder / _SETTINGS).read_text())
     kind = TASKS[settings.pop("kind")]
     threading.Thread(target=_end_with, args=(settings.pop("worker"),), daemon=True).start()
     inputs = {
@@ -129,9 +129,9 @@ def _texts(context: TaskContext) -> dict[str, Any]:
 
 def _outcome(folder: Path, code: int) -> Mapping[str, Any]:
     if code == 0:
-        return json.loads((folder / _RESULT).read_text())
+        return parse_json((folder / _RESULT).read_text())
     try:
-        error = json.loads((folder / _ERROR).read_text())
+        error = parse_json((folder / _ERROR).read_text())
     except OSError:
         raise RunError(
             f"torchrun ended with code {code} and no rank said why; most likely one was killed for lack of memory. The "

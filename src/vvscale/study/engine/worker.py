@@ -132,7 +132,8 @@ def _run(request: Request, here: TaskFolder, kind: Kind, stop: threading.Event) 
         if stop.is_set():
             # Whatever breaks while everything is taken down will be tried again.
             raise StoppedError(f"Stopped: {error}") from error
-        return _fail(request, here, began, error)
+        # An input that was lost while the task read it is what broke it.
+        return _damaged_input(request) or _fail(request, here, began, error)
 
 
 def _damaged_input(request: Request) -> Answer | None:
@@ -239,11 +240,12 @@ def device() -> str:
 
 @dataclass
 class _Process:
-    """What is so in the worker process itself: set up, a task runs, its job is about to end."""
+    """What is so in the worker process itself: set up, its job is about to end, a task runs."""
 
     is_prepared: bool = False
-    is_at_work: bool = False
     is_at_end: bool = False
+    # Of the task that runs.
+    stop: threading.Event | None = None
 
 
 _HERE = _Process()
@@ -270,8 +272,8 @@ def _stop_at(moment: float) -> None:
     """Tell the task at hand to save its state shortly before the scheduler ends this job."""
     time.sleep(max(0.0, moment - time.time()))
     _HERE.is_at_end = True
-    if _HERE.is_at_work:
-        os.kill(os.getpid(), signal.SIGTERM)
+    if (stop := _HERE.stop) is not None:
+        stop.set()
 
 
 @contextmanager
@@ -287,13 +289,12 @@ def _stop_on_signal(can_save: bool) -> Iterator[threading.Event]:
         if not can_save and not _HERE.is_at_end:
             os._exit(StoppedError.exit_code)
 
+    _HERE.stop = stop
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
     before = signal.signal(signal.SIGTERM, on_signal)
-    _HERE.is_at_work = True
     try:
         yield stop
     finally:
-        _HERE.is_at_work = False
         signal.signal(signal.SIGTERM, before)

@@ -31,13 +31,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vvscale.core.files import inside, is_safe_name, make_folder, remove_inside, write_json, write_with
-from vvscale.core.locks import locked
+from vvscale.core.files import inside, is_safe_name, locked, make_folder, remove_inside, write_json, write_with
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, StoppedError, UsageError
 from vvscale.study.graph.graph import Graph, Task
 
 _LOCK = "lock"
 _RETRY_SECONDS = 0.2
+# Longer than anybody takes to look who runs a study.
+_GLANCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,21 @@ class StudyFolder:
             Another run has it.
         """
         path = self.path / _LOCK
-        with locked(path) as is_mine:
-            if not is_mine:
+        until = time.monotonic() + _GLANCE_SECONDS
+        while True:
+            with locked(path) as is_mine:
+                if is_mine:
+                    holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
+                    path.write_text(json.dumps(holder), encoding="utf-8")
+                    yield
+                    return
+            # Whoever asks who runs it has the lock for a moment too.
+            if time.monotonic() > until:
                 raise UsageError(
                     f"The study in '{self.path}' is run by another process ({_holder(path)}). Watch it with `vvscale "
                     f"study status {self.path}`, or stop that process and run the same command again."
                 )
-            holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
-            path.write_text(json.dumps(holder), encoding="utf-8")
-            yield
+            time.sleep(_RETRY_SECONDS / 10)
 
     def runner(self) -> str | None:
         """Return who runs the study at this moment, in words, or None; None too where files have no locks."""
@@ -119,7 +127,7 @@ class StudyFolder:
         """
         path = self.path / "spec.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return parse_json(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise MissingDataError(
                 f"There is no study in '{self.path}': '{path.name}' is absent. Expected a folder that `vvscale study "
@@ -211,6 +219,14 @@ class TaskFolder:
                 raise StoppedError("Stopped while another process had the task.")
             time.sleep(_RETRY_SECONDS)
 
+    def is_held(self) -> bool:
+        """Return whether a process has the task at this moment; nothing is made where none ever had."""
+        path = self.path / _LOCK
+        if not path.exists():
+            return False
+        with locked(path) as is_free:
+            return not is_free
+
     def done(self) -> dict[str, Any] | None:
         """Return ``done.json``; None if it is absent or not whole."""
         return _read_json(self.path / "done.json", "outputs")
@@ -300,7 +316,7 @@ def _entries(folder: Path) -> list[str]:
 def _read_json(path: Path, key: str | None) -> dict[str, Any] | None:
     """Return a JSON object that has a key; None for anything else."""
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) and (key is None or key in content) else None

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vvscale.core.files import safe_name, write_bytes
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, UsageError
 
 FORMAT = "vvscale-graph-2"
@@ -144,13 +146,19 @@ class Graph:
         """
         try:
             lines = path.read_text().splitlines()
-            form, digest, n_tasks, n_shared, *more = json.loads(lines[0])
+            form, digest, n_tasks, n_shared, *more = parse_json(lines[0])
+            if form != FORMAT and re.fullmatch(r"vvscale-graph-\d+", str(form)):
+                raise DataError(
+                    f"The plan '{path}' is of another version of vvscale: its format is '{form}', this one reads "
+                    f"'{FORMAT}'. Next: `vvscale study run SPEC --out {path.parents[1]}` plans the study anew; what "
+                    "is finished and has not changed is kept."
+                )
             if form != FORMAT:
                 raise ValueError(f"its format is '{form}' and not '{FORMAT}'")
-            shared = dict(json.loads(line) for line in lines[1 : 1 + n_shared])
+            shared = dict(parse_json(line) for line in lines[1 : 1 + n_shared])
             builder = GraphBuilder(*more)
             # One text is parsed much faster than many.
-            for fields in json.loads(f"[{','.join(lines[1 + n_shared :])}]"):
+            for fields in parse_json(f"[{','.join(lines[1 + n_shared :])}]"):
                 _add(builder, fields, shared)
             graph = builder.build()
             if len(graph) != n_tasks or graph.digest != digest:

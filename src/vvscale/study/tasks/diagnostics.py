@@ -6,7 +6,6 @@ trained on it.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vvscale.core.files import write_json
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import RunError
 from vvscale.study.graph.kinds import Kind, TaskContext
 
@@ -30,7 +30,7 @@ def run_noop(context: TaskContext) -> dict[str, Any]:
 def run_sleep(context: TaskContext) -> dict[str, Any]:
     """Sleep ``params["seconds"]`` in all, over interruptions, then do as ``noop``."""
     kept = context.out / "slept.json"
-    slept = json.loads(kept.read_text()) if kept.exists() else 0.0
+    slept = parse_json(kept.read_text()) if kept.exists() else 0.0
     while slept < context.params["seconds"]:
         if context.stop():
             write_json(kept, slept)
@@ -62,7 +62,7 @@ def _folders(context: TaskContext) -> list[Path]:
 
 
 def _value(folder: Path) -> float:
-    return json.loads((folder / VALUE).read_bytes())
+    return parse_json((folder / VALUE).read_bytes())
 
 
 def run_ranks(context: TaskContext) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vvscale.core.files import write_json
+from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, FitError, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +36,6 @@ def write_notes(context: TaskContext, notes: Sequence[str]) -> dict[str, list[st
 def read_notes(folder: Path) -> list[str]:
     """Return the notes in a task's output."""
     try:
-        return [str(note) for note in json.loads((folder / NOTES).read_text(encoding="utf-8"))]
+        return [str(note) for note in parse_json((folder / NOTES).read_text(encoding="utf-8"))]
     except FileNotFoundError:
         return []

@@ -152,7 +152,7 @@ def train_readout(
         outcomes.append(judge([_predict(readout, tokens, rest, name, device)], part.target, aggregate="mean"))
     score = neural_score(
         outcomes, [part.ceiling for part in benchmark.parts], formula=str(benchmark.formula), epsilon=benchmark.epsilon,
-        above_one=benchmark.above_one, n_resamples=1000, seed=SEED,
+        above_one=benchmark.above_one, resamples=1000, seed=SEED,
     )  # fmt: skip
     n_features = tokens.shape[1] * tokens.shape[2]
     row = {

@@ -1,0 +1,1 @@
+"""Brain scores on the command line: prepare recordings, check benchmarks, score models."""

@@ -1,0 +1,1 @@
+"""Figures, reports and references on the command line."""

@@ -1,0 +1,91 @@
+"""``vvscale figure``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vvscale.cli.options import verb
+from vvscale.cli.output import Output
+from vvscale.figures.options import FigureOptions
+
+
+@verb
+def figure(
+    names: Annotated[tuple[str, ...], Parameter(name="NAME", show_default=False)] = (),
+    /,
+    *,
+    all_figures: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    options: FigureOptions,
+    out: Path = Path("figures"),
+    dry_run: bool = False,
+    output: Output,
+) -> None:
+    """Draw figures from a table of scores.
+
+    Parameters
+    ----------
+    names
+        Figures, or patterns such as 'icml-*'. `vvscale ls figures` lists them.
+    all_figures
+        All of them.
+    out
+        Folder for the files.
+    dry_run
+        Say which figures would be drawn and do nothing.
+    """
+    from vvscale.cli.progress import progress
+    from vvscale.errors import MissingDataError, UsageError
+    from vvscale.figures.base.fits import Fits
+    from vvscale.figures.base.open_tables import open_source
+    from vvscale.figures.base.tables import PUBLISHED
+    from vvscale.figures.drawing.files import check_formats
+    from vvscale.figures.gallery import draw_all, in_order, matching
+
+    if not names and not all_figures:
+        raise UsageError(
+            "Which figure? Give names such as 'compute', patterns such as 'icml-*', or --all; `vvscale ls figures` "
+            "lists them."
+        )
+    # The papers' figures ask for the papers' own rows; of another table, all are the general ones.
+    chosen = matching(names) if names else in_order(presets=options.scores == PUBLISHED)
+    formats = check_formats(options.format)
+    if dry_run:
+        output.say(f"Would draw {', '.join(chosen)} as {', '.join(formats)} into '{out}'.")
+        output.document({"command": "figure", "out": str(out), "would_draw": chosen, "formats": list(formats)})
+        return
+    fits = Fits(open_source(options.scores, add=options.add), n_resamples=options.resamples, seed=options.seed)
+    with progress("figures", len(chosen), quiet=output.quiet) as advance:
+        drawn = draw_all(
+            chosen, fits, out, options=options, formats=formats, n_workers=options.workers, on_done=advance
+        )
+    for one in drawn:
+        output.say(f"{one.name}: {one.lacking or one.caption}")
+    lacking = [one for one in drawn if one.lacking]
+    output.document(
+        {
+            "command": "figure",
+            "out": str(out),
+            "figures": [
+                {"name": one.name, "files": [str(path) for path in one.files], "caption": one.caption,
+                 "notes": [*fits.source.notes, *one.notes]}
+                for one in drawn
+                if not one.lacking
+            ],
+            "lacking": {one.name: one.lacking for one in lacking},
+        }
+    )  # fmt: skip
+    n_drawn = len(drawn) - len(lacking)
+    scores = "" if options.scores == PUBLISHED else f" --scores {options.scores}"
+    output.note(
+        f"Wrote {n_drawn} figures to '{out}'. Next: `vvscale report report.html{scores}`" if n_drawn
+        else "Nothing drawn."
+    )  # fmt: skip
+    # Of all figures, those that a table does not allow are no failure.
+    if lacking and (names or not n_drawn):
+        raise MissingDataError(
+            f"{len(lacking)} of {len(drawn)} figures could not be drawn from '{options.scores}': "
+            f"{', '.join(one.name for one in lacking)}. The others are in '{out}'. The first: {lacking[0].lacking}"
+        )

@@ -1,0 +1,155 @@
+"""``vvscale fetch``: download published files and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from vvscale.cli.options import verb
+from vvscale.cli.output import Output
+
+What = Literal["scores", "checkpoints", "private", "checkpoint-list", "commitments", "weights", "benchmarks", "all"]
+
+
+@verb
+def fetch(
+    what: What,
+    /,
+    *names: str,
+    dry_run: bool = False,
+    output: Output,
+) -> None:
+    """Download published data, checked by hash, and published weights.
+
+    Files already in the cache are left alone; a download that broke off is continued. VVSCALE_MIRROR=<folder
+    or URL> replaces the host; VVSCALE_CACHE=<folder> replaces the cache.
+
+    Parameters
+    ----------
+    what
+        scores: 993 models x 5 benchmarks; checkpoints: 43 models over training; private: 28 models on the
+        private benchmarks; checkpoint-list: where the weights lie; commitments: which layer stands for
+        which region; all: all of these tables; weights: the networks named after it, converted to safetensors;
+        benchmarks: recordings and images of the public benchmarks.
+    names
+        For weights: MODEL_ID, or MODEL_ID@EPOCH, as many as wanted. For benchmarks: names or regions, all five by
+        default.
+    dry_run
+        Say what would be done and do nothing.
+    """
+    from vvscale.errors import UsageError
+
+    if what == "weights":
+        _weights(names, dry_run, output)
+    elif what == "benchmarks":
+        _benchmarks(names, dry_run=dry_run, output=output)
+    elif names:
+        raise UsageError(
+            f"'{what}' is fetched whole; leave out {', '.join(names)}, or: vvscale fetch weights {names[0]}"
+        )
+    else:
+        _files(what, dry_run, output)
+
+
+def _files(what: str, dry_run: bool, output: Output) -> None:
+    from vvscale.scores import published
+
+    files = []
+    for key in published.FILES if what == "all" else [what]:
+        file = published.published_file(key)
+        had = published.state(key) == "cached"
+        if not (had or dry_run):
+            published.fetch(key)
+        did = _did(had, dry_run)
+        source = "" if had else f" from {file.url}"
+        output.say(f"{key}: {did}{source}\n  {file.path} (sha256 {file.sha256[:12]}...)")
+        files.append({"what": key, "did": did, "path": str(file.path), "url": file.url, "sha256": file.sha256})
+    output.say("Next: vvscale ls scores")
+    output.document({"command": "fetch", "files": files})
+
+
+def _weights(models: tuple[str, ...], dry_run: bool, output: Output) -> None:
+    from vvscale.cli.progress import transfer
+    from vvscale.errors import UsageError
+    from vvscale.models.published.checkpoints import fetch_weights, find_checkpoint, read_ref
+
+    if not models:
+        raise UsageError("'fetch weights' needs the names of models. Next: vvscale ls models 'resnet18_*' lists some.")
+    # All names are looked up before the first download.
+    chosen = [find_checkpoint(*read_ref(name)) for name in models]
+    files = []
+    for one in chosen:
+        name = f"{one.model_id}@{one.epoch}"
+        had = bool(one.cached)
+        n_bytes = _size(one.url, output) if dry_run and not had else None
+        if not dry_run:
+            with transfer(name, quiet=output.quiet) as progress:
+                fetch_weights(one, progress=progress)
+        did = _did(had, dry_run)
+        size = "" if had or not dry_run else f" ({f'{n_bytes / 1e6:,.1f} MB' if n_bytes else 'size unknown'})"
+        source = "" if had else f" from {one.url}{size}"
+        output.say(f"{name}: {did}{source}")
+        for kind in one.cached or (one.scored_kind,):
+            output.say(f"  {kind}: {one.weights_path(kind)}")
+        weights = {kind: str(one.weights_path(kind)) for kind in one.cached}
+        entry = {"model_id": one.model_id, "epoch": one.epoch, "did": did, "url": one.url, "bytes": n_bytes}
+        files.append(entry | {"weights": weights})
+    output.say(f"Next: vvscale score gokce2025:{chosen[0].model_id}")
+    output.document({"command": "fetch weights", "files": files})
+
+
+def _did(had: bool, dry_run: bool) -> str:
+    return "cached" if had else "would download" if dry_run else "downloaded"
+
+
+def _size(url: str, output: Output) -> int | None:
+    from vvscale.core.download import size_of
+    from vvscale.errors import MissingDataError
+
+    try:
+        return size_of(url)
+    except MissingDataError as error:
+        output.note(str(error))
+        return None
+
+
+def _benchmarks(names: Sequence[str], *, dry_run: bool, output: Output) -> None:
+    """Download the files of some benchmarks, of the public five without names, and unpack their images."""
+    from vvscale.brain.catalogue import downloadable
+    from vvscale.cli.progress import transfer
+
+    chosen = downloadable(names or ["public"])
+    files = {file.name: file for one in chosen for file in one.files()}
+    rows = []
+    for file in files.values():
+        had = file.state() == "cached"
+        did = "cached" if had else "would download" if dry_run else "downloaded"
+        if not (had or dry_run):
+            with transfer(file.name, quiet=output.quiet or output.json) as on_bytes:
+                file.fetch(on_bytes)
+        size = file.path.stat().st_size if file.path.is_file() else None
+        told = f"{size:,} bytes" if size is not None else "size known once downloaded"
+        source = "" if had else f" from {file.url}"
+        output.say(f"{file.name}: {did}{source}\n  {file.path} ({told}, {file.algorithm} {file.digest[:12]}...)")
+        rows.append(
+            {
+                "what": file.name,
+                "did": did,
+                "path": str(file.path),
+                "url": file.url,
+                "bytes": size,
+                file.algorithm: file.digest,
+            }
+        )
+    unpacked = {}
+    if not dry_run:
+        for one in chosen:
+            stimuli = one.stimuli()
+            unpacked[stimuli.identifier] = len(stimuli)
+    for identifier, n_images in unpacked.items():
+        output.say(f"{identifier}: {n_images} images unpacked")
+    names = [one.benchmark_id for one in chosen]
+    output.say(
+        f"Next: vvscale score MODEL --on {names[0]} --layers all" if len(names) == 1 else "Next: vvscale ls benchmarks"
+    )
+    output.document({"command": "fetch benchmarks", "benchmarks": names, "files": rows, "unpacked": unpacked})

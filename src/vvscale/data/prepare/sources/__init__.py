@@ -1,0 +1,1 @@
+"""What lies in a source of images: layouts of public data sets, lists, folders of classes, shards."""

@@ -1,0 +1,127 @@
+"""From names to a fine-tuned network: load the network, the recordings and the images, tune, store what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vvscale.brain.benchmarks.neural import NeuralBenchmark
+from vvscale.brain.catalogue import resolve_benchmarks, with_metrics
+from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.mapping.fixed import with_fixed_test
+from vvscale.brain.scoring.layers import read_commitment
+from vvscale.errors import UsageError
+from vvscale.models import load_model, save_weights
+from vvscale.scores import ScoreStore
+from vvscale.train.neural.options import FineTuneOptions
+from vvscale.train.neural.task import Task
+from vvscale.train.neural.tune import FineTuned, fine_tune
+
+
+@dataclass(frozen=True, eq=False)
+class StoredFineTuning:
+    """A fine-tuned network and where it was stored.
+
+    Attributes
+    ----------
+    model_id
+        Of the tuned network.
+    found
+        The network and its scores before and after.
+    scores_path, weights_path
+        Part of the score store, and the weights.
+    """
+
+    model_id: str
+    found: FineTuned
+    scores_path: Path
+    weights_path: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"model_id": self.model_id, **self.found.to_dict()}
+
+
+def fine_tune_model(
+    model: str,
+    *,
+    on: Sequence[str],
+    layers: str,
+    data: str = "digits",
+    test_on: Sequence[str] = (),
+    metric: str = "ridge-cv",
+    test_share: float = 0.2,
+    out: str | Path = "out/fine-tuned",
+    device: str = "cpu",
+    options: FineTuneOptions | None = None,
+) -> StoredFineTuning:
+    """Fine-tune a trained network on recordings and store its scores and weights; rerun to resume.
+
+    Parameters
+    ----------
+    model
+        A run's folder or other weights of a network that was trained on the images of ``data``.
+    on
+        Recordings to tune to: benchmarks of one stimulus set.
+    layers
+        The layer that is read out, or a .toml or .json file of one layer per region.
+    data
+        Images of the task: digits, or the folder of a prepared data set.
+    test_on
+        Further benchmarks to score before and after.
+    metric
+        Of the scores before and after.
+    test_share
+        Share of the images that tests, in (0, 1), where a benchmark has no fixed test images.
+    out
+        Folder of the state, the result and the weights.
+    device
+        cpu or cuda.
+    options
+        How it is tuned.
+
+    Raises
+    ------
+    UsageError
+        A benchmark has no recordings of neuroids.
+    """
+    options = options or FineTuneOptions()
+    out = Path(out)
+    source, test = (_recordings(names, metric, test_share) for names in (on, test_on))
+    # Benchmarks of one stimulus set share it, so that its images pass through the network once.
+    first = source[0].stimuli
+    source = [replace(one, stimuli=first) if one.stimuli.digest() == first.digest() else one for one in source]
+    record = load_model(model).record
+    task = Task.load(
+        str(record["model"]), model, data, out=out / "task", seed=options.seed, batch_size=options.task_batch,
+        device=device,
+    )  # fmt: skip
+    found = fine_tune(
+        task.network, source=source, test=test, layers=_layers(layers, [*source, *test]),
+        preprocessing=Preprocessing.from_record("brainscore", record["preprocessing"]), out=out, task=task,
+        options=options,
+    )  # fmt: skip
+    model_id = f"{record['row']['model_id']}_tuned-{source[0].region}-{options.seed}"
+    rows = found.rows.assign(model_id=model_id, run_id=f"{options.control}-{options.fraction:g}-{found.n_updates}")
+    weights = out / "weights.safetensors"
+    save_weights(weights, task.network, {**record, "row": {**record["row"], "model_id": model_id}})
+    return StoredFineTuning(model_id, found, ScoreStore(out / "scores").append(rows), weights)
+
+
+def _recordings(names: Sequence[str], metric: str, test_share: float) -> list[NeuralBenchmark]:
+    found = []
+    for one in resolve_benchmarks(names):
+        if not isinstance(one, NeuralBenchmark):
+            raise UsageError(f"'{one.benchmark_id}' is no recording of neuroids; fine-tuning needs responses.")
+        [chosen] = with_metrics(one, [metric])
+        assert isinstance(chosen, NeuralBenchmark)
+        found.append(with_fixed_test(chosen, test_share))
+    return found
+
+
+def _layers(layers: str, benchmarks: Sequence[NeuralBenchmark]) -> Mapping[str, str]:
+    if layers.endswith((".toml", ".json")):
+        return read_commitment(layers).layers
+    return {one.region: layers for one in benchmarks}
