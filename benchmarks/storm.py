@@ -268,7 +268,8 @@ def main() -> int:
         tally.rounds += 1
         here = out / f"round-{tally.rounds}"
         storm(asked.study, here, asked.mean, moments, tally)
-        tally.faults += [f"{here.name}: {what}" for what in differences(here, reference)]
+        # A round that broke has nothing to compare.
+        tally.faults += [] if tally.faults else [f"{here.name}: {what}" for what in differences(here, reference)]
         print(f"round {tally.rounds} is done; faults so far: {tally.faults}", flush=True)
     answers = sorted(tally.answers)
     told = {
