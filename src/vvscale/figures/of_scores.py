@@ -107,5 +107,6 @@ def write_report(
 
 
 def _fits(scores: str | Path | pd.DataFrame, options: FigureOptions | ReportOptions) -> Fits:
-    source = open_source(scores, add=options.add)
+    with options.reading():
+        source = open_source(scores, add=options.add)
     return Fits(source, n_resamples=options.resamples, seed=options.seed)

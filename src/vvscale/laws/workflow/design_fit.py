@@ -27,7 +27,8 @@ def run_design(source: str, options: DesignOptions) -> tuple[Fit, Design]:
 
         fit = EXPERIMENTS[source].fit(ModelTables(load_scores(options.scores)))
     else:
-        fit = fit_law(source, options.law, regions=options.regions, where=options.where, missing="drop")
+        with options.reading():
+            fit = fit_law(source, options.law, regions=options.regions, where=options.where, missing="drop")
     columns = fit.problem.columns
     spans = [
         (float((x * u).min()), float((x * u).max())) for x, u in zip(fit.problem.x, fit.problem.units, strict=True)

@@ -92,6 +92,11 @@ def run_fits(source: str | Path | pd.DataFrame, options: FitOptions | None = Non
         A :class:`FitOptions`, its fields as keywords, or both.
     """
     options = FitOptions.of(options, **fields)
+    with options.reading():
+        return _fits(source, options)
+
+
+def _fits(source: str | Path | pd.DataFrame, options: FitOptions) -> list[FitResult]:
     law = LAWS[options.law]
     x = options.x or DEFAULT_X[len(law.inputs)]
     rows, excluded = load_rows(

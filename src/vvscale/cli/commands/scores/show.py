@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output, brief
 from vvscale.core.jsonable import json_rows, jsonable
+from vvscale.scores.options import CsvOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +17,7 @@ _NUMBERS = ("raw_score", "ceiling", "score")
 
 
 @verb
-def show(model_id: str, /, *, table: str = "gokce2025", output: Output) -> None:
+def show(model_id: str, /, *, table: str = "gokce2025", csv_options: CsvOptions, output: Output) -> None:
     """Show one model: where it comes from and every score it has.
 
     Parameters
