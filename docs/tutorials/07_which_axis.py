@@ -104,7 +104,17 @@ pd.DataFrame(found).T.round(3)
 # reason to buy anything: the next size up is. And a gain of fine-tuning that the matched control shows too is a gain of
 # training longer, which needs no rig at all.
 #
-# On real recordings, one session of macaque V4:
+# Many networks, all three axes, seeds and controls in one file, whose laws are fitted to one table: the study ``axes``.
+# Its joint law of training compute and recorded images then splits a budget, at your prices of an hour of GPU and of an
+# hour in the rig:
+#
+# .. code-block:: console
+#
+#     vvscale study run axes
+#     vvscale buy out/axes/results/fits/training-and-mapping --have 1e11 300 --per-hour 1e12 100 \
+#         --price 2 150 --budget 600
+#
+# On real recordings, one session of macaque V4, as a study (``vvscale study run axes-real``) or by hand:
 #
 # .. code-block:: console
 #

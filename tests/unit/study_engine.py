@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable
 from pathlib import Path
 
-from vvscale.study.engine.interface import Ended
+from vvscale.study.engine.engine import Ended, Engine
 from vvscale.study.engine.worker import Answer, Request, run_task
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
@@ -17,7 +17,7 @@ from vvscale.study.spec.workers import EngineSpec
 Act = Callable[[Request], Ended | None]
 
 
-class InProcess:
+class InProcess(Engine):
     """One worker after another's task; ``act`` may end a task in a way of its own."""
 
     def __init__(self, spec: EngineSpec | None = None, act: Act = lambda request: None) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from vvscale.cli import main
 from vvscale.core.config import read_toml
-from vvscale.errors import DataError, ShapeError, VvscaleWarning
+from vvscale.errors import ConfigError, DataError, ShapeError, VvscaleWarning
 from vvscale.laws.rows import load_rows
+from vvscale.laws.workflow.fit_tables import run_fits
+from vvscale.laws.workflow.options import FitOptions
 from vvscale.scores import load_scores, load_table, parse_where, select
+from vvscale.scores.options import STYLE, CsvOptions
 
 
 def long_table(n: int = 4) -> pd.DataFrame:
@@ -39,7 +44,7 @@ def test_other_separators_are_read_and_said(separator, decimal, said, tmp_path: 
     with pytest.warns(VvscaleWarning, match=said):
         found = load_table(tmp_path / "a.csv")
     pd.testing.assert_frame_equal(found, table)
-    assert load_table(tmp_path / "a.csv", separator=separator, decimal=decimal).equals(found)
+    assert load_table(tmp_path / "a.csv", sep=separator, decimal=decimal).equals(found)
 
 
 def test_a_comma_is_no_sign_of_semicolons(tmp_path: Path):
@@ -145,3 +150,58 @@ def test_names_with_spaces_in_conditions():
 def test_two_rows_of_one_score_are_still_refused():
     with pytest.raises(ShapeError, match="are the same by"):
         load_scores(pd.concat([long_table(), long_table().head(1)]))
+
+
+WRITTEN = {("|", "."): "|", ("|", ","): "|", ("\t", ","): "tab", (" ", "."): " ", (";", "."): ";", (",", ","): ","}
+
+
+@pytest.mark.parametrize(("style", "sep"), WRITTEN.items())
+def test_every_verb_reads_a_table_as_it_is_said_to_be_written(style, sep, tmp_path: Path, monkeypatch, capsys):
+    """One option class, through the command line, the library and a DataFrame alike."""
+    monkeypatch.chdir(tmp_path)
+    table = wide_table(8).assign(region="IT", benchmark_id="b")
+    table.to_csv("a.csv", sep=style[0], decimal=style[1], index=False)
+    said = ["--sep", sep, "--decimal", style[1]]
+    assert main(["fit", "a.csv", "--regions", "IT", *said, "--json"]) == 0
+    ours = json.loads(capsys.readouterr().out)[0]["params"]
+    assert main(["export", "a.csv", "--csv", "b.csv", *said]) == 0
+    assert main(["ls", "scores", "--table", "a.csv", *said]) == 0
+    assert main(["figure", "compute", "--scores", "a.csv", "--format", "json", "--out", "f", *said]) == 0
+    pd.testing.assert_frame_equal(load_table("b.csv")[list(table)], table)
+    options = FitOptions(regions=("IT",), sep=sep, decimal=style[1])
+    assert run_fits("a.csv", options)[0].fit.params == ours
+    assert run_fits(table, regions=("IT",))[0].fit.params == ours
+
+
+def test_what_is_said_of_a_users_file_does_not_reach_published_ones(gokce2025):
+    with CsvOptions(sep=";", decimal=",").reading():
+        pd.testing.assert_frame_equal(load_scores("gokce2025"), gokce2025)
+    assert STYLE.get() == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("a|b\n1|2\n3|4\n", r"Its fields look separated by '\|': give `sep=\"\|\"`"),
+        ("a b\n1 2\n3 4\n", r'give `sep=" "`'),
+        ("a,b\n1,5,2\n3,5,4\n", "`sep` and `decimal`"),
+        ("a;b\n1.5;2,5\n", r'`decimal=","` or `decimal="."`'),
+    ],
+)
+def test_what_looks_otherwise_written_advises_the_options(text, advice, tmp_path: Path):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(DataError, match=advice):
+        load_table(tmp_path / "a.csv")
+
+
+def test_quoted_decimal_commas_are_said(tmp_path: Path):
+    wide_table().to_csv(tmp_path / "a.csv", decimal=",", index=False)
+    with pytest.warns(VvscaleWarning, match=r"text such as '\d+,\d+' in .*'score'. If .* give `decimal=\",\"`"):
+        load_table(tmp_path / "a.csv")
+    pd.testing.assert_frame_equal(load_table(tmp_path / "a.csv", decimal=","), wide_table())
+
+
+@pytest.mark.parametrize("sep", ["", ";;", '"', "\n", "semicolon"])
+def test_a_separator_is_one_character(sep):
+    with pytest.raises(ConfigError, match=r"`sep` is .*one character"):
+        CsvOptions(sep=sep)

@@ -13,8 +13,10 @@ import time
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from parsl.jobs.states import JobState, JobStatus
 
 from vvscale.core.config import from_table
 from vvscale.errors import ConfigError, MissingDataError, RunError
@@ -175,6 +177,46 @@ def test_what_breaks_parsl_is_an_error_of_the_run(tmp_path: Path, monkeypatch: p
     engine.stop(0.0, lambda: None)
 
 
+class NoJobs(OneThread):
+    """Its jobs end before they have worked; some had been there."""
+
+    status_facade = {str(n): JobStatus(JobState.FAILED, "no such queue") for n in range(3)}  # noqa: RUF012
+
+    def __init__(self, threads: set[int], connected: list[str], **options) -> None:
+        super().__init__(threads, **options)
+        self._connected = connected
+        self.interchange_proc = subprocess.Popen(["sleep", "98"])
+
+    def connected_blocks(self) -> list[str]:
+        return self._connected
+
+    def shutdown(self) -> None:
+        self.interchange_proc.kill()
+        self.interchange_proc.wait()
+
+
+@pytest.mark.parametrize("connected", [[], ["0"]])
+def test_jobs_that_never_come_to_work_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connected: list[str]
+):
+    from parsl import executors
+    from parsl.jobs import strategy
+
+    monkeypatch.setattr(executors, "HighThroughputExecutor", partial(NoJobs, set(), connected))
+    monkeypatch.setattr(strategy, "Strategy", lambda **options: SimpleNamespace(add_executors=len, strategize=len))
+    engine = Engine(EngineSpec(workers=2), tmp_path, tmp_path / "logs", lambda request: Answer("done"))
+    engine.start(["main"])
+    if connected:
+        # They did work: such jobs may be preempted, and more of them are tried.
+        while engine.words()[1] != 2:
+            engine.look_after()
+        engine.look_after()
+    else:
+        with pytest.raises(RunError, match=r"'main' cannot be started by local.*no such queue"):
+            _look_for_ever(engine)
+    engine.stop(0.0, lambda: None)
+
+
 def test_groups_take_what_they_do_not_say_from_the_engine():
     table = {
         "kind": "slurm", "partition": "gpu", "gpus_per_task": 1, "per_gpu": 2, "workers": 8,
@@ -263,17 +305,17 @@ def test_what_was_started_ends_with_its_starter_however_that_ends(tmp_path: Path
     time.sleep(0.5)
     assert victim.poll() is None
     holder.send_signal(signal.SIGKILL)
-    assert victim.wait(10) == -signal.SIGKILL
+    assert victim.wait(120) == -signal.SIGKILL
     holder.wait()
     for one in (holder, victim):
         assert one.stdout is not None
         one.stdout.close()
     # A starter that is gone before anybody looks is not waited for.
     late = subprocess.Popen(["bash", "-c", f"{lifeline_command(pipe)} 0 & sleep 98"], start_new_session=True)
-    assert late.wait(10) == -signal.SIGKILL
+    assert late.wait(120) == -signal.SIGKILL
     shutil.rmtree(tmp_path)
     gone = subprocess.Popen(["bash", "-c", f"{lifeline_command(pipe)} 0 & sleep 98"], start_new_session=True)
-    assert gone.wait(10) == -signal.SIGKILL
+    assert gone.wait(120) == -signal.SIGKILL
 
 
 def test_a_group_that_is_empty_of_conditions_takes_all_of_its_kinds():

@@ -6,6 +6,7 @@ place of field names in the errors that the library raises.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import re
@@ -19,6 +20,7 @@ from cyclopts import Group, Parameter
 from vvscale.cli.output import Output
 from vvscale.core.config import is_sequence
 from vvscale.core.options import About, Options, described
+from vvscale.scores.options import CsvOptions
 
 Verb = TypeVar("Verb", bound=Callable[..., None])
 
@@ -61,8 +63,12 @@ def verb(function: Verb) -> Verb:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
-        given = {**defaults, **kwargs}
-        function(*map(_plain, args), **{name: _plain(value) for name, value in given.items()})
+        given = {name: _plain(value) for name, value in {**defaults, **kwargs}.items()}
+        with contextlib.ExitStack() as opened:
+            for value in given.values():
+                if isinstance(value, CsvOptions):
+                    opened.enter_context(value.reading())
+            function(*map(_plain, args), **given)
 
     # Without this cyclopts reads the signature of the function behind.
     del run.__wrapped__

@@ -109,5 +109,6 @@ def write_report(
 
 
 def _fits(scores: str | Path | pd.DataFrame, options: TableOptions, **names: Any) -> Fits:
-    source = open_source(scores, add=options.add, **names)
+    with options.reading():
+        source = open_source(scores, add=options.add, **names)
     return Fits(source, n_resamples=options.resamples, seed=options.seed)

@@ -6,12 +6,13 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from vvscale.core.options import SEED, Options, option
+from vvscale.scores.options import CsvOptions
 
 TABLE, SHOWN = "The table", "What a general figure shows"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableOptions(Options):
+class TableOptions(CsvOptions):
     """Which table is shown, and with what intervals."""
 
     scores: str = option(

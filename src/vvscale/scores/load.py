@@ -53,7 +53,7 @@ class ScoreSet:
 
     def published(self) -> pd.DataFrame:
         """Return the rows in our words, before any correction."""
-        return self.shape(load_table(fetch(self.file))) if self.read is None else self.read()
+        return self.shape(load_table(fetch(self.file), sep=",", decimal=".")) if self.read is None else self.read()
 
 
 SETS: Registry[ScoreSet] = Registry("score set")
@@ -157,7 +157,7 @@ def _load_path(path: Path) -> pd.DataFrame:
     if key is not None:
         for chosen in SETS.values():
             if chosen.file == key:
-                return _load_set(chosen, chosen.shape(load_table(path)))
+                return _load_set(chosen, chosen.shape(load_table(path, sep=",", decimal=".")))
     return as_scores(load_table(path, text=TEXT_COLUMNS), str(path))
 
 

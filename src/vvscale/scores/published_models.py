@@ -30,7 +30,7 @@ def load_checkpoints() -> pd.DataFrame:
         57 models no row with ``is_latest``; both are left as published, since ids do not tell either
         reliably.
     """
-    table = load_table(fetch("checkpoint-list"))
+    table = load_table(fetch("checkpoint-list"), sep=",", decimal=".")
     return table.rename(columns={"arch_family": "family"})[
         [
             "model_id",

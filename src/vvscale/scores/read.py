@@ -9,7 +9,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -18,12 +18,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from vvscale.errors import DataError, MissingDataError, ShapeError, UsageError, VvscaleWarning
+from vvscale.scores.options import STYLE
 
 SUFFIXES = (".csv", ".parquet")
 
 
 def load_table(
-    path: str | Path, *, text: Collection[str] = (), separator: str | None = None, decimal: str | None = None
+    path: str | Path, *, text: Collection[str] = (), sep: str | None = None, decimal: str | None = None
 ) -> pd.DataFrame:
     """Read any CSV or Parquet table, unchanged.
 
@@ -33,9 +34,9 @@ def load_table(
         A ``.csv`` file (UTF-8, one header line) or a ``.parquet`` file.
     text
         Columns that are text whatever they look like: ``00`` and ``NA`` are names. Only an empty cell is missing.
-    separator, decimal
-        Of a CSV file; by default a comma and a point, or, said by a warning, the semicolons or tabs and the decimal
-        commas that the file shows.
+    sep, decimal
+        Of a CSV file; by default those of ``CsvOptions.reading``, else a comma and a point or, said by a warning, the
+        semicolons or tabs and the decimal commas that the file shows.
 
     Returns
     -------
@@ -65,7 +66,7 @@ def load_table(
             f"Cannot read '{path}': it {kind}. Expected a file; looked from '{Path.cwd()}'. Check the spelling."
         )
     try:
-        table = _read_csv(path, text, separator, decimal) if path.suffix.lower() == ".csv" else _read_parquet(path)
+        table = _read_csv(path, text, sep, decimal) if path.suffix.lower() == ".csv" else _read_parquet(path)
     except OSError as error:
         raise DataError(
             f"Cannot read '{path}': {error.strerror or error}. Expected a file that this user may read. "
@@ -102,12 +103,12 @@ def check_unique_columns(names: Iterable[object], where: str) -> None:
         )
 
 
-def _read_csv(path: Path, text: Collection[str], separator: str | None, decimal: str | None) -> pa.Table:
+def _read_csv(path: Path, text: Collection[str], sep: str | None, decimal: str | None) -> pa.Table:
     content = path.read_bytes()
     _check_text(path, content)
-    style = sniff(content, path) if separator is None else CsvStyle(separator)
-    style = replace(style, decimal=decimal or style.decimal)
-    if style != CsvStyle() and separator is None:
+    sep, decimal = sep or STYLE.get()[0], decimal or STYLE.get()[1]
+    style = sniff(content, path, sep, decimal)
+    if style != CsvStyle(sep or ",", decimal or "."):
         warnings.warn(f"'{path.name}' {style}; it was read so.", VvscaleWarning, stacklevel=4)
     ragged: list[pyarrow.csv.InvalidRow] = []
 
@@ -134,12 +135,43 @@ def _read_csv(path: Path, text: Collection[str], separator: str | None, decimal:
             table = _with_names(table, content, style, text)
     except pa.ArrowInvalid as error:
         raise DataError(
-            f"Cannot read '{path}' as CSV: {str(error).splitlines()[0]}. Expected text separated by commas with "
-            "one header line; the file is probably cut off or in another format."
+            f"Cannot read '{path}' as CSV: {str(error).splitlines()[0]}. Expected text separated by "
+            f"{style.separator!r} with one header line; the file is probably cut off, or in another format, or "
+            "`sep` and `decimal` say how it is written."
         ) from error
     if ragged:
         raise _ragged(path, ragged)
+    _advise(path, table, content, style)
     return table
+
+
+def _advise(path: Path, table: pa.Table, content: bytes, style: CsvStyle) -> None:
+    """Say so where a table that was read looks as if it was written in another way."""
+    lines = content.decode("utf-8-sig").splitlines()[:2]
+    for mark in "|;\t: ":
+        if table.num_columns == 1 and mark != style.separator and 0 < lines[0].count(mark) == lines[-1].count(mark):
+            sep = "tab" if mark == "\t" else mark
+            raise ShapeError(
+                f"'{path}' has one column, {table.column_names[0]!r}, when it is read as separated by "
+                f"{style.separator!r}; expected one for each quantity. Its fields look separated by {mark!r}: "
+                f'give `sep="{sep}"`.'
+            )
+    columns = zip(table.column_names, table.columns, strict=True) if style.decimal == "." else ()
+    found = {name: _decimal_comma(column) for name, column in columns}
+    if texts := {name: text for name, text in found.items() if text}:
+        warnings.warn(
+            f"'{path.name}' has text such as '{next(iter(texts.values()))}' in {', '.join(map(repr, texts))}. If these "
+            'are numbers with decimal commas, give `decimal=","`.',
+            VvscaleWarning,
+            stacklevel=5,
+        )
+
+
+def _decimal_comma(column: pa.ChunkedArray) -> str | None:
+    """Return a value of a column of text whose values could all be numbers with decimal commas."""
+    values = column.drop_null().slice(0, _SNIFFED_LINES)
+    texts = values.to_pylist() if pa.types.is_string(values.type) else []
+    return texts[0] if texts and all(_DECIMAL[","].fullmatch(text.strip()) for text in texts) else None
 
 
 def _with_names(table: pa.Table, content: bytes, style: CsvStyle, text: Collection[str]) -> pa.Table:
@@ -169,7 +201,7 @@ class CsvStyle:
     decimal: str = "."
 
     def __str__(self) -> str:
-        name = {";": "semicolons", "\t": "tabs", ",": "commas"}[self.separator]
+        name = {";": "semicolons", "\t": "tabs", ",": "commas"}.get(self.separator, f"'{self.separator}'")
         return f"is separated by {name}{' and has decimal commas' if self.decimal == ',' else ''}"
 
 
@@ -178,8 +210,8 @@ _DECIMAL = {mark: re.compile(rf"[+-]?\d+{re.escape(mark)}\d+([eE][+-]?\d+)?") fo
 _SNIFFED_LINES = 200
 
 
-def sniff(content: bytes, path: Path) -> CsvStyle:
-    """Return how a file is written, where its header leaves no doubt.
+def sniff(content: bytes, path: Path, sep: str | None = None, decimal: str | None = None) -> CsvStyle:
+    """Return how a file is written, where its header leaves no doubt or the user has said it.
 
     Raises
     ------
@@ -188,15 +220,16 @@ def sniff(content: bytes, path: Path) -> CsvStyle:
     """
     lines = content.decode("utf-8-sig").splitlines()[:_SNIFFED_LINES]
     header = lines[0] if lines else ""
-    separator = next((mark for mark in ";\t" if mark in header and "," not in header), ",")
-    if separator == ",":
-        return CsvStyle()
+    separator = sep or next((mark for mark in ";\t" if mark in header and "," not in header), ",")
+    if separator == "," or decimal:
+        return CsvStyle(separator, decimal or ".")
     fields = [field.strip().strip('"') for line in lines[1:] for field in line.split(separator)]
     has = {mark: any(pattern.fullmatch(field) for field in fields) for mark, pattern in _DECIMAL.items()}
     if all(has.values()):
         raise DataError(
             f"'{path}' {CsvStyle(separator)} and has fractions with points and with commas. Expected one way to write "
-            "numbers; one of the two is probably a separator of thousands. Remove it."
+            "numbers; one of the two is probably a separator of thousands. Remove it, or say which of them begins the "
+            'fraction: `decimal=","` or `decimal="."`.'
         )
     return CsvStyle(separator, "," if has[","] else ".")
 
@@ -235,7 +268,7 @@ def _ragged(path: Path, rows: list[pyarrow.csv.InvalidRow]) -> ShapeError:
     cause = (
         "the file is probably cut off (an interrupted download or a full disk)"
         if first.actual_columns < first.expected_columns
-        else "a value with a comma in it probably lacks its quotes"
+        else "a value with a separator in it probably lacks its quotes, or it has decimal commas (`sep` and `decimal`)"
     )
     more = f", and {len(rows) - 1} more lines are wrong too" if len(rows) > 1 else ""
     return ShapeError(

@@ -168,12 +168,16 @@ def mapping_table(scores: pd.DataFrame, regions: str | Sequence[str] | None = No
         As :func:`model_table` for each part, with the columns of :data:`MAPPING_AXES` that the table has.
     """
     axes = [name for name in MAPPING_AXES if name in scores.columns]
-    frames, excluded, wanted = [], {}, ()
+    # Recordings of other regions have sizes of their own, at which there is nothing to average.
+    wanted = resolve_regions(regions, among=sorted(scores["region"].dropna().astype(str).unique()))
+    scores = scores[scores["region"].isin(wanted)]
+    if scores.empty:
+        raise MissingDataError(f"The table has no score in {', '.join(wanted)}. Ask for other regions.")
+    frames, excluded = [], {}
     for values, part in scores.groupby(axes, sort=True, dropna=False):
         at = dict(zip(axes, cast("tuple[Any, ...]", values), strict=True))
-        table = model_table(part.drop(columns=axes), regions)
+        table = model_table(part.drop(columns=axes), wanted)
         frames.append(table.frame.assign(**at))
-        wanted = table.regions
         for reason, names in table.excluded.items():
             excluded.setdefault(reason, []).extend(name for name in names if name not in excluded.get(reason, []))
     return ModelTable(pd.concat(frames, ignore_index=True), excluded, wanted)

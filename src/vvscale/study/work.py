@@ -9,7 +9,7 @@ from typing import Any
 
 from vvscale.core.files import make_folder
 from vvscale.errors import DataError
-from vvscale.study.engine.interface import Ended, Workers
+from vvscale.study.engine.engine import Ended, Engine
 from vvscale.study.engine.worker import Answer, Request
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph, Task
@@ -36,7 +36,7 @@ OnLook = Callable[[StudyStatus], None]
 class Work:
     """One run: the schedule, what the workers have, and how often a task failed in which way."""
 
-    def __init__(self, folder: StudyFolder, graph: Graph, workers: Workers, found: Survey, stop: Stop) -> None:
+    def __init__(self, folder: StudyFolder, graph: Graph, workers: Engine, found: Survey, stop: Stop) -> None:
         self.folder, self.graph, self.workers, self.stop = folder, graph, workers, stop
         self.schedule = Schedule(graph, may_lack())
         for task_id in found.done:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vvscale.core.config import digest
+from vvscale.core.jsonable import Result
 from vvscale.core.options import SEED
 from vvscale.data.subsets import Rule
 from vvscale.errors import ConfigError
@@ -114,7 +115,7 @@ class RunSpec:
 
 
 @dataclass(frozen=True)
-class RunResult:
+class RunResult(Result):
     """How a run ended.
 
     Attributes
@@ -140,7 +141,3 @@ class RunResult:
     samples_seen: int
     seconds: float
     row: Mapping[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all fields as plain values."""
-        return {**dataclasses.asdict(self), "path": str(self.path), "row": dict(self.row)}

@@ -120,7 +120,7 @@ def _cross_validate(
         M -= xp.stack((a, b), 2) @ xp.stack((b, a), 1)
         T[:, j], Q[:, j] = t, b
     mean = mean + responses.mean(0)
-    tests = _test_rows(gram, is_train)
+    tests = _rows(gram, ~is_train)
     return [T[s][:, test].T @ Q[s] + mean[s] for s, test in enumerate(tests)], n_iterations
 
 
@@ -133,32 +133,34 @@ def _backend(gram: Gram) -> tuple[Any, Callable[..., tuple[Any, np.ndarray]]]:
     return torch, leading_weights_torch
 
 
-def _test_rows(gram: Gram, is_train: np.ndarray) -> list[Any]:
+def _rows(gram: Gram, masks: np.ndarray) -> list[Any]:
     xp = _backend(gram)[0]
-    return [xp.asarray(np.flatnonzero(~train), device=gram.device) for train in is_train]
+    return [xp.asarray(np.flatnonzero(mask), device=gram.device) for mask in masks]
 
 
 def _cross_moments(gram: Gram, Y: Any, mean: Any, is_train: np.ndarray) -> Any:
     """Return M = Y'KY of each split's centred training responses, (S, q, q).
 
-    The rows and columns of K and of Y sum to zero, so M of a split is M of all images less what the test
-    images add, which costs a tenth of computing it anew.
+    The rows and columns of K and of Y sum to zero, so M of a split is M of all images less what the others add. Where
+    those are few, as test images are, that costs a tenth of computing it anew; where few images train, they alone do.
     """
-    tests = _test_rows(gram, is_train)
+    KY = gram.factor.T @ Y if gram.matrix is None else gram.matrix @ Y
+    whole = KY.T @ KY if gram.matrix is None else Y.T @ KY
     moments = []
-    if gram.factor is not None:
-        C = gram.factor.T @ Y
-        for shift, test in zip(mean, tests, strict=True):
-            D = C - gram.factor[test].T @ (Y[test] - shift)
+    for shift, train, other in zip(mean, _rows(gram, is_train), _rows(gram, ~is_train), strict=True):
+        is_few = len(train) < len(other)
+        rows = train if is_few else other
+        A = Y[rows] - shift
+        if gram.matrix is None:
+            D = gram.factor[rows].T @ A
+            D = D if is_few else KY - D
             moments.append(D.T @ D)
-    else:
-        KY = gram.matrix @ Y
-        whole = Y.T @ KY
-        for shift, test in zip(mean, tests, strict=True):
-            A = Y[test] - shift
-            cross = KY[test].T @ A
-            M = whole - cross - cross.T + A.T @ (gram.matrix[test][:, test] @ A)
-            moments.append((M + M.T) / 2)
+            continue
+        M = A.T @ (gram.matrix[rows[:, None], rows] @ A)
+        if not is_few:
+            cross = KY[rows].T @ A
+            M = whole - cross - cross.T + M
+        moments.append((M + M.T) / 2)
     return _backend(gram)[0].stack(moments)
 
 
@@ -178,9 +180,9 @@ def _start_columns(responses: Any, is_train: np.ndarray) -> np.ndarray:
 def leading_weights(M: np.ndarray, start: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Iterate scikit-learn's power method on each split's M.
 
-    Blocks of iterations run without a check, since a check costs as much as a product, and the first iterate
-    in the block that meets the stop rule is taken. With v_i = M^i e, the feature weights of consecutive
-    iterates have the cosine v_i'v_i / sqrt(v_i'v_{i+1} v_{i-1}'v_i).
+    Blocks of iterations of all splits that are not done run without a check, since a check costs as much as a product,
+    and the first iterate in the block that meets the stop rule is taken. With v_i = M^i e, the feature weights of
+    consecutive iterates have the cosine v_i'v_i / sqrt(v_i'v_{i+1} v_{i-1}'v_i).
 
     Parameters
     ----------
@@ -201,33 +203,33 @@ def leading_weights(M: np.ndarray, start: np.ndarray, floor: np.ndarray) -> tupl
     n_splits, n_responses = M.shape[:2]
     weights = np.zeros((n_splits, n_responses))
     n_iterations = np.zeros(n_splits, dtype=np.int64)
-    V = np.empty((BLOCK + 2, n_responses))
-    rows = list(V)
-    for split in range(n_splits):
-        trace = M[split].trace()
-        if not trace > floor[split]:
-            continue
-        if n_responses == 1:
-            weights[split], n_iterations[split] = 1.0, 1
-            continue
-        scaled = M[split] / trace  # eigenvalues at most 1, so a block cannot overflow
-        V[0] = 0.0
-        V[0, start[split]] = 1.0
-        np.dot(scaled, rows[0], out=rows[1])
-        for done in range(0, MAX_ITERATIONS, BLOCK):
-            for i in range(1, BLOCK + 1):
-                np.dot(scaled, rows[i], out=rows[i + 1])
-            next_products = np.einsum("iq,iq->i", V[:-1], V[1:])
-            lengths = np.einsum("iq,iq->i", V[1:-1], V[1:-1])
-            scale = next_products[1:] * next_products[:-1]
-            # A start column that is all but explained is rounding noise at first, which may have any sign.
-            is_hit = (scale > 0) & (lengths * lengths > SQUARED_COSINE * scale)
-            is_hit[MAX_ITERATIONS - 2 - done :] = True  # the last iteration is taken as it is
-            hit = int(is_hit.argmax())
-            if is_hit[hit]:
-                weights[split], n_iterations[split] = V[hit + 1], done + hit + 2
-                break
-            V[:2] = V[-2:] / np.sqrt(lengths[-1])
+    trace = np.trace(M, axis1=1, axis2=2)
+    active = np.flatnonzero(trace > floor)
+    if n_responses == 1:
+        weights[active], n_iterations[active] = 1.0, 1
+        return weights, n_iterations
+    scaled = M[active] / trace[active, None, None]  # eigenvalues at most 1, so a block cannot overflow
+    V = np.zeros((len(active), BLOCK + 2, n_responses))
+    V[np.arange(len(active)), 0, start[active]] = 1.0
+    V[:, 1] = (scaled @ V[:, 0, :, None])[:, :, 0]
+    for done in range(0, MAX_ITERATIONS, BLOCK):
+        if not len(active):
+            break
+        for i in range(1, BLOCK + 1):
+            V[:, i + 1] = (scaled @ V[:, i, :, None])[:, :, 0]
+        next_products = np.einsum("siq,siq->si", V[:, :-1], V[:, 1:])
+        lengths = np.einsum("siq,siq->si", V[:, 1:-1], V[:, 1:-1])
+        scale = next_products[:, 1:] * next_products[:, :-1]
+        # A start column that is all but explained is rounding noise at first, which may have any sign.
+        is_hit = (scale > 0) & (lengths * lengths > SQUARED_COSINE * scale)
+        is_hit[:, MAX_ITERATIONS - 2 - done :] = True  # the last iteration is taken as it is
+        hit = is_hit.argmax(1)
+        is_done = is_hit[np.arange(len(active)), hit]
+        weights[active[is_done]] = V[is_done, hit[is_done] + 1]
+        n_iterations[active[is_done]] = done + hit[is_done] + 2
+        rest = ~is_done
+        active, scaled, V = active[rest], scaled[rest], V[rest]
+        V[:, :2] = V[:, -2:] / np.sqrt(lengths[rest, -1])[:, None, None]
     return weights, n_iterations
 
 

@@ -14,10 +14,12 @@ from torch import nn
 
 from vvscale.brain.activations.memory import least_memory
 from vvscale.brain.benchmarks.benchmark import Benchmark
+from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.catalogue import resolve_benchmarks, with_metrics
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.mapping.benchmark import with_subsets
+from vvscale.brain.mapping.fixed import with_fixed_test
 from vvscale.brain.mapping.subset import subsets
 from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES
 from vvscale.brain.scoring import layers_gokce2026 as gokce2026
@@ -98,7 +100,7 @@ def run_scores(
     options = _checked(models, ScoreOptions.of(options, **fields))
     # A file that is not there should not be found out after an hour.
     expected = None if options.expect is None else load_scores(str(options.expect))
-    benchmarks = _benchmarks(options)
+    benchmarks = benchmarks_of(options)
     runs = _of_models(models, options, benchmarks, watch) if models else _of_features(options, benchmarks, watch)
     for scores, record in runs:
         model_id = str(record["row"]["model_id"])
@@ -119,11 +121,14 @@ def run_scores(
             )
 
 
-def _benchmarks(options: ScoreOptions) -> list[Benchmark]:
-    """Load the benchmarks, with the metrics asked for, and their parts where mapping curves are."""
+def benchmarks_of(options: ScoreOptions) -> list[Benchmark]:
+    """Load the benchmarks, with the metrics and test images asked for, and their parts where mapping curves are."""
     benchmarks = resolve_benchmarks(options.on, formula=options.formula)
     if options.metric:
         benchmarks = [made for one in benchmarks for made in with_metrics(one, options.metric)]
+    if options.fixed_test is not None:
+        share = options.fixed_test
+        benchmarks = [with_fixed_test(one, share) if isinstance(one, NeuralBenchmark) else one for one in benchmarks]
     samples = [part for text in options.mapping_samples for part in text.split(",") if part.strip()]
     if not (samples or options.mapping_neuroids or options.mapping_repetitions):
         return benchmarks
@@ -231,7 +236,7 @@ def plan_scores(models: Sequence[str], options: ScoreOptions) -> Iterator[dict[s
     options = _checked(models, options)
     if options.features is not None:
         raise UsageError("Features need no model and no plan; leave `dry_run` out.")
-    benchmarks = _benchmarks(options)
+    benchmarks = benchmarks_of(options)
     for ref in models:
         session, record = _session(options, _load(ref, options), benchmarks, ref, options.layers)
         recordings = session.plan()

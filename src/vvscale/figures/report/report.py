@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vvscale.core.files import make_folder, write_bytes
+from vvscale.core.jsonable import Result
 from vvscale.errors import MissingDataError, UsageError
 from vvscale.figures.base.outcomes import is_number
 from vvscale.figures.base.tables import PUBLISHED
@@ -45,7 +46,7 @@ ANSWERS = {
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Result):
     """What was written.
 
     Attributes

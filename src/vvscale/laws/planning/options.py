@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vvscale.core.options import Options, option
+from vvscale.core.options import option
+from vvscale.scores.options import CsvOptions
 
 _FIT, _BOUNDS, _STUDY = "Fit, of a table", "Bounds", "Study"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DesignOptions(Options):
+class DesignOptions(CsvOptions):
     """Which runs to choose, for what, and how they are trained."""
 
     budget: float = option(help="Compute of all runs together.", unit="FLOP", above=0)

@@ -32,7 +32,8 @@ def run_design(source: str, options: DesignOptions) -> tuple[Fit, Design]:
 
         fit = EXPERIMENTS[source].fit(ModelTables(load_scores(options.scores)))
     else:
-        fit = _fit_table(source, options)
+        with options.reading():
+            fit = _fit_table(source, options)
     columns = fit.problem.columns
     spans = [
         (float((x * u).min()), float((x * u).max())) for x, u in zip(fit.problem.x, fit.problem.units, strict=True)

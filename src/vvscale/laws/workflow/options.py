@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vvscale.core.options import SEED, Options, option
+from vvscale.scores.options import CsvOptions
 
 _LAW, _ROWS, _SURE, _MORE = "Law", "Rows", "Uncertainty", "Further questions"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitOptions(Options):
+class FitOptions(CsvOptions):
     """What to fit to a table, and what to say about it."""
 
     law: str = option(
@@ -108,12 +109,17 @@ class ReproduceOptions(Options):
         False, "Does the conclusion change with the form, the loss, the resampling unit or the rows? A table of each."
     )
     scores: str = option("gokce2025", "Score table: a published set, a CSV or Parquet file, or a store folder.")
+    compute: Literal["forward", "training"] = option(
+        "forward",
+        "Compute of pretraining in the curves of icml2026: forward, images x one forward pass, as published; training, "
+        "3 x that x epochs.",
+    )
     seed: int = option(SEED, "Seed of the resamples.", at_least=0)
     workers: int | None = option(None, "Processes; by default one per core.", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanOptions(Options):
+class PlanOptions(CsvOptions):
     """What to plan with a joint law."""
 
     budget: tuple[float, ...] = option((), "Compute of a training run. Repeatable.", unit="FLOP", above=0)

@@ -6,12 +6,12 @@ import math
 import shlex
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from vvscale.errors import MissingDataError, RunError, UsageError
-from vvscale.study.engine.interface import Ended
 from vvscale.study.engine.worker import Answer, Request
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.spec.workers import EngineSpec
@@ -24,6 +24,25 @@ _MOST_STARTS = 4
 _LOOK_SECONDS = 2.0
 # If no worker is at any task for so long, it hangs; a pool may take that long to start on a machine with other work.
 _STALLED_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A task that left the engine.
+
+    Attributes
+    ----------
+    key
+        As it was submitted.
+    answer
+        Its worker's; None if there is none.
+    lost
+        ``worker``: the process died with the task; ``job``: its whole job or machine was lost; else empty.
+    """
+
+    key: int
+    answer: Answer | None
+    lost: str = ""
 
 
 class Engine:
@@ -39,6 +58,11 @@ class Engine:
         The study's folder, and one for what workers and the engine print.
     run
         What a worker does with a request; a function that it can import.
+
+    Attributes
+    ----------
+    groups
+        Name -> workers with the same resources.
     """
 
     def __init__(self, spec: EngineSpec, study: Path, logs: Path, run: Callable[[Request], Answer]) -> None:
@@ -108,10 +132,9 @@ class Engine:
             Workers cannot be started, or the engine keeps breaking.
         """
         session = self._running
-        is_dead = session.is_dead
-        if not is_dead and session.error is not None:
+        if session.error is not None:
             raise session.error
-        if is_dead or self._is_stalled():
+        if session.is_dead or self._is_stalled():
             if self._starts >= _MOST_STARTS:
                 raise RunError(
                     f"The engine broke {self._starts} times and no task ended. What it said is in '{self._logs}'. Mend "

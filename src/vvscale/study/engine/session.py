@@ -37,6 +37,7 @@ _BEATS_PER_SILENCE = 5
 # How often Parsl is asked whether more or fewer jobs are needed, and how its workers are.
 _STRATEGY_SECONDS = {True: 0.2, False: 3.0}
 _WORDS_SECONDS = 2.0
+_IDLE_POLL_MILLISECONDS = 100
 # A job without work leaves its node to others.
 _IDLE_SECONDS = 120.0
 # Jobs that fail one after another: at once if none ever worked, else only if that lasts.
@@ -149,13 +150,17 @@ class Session:
         except VvscaleError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - Parsl and schedulers may fail in any way
-            self.error = RunError(
-                f"The engine broke: {type(error).__name__}: {error}. What it said is in '{self._logs}'. "
-                "`vvscale study resume` starts it again."
-            )
+            # Whoever asks an exchange that died is not to blame.
+            if not self.is_dead:
+                self.error = RunError(
+                    f"The engine broke: {type(error).__name__}: {error}. What it said is in '{self._logs}'. "
+                    "`vvscale study resume` starts it again."
+                )
         finally:
             for executor in self._executors.values():
-                executor.shutdown()
+                # What an exchange that died leaves open ends with this process.
+                with contextlib.suppress(Exception):
+                    executor.shutdown()
 
     def _start(self) -> Any:
         from parsl.dataflow.rundirs import make_rundir
@@ -210,7 +215,6 @@ class Session:
             raise RunError(self._why(executor.label, str(executor.executor_exception)))
         status = executor.status_facade
         ordered = [status[block] for block in sorted(status, key=int)]
-        # Missing: ended before it could say that it is there.
         bad = (JobState.FAILED, JobState.MISSING)
         n_failed = next((n for n, one in enumerate(reversed(ordered)) if one.state not in bad), len(ordered))
         if not n_failed:
@@ -218,7 +222,7 @@ class Session:
             return
         since = self._failing_since.setdefault(executor.label, time.monotonic())
         lasted = time.monotonic() - since > _FAILING_SECONDS
-        if n_failed >= _MOST_FAILED_JOBS and (lasted or all(one.state is JobState.MISSING for one in ordered)):
+        if n_failed >= _MOST_FAILED_JOBS and (lasted or not executor.connected_blocks()):
             last = ordered[-1]
             said = [last.message or "", last.stderr_summary or "", last.stdout_summary or ""]
             raise RunError(self._why(executor.label, "\n".join(filter(None, said))))
@@ -264,6 +268,8 @@ class Session:
             # Only the number of workers counts; cores are the scheduler's to give.
             cores_per_worker=1e-6,
             address="127.0.0.1" if self._is_local else self._spec.address,
+            # Messages wake whoever waits; this is only how often nothing is looked at.
+            poll_period=_IDLE_POLL_MILLISECONDS,
             heartbeat_period=beat,
             heartbeat_threshold=silence,
             # Near its end a job takes no more tasks; those it has save their state `grace` seconds before it.

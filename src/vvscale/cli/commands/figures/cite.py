@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
+from vvscale.scores.options import CsvOptions
 
 
 @verb
@@ -17,6 +18,7 @@ def cite(
     /,
     *,
     out: Path | None = None,
+    csv_options: CsvOptions,
     output: Output,
 ) -> None:
     """Print the BibTeX of what a table, fit or figure used.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
+from vvscale.scores.options import CsvOptions
 
 
 @verb
@@ -17,6 +18,7 @@ def export(
     parquet: Path | None = None,
     where: tuple[str, ...] = (),
     models: bool = False,
+    csv_options: CsvOptions,
     output: Output,
 ) -> None:
     """Write a table of scores to a file that any program reads.

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output, brief
 from vvscale.core.jsonable import json_rows
+from vvscale.scores.options import CsvOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,7 @@ def ls(
     table: str = "gokce2025",
     where: Annotated[list[str] | None, Parameter(negative="")] = None,
     limit: int | None = None,
+    csv_options: CsvOptions,
     output: Output,
 ) -> None:
     """List what is known: score sets, models, experiments, laws, architectures, recipes, benchmarks, ...
@@ -172,7 +174,7 @@ def _regions() -> Listing:
 def _presets() -> Listing:
     import pandas as pd
 
-    from vvscale.scores.presets import presets
+    from vvscale.scores.where import presets
 
     rows = [{"preset": name, "meaning": one.meaning, "where": " ".join(one.where)} for name, one in presets().items()]
     return pd.DataFrame(rows), "vvscale fit gokce2025 --regions neural --where preset=controlled"

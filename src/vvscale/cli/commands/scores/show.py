@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output, brief
 from vvscale.core.jsonable import json_rows, jsonable
+from vvscale.scores.options import CsvOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,12 @@ _NUMBERS = ("raw_score", "ceiling", "score")
 
 @verb
 def show(
-    model_id: str, /, *, table: Annotated[str, Parameter(name=("--table", "--scores"))] = "gokce2025", output: Output
+    model_id: str,
+    /,
+    *,
+    table: Annotated[str, Parameter(name=("--table", "--scores"))] = "gokce2025",
+    csv_options: CsvOptions,
+    output: Output,
 ) -> None:
     """Show one model: where it comes from and every score it has.
 
