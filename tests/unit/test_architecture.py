@@ -85,7 +85,6 @@ MOST_LINES, MOST_BODY, MOST_FILES = 400, 60, 12
 LONGER_FILES = {
     "brain/metrics/gram.py": "one value, the matrix of inner products, with all that can be asked of it",
     "laws/solver/search.py": "one search for the global optimum, its stages in order",
-    "laws/uncertainty/mixed.py": "one estimator",
 }
 LONGER_BODIES = {
     "laws/solver/newton.py:_minimise": "one loop over arrays; its parts have no names of their own",

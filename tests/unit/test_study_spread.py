@@ -66,7 +66,8 @@ def test_ranks_end_with_their_worker(tmp_path: Path, number: signal.Signals):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     os.kill(worker.pid, number)
-    said, _ = worker.communicate(timeout=60)
+    said, _ = worker.communicate(timeout=120)
+    deadline = time.monotonic() + 120
     assert said.strip() == ("stopped" if number == signal.SIGTERM else "")
     while ranks_of(folder):
         assert time.monotonic() < deadline

@@ -29,6 +29,7 @@ from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.scoring.session import score_layers
 from vvscale.core.files import write_bytes, write_json
 from vvscale.core.hashing import digest_of
+from vvscale.core.jsonable import Result
 from vvscale.errors import ConfigError, DivergedError, StoppedError, UsageError
 from vvscale.train.neural.decoders import (
     Decoder,
@@ -48,7 +49,7 @@ _STATE = "state.pt"
 
 
 @dataclass(frozen=True, eq=False)
-class FineTuned:
+class FineTuned(Result):
     """What fine-tuning gave.
 
     Attributes
@@ -73,9 +74,6 @@ class FineTuned:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {"n_updates": self.n_updates, "n_images": self.n_images, "rows": self.rows.to_dict("records")}
-
-    def _repr_html_(self) -> str:
-        return self.rows.to_html()
 
 
 def fine_tune(
