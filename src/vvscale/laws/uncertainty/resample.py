@@ -206,13 +206,22 @@ def design_effect(frame: pd.DataFrame, residuals: Array, unit: str) -> DesignEff
     n, k = len(residuals), max(len(names), 1)
     if unit == "row" or k in {1, n}:
         return DesignEffect(unit, 0.0, 1.0, float(n))
-    size = np.bincount(code, minlength=k).astype(float)
-    means = np.bincount(code, weights=residuals, minlength=k) / size
+    correlation = intraclass(residuals, code)
+    size = np.bincount(code).astype(float)
+    kish = float((size**2).sum()) / n
+    effect = max(1.0, 1.0 + (kish - 1.0) * correlation)
+    return DesignEffect(unit, correlation, effect, n / effect)
+
+
+def intraclass(residuals: Array, code: NDArray[np.intp]) -> float:
+    """Correlation of residuals (n,) within groups (n,), by a one-way analysis of variance; 0 if it cannot be told."""
+    size = np.bincount(code).astype(float)
+    n, k = len(residuals), len(size)
+    if k in {1, n}:
+        return 0.0
+    means = np.bincount(code, weights=residuals) / size
     between = float((size * (means - residuals.mean()) ** 2).sum()) / (k - 1)
     within = float(((residuals - means[code]) ** 2).sum()) / (n - k)
     typical = (n - float((size**2).sum()) / n) / (k - 1)
     total = between + (typical - 1) * within
-    intraclass = (between - within) / total if total > 0 else 0.0
-    kish = float((size**2).sum()) / n
-    effect = max(1.0, 1.0 + (kish - 1.0) * intraclass)
-    return DesignEffect(unit, float(intraclass), effect, n / effect)
+    return float((between - within) / total) if total > 0 else 0.0
