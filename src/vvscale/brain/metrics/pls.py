@@ -44,6 +44,7 @@ class PLS:
     aggregate: Aggregate = "median"
     name: ClassVar[str] = "pls"
     needs: ClassVar[Need] = "products"
+    n_tables: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if self.n_components < 1:
