@@ -64,20 +64,11 @@ rows[rows["mapping_samples"] == rows["mapping_samples"].max()][["model_id", "n_s
 # recordings at once. Fresh readouts score it on images that it was never trained on. Pairs that are shuffled must not
 # help. A quarter of the images with as many updates tells what more updates do, and what more recordings.
 
-run, tune = str(out / "run0"), ["--on", "simulated-digits.IT-pls", "--layers", "layer3.0", "--task-batch", "64"]
-tune += [
-    "--lr",
-    "1e-3",
-    "--neural-weight",
-    "1",
-    "--neural-batch",
-    "64",
-    "--epochs",
-    "6",
-    "--seed",
-    "0",
-    "--quiet",
-]
+run = str(out / "run0")
+tune = [
+    "--on", "simulated-digits.IT-pls", "--layers", "layer3.0", "--task-batch", "64", "--lr", "1e-3", "--neural-weight",
+    "1", "--neural-batch", "64", "--epochs", "6", "--seed", "0", "--quiet",
+]  # fmt: skip
 for name, more in (
     ("real", []),
     ("shuffled", ["--control", "shuffled"]),

@@ -164,7 +164,7 @@ def bootstrap(fit: Fit, n: int = 1000, *, by: str | None = None, seed: int = SEE
         Number of resamples, >= 1; ignored where there are so few units that each is left out once.
     by
         What is drawn: ``arch`` (default where the table knows architectures: rows of one architecture are not
-        independent), ``row`` (the study's own resamples), ``cell`` (all but the seed), ``family``, or a column.
+        independent), ``row`` (the published resamples), ``cell`` (all but the seed), ``family``, or a column.
     seed
         Seed of the draws.
 

@@ -200,6 +200,11 @@ def _standing(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _not_fits(file: Path, error: Exception) -> DataError:
+    if file.suffix.lower() in {".csv", ".tsv", ".parquet"}:
+        return DataError(
+            f"'{file}' is a table, and a plan needs a fit. Fit one with `vvscale fit {file} --law joint --x n_params "
+            "samples_seen --out DIR`, with your own names of columns."
+        )
     return DataError(
         f"'{file}' is not a file of fits: {error!r}. It may be truncated, hand-edited or of another version; write it "
         "again with `vvscale fit` or `vvscale reproduce`."
