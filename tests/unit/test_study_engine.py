@@ -23,7 +23,7 @@ from vvscale.errors import ConfigError, MissingDataError, RunError
 from vvscale.study.engine.engine import Engine
 from vvscale.study.engine.lifeline import lifeline_command
 from vvscale.study.engine.worker import Answer, Request
-from vvscale.study.graph.graph import GraphBuilder
+from vvscale.study.graph.graph import GraphBuilder, Task
 from vvscale.study.spec.workers import EngineSpec, GroupSpec
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -130,7 +130,7 @@ class NoStrategy:
 
 
 def request_of(folder: Path) -> Request:
-    return Request(str(folder), "a" * 20, "noop", "it", {}, {}, {}, {})
+    return Request(str(folder), Task("a" * 20, "noop", "it", {}), {}, {})
 
 
 def test_parsl_is_asked_by_one_thread_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -271,7 +271,8 @@ def test_each_worker_takes_its_gpus(tmp_path: Path, rank: int, size: int, visibl
     folder = begin(tmp_path, graph)
     code = (
         "import os; from vvscale.study.engine.worker import *\n"
-        f"asked = Request({str(folder.path)!r}, {graph.tasks[0].id!r}, 'noop', '', {{'value': 1}}, {{}}, {{}}, {{}})\n"
+        "from vvscale.study.graph.graph import Task\n"
+        f"asked = Request({str(folder.path)!r}, {graph.tasks[0]!r}, {{}}, {{}})\n"
         "run_task(asked)\n"
         "print(os.environ['CUDA_VISIBLE_DEVICES'], device())"
     )

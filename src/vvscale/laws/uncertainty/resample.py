@@ -121,7 +121,7 @@ def resamples(frame: pd.DataFrame, unit: str, n_resamples: int, *, seed: int = S
     frame
         The rows, in the order of the problem.
     unit
-        See ``clusters``. Row resamples are the study's own: numpy's ``default_rng(seed).integers(0, n, (B, n))``
+        See ``clusters``. Row resamples are the published ones: numpy's ``default_rng(seed).integers(0, n, (B, n))``
         with rows ascending in model_id. With fewer than ten clusters each is left out in turn.
     n_resamples
         B, at least 1.
@@ -139,7 +139,7 @@ def resamples(frame: pd.DataFrame, unit: str, n_resamples: int, *, seed: int = S
     """
     check_n_resamples(n_resamples)
     if seed < 0:
-        raise UsageError(f"A seed is 0 or more, got {seed}. 42 gives the study's own resamples.")
+        raise UsageError(f"A seed is 0 or more, got {seed}. 42 gives the published resamples of rows.")
     n = len(frame)
     rng = np.random.default_rng(seed)
     if unit == "row":
