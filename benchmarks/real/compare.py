@@ -45,8 +45,8 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, help="folder of finished scores, to resume")
     arguments = parser.parse_args()
     benchmark = load_benchmark("cowley2023")
-    is_right = abs(benchmark.ceiling - CEILING) < 1e-12
-    print(f"{benchmark.benchmark_id}: ceiling {benchmark.ceiling:.10f}, expected {CEILING:.10f}")
+    is_right = abs(benchmark.noise_ceiling - CEILING) < 1e-12
+    print(f"{benchmark.benchmark_id}: ceiling {benchmark.noise_ceiling:.10f}, expected {CEILING:.10f}")
     for name, (layer, score, raw) in FOUND.items():
         table = score_layers(
             network(name),

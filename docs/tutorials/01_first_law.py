@@ -3,10 +3,12 @@ First law from a CSV
 ====================
 
 Any table with columns of numbers will do. Here it is one of 40 training runs: their size, the images they saw and
-their
-error. The same on the command line::
+their error. The same on the command line, with the names of your own columns::
 
-    vvscale fit runs.csv --x n_params --y error --plot law.png
+    vvscale fit runs.csv --x n_params --y error --resamples 1000 --plot law.png
+    vvscale fit runs.csv --law joint --x n_params samples_seen --y error --resamples 1000 --out joint
+    vvscale plan joint --budget 1e17
+    vvscale report report.html --scores runs.csv --x n_params samples_seen --y error
 """
 
 # %%

@@ -64,20 +64,11 @@ rows[rows["mapping_samples"] == rows["mapping_samples"].max()][["model_id", "n_s
 # recordings at once. Fresh readouts score it on images that it was never trained on. Pairs that are shuffled must not
 # help. A quarter of the images with as many updates tells what more updates do, and what more recordings.
 
-run, tune = str(out / "run0"), ["--on", "simulated-digits.IT-pls", "--layers", "layer3.0", "--task-batch", "64"]
-tune += [
-    "--lr",
-    "1e-3",
-    "--neural-weight",
-    "1",
-    "--neural-batch",
-    "64",
-    "--epochs",
-    "6",
-    "--seed",
-    "0",
-    "--quiet",
-]
+run = str(out / "run0")
+tune = [
+    "--on", "simulated-digits.IT-pls", "--layers", "layer3.0", "--task-batch", "64", "--lr", "1e-3", "--neural-weight",
+    "1", "--neural-batch", "64", "--epochs", "6", "--seed", "0", "--quiet",
+]  # fmt: skip
 for name, more in (
     ("real", []),
     ("shuffled", ["--control", "shuffled"]),
@@ -113,7 +104,17 @@ pd.DataFrame(found).T.round(3)
 # reason to buy anything: the next size up is. And a gain of fine-tuning that the matched control shows too is a gain of
 # training longer, which needs no rig at all.
 #
-# On real recordings, one session of macaque V4:
+# Many networks, all three axes, seeds and controls in one file, whose laws are fitted to one table: the study ``axes``.
+# Its joint law of training compute and recorded images then splits a budget, at your prices of an hour of GPU and of an
+# hour in the rig:
+#
+# .. code-block:: console
+#
+#     vvscale study run axes
+#     vvscale buy out/axes/results/fits/training-and-mapping --have 1e11 300 --per-hour 1e12 100 \
+#         --price 2 150 --budget 600
+#
+# On real recordings, one session of macaque V4, as a study (``vvscale study run axes-real``) or by hand:
 #
 # .. code-block:: console
 #

@@ -76,7 +76,7 @@ def test_report_of_a_small_table(mine, tmp_path, capsys):
     code, out, err = run(capsys, "report", tmp_path / "r.html", "--scores", mine, "--resamples", "0", "--workers", "1")
     assert code == 0
     assert "12 models" in out
-    assert "Not in it: Figure 'compute' needs train_flop" in out
+    assert "allocation, contours (n_params, samples_seen, train_flop)" in out
     assert "Next: open it" in err
     page = (tmp_path / "r.html").read_text()
     assert page.startswith("<!doctype html>")

@@ -31,7 +31,7 @@ time_minutes = {minutes}
 mem_gb = 0.5
 partition = "low"
 grace_seconds = 10
-silence_seconds = 10
+silence_seconds = {silence}
 """
 
 
@@ -54,13 +54,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             os.environ["SLURM_CONF"] = before
 
 
-def spec(folder: Path, *, kind="slurm", chains=12, seconds=0.5, workers=4, nodes=1, minutes=5, ranks="false") -> Path:
-    path = folder / f"{kind}.toml"
-    path.write_text(
-        SPEC.format(
-            kind=kind, chains=chains, seconds=seconds, workers=workers, nodes=nodes, minutes=minutes, ranks=ranks
-        )
-    )
+def spec(folder: Path, **changes: object) -> Path:
+    usual = {"kind": "slurm", "chains": 12, "seconds": 0.5, "workers": 4, "nodes": 1, "minutes": 5, "ranks": "false"}
+    path = folder / "study.toml"
+    path.write_text(SPEC.format(**{**usual, "silence": 10, **changes}))
     return path
 
 
@@ -69,7 +66,7 @@ def begin(path: Path, out: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def end(process: subprocess.Popen[str], cluster: Cluster, seconds: float = 150) -> str:
+def end(process: subprocess.Popen[str], cluster: Cluster, seconds: float = 300) -> str:
     deadline = time.monotonic() + seconds
     while process.poll() is None:
         assert time.monotonic() < deadline, cluster.command("squeue") + cluster.command("sinfo", "-N")
@@ -125,7 +122,7 @@ def test_a_preempted_job_is_queued_again_and_nothing_is_lost(
 ):
     out = tmp_path / "out"
     process = begin(spec(tmp_path, seconds=4.0), out)
-    wait_for(lambda: pools(out) == 4, 60)
+    wait_for(lambda: pools(out) >= 4)
     time.sleep(1)
     high = ["sbatch", "--parsable", "-p", "high", "-n", "1", "-c", "2", "-o", "/dev/null", "--wrap", "sleep 2"]
     cluster.command(*high)
@@ -138,7 +135,7 @@ def test_a_preempted_job_is_queued_again_and_nothing_is_lost(
 def test_a_node_that_dies_costs_only_what_it_was_at(cluster: Cluster, tmp_path: Path, local_values: list[float]):
     out = tmp_path / "out"
     process = begin(spec(tmp_path, seconds=4.0), out)
-    wait_for(lambda: pools(out) == 4, 60)
+    wait_for(lambda: pools(out) >= 4)
     time.sleep(1)
     cluster.kill_node("n2")
     try:
@@ -152,7 +149,7 @@ def test_a_node_that_dies_costs_only_what_it_was_at(cluster: Cluster, tmp_path: 
 @pytest.mark.slow
 def test_a_job_near_its_time_limit_saves_its_state_and_another_goes_on(cluster: Cluster, tmp_path: Path):
     out = tmp_path / "out"
-    end(begin(spec(tmp_path, chains=2, seconds=70.0, workers=2, minutes=1), out), cluster, 300)
+    end(begin(spec(tmp_path, chains=2, seconds=70.0, workers=2, minutes=1), out), cluster)
     assert values(out) == [1, 2]
     assert pools(out) >= 4
 
@@ -160,8 +157,9 @@ def test_a_job_near_its_time_limit_saves_its_state_and_another_goes_on(cluster: 
 @pytest.mark.slow
 def test_a_controller_that_restarts_loses_nothing(cluster: Cluster, tmp_path: Path, local_values: list[float]):
     out = tmp_path / "out"
-    process = begin(spec(tmp_path, seconds=4.0), out)
-    wait_for(lambda: n_done(out) > 2, 60)
+    # A job that is only slow, on a machine with other work, is not to be taken for one that the controller lost.
+    process = begin(spec(tmp_path, seconds=4.0, silence=60), out)
+    wait_for(lambda: n_done(out) > 2)
     cluster.restart_controller(5.0)
     end(process, cluster)
     assert values(out) == local_values

@@ -162,8 +162,8 @@ def test_the_pooled_law_and_trees_forecast_better_than_every_law(
     # split -> RMSE of the pooled law.
     targets = (
         (neural_forecasts, {"top 20%": 0.032, "top decade": 0.031, "top 2 decades": 0.030}),
-        # .0433, .0442, .0522 before resnet18 and its second name were one architecture, which changes what is pooled.
-        (behavior_forecasts, {"top 20%": 0.0455, "top decade": 0.046, "top 2 decades": 0.0545}),
+        # Huber's loss and the whole design effect gave .0454, .0459, .0543; see MOST_EFFECT for how they were chosen.
+        (behavior_forecasts, {"top 20%": 0.0436, "top decade": 0.0435, "top 2 decades": 0.0487}),
     )
     for result, expected in targets:
         found = result.table().pivot(index="law", columns="split", values=["rmse", "gap", "gap_se"])

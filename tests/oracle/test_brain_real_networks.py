@@ -47,3 +47,12 @@ def test_a_random_network_reaches_what_it_reached_before(session):
     found = scores(load_model("untrained:resnet18").module, session, "layer1.0", "avgpool")
     assert found.loc["avgpool", "score"] == pytest.approx(0.1974, abs=6e-5)
     assert found["score"].idxmax() == "avgpool"
+
+
+def test_the_comparison_itself_runs(session, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(NETWORKS.parent))
+    compare = importlib.import_module("compare")
+    monkeypatch.setattr(compare, "FOUND", {})
+    monkeypatch.setattr("sys.argv", ["compare.py"])
+    assert compare.main() == 0
+    assert "ceiling 0.7594612410, expected 0.7594612410" in capsys.readouterr().out

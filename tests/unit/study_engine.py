@@ -9,20 +9,20 @@ from pathlib import Path
 from vvscale.study.engine.engine import Ended, Engine
 from vvscale.study.engine.worker import Answer, Request, run_task
 from vvscale.study.graph.folder import StudyFolder
-from vvscale.study.graph.graph import Graph
+from vvscale.study.graph.graph import Graph, Task
 from vvscale.study.prepare import Stop
 from vvscale.study.run import StudyResult, run_tasks
 from vvscale.study.spec.workers import EngineSpec
 
-Act = Callable[[Request], Ended | None]
+Act = Callable[[Task], Ended | None]
 
 
 class InProcess(Engine):
     """One worker after another's task; ``act`` may end a task in a way of its own."""
 
-    def __init__(self, spec: EngineSpec | None = None, act: Act = lambda request: None) -> None:
+    def __init__(self, spec: EngineSpec | None = None, act: Act = lambda task: None) -> None:
         self.groups = {group.name: group for group in (spec or EngineSpec(workers=1)).all_groups}
-        self.ran: list[Request] = []
+        self.ran: list[Task] = []
         self.group_of: dict[str, str] = {}
         self.stopped_with: float | None = None
         self._act = act
@@ -33,15 +33,15 @@ class InProcess(Engine):
 
     def submit(self, key: int, request: Request, group: str, priority: int) -> None:
         assert group in self.started
-        self.group_of[request.label] = group
+        self.group_of[request.task.label] = group
         heapq.heappush(self._queue, (priority, key, request))
 
     def take(self, seconds: float) -> list[Ended]:
         if not self._queue:
             return []
         _, key, request = heapq.heappop(self._queue)
-        self.ran.append(request)
-        ended = self._act(request)
+        self.ran.append(request.task)
+        ended = self._act(request.task)
         if ended is not None:
             return [Ended(key, ended.answer, ended.lost)]
         return [Ended(key, run_task(request))]

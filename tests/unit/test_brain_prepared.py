@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from vvscale.brain.prepared import tvsd
+from vvscale.brain.prepared.benchmark import prepared_benchmark
 from vvscale.brain.prepared.ceilings import nsd_ceiling_percent, variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedFile, write_prepared
 from vvscale.brain.prepared.prepare import Job, prepare_brain
@@ -247,6 +248,32 @@ def test_things_fmri_tables(fmri_raw, tmp_path):
     sound = prepare_brain(Job("things_fmri", raw, tmp_path / "sound", subjects=("sub-01",), rois=("V4",)))
     assert sound.n_units("sub-01", "V4") == 2
     assert not sound.has("sub-01", "whole_brain")
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("VoxelMetadata", "nc_testset"), ("VoxelMetadata", "hV4"), ("StimulusMetadata", "trial_type"),
+     ("StimulusMetadata", "stimulus"), ("StimulusMetadata", "trial_id")],
+)  # fmt: skip
+def test_things_fmri_tables_of_another_release_are_refused_by_the_column(fmri_raw, tmp_path, table, column):
+    raw, *_ = fmri_raw
+    path = raw / "betas_csv" / f"sub-01_{table}.csv"
+    pd.read_csv(path).drop(columns=column).to_csv(path, index=False)
+    with pytest.raises(MissingDataError, match=f"has no column '{column}'"):
+        prepare_brain(Job("things_fmri", raw, tmp_path / "out", subjects=("sub-01",), rois=("V4",)))
+
+
+def test_an_image_that_trains_one_subject_and_tests_another_is_refused(tmp_path):
+    path = tmp_path / "lab.h5"
+    with write_prepared(path) as writer:
+        for subject, splits in {"a": ([0, 1, 2], [3, 4]), "b": ([0, 1, 3], [2, 4])}.items():
+            for split, ids in zip(("train", "test"), splits, strict=True):
+                writer.stimulus_ids(split, np.array(ids), subject)
+                writer.responses(split, subject, "IT", (len(ids), 2))[...] = 1.0
+            writer.ceiling(subject, "IT", np.array([50.0, 60.0]))
+        writer.finish({"preset": "sound"})
+    with pytest.raises(DataError, match=r"'3' of .* trains and tests"):
+        prepared_benchmark(path, "IT")
 
 
 # THINGS-EEG2

@@ -166,6 +166,30 @@ def test_nsd_betas_are_zscored_by_session_and_averaged_by_image(nsd_raw, tmp_pat
     assert read.n_units("subj01", "whole_brain") == int((percent > 10).sum())
 
 
+def test_nsd_sessions_at_hand_need_not_be_the_first(nsd_raw, tmp_path):
+    raw, stored, ncsnr, labels, stimuli = nsd_raw
+    next(raw.rglob("betas_session01.hdf5")).unlink()
+    read = prepare_brain(Job("NSD-fMRI", raw, tmp_path / "out", preset="gokce2026", subjects=("subj01",)))
+    chosen = (labels == 2) & (nsd_ceiling_percent(ncsnr) > 10)
+    z = stored[1].astype(float) / 300
+    z = (z - z.mean(0)) / z.std(0, ddof=1)
+    trials = stimuli.set_index("nsdId")[[f"subject1_rep{rep}" for rep in range(3)]] - 1 - len(z)
+    seen = trials.where((trials >= 0) & (trials < len(z))).dropna(how="all")
+    for split in ("train", "test"):
+        names = [str(one) for one in seen.index if (one in (1, 5)) == (split == "test")]
+        assert read.stimulus_ids(split, "subj01").tolist() == names
+        expected = [z[seen.loc[int(one)].dropna().astype(int)].mean(0)[chosen] for one in names]
+        np.testing.assert_allclose(read.responses(split, "subj01", "V1d"), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_nsd_betas_under_another_name_are_refused(nsd_raw, tmp_path):
+    raw, *_ = nsd_raw
+    with h5py.File(next(raw.rglob("betas_session02.hdf5")), "a") as file:
+        file.move("betas", "data")
+    with pytest.raises(MissingDataError, match="has no array 'betas' of trials x Z x Y x X; it has data"):
+        prepare_brain(Job("NSD-fMRI", raw, tmp_path / "out", subjects=("subj01",)))
+
+
 def test_nsd_without_sessions_is_said(nsd_raw, tmp_path):
     raw, *_ = nsd_raw
     for path in raw.rglob("betas_session*"):

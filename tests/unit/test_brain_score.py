@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from torch import nn
 
 from vvscale.brain import (
+    KFold,
     Predictivity,
     behavioral_score,
     ceiled_score,
@@ -10,7 +14,9 @@ from vvscale.brain import (
     linear_predictivity,
     neural_score,
     representational_similarity,
+    resolve_benchmarks,
     ridge_predictivity,
+    score_model,
 )
 from vvscale.brain.ceilings.ceiling import Ceiling
 from vvscale.brain.metrics.checks import pearson
@@ -193,3 +199,16 @@ def test_ridge_and_similarity_refuse_what_they_cannot_use():
     flat[5] = 2.0
     with pytest.raises(DataError, match="Image 5"):
         representational_similarity(flat, mean)
+
+
+def test_in_python_too_a_named_benchmark_takes_the_metrics_and_the_design_asked_for():
+    network = nn.Sequential(nn.Conv2d(3, 4, 5, stride=4), nn.ReLU())
+    settings = {"layers": "all", "image_size": 32, "resamples": 5, "cache": "none"}
+    found = score_model(network, "simulated.V1-pls", metric=("cka", "ridge"), design="k-fold", **settings).table()
+    assert set(found["benchmark_id"]) == {"simulated.V1-cka-k-fold", "simulated.V1-ridge-k-fold"}
+    [made] = resolve_benchmarks("simulated.V1-pls")
+    by_hand = replace(made, metric="ridge", design=KFold())
+    expected = score_model(network, by_hand, **settings).table().set_index("layer")["raw_score"]
+    of_ridge = found[found["benchmark_id"] == "simulated.V1-ridge-k-fold"].set_index("layer")["raw_score"]
+    assert of_ridge.to_dict() == expected.to_dict()
+    assert made.benchmark_id in set(score_model(network, made, design="splits", **settings).table()["benchmark_id"])

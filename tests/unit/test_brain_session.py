@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,16 +15,18 @@ import pytest
 import torch
 from torch import nn
 
+from vvscale.brain import CKA, PLS, RSA, Assembly, Gram, Ridge, RidgeCV, Target, stratified_splits
 from vvscale.brain.activations.memory import Sizes, check_memory, least_memory, parse_memory, peak_memory, plan_passes
 from vvscale.brain.activations.parallel import run_each
 from vvscale.brain.activations.projection import Projection
-from vvscale.brain.activations.record import probe, record
+from vvscale.brain.activations.record import Layer, Probe, probe, record
 from vvscale.brain.activations.storage import HeldActivations, plan_holding
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.inputs.batches import image_batches
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.gram import BLOCK_FEATURES
+from vvscale.brain.metrics.metric import MOST_TABLES
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import drift, refuse_drift
 from vvscale.brain.scoring.layers import default_layers
@@ -148,6 +151,37 @@ def test_the_least_memory_is_enough_and_a_byte_less_is_not():
     wide = replace(sizes, n_images=10, batch_size=4096, memory=sizes.resident + 10**7)
     with pytest.raises(OutOfMemoryError, match="Pass `batch_size=32`, or raise"):
         check_memory(wide, seen, Projection())
+
+
+@pytest.mark.parametrize("metric", [Ridge(10.0), RidgeCV((1.0, 10.0, 100.0)), PLS(5), RSA(), CKA()])
+def test_a_metric_takes_the_tables_that_it_says(metric):
+    n = 1000
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((n, 2 * n))
+    target = Target(features[:, :4] + rng.standard_normal((n, 4)), stratified_splits(n, n_splits=1), np.arange(n))
+    gram = Gram.from_features(features)
+    metric.measure(gram, target)  # what is imported and kept of the target is no part of the layer's
+    tracemalloc.start()
+    metric.measure(gram, target)
+    peak = tracemalloc.get_traced_memory()[1] / (8 * n**2)
+    tracemalloc.stop()
+    # The layer's own table is there before; 300 columns are room for products of some columns at one time.
+    assert peak < getattr(metric, "n_tables", MOST_TABLES) - 1 + 300 / n
+
+
+def test_recordings_of_the_size_of_tvsd_fit_into_sixteen_gigabytes():
+    n_train, n_test = 22_248, 100
+    n = n_train + n_test
+    ids = np.array([f"{number:05d}" for number in range(n)], dtype=object)
+    labels = pd.DataFrame({"split": ["train"] * n_train + ["test"] * n_test}, index=pd.Index(ids, name="stimulus_id"))
+    stimuli = StimulusSet("tvsd", labels, 8.0, np.zeros((n, 1, 1, 3), np.uint8))
+    assembly = Assembly.from_means("tvsd", "IT", np.zeros((n, 1)), ids, ["one"])
+    benchmark = NeuralBenchmark("tvsd", 1, stimuli, assembly, metric="ridge-cv", design="train-test", ceiling=0.9)
+    assert benchmark.n_tables == RidgeCV.n_tables
+    seen = Probe({"layer": Layer("layer", (30_000,))}, {})
+    sizes = Sizes(16 * 10**9, 10**9, n, 0, 3 * 224 * 224, 64, benchmark.n_tables)
+    least, _ = least_memory(sizes, seen, Projection())
+    assert 8 * 3 * n**2 < least < sizes.memory
 
 
 def test_passes_hold_whole_families_and_every_layer_once(tmp_path, monkeypatch):

@@ -113,9 +113,7 @@ def test_families_are_left_out_in_turn():
         assert alpha == pytest.approx(without.params["alpha"], rel=1e-4)
     # Never the range of so few fits, which covers half of what it should.
     ratio = np.log(boot.params["alpha"] / fit.params["alpha"])
-    size = FRAME["parent_family"].value_counts().to_numpy()
-    degrees = size.sum() ** 2 / (size**2).sum() - 1
-    reach = np.exp(stats.t.ppf(0.975, degrees) * np.sqrt(3 / 4 * (ratio**2).sum()))
+    reach = np.exp(stats.t.ppf(0.975, boot.jackknife.degrees("alpha")) * np.sqrt(3 / 4 * (ratio**2).sum()))
     assert boot.interval("alpha") == pytest.approx((fit.params["alpha"] / reach, fit.params["alpha"] * reach))
     assert boot.to_dict()["method"] == "CRV3-t"
     low, high = boot.curve([1.0, 1e3])

@@ -100,6 +100,7 @@ def test_too_few_training_points_are_missing_not_wrong():
     rows = result.table().set_index("law")
     assert np.isnan(rows.loc["shifted", "rmse"])
     assert rows.index[-1] == "shifted"
+    assert result.verdict.endswith("The training rows are too few to fit shifted.")
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["forecasts"][-1]["rmse"] is None
 
 

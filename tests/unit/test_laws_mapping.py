@@ -1,12 +1,16 @@
 """Laws of the recorded data: mapping curves are rows like any others, and the law recovers what is known."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from vvscale.cli import main
-from vvscale.errors import ShapeError
+from vvscale.errors import ShapeError, UsageError
 from vvscale.laws import bootstrap, fit_law
+from vvscale.laws.planning.joint import JointLaw
+from vvscale.laws.planning.purchase import buy_next
 from vvscale.scores import is_mapping_table, mapping_table, model_table
 
 SIZES = (20, 50, 120, 300, 800, 2000, 6000)
@@ -77,13 +81,18 @@ def joint_rows(rng, *, sigma):
     return mapping_table(pd.DataFrame(rows, columns=names), "V4").frame
 
 
-def test_what_to_buy_next_at_stated_prices():
-    from vvscale.laws.planning.purchase import buy_next
+def joint_law(rows, n=60):
+    fit = fit_law(rows, law="joint", x=("train_flop", "mapping_samples"))
+    return JointLaw.from_fit(fit, bootstrap(fit, n, seed=0, by="row") if n else None)
 
-    fit = fit_law(joint_rows(np.random.default_rng(0), sigma=0.005), law="joint", x=("train_flop", "mapping_samples"))
-    drawn = bootstrap(fit, 60, seed=0)
+
+AXES = ("train_flop", "mapping_samples")
+
+
+def test_what_to_buy_next_at_stated_prices():
+    law = joint_law(joint_rows(np.random.default_rng(0), sigma=0.005))
     have, budget = (1e18, 500.0), 1000.0
-    found = buy_next(drawn, have=have, prices=(1e-15, 1.0), budget=budget)
+    found = buy_next(law, columns=AXES, have=have, price=(1e-15, 1.0), budget=budget)
     shares = np.linspace(0, 1, 2001)
     compute, images = have[0] + shares * budget * 1e15, have[1] + (1 - shares) * budget
     true = shares[np.argmin(95 * compute**-0.12 + 2.0 * images**-0.4)]
@@ -92,20 +101,48 @@ def test_what_to_buy_next_at_stated_prices():
     assert found.now > found.then
     assert found.gain_low > 0
     assert "Spend" in found.words
-    dear = buy_next(drawn, have=have, prices=(1e-15, 1e6), budget=budget)
+    # Hours are what is paid for: half the yield at half the price is the same purchase.
+    halved = buy_next(law, columns=AXES, have=have, price=(1.0, 0.5), per_hour=(1e15, 0.5), budget=budget)
+    assert halved.share == found.share
+    assert halved.hours[1] == pytest.approx(2 * found.hours[1])
+    dear = buy_next(law, columns=AXES, have=have, price=(1e-15, 1e6), budget=budget)
     assert dear.share == 1.0
+    far = buy_next(law, columns=AXES, have=have, price=(1e-15, 1.0), budget=1e9)
+    assert any("beyond" in one for one in far.doubts)
 
 
 def test_a_purchase_that_the_rows_do_not_tell_is_not_advised():
-    from vvscale.errors import UsageError
-    from vvscale.laws.planning.purchase import buy_next
-
-    fit = fit_law(joint_rows(np.random.default_rng(1), sigma=0.4), law="joint", x=("train_flop", "mapping_samples"))
-    found = buy_next(bootstrap(fit, 60, seed=0), have=(1e18, 500.0), prices=(1e-15, 1.0), budget=1000.0)
+    law = joint_law(joint_rows(np.random.default_rng(1), sigma=0.4))
+    asked = {"columns": AXES, "have": (1e18, 500.0), "price": (1e-15, 1.0), "budget": 1000.0}
+    found = buy_next(law, **asked)
     assert found.high - found.low > 0.5
     assert found.words.startswith("Not established")
+    without = buy_next(joint_law(joint_rows(np.random.default_rng(0), sigma=0.005), n=0), **asked)
+    assert not without.is_established
+    assert "without intervals" in without.words
+    assert without.to_dict()["low"] is None
     with pytest.raises(UsageError, match="above 0"):
-        buy_next(bootstrap(fit, 20, seed=0), have=(0, 1), prices=(1, 1), budget=1)
-    one = fit_law(joint_rows(np.random.default_rng(1), sigma=0.1), x="mapping_samples")
-    with pytest.raises(UsageError, match="joint"):
-        buy_next(bootstrap(one, 20, seed=0), have=(1, 1), prices=(1, 1), budget=1)
+        buy_next(law, columns=AXES, have=(0, 1), price=(1, 1), budget=1)
+
+
+def test_a_purchase_with_models_left_out_one_by_one_has_a_t_interval():
+    fit = fit_law(joint_rows(np.random.default_rng(0), sigma=0.005), law="joint", x=AXES)
+    law = JointLaw.from_fit(fit, bootstrap(fit, 60, by="model_id"))
+    found = buy_next(law, columns=AXES, have=(1e18, 500.0), price=(1e-15, 1.0), budget=1000.0)
+    assert found.method == "CRV3-t"
+    assert found.low <= found.share <= found.high
+
+
+def test_the_command_line_buys(tmp_path, capsys):
+    path, out = tmp_path / "rows.parquet", tmp_path / "joint"
+    joint_rows(np.random.default_rng(0), sigma=0.005).to_parquet(path)
+    arguments = ["fit", str(path), "--law", "joint", "--x", *AXES, "--resamples", "50", "--by", "row"]
+    assert main([*arguments, "--out", str(out)]) == 0
+    asked = ["--have", "1e18", "500", "--per-hour", "1e15", "1", "--price", "1", "1", "--budget", "1000"]
+    answer = tmp_path / "answer.json"
+    assert main(["buy", str(out), *asked, "--out", str(answer)]) == 0
+    assert "Spend" in capsys.readouterr().out
+    held = json.loads(answer.read_text())
+    assert held["columns"] == list(AXES)
+    assert 0 <= held["low"] <= held["share"] <= held["high"] <= 1
+    assert main(["buy", str(tmp_path / "no"), *asked]) == 3

@@ -11,7 +11,7 @@ from scipy import integrate, optimize, stats
 
 from vvscale.errors import ConfigError, DataError, ShapeError, UnknownNameError, UsageError
 from vvscale.laws import compare_laws, fit_law
-from vvscale.laws.comparison.candidates import CONTENDERS, contest
+from vvscale.laws.comparison.candidates import CANDIDATES, contest
 from vvscale.laws.comparison.compare import aicc, log_likelihood
 from vvscale.laws.solve_law import natural
 from vvscale.laws.uncertainty.folds import clustered_error, grouped_folds
@@ -191,7 +191,7 @@ def test_cross_validation_is_that_of_a_loop(table: pd.DataFrame):
 
 
 def test_the_true_law_wins(table: pd.DataFrame):
-    result = compare_laws(table, laws=[law for law in CONTENDERS if law != "logistic"], n_folds=5)
+    result = compare_laws(table, laws=[law for law in CANDIDATES if law != "logistic"], n_folds=5)
     rows = result.table().set_index("law")
     assert result.best == "joint+B"
     assert rows["aicc"].idxmin() == rows["aicc_deflated"].idxmin() == "joint+B"

@@ -23,7 +23,7 @@ from vvscale.errors import ConfigError, MissingDataError, RunError
 from vvscale.study.engine.engine import Engine
 from vvscale.study.engine.lifeline import lifeline_command
 from vvscale.study.engine.worker import Answer, Request
-from vvscale.study.graph.graph import GraphBuilder
+from vvscale.study.graph.graph import GraphBuilder, Task
 from vvscale.study.spec.workers import EngineSpec, GroupSpec
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -130,7 +130,7 @@ class NoStrategy:
 
 
 def request_of(folder: Path) -> Request:
-    return Request(str(folder), "a" * 20, "noop", "it", {}, {}, {}, {})
+    return Request(str(folder), Task("a" * 20, "noop", "it", {}), {}, {})
 
 
 def test_parsl_is_asked_by_one_thread_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -271,7 +271,8 @@ def test_each_worker_takes_its_gpus(tmp_path: Path, rank: int, size: int, visibl
     folder = begin(tmp_path, graph)
     code = (
         "import os; from vvscale.study.engine.worker import *\n"
-        f"asked = Request({str(folder.path)!r}, {graph.tasks[0].id!r}, 'noop', '', {{'value': 1}}, {{}}, {{}}, {{}})\n"
+        "from vvscale.study.graph.graph import Task\n"
+        f"asked = Request({str(folder.path)!r}, {graph.tasks[0]!r}, {{}}, {{}})\n"
         "run_task(asked)\n"
         "print(os.environ['CUDA_VISIBLE_DEVICES'], device())"
     )
@@ -305,17 +306,17 @@ def test_what_was_started_ends_with_its_starter_however_that_ends(tmp_path: Path
     time.sleep(0.5)
     assert victim.poll() is None
     holder.send_signal(signal.SIGKILL)
-    assert victim.wait(10) == -signal.SIGKILL
+    assert victim.wait(120) == -signal.SIGKILL
     holder.wait()
     for one in (holder, victim):
         assert one.stdout is not None
         one.stdout.close()
     # A starter that is gone before anybody looks is not waited for.
     late = subprocess.Popen(["bash", "-c", f"{lifeline_command(pipe)} 0 & sleep 98"], start_new_session=True)
-    assert late.wait(10) == -signal.SIGKILL
+    assert late.wait(120) == -signal.SIGKILL
     shutil.rmtree(tmp_path)
     gone = subprocess.Popen(["bash", "-c", f"{lifeline_command(pipe)} 0 & sleep 98"], start_new_session=True)
-    assert gone.wait(10) == -signal.SIGKILL
+    assert gone.wait(120) == -signal.SIGKILL
 
 
 def test_a_group_that_is_empty_of_conditions_takes_all_of_its_kinds():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,7 @@ import pytest
 
 from vvscale.study.engine.worker import Answer, Request, run_task
 from vvscale.study.graph.folder import StudyFolder
-from vvscale.study.graph.graph import GraphBuilder
+from vvscale.study.graph.graph import GraphBuilder, Task
 
 pytest.importorskip("torch")
 
@@ -27,9 +28,12 @@ def begin(path: Path, **params) -> StudyFolder:
     return folder
 
 
+def task_of(folder: StudyFolder) -> Task:
+    return folder.graph().tasks[0]
+
+
 def request(folder: StudyFolder) -> Request:
-    (task,) = folder.graph().tasks
-    return Request(str(folder.path), task.id, task.kind, task.label, task.params, {}, {}, {}, processes_per_node=2)
+    return Request(str(folder.path), task_of(folder), {}, {}, processes_per_node=2)
 
 
 def ranks_of(folder: StudyFolder) -> list[psutil.Process]:
@@ -59,20 +63,26 @@ def test_the_ranks_find_each_other_and_one_result_counts(tmp_path: Path):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_ranks_end_with_their_worker(tmp_path: Path, number: signal.Signals):
     folder = begin(tmp_path, seconds=300.0)
-    code = f"from vvscale.study.engine.worker import *; print(run_task({request(folder)!r}).outcome)"
+    code = (
+        "from vvscale.study.engine.worker import *\nfrom vvscale.study.graph.graph import Task\n"
+        f"print(run_task({request(folder)!r}).outcome)"
+    )
     worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while len(ranks_of(folder)) < 3:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     os.kill(worker.pid, number)
-    said, _ = worker.communicate(timeout=60)
+    said, _ = worker.communicate(timeout=120)
+    deadline = time.monotonic() + 120
     assert said.strip() == ("stopped" if number == signal.SIGTERM else "")
     while ranks_of(folder):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    task = folder.task(folder.graph().tasks[0].id)
-    assert task.done() is None
-    assert task.error() is None
+    here = folder.task(task_of(folder).id)
+    assert here.done() is None
+    assert here.error() is None
     # The next worker is not kept out by what the dead one held.
-    assert isinstance(run_task(Request(**{**vars(request(folder)), "params": {"seconds": 0.0}})), Answer)
+    assert isinstance(
+        run_task(replace(request(folder), task=replace(task_of(folder), params={"seconds": 0.0}))), Answer
+    )

@@ -401,7 +401,7 @@ def test_a_task_that_another_process_finished_meanwhile_is_taken_as_it_is(tmp_pa
     from vvscale.study.engine.worker import Request, run_task
 
     task = made.tasks[0]
-    request = Request(str(folder.path), task.id, task.kind, task.label, task.params, {}, {}, {})
+    request = Request(str(folder.path), task, {}, {})
     assert run_task(request).outcome == "done"
     assert folder.task(task.id).done() == before
 

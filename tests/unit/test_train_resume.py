@@ -251,12 +251,14 @@ def test_runs_that_differ_have_names_that_differ():
     assert plain.model_id == f"{MODEL}_digits_5_seed-3_tiny"
     changes = [
         {"subset_seed": 4}, {"subset_rule": "nested"}, {"subset_rule": "published"}, {"image_size": 16},
-        {"start": "runs/a"}, {"start": "runs/b"},
+        {"image_size": 128}, {"stem": "small"}, {"start": "runs/a"}, {"start": "runs/b"},
     ]  # fmt: skip
     names = [dataclasses.replace(plain, **change).model_id for change in changes]
     assert len({plain.model_id, *names}) == len(changes) + 1
-    assert [name.removeprefix(plain.model_id) for name in names[:4]] == ["_subset-4", "_nested", "_published", "_px16"]
-    assert re.fullmatch(r"_from-[0-9a-f]{8}", names[4].removeprefix(plain.model_id))
+    assert [name.removeprefix(plain.model_id) for name in names[:6]] == [
+        "_subset-4", "_nested", "_published", "_px16_small-stem", "_px128", "_small-stem",
+    ]  # fmt: skip
+    assert re.fullmatch(r"_from-[0-9a-f]{8}", names[6].removeprefix(plain.model_id))
 
 
 def test_a_folder_belongs_to_one_run(tmp_path: Path):

@@ -239,6 +239,19 @@ def with_metrics(benchmark: Benchmark, metrics: Iterable[str]) -> list[Benchmark
     return found
 
 
+def with_design(benchmark: Benchmark, design: str) -> Benchmark:
+    """Return a neural benchmark with another design, named after it; others, and those that have it, as they are.
+
+    Examples
+    --------
+    >>> with_design(load_benchmark("simulated.V1-pls"), "k-fold").benchmark_id
+    'simulated.V1-pls-k-fold'
+    """
+    if not isinstance(benchmark, NeuralBenchmark) or benchmark.design.name == design:
+        return benchmark
+    return replace(benchmark, benchmark_id=f"{benchmark.benchmark_id}-{design}", design=design)
+
+
 @lru_cache(maxsize=len(WORLDS))
 def simulated_stream(world: World) -> SimulatedStream:
     """Return the simulated stream of a world's named benchmarks, made once per process."""

@@ -115,6 +115,11 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
             line="Spend a compute budget: the optimal parameters and samples.",
             example="vvscale plan out/joint --budget 1e18 --max-params 1e8",
         ),
+        "buy": Verb(
+            group="laws",
+            line="Spend a budget on compute or on recordings, at stated prices.",
+            example="vvscale buy out/joint --have 1e18 320 --per-hour 1e17 200 --price 2 150 --budget 5000",
+        ),
         "design": Verb(
             group="laws",
             line="Choose what to train next: the runs that tell most about a law.",

@@ -1,10 +1,11 @@
-"""JSON: what others wrote, values as it can hold them, and records that carry a digest of their own content."""
+"""JSON: what others wrote, values as it can hold them, results as plain values, and records with their own digest."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,8 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     # Arrays and scalars of numpy, columns and missing values of pandas.
+    if is_dataclass(value):
+        return jsonable(vars(value))
     if hasattr(value, "tolist"):
         return jsonable(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
@@ -73,6 +76,37 @@ def json_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     [{'a': 1, 'b': 0.5}, {'a': 2, 'b': None}]
     """
     return [jsonable(row) for row in frame.astype(object).to_dict(orient="records")]
+
+
+class Result:
+    """Base of a result that is one record, a frozen dataclass: plain values, a table of them, and HTML for notebooks.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Counted(Result):
+    ...     path: Path
+    ...     n_images: int
+    >>> Counted(Path("a"), 3).to_dict()
+    {'path': 'a', 'n_images': 3}
+    >>> Counted(Path("a"), 3).table()["value"].tolist()
+    ['a', 3]
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields as plain values."""
+        return jsonable(vars(self))
+
+    def table(self) -> pd.DataFrame:
+        """Return the single numbers and texts, one row each."""
+        import pandas as pd
+
+        plain = {name: value for name, value in self.to_dict().items() if not isinstance(value, dict | list | None)}
+        return pd.DataFrame({"quantity": list(plain), "value": pd.Series(plain.values(), dtype=object)})
+
+    def _repr_html_(self) -> str:
+        return self.table().to_html(index=False, max_rows=40)
 
 
 SEAL = "content_sha256"

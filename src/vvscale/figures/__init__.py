@@ -1,4 +1,4 @@
-"""Every figure of the study and a few more, and one report that opens anywhere: from score tables alone.
+"""Figures of any table of scores, those of the papers, and one report that opens anywhere.
 
 A figure is a function from tables to ``FigureData`` (tidy marks), one drawer makes every file from that. Importing
 this package loads no submodule; the public names below are resolved on first use.

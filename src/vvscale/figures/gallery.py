@@ -12,6 +12,7 @@ from vvscale.errors import DataError, FitError, MissingDataError, UnknownNameErr
 from vvscale.figures.base.captions import caption
 from vvscale.figures.base.fits import Fits
 from vvscale.figures.base.registry import FIGURES, in_order, matching
+from vvscale.figures.base.tables import PUBLISHED
 from vvscale.figures.drawing.files import FORMATS, check_formats, save
 from vvscale.figures.options import DrawOptions
 
@@ -25,11 +26,11 @@ from vvscale.figures.papers import ccn2024, icml2025_laws, icml2025_models  # no
 # isort: on
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from vvscale.figures.drawing.values import FigureData
 
-__all__ = ["FIGURES", "Drawn", "draw_all", "in_order", "make", "matching"]
+__all__ = ["FIGURES", "Drawn", "all_of", "draw_all", "in_order", "make", "matching"]
 
 # These take the longest where nothing is kept yet; they go first, so that no core waits for a late long one.
 LONGEST = ("icml-5a", "ccn-2d", "icml-4a", "ccn-1", "icml-3b", "icml-3a", "icml-2a", "icml-2b", "horizon", "icml-S6")
@@ -61,6 +62,35 @@ class Drawn:
     lacking: str = ""
     n: tuple[int, ...] = field(default=())
     caption: str = ""
+
+
+# They draw the outcome against one column each; ``scatter`` against any.
+AGAINST = {"compute": "train_flop", "parameters": "n_params", "samples": "samples_seen"}
+
+
+def all_of(fits: Fits, options: DrawOptions | None = None) -> list[str]:
+    """Names of all figures of a table, none of which draws the same as another.
+
+    The papers' figures ask for the papers' own rows; of any table but the published one, all are the general ones.
+    """
+    source = fits.source
+    is_asked = bool(source.x or (options and options.x))
+    known = {name for name, column in AGAINST.items() if column in source.models.columns and not is_asked}
+    left_out = {*AGAINST, "scatter"} - (known or {"scatter"})
+    return [name for name in in_order(presets=source.name == PUBLISHED) if name not in left_out]
+
+
+def lacking_lines(lacking: Mapping[str, str]) -> list[str]:
+    """Say what a table lacks for which figures: one reason in full, of several only what each needs."""
+    if not lacking:
+        return []
+    if len(lacking) == 1:
+        return [next(iter(lacking.values()))]
+    of_need: dict[str, list[str]] = {}
+    for name in lacking:
+        of_need.setdefault(FIGURES[name].needs, []).append(name)
+    listed = "; ".join(f"{', '.join(names)} ({need})" for need, names in of_need.items())
+    return [f"Not drawn, for lack of what they need: {listed}. `vvscale figure NAME` says why."]
 
 
 def make(name: str, fits: Fits, options: DrawOptions | None = None) -> FigureData:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vvscale.figures.base.fits import Fits
 from vvscale.figures.base.open_tables import open_source
 from vvscale.figures.gallery import make
-from vvscale.figures.options import FigureOptions, ReportOptions
+from vvscale.figures.options import FigureOptions, ReportOptions, TableOptions
 from vvscale.figures.plot import Drawing
 from vvscale.figures.report.report import Report
 from vvscale.figures.report.report import write_report as write_page
@@ -84,7 +84,8 @@ def write_report(
     title
         Of the page; by default the table's name.
     options, fields
-        A :class:`ReportOptions`, its fields as keywords, or both: ``resamples``, ``seed``, ``workers``, ``add``.
+        A :class:`ReportOptions`, its fields as keywords, or both: ``x``, ``y``, ``resamples``, ``seed``,
+        ``workers``, ``add``.
 
     Returns
     -------
@@ -103,10 +104,11 @@ def write_report(
     >>> write_report("report.html", "gokce2025", resamples=200)  # doctest: +SKIP
     """
     chosen = ReportOptions.of(options, **fields)
-    return write_page(path, _fits(scores, chosen), title=title, n_workers=chosen.workers)
+    fits = _fits(scores, chosen, x=chosen.x, y=chosen.y)
+    return write_page(path, fits, title=title, n_workers=chosen.workers)
 
 
-def _fits(scores: str | Path | pd.DataFrame, options: FigureOptions | ReportOptions) -> Fits:
+def _fits(scores: str | Path | pd.DataFrame, options: TableOptions, **names: Any) -> Fits:
     with options.reading():
-        source = open_source(scores, add=options.add)
+        source = open_source(scores, add=options.add, **names)
     return Fits(source, n_resamples=options.resamples, seed=options.seed)

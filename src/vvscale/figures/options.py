@@ -56,3 +56,8 @@ class FigureOptions(DrawOptions, TableOptions):
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions(TableOptions):
     """What the page shows."""
+
+    x: tuple[str, ...] = option(
+        (), "Column of the input, or two: parameters, then samples. By default those of a score table.", group=TABLE
+    )
+    y: str = option("", "A region, 'neural', 'all', or any column; by default the mean over regions.", group=TABLE)

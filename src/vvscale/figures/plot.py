@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from vvscale.figures.drawing import style
 from vvscale.figures.drawing.draw import draw
 from vvscale.figures.drawing.files import DRAWN, render, save
 from vvscale.figures.drawing.names import column_label
+from vvscale.figures.drawing.ticks import tick_label
 from vvscale.figures.drawing.values import Axis, FigureData, Panel, Series
 
 if TYPE_CHECKING:
@@ -117,9 +118,7 @@ def plot_fits(
     y = Axis("Score (1 - misalignment)", "score") if is_score else Axis(column_label(first.problem.outcome),
                                                                         first.problem.outcome)  # fmt: skip
     if len(first.problem.columns) == 2:
-        if len(fits) > 1:
-            raise UsageError("Laws of two inputs are drawn one at a time.")
-        data = _two_inputs(first, resampled.get(next(iter(fits))), y, is_score=is_score)
+        data = _two_inputs(fits, resampled, y, is_score=is_score)
     else:
         data = _one_input(fits, resampled, y, is_score=is_score)
     made = Drawing(data)
@@ -183,29 +182,43 @@ def _of_groups(fit: Fit, column: str, *, is_score: bool) -> list[pd.DataFrame]:
     return made
 
 
-def _two_inputs(fit: Fit, resampled: Bootstrap | None, y: Axis, *, is_score: bool) -> FigureData:
-    """Outcome against each input, shade the other, with the law at three values of the other."""
+def _two_inputs(
+    fits: Mapping[str, Fit], resampled: Mapping[str, Bootstrap], y: Axis, *, is_score: bool
+) -> FigureData:  # fmt: skip
+    """Outcome against each input, shade the other, with the law at three values of the other; a row for each fit."""
+    first = next(iter(fits.values()))
+    facts = {n: facts_of(fit, resampled.get(n), n, "", is_score=is_score) for n, fit in fits.items()}
+    keys = iter("abcdefghijklmnopqrstuvwxyz" * len(fits))
+    panels = tuple(
+        _over_one_input(fit, place, y, next(keys), name, facts[name], is_score=is_score)
+        for name, fit in fits.items()
+        for place in (0, 1)
+    )
+    title = f"{y.label.partition(' (')[0]} against {' and '.join(first.problem.columns)}"
+    n, said = sum(fit.n for fit in fits.values()), list(facts.values())
+    return FigureData("fit", title, panels, tuple(_verdicts(said)), 2, _caption(title, n, first, said))
+
+
+def _over_one_input(
+    fit: Fit, place: int, y: Axis, key: str, name: str, facts: Mapping[str, Any], *, is_score: bool
+) -> Panel:  # fmt: skip
+    """One panel of a joint law: its rows and curves over one of its inputs."""
     frame = _drawn_rows(fit, is_score=is_score)
-    facts = facts_of(fit, resampled, "", "", is_score=is_score)
-    panels = []
-    for key, place in (("a", 0), ("b", 1)):
-        column, other = fit.problem.columns[place], fit.problem.columns[1 - place]
-        rows = [points(frame, column, series="rows", shade=other)]
-        grid = np.geomspace(frame[column].min(), frame[column].max(), GRID)
-        looks = [Series("rows", style.GREY, "o", None)]
-        for level, dash in zip(np.quantile(frame[other], QUANTILES), (True, False, True), strict=True):
-            held = np.full(GRID, float(level))
-            outcome = fit.predict(*((grid, held) if place == 0 else (held, grid)))
-            name = f"law at {level:.3g}"
-            rows.append(line(name, grid, 1.0 - outcome if is_score else outcome))
-            looks.append(Series(name, style.BLACK if not dash else style.GREY, "", name, dash))
-        panels.append(
-            Panel(key, column_label(column).partition(" (")[0], input_axis(frame, column), y,
-                  pd.concat(rows, ignore_index=True), tuple(looks), len(frame), unit_of_n="rows",
-                  shade=input_axis(frame, other), fits=(facts,))
-        )  # fmt: skip
-    title = f"{y.label.partition(' (')[0]} against {' and '.join(fit.problem.columns)}"
-    return FigureData("fit", title, tuple(panels), tuple(_verdicts([facts])), 2, _caption(title, fit.n, fit, [facts]))
+    column, other = fit.problem.columns[place], fit.problem.columns[1 - place]
+    rows = [points(frame, column, series="rows", shade=other)]
+    grid = np.geomspace(frame[column].min(), frame[column].max(), GRID)
+    looks = [Series("rows", style.GREY, "o", None)]
+    for level, dash in zip(np.quantile(frame[other], QUANTILES), (True, False, True), strict=True):
+        held = np.full(GRID, float(level))
+        outcome = fit.predict(*((grid, held) if place == 0 else (held, grid)))
+        label = f"law at {tick_label(float(f'{level:.3g}'))}"
+        rows.append(line(label, grid, 1.0 - outcome if is_score else outcome))
+        looks.append(Series(label, style.BLACK if not dash else style.GREY, "", label, dash))
+    said = column_label(column).partition(" (")[0]
+    return Panel(
+        key, f"{name}: {said}" if name else said, input_axis(frame, column), y, pd.concat(rows, ignore_index=True),
+        tuple(looks), len(frame), unit_of_n="rows", shade=input_axis(frame, other), fits=(facts,),
+    )  # fmt: skip
 
 
 def _wrapped(title: str) -> str:

@@ -31,6 +31,8 @@ UNITS = {"train_flop": 1e13, "n_params": 1e5, "samples_seen": 1e4}
 MAX_LAYERS = 8
 # A score above this is no score of a ceiling of 1: noise takes them a little beyond, never this far.
 LARGEST_SCORE = 1.5
+# As many columns are listed where one is missing.
+MOST_LISTED = 12
 # Larger than any residual: the Huber loss is then half the squared residual.
 LEAST_SQUARES = 1e12
 
@@ -170,9 +172,7 @@ def make_problem(
             f"The Huber threshold must be positive and finite, got {delta}. Use `delta=0.001`, or least squares."
         )
     _check_units(units or {}, table)
-    for column in (*columns, y, *([offset_by] if offset_by else [])):
-        if column not in table.columns:
-            raise unknown_name("column", column, map(str, table.columns))
+    require_columns(table, (*columns, y, *([offset_by] if offset_by else [])))
     # Messages name a row by its place in the user's table, whatever is sorted or left out below.
     table = table.set_axis(range(1, len(table) + 1), axis=0)
     if "model_id" in table.columns:
@@ -205,6 +205,16 @@ def make_problem(
     for reason, names in missing.items():
         left_out[reason] = [*left_out.get(reason, []), *names]
     return Problem(frame, scaled, outcome, columns, scale, y, groups, group, centre, sample, order, left_out, offset_by)
+
+
+def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse a column that the table does not have, and list those that an input or the outcome could be."""
+    for column in columns:
+        if column not in table.columns:
+            numbers = [str(name) for name in table.columns if pd.api.types.is_numeric_dtype(table[name])]
+            listed = ", ".join(sorted(numbers)[:MOST_LISTED]) + (", ..." if len(numbers) > MOST_LISTED else "")
+            hint = f"Name the input with `x` and the outcome with `y`; columns of numbers: {listed or 'none'}."
+            raise unknown_name("column", column, map(str, table.columns), hint)
 
 
 def _require_domain(frame: pd.DataFrame, law: Law, x: Mapping[str, Array], y: str, outcome: Array) -> None:

@@ -1,4 +1,4 @@
-"""Networks of the study: built by name, measured, and loaded from files, published checkpoints or libraries.
+"""Networks by name or of one's own: built, measured, and loaded from files, published checkpoints or libraries.
 
 ``build_model`` makes a network, ``model_cost`` its size on the published axes, ``load_model`` one with weights.
 

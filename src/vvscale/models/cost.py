@@ -23,7 +23,7 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from vvscale.core.jsonable import Result
 from vvscale.errors import ShapeError
 from vvscale.models.architectures.build import build_skeleton
 from vvscale.models.architectures.families import ModelOptions
@@ -41,7 +42,7 @@ _BATCH = 2
 
 
 @dataclass(frozen=True)
-class Cost:
+class Cost(Result):
     """Size of a network and of one forward pass of one image.
 
     Attributes
@@ -69,10 +70,6 @@ class Cost:
     forward_flop_full: int
     head_classes: int
     image_size: int
-
-    def to_dict(self) -> dict[str, int]:
-        """Return the cost as plain values."""
-        return asdict(self)
 
 
 def model_cost(

@@ -207,7 +207,9 @@ def read_results(
     return _told_apart(frame, str(path))
 
 
-def load_results(table: str, *, metric: Metric = "pearsonr_nc") -> pd.DataFrame:
+def load_results(
+    table: str, *, metric: Metric = "pearsonr_nc", compute: Literal["forward", "training"] = "forward"
+) -> pd.DataFrame:
     """Read a result table from the mirror or the cache.
 
     Raises
@@ -222,7 +224,7 @@ def load_results(table: str, *, metric: Metric = "pearsonr_nc") -> pd.DataFrame:
     name, meaning = TABLES[table]
     found = _table_path(table)
     if found is not None:
-        return read_results(found, metric=metric)
+        return read_results(found, metric=metric, compute=compute)
     raise MissingDataError(
         f"'{name}' ({meaning}) is not in {' or '.join(repr(str(one)) for one in _folders())}. It is offered at "
         f"{_TABLES_HOST}/{name}; download it and put it there, or read it from its path with "

@@ -114,6 +114,12 @@ _ALL = (
     Column("adv_method", "string", "", "Attack and its settings; missing for the others."),
     Column("checkpoint_url", "string", "", "Where the scored weights are said to lie."),
     Column("recipe", "string", "", "Name of the training recipe."),
+    Column("finetune", "string", "", "How the network was fine-tuned on recordings: its name, or its loss; none."),
+    Column("finetune_control", "string", "", "shuffled: responses belonged to other images; none otherwise."),
+    Column("finetune_fraction", "float", "percent", "Recorded training images that fine-tuning used; 0 without."),
+    Column("finetune_samples", "integer", "images", "Recorded training images that fine-tuning used; 0 without."),
+    Column("finetune_updates", "integer", "updates", "Updates of the weights in fine-tuning; 0 without."),
+    Column("lora_rank", "integer", "1", "Rank of low-rank changes of weights in fine-tuning; 0 for all weights."),
     Column(
         "region",
         "string",

@@ -130,13 +130,24 @@ def model_table(scores: pd.DataFrame, regions: str | Sequence[str] | None = None
     complete = by_region.notna().all(axis=1)
     if not complete.any():
         raise MissingDataError(
-            f"None of the {len(by_region)} models has a score in all of {', '.join(wanted)}. Ask for other "
-            "regions, or select other models."
+            f"None of the {len(by_region)} models has a score in all of {', '.join(wanted)}. "
+            f"{_regions_there_are(scores, by_region)}"
         )
     frame = _model_columns(scores).reindex(by_region.index[complete])
     frame["score"] = by_region[complete].mean(axis=1)
     frame["misalignment"] = 1 - frame["score"]
     return ModelTable(frame.reset_index(), _excluded(by_region[~complete]), wanted)
+
+
+def _regions_there_are(scores: pd.DataFrame, by_region: pd.DataFrame) -> str:
+    """Say which regions the table has, and how to ask for them."""
+    counted = scores.dropna(subset=["score"]).groupby("region")["model_id"].nunique()
+    if counted.empty:
+        return "Its column 'score' is empty; select other models."
+    said = ", ".join(f"{region} of {n}" for region, n in counted.items())
+    together = scores[scores["region"].isin(counted.index)].groupby("model_id")["region"].nunique().max()
+    names = list(map(str, counted.index)) if together == len(counted) else [str(counted.idxmax())]
+    return f"It has scores in {said} of {len(by_region)} models. Ask for some: `regions=[{', '.join(names)}]`."
 
 
 MAPPING_AXES = ("mapping_samples", "mapping_seed", "mapping_neuroids", "mapping_repetitions")
@@ -157,12 +168,16 @@ def mapping_table(scores: pd.DataFrame, regions: str | Sequence[str] | None = No
         As :func:`model_table` for each part, with the columns of :data:`MAPPING_AXES` that the table has.
     """
     axes = [name for name in MAPPING_AXES if name in scores.columns]
-    frames, excluded, wanted = [], {}, ()
+    # Recordings of other regions have sizes of their own, at which there is nothing to average.
+    wanted = resolve_regions(regions, among=sorted(scores["region"].dropna().astype(str).unique()))
+    scores = scores[scores["region"].isin(wanted)]
+    if scores.empty:
+        raise MissingDataError(f"The table has no score in {', '.join(wanted)}. Ask for other regions.")
+    frames, excluded = [], {}
     for values, part in scores.groupby(axes, sort=True, dropna=False):
         at = dict(zip(axes, cast("tuple[Any, ...]", values), strict=True))
-        table = model_table(part.drop(columns=axes), regions)
+        table = model_table(part.drop(columns=axes), wanted)
         frames.append(table.frame.assign(**at))
-        wanted = table.regions
         for reason, names in table.excluded.items():
             excluded.setdefault(reason, []).extend(name for name in names if name not in excluded.get(reason, []))
     return ModelTable(pd.concat(frames, ignore_index=True), excluded, wanted)
@@ -221,10 +236,10 @@ def _refuse_several_rows(scores: pd.DataFrame) -> None:
         name for name in ("epoch", "layer", "run_id") if name in same.columns and same[name].nunique(dropna=False) > 1
     ]
     cause = f"they differ in {', '.join(differ)}" if differ else "they differ in no column of the key"
-    example = f"select(table, {differ[0]}={same[differ[0]].iloc[-1]!r})" if differ else "one of them"
+    example = f'`where="{differ[0]}={same[differ[0]].iloc[-1]}"`' if differ else "remove the others"
     raise ShapeError(
         f"Model '{row['model_id']}' has {len(same)} scores in {row['region']} on one benchmark; {cause}. "
-        f"Expected one, since a mean over them would mean nothing. Select first: {example}."
+        f"Expected one, since a mean over them would mean nothing. Choose one: {example}."
     )
 
 

@@ -1,4 +1,8 @@
-"""From a resolved study to its graph: train -> (layers) -> score -> table -> fit -> (forecast) -> figures -> report."""
+"""From a resolved study to its graph.
+
+train -> (layers) -> (fine-tune) -> score -> table -> fit -> (forecast) -> figures -> report. One task scores a network
+with mappings of all sizes, since they come out of one pass over the images.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from vvscale.study.spec.resolve import Resolved, forecast_run, n_images_of
 from vvscale.study.spec.schema import DiagnosticsSpec, ForecastSpec
 from vvscale.study.tasks.registry import TASKS
 from vvscale.study.tasks.rows import ACCURACY_ERROR
+from vvscale.train.neural.options import UNTUNED
 
 _NOOP_SECONDS = 0.002
 
@@ -106,11 +111,14 @@ class _Study:
     def graph(self) -> Graph:
         trained = {run: self._train(run) for run in self._resolved.runs}
         chosen = self._layers(trained) if self._spec.score.layers == "select" else {}
-        scored = [
-            self._score(run, train, chosen.get((run.arch, run.dataset)), epoch)
-            for run, train in trained.items()
-            for epoch in self._epochs()
-        ]
+        scored = []
+        for network, sizes in self._networks().items():
+            layers = chosen.get((network.arch, network.dataset))
+            weights = {"train": trained[network.training]}
+            if network.finetune != UNTUNED:
+                weights = {"tuned": self._fine_tune(network, weights, layers)}
+            epochs = self._epochs() if network.finetune == UNTUNED else [None]
+            scored += [self._score(network, weights, layers, epoch, sizes) for epoch in epochs]
         scored += [self._score_model(model) for model in self._spec.score.models]
         table = self._builder.add(
             "table",
@@ -182,10 +190,39 @@ class _Study:
         epochs = self._spec.score.epochs
         return [None] if epochs == "last" else [*epochs, None]
 
-    def _score(self, run: Run, train: str, chosen: str | None, epoch: int | None) -> str:
+    def _networks(self) -> dict[Run, list[str]]:
+        """Return each network that is scored, with the sizes of its mappings."""
+        found: dict[Run, list[str]] = {}
+        for point in self._resolved.points:
+            sizes = found.setdefault(point.network, [])
+            if point.mapping_samples is not None:
+                sizes.append(point.mapping_samples)
+        return found
+
+    def _fine_tune(self, run: Run, weights: Mapping[str, str], chosen: str | None) -> str:
+        way = self._spec.finetune[run.finetune]
+        options = {key: value for key, value in dataclasses.asdict(way).items() if key not in ("on", "layers")}
+        params = {
+            "name": run.finetune,
+            "on": self._resolved.tuned_to[run.finetune],
+            "layers": way.layers or self._score_params["layers"],
+            "fixed_test": self._spec.score.options.get("fixed_test"),
+            "options": {**options, "seed": run.seed, "fraction": run.finetune_fraction},
+            "arch": run.arch,
+            "dataset": self._datasets[run.dataset],
+        }
+        inputs = {**weights, "layers": chosen} if chosen is not None and not way.layers else weights
+        facts = {**self._resolved.cost(run), **options}
+        return self._add("fine-tune", params, inputs, run.label, facts=facts)
+
+    def _score(
+        self, run: Run, weights: Mapping[str, str], chosen: str | None, epoch: int | None, sizes: list[str]
+    ) -> str:
         of = self._resolved.cost(run)
         params = {**self._score_params, "epoch": epoch}
-        inputs = {"train": train} if chosen is None else {"train": train, "layers": chosen}
+        if sizes:
+            params["options"] = {**params["options"], "mapping_samples": sizes}
+        inputs = weights if chosen is None else {**weights, "layers": chosen}
         label = run.label if epoch is None else f"{run.label} epoch {epoch}"
         return self._add("score", params, inputs, label, facts=of)
 
@@ -247,5 +284,5 @@ def _user_files(value: Any) -> set[str]:
     return set().union(*map(_user_files, value)) if isinstance(value, (list, tuple)) else set()
 
 
-_NOT_OF_RUN = {"dataset", "recipe", "changes"}
+_NOT_OF_RUN = {"dataset", "recipe", "changes", "finetune", "finetune_fraction", "mapping_samples"}
 _NOT_OF_FORECAST = {*_NOT_OF_RUN, "arch", "samples_per_class", "seed"}

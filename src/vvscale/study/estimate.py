@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vvscale.core.jsonable import Result
 from vvscale.study.graph.graph import Graph
 from vvscale.study.graph.schedule import Schedule as Tasks
 from vvscale.study.graph.schedule import State
@@ -52,7 +53,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class StudyPlan:
+class StudyPlan(Result):
     """What a study would cost.
 
     Attributes

@@ -20,7 +20,7 @@ from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
 from vvscale.study.graph.kinds import Rates
 from vvscale.study.graph.rates import RATES
-from vvscale.study.spec.check import check_runs, check_spec
+from vvscale.study.spec.check import check_recordings, check_runs, check_spec
 from vvscale.study.spec.resolve import Parts, Resolved, resolve
 from vvscale.study.spec.schema import StudySpec, load_spec
 from vvscale.study.spec.workers import EngineSpec, Group
@@ -151,6 +151,7 @@ def prepare_study(
     if parts is None:
         check_spec(spec, resolved.runs)
         check_runs(resolved)
+        check_recordings(resolved)
     graph = build_graph(resolved, rates_of(spec.engine))
     return Prepared(folder_of(spec, out), graph, spec.engine, resolved)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vvscale.core.files import make_folder
+from vvscale.core.jsonable import Result
 from vvscale.errors import RunError
 from vvscale.study.engine.engine import Engine
 from vvscale.study.engine.worker import run_task, storage_error
@@ -23,7 +24,7 @@ from vvscale.study.work import OnLook, Work
 
 
 @dataclass(frozen=True)
-class StudyResult:
+class StudyResult(Result):
     """How a run of a study ended.
 
     Attributes
@@ -54,10 +55,6 @@ class StudyResult:
     notes: tuple[str, ...]
     results: tuple[Path, ...]
     seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {**asdict(self), "path": str(self.path), "results": [str(path) for path in self.results]}
 
     def words(self) -> str:
         """Return all in one line."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from vvscale.core.jsonable import Result
 from vvscale.study.graph.schedule import Schedule, State
 from vvscale.study.tasks.registry import TASKS, may_lack
 
@@ -75,7 +76,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class StudyStatus:
+class StudyStatus(Result):
     """A study at one moment.
 
     Attributes

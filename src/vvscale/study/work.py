@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from vvscale.core.files import make_folder
 from vvscale.errors import DataError
 from vvscale.study.engine.engine import Ended, Engine
 from vvscale.study.engine.worker import Answer, Request
@@ -113,20 +113,15 @@ class Work:
         for one in task.needs:
             lacking += self._lacking.get(self.graph.index[one], [])
         self._lacking[number] = list(dict.fromkeys(lacking))
-        inputs: dict[str, Any] = {}
-        for role, ids in task.inputs.items():
-            if not isinstance(ids, str):
-                inputs[role] = tuple(one for one in ids if one not in lost)
-            elif ids not in lost:
-                inputs[role] = ids
+        inputs = {
+            role: ids if isinstance(ids, str) else tuple(one for one in ids if one not in lost)
+            for role, ids in task.inputs.items()
+            if ids not in lost
+        }
         of = self.workers.groups[group]
         return Request(
             folder=str(self.folder.path),
-            id=task.id,
-            kind=task.kind,
-            label=task.label,
-            params=task.params,
-            inputs=inputs,
+            task=replace(task, inputs=inputs),
             study={key: str(self._study[key]) for key in ("name", "digest")},
             datasets=dict(self._study.get("datasets", {})),
             lacking=tuple(self._lacking[number]),
@@ -149,7 +144,7 @@ class Work:
             self.folder.publish(task)
         elif answer.outcome == "failed":
             if self.folder.task(task.id).error() is None:
-                self._write_error(task, "RunError", answer.message)
+                self.folder.task(task.id).write_error(task, "RunError", answer.message)
             self._fail(number, answer.message)
         elif answer.outcome == "storage":
             raise DataError(answer.message)
@@ -160,7 +155,7 @@ class Work:
                 f"It was stopped {_MOST_STOPS} times at the end of its job and has no state to save; it needs longer "
                 "than a job lasts. Raise time_minutes of [engine], then `vvscale study resume`."
             )
-            self._write_error(task, "RunError", message)
+            self.folder.task(task.id).write_error(task, "RunError", message)
             self._fail(number, message)
         else:
             self.schedule.set(number, State.WAITING)
@@ -177,7 +172,7 @@ class Work:
             f"{most} {what} died while they ran this task. Most likely the memory did not suffice and the system "
             "killed them. Give workers more memory (mem_gb of [engine]) or use fewer, then `vvscale study resume`."
         )
-        self._write_error(task, "OutOfMemoryError", message)
+        self.folder.task(task.id).write_error(task, "OutOfMemoryError", message)
         self._fail(number, message)
 
     def _heal(self, number: int, answer: Answer) -> None:
@@ -198,11 +193,6 @@ class Work:
     def _fail(self, number: int, message: str) -> None:
         self.schedule.set(number, State.FAILED)
         self.watch.failed(self.graph.tasks[number], message.splitlines()[0])
-
-    def _write_error(self, task: Task, kind: str, message: str) -> None:
-        content = {"id": task.id, "kind": task.kind, "label": task.label, "type": kind, "message": message}
-        make_folder(self.folder.task(task.id).path)
-        self.folder.task(task.id).write("error", {**content, "traceback": ""})
 
     def _often(self, number: int, what: str, most: int) -> bool:
         self._counts[number, what] += 1

@@ -12,6 +12,7 @@ from torch import nn
 from vvscale.data import Augmentation, Dataset, Evaluation, Loader, Subset, balanced_subset, load_dataset
 from vvscale.errors import ConfigError
 from vvscale.models import Cost, architecture, build_model, load_model, load_state, model_cost
+from vvscale.models.architectures.names import stem_for
 from vvscale.models.foreign import is_foreign
 from vvscale.train.compute.ema import WeightAverage
 from vvscale.train.compute.optimizer import build_optimizer
@@ -110,6 +111,14 @@ def evaluation_of(spec: RunSpec, dataset: Dataset) -> Evaluation:
     return Evaluation(image_size=size, resize=resize, mean=augmentation.mean, std=augmentation.std)
 
 
+def input_line(spec: RunSpec) -> str:
+    """Say in one line what the network sees, and through which first layers."""
+    size = evaluation_of(spec, load_dataset(spec.dataset)).image_size
+    stem = stem_for(spec.model, size, spec.stem)
+    of_stem = {"small": ", small stem (no downsampling)", "published": ", published stem", "": ""}[stem]
+    return f"{spec.model}: images of {size} x {size} pixels{of_stem}"
+
+
 def native_size(dataset: Dataset) -> int | None:
     """Return the width of a data set of small images, all squares of one size; None for others."""
     sizes = dataset.train.sizes
@@ -162,6 +171,7 @@ def build_network(spec: RunSpec, dataset: Dataset, image_size: int) -> tuple[nn.
     options: dict[str, Any] = {
         "n_classes": 0 if recipe.objective in {"simclr", "dino"} else dataset.train.n_classes,
         "image_size": image_size,
+        "stem": spec.stem,
     }
     network = build_model(
         spec.model,
@@ -205,7 +215,9 @@ def cost_of(spec: RunSpec, dataset: Dataset, image_size: int) -> Cost:
     a head, so it is counted as it is.
     """
     head = None if native_size(dataset) is not None else 1000
-    return model_cost(spec.model, n_classes=dataset.train.n_classes, image_size=image_size, head_classes=head)
+    return model_cost(
+        spec.model, n_classes=dataset.train.n_classes, image_size=image_size, stem=spec.stem, head_classes=head
+    )
 
 
 def build_objective(recipe: Recipe, network: nn.Module, evaluation: Evaluation) -> nn.Module:

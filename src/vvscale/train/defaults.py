@@ -56,5 +56,6 @@ def plan_run(
         subset_seed=options.subset_seed,
         subset_rule=options.subset_rule,
         image_size=options.image_size,
+        stem=options.stem,
         start=options.start,
     )

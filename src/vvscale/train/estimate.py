@@ -11,6 +11,7 @@ import torch
 
 from vvscale.data import load_dataset
 from vvscale.models import build_model
+from vvscale.models.architectures.names import Stem
 from vvscale.train.build import build_network, build_objective, choose_subset, cost_of, evaluation_of, start_from
 from vvscale.train.compute.ranks import ranks
 from vvscale.train.compute.schedule import log_epochs
@@ -121,7 +122,9 @@ def estimate(spec: RunSpec, *, device: str = "auto", micro_batch: int | None = N
     of = cost_of(spec, dataset, evaluation.image_size)
     passes = passes_per_image(recipe)
     copies = _COPIES[recipe.optimizer.name] + (recipe.ema is not None)
-    outputs = activation_elements(spec.model, evaluation.image_size) * min(micro_batch or batch, batch) * passes
+    outputs = (
+        activation_elements(spec.model, evaluation.image_size, spec.stem) * min(micro_batch or batch, batch) * passes
+    )
     start = None
     if spec.start is not None:
         network, _ = build_network(dataclasses.replace(spec, start=None), dataset, evaluation.image_size)
@@ -148,10 +151,10 @@ def estimate(spec: RunSpec, *, device: str = "auto", micro_batch: int | None = N
     )
 
 
-def activation_elements(model: str, image_size: int) -> int:
+def activation_elements(model: str, image_size: int, stem: Stem = "auto") -> int:
     """Return how many numbers the layers of a network put out for one image; no memory is used for them."""
     with torch.device("meta"):
-        network = build_model(model, image_size=image_size)
+        network = build_model(model, image_size=image_size, stem=stem)
         sizes: list[int] = []
         for module in network.modules():
             if not list(module.children()):

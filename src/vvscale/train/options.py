@@ -43,6 +43,12 @@ class TrainOptions(Options):
     image_size: int | None = option(
         None, "Width of the images as the network sees them.", unit="pixels", at_least=1, group=_IMAGES
     )
+    stem: Literal["auto", "published", "small"] = option(
+        "auto",
+        "First layers: published, or small, which does not downsample and costs more per pixel; auto is small up to "
+        "64 pixels.",
+        group=_IMAGES,
+    )
     recipe: str | None = option(
         None,
         "Name (`vvscale ls recipes`) or TOML file; by default that of the family, or tiny for small images.",

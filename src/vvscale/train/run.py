@@ -1,4 +1,4 @@
-"""One training run from names: what ``vvscale train`` does, and ``vvscale.train`` in Python."""
+"""One training run from names: ``vvscale train`` on the command line, ``vvscale.train_model`` in Python."""
 
 from __future__ import annotations
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from vvscale.core.config import digest
+from vvscale.core.jsonable import Result
 from vvscale.core.options import SEED
 from vvscale.data.subsets import Rule
 from vvscale.errors import ConfigError
+from vvscale.models.architectures.names import Stem, stem_for
 from vvscale.train.recipe import Recipe
 
 
@@ -36,6 +38,8 @@ class RunSpec:
     image_size
         Width in pixels of the images that the network sees; by default that of the architecture, or of the
         images where these are smaller.
+    stem
+        First layers: ``published``, ``small`` (no downsampling), or ``auto``, small up to 64 pixels.
     start
         Weights to start from, as :func:`vvscale.models.load_model` takes them; by default random ones.
     dataset_label
@@ -51,6 +55,7 @@ class RunSpec:
     subset_seed: int | None = None
     subset_rule: Rule = "uniform"
     image_size: int | None = None
+    stem: Stem = "auto"
     start: str | None = None
     dataset_label: str | None = None
 
@@ -80,7 +85,7 @@ class RunSpec:
         --------
         >>> from vvscale.train import load_recipe
         >>> RunSpec("resnet18", "digits", load_recipe("tiny"), subset_rule="nested", image_size=16).model_id
-        'resnet18_digits_full_seed-42_tiny_nested_px16'
+        'resnet18_digits_full_seed-42_tiny_nested_px16_small-stem'
         """
         how_many = "full" if self.samples_per_class == 0 else str(self.samples_per_class)
         parts = [self.model, self.dataset_name, how_many, f"seed-{self.seed}", self.recipe.name]
@@ -90,6 +95,8 @@ class RunSpec:
             parts.append(self.subset_rule)
         if self.image_size is not None:
             parts.append(f"px{self.image_size}")
+        if self.stem != "auto" or (self.image_size is not None and stem_for(self.model, self.image_size) == "small"):
+            parts.append(f"{self.stem if self.stem != 'auto' else 'small'}-stem")
         if self.start is not None:
             parts.append(f"from-{digest(self.start)[:8]}")
         return "_".join(parts).replace("/", "-")
@@ -102,11 +109,13 @@ class RunSpec:
         """Return the SHA-256 of all that changes the outcome, the data themselves aside."""
         settings = self.to_dict()
         del settings["dataset_label"]
+        if self.stem == "auto":
+            del settings["stem"]  # as runs of before that there was a choice
         return digest({**settings, "dataset": Path(self.dataset).name, "recipe": self.recipe.digest()})
 
 
 @dataclass(frozen=True)
-class RunResult:
+class RunResult(Result):
     """How a run ended.
 
     Attributes
@@ -132,7 +141,3 @@ class RunResult:
     samples_seen: int
     seconds: float
     row: Mapping[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all fields as plain values."""
-        return {**dataclasses.asdict(self), "path": str(self.path), "row": dict(self.row)}

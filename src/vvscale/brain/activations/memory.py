@@ -5,6 +5,7 @@ Everything here is arithmetic on shapes: the decision is made first and can be s
 
 from __future__ import annotations
 
+import ctypes
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from vvscale.brain.activations.projection import Projection
 from vvscale.brain.activations.record import Probe
 from vvscale.brain.activations.storage import ITEM, Holding, free_disk, plan_holding
 from vvscale.brain.metrics.gram import BLOCK_FEATURES
+from vvscale.brain.metrics.metric import MOST_TABLES
 from vvscale.errors import ConfigError, OutOfMemoryError
 
 # Shape legend: N images, p features.
@@ -23,8 +25,10 @@ from vvscale.errors import ConfigError, OutOfMemoryError
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?\s*$", re.IGNORECASE)
 
-_TABLES = 7
-"""(N, N) tables of float64 at the worst moment of a metric: the sum, its centred copies, what is taken from it."""
+_KEPT = {-3: 2**30, -1: 2**31 - 1}
+_USUAL = {-3: 2**25, -1: 2**26}
+"""glibc's M_MMAP_THRESHOLD and M_TRIM_THRESHOLD: what is mapped by itself, and from when free memory goes back to the
+system. The usual ones are those at which a process that uses large memory arrives by itself."""
 
 _BLOCKS = 3
 """(N, w) blocks at one time: as read, centred, and the one being multiplied."""
@@ -69,6 +73,8 @@ class Sizes:
         Numbers of one preprocessed image.
     batch_size
         Images of a batch.
+    n_tables
+        (N, N) tables of float64 at the worst moment of the metrics.
     """
 
     memory: int
@@ -77,6 +83,7 @@ class Sizes:
     n_fitted: int
     n_pixels: int
     batch_size: int
+    n_tables: int = MOST_TABLES
 
 
 def parse_memory(text: str | int | float) -> int:
@@ -127,7 +134,7 @@ def least_memory(sizes: Sizes, seen: Probe, projection: Projection) -> tuple[int
     forward = sizes.batch_size * ITEM * (_INPUTS * sizes.n_pixels + (_OUTPUTS + _WAITING) * widest.n_features)
     n_rows = sizes.n_images + sizes.n_fitted
     block = n_rows * min(BLOCK_FEATURES, projection.n_kept(widest.n_features)) * ITEM
-    products = _TABLES * sizes.n_images**2 * 8 + _BLOCKS * block
+    products = sizes.n_tables * sizes.n_images**2 * 8 + _BLOCKS * block
     if projection.kind == "pca":
         products += 8 * sizes.n_fitted * (n_rows + sizes.n_fitted)
     return sizes.resident + max(forward, products), widest.name
@@ -137,7 +144,7 @@ def n_at_once(sizes: Sizes, seen: Probe, projection: Projection, holding: Holdin
     """Return how many layers may be worked on at one time, at least 1 and at most ``threads``."""
     widest = max(projection.n_kept(layer.n_features) for layer in seen.distinct().values())
     rows = sizes.n_images + sizes.n_fitted
-    each = _TABLES * sizes.n_images**2 * 8 + _BLOCKS * rows * min(BLOCK_FEATURES, widest) * ITEM
+    each = sizes.n_tables * sizes.n_images**2 * 8 + _BLOCKS * rows * min(BLOCK_FEATURES, widest) * ITEM
     room = sizes.memory - least_memory(sizes, seen, projection)[0] - holding.memory_bytes
     return max(1, min(threads, len(seen.families()), 1 + max(0, room) // each))
 
@@ -215,6 +222,28 @@ def _members(seen: Probe, distinct: set[str]) -> tuple[str, ...]:
 
 def _fits(n_features: Mapping[str, int], n_rows: int, room: int, disk: int) -> bool:
     return plan_holding(n_rows, n_features, room).disk_bytes <= disk
+
+
+@contextmanager
+def reusing_memory() -> Iterator[None]:
+    """Let the outputs of a batch lie where those of the batch before lay.
+
+    glibc maps large memory anew whenever it is asked for and the system clears every page of it, which takes a third of
+    the time of a forward pass on a CPU. Elsewhere nothing is changed.
+    """
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    mallopt = getattr(libc, "mallopt", None)  # other C libraries have none
+    if libc is None or mallopt is None:
+        yield
+        return
+    for name, value in _KEPT.items():
+        mallopt(name, value)
+    try:
+        yield
+    finally:
+        for name, value in _USUAL.items():
+            mallopt(name, value)
+        libc.malloc_trim(0)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import pandas as pd
 from vvscale.brain.ceilings.score import Score
 from vvscale.brain.inputs.stimuli import StimulusSet, row_order
 from vvscale.brain.metrics.gram import Gram
-from vvscale.brain.metrics.metric import Needs
+from vvscale.brain.metrics.metric import MOST_TABLES, Needs
 from vvscale.core.options import SEED
 from vvscale.errors import MissingDataError, ShapeError, UsageError
 
@@ -96,6 +96,11 @@ class Benchmark(ABC):
     @abstractmethod
     def needs(self) -> Needs:
         """What it needs of a layer."""
+
+    @property
+    def n_tables(self) -> int:
+        """(N, N) tables of float64 over its stimuli at the worst moment of scoring, the layer's own included."""
+        return MOST_TABLES
 
     @property
     @abstractmethod

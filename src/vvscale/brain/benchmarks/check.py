@@ -23,6 +23,7 @@ from vvscale.brain.inputs.screen import open_stimulus
 from vvscale.brain.inputs.stimuli import row_order
 from vvscale.brain.metrics.pls import PLS
 from vvscale.brain.recordings.assembly import Assembly
+from vvscale.core.jsonable import Result
 from vvscale.errors import VvscaleError
 from vvscale.scores import REGIONS
 
@@ -60,7 +61,7 @@ class Requirement:
 
 
 @dataclass(frozen=True)
-class ContractReport:
+class ContractReport(Result):
     """How a benchmark stands to every requirement.
 
     Attributes

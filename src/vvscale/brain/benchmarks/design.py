@@ -121,8 +121,13 @@ class TrainTest:
                 )
             is_test = np.isin(images, np.array(self.test_ids, dtype=object))
         else:
-            of_image = stimuli.labels(self.label)
-            is_test = of_image.loc[images].to_numpy() == self.test
+            labels = stimuli.labels(self.label).loc[images]
+            if labels.isna().any():
+                raise MissingDataError(
+                    f"The image '{labels.index[labels.isna()][0]}' has no label '{self.label}' "
+                    f"({labels.isna().sum()} such), so it neither trains nor tests. Label every image."
+                )
+            is_test = labels.to_numpy() == self.test
         if is_test.all() or not is_test.any():
             what = (
                 f"with test_ids of {len(self.test_ids)}" if self.test_ids else f"where '{self.label}' is '{self.test}'"

@@ -24,7 +24,7 @@ from vvscale.brain.ceilings.rules import NoCeiling, RdmNoise, SplitHalf, ceiling
 from vvscale.brain.ceilings.score import BY_NEUROID, ceiled_score, neural_score, refuse_formula
 from vvscale.brain.inputs.stimuli import StimulusSet, row_order
 from vvscale.brain.metrics.cka import CKA
-from vvscale.brain.metrics.metric import Averaged, Needs, Outcome, Target, metric_by_name
+from vvscale.brain.metrics.metric import MOST_TABLES, Averaged, Needs, Outcome, Target, metric_by_name
 from vvscale.brain.metrics.predicted import Predicted
 from vvscale.brain.metrics.rsa import RSA, dissimilarity
 from vvscale.brain.metrics.splits import Splits
@@ -125,6 +125,14 @@ class NeuralBenchmark(Benchmark):
     def needs(self) -> Needs:
         """What the metric needs of a layer."""
         return Needs(self.metric.needs)
+
+    @property
+    def n_tables(self) -> int:
+        """Tables of the metric, and one more where images must be brought into the order of the recordings."""
+        is_small = isinstance(self.metric, (RSA, CKA)) and isinstance(self.design, TrainTest)  # test images alone
+        of_metric = 2 if is_small else getattr(self.metric, "n_tables", MOST_TABLES)
+        in_order = all(np.array_equal(one.images, self.stimuli.stimulus_id) for one in self.assemblies)
+        return of_metric + (not in_order)
 
     @cached_property
     def images(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.metrics.checks import as_responses, over_neuroids, pearson
+from vvscale.brain.metrics.checks import as_responses, over_neuroids, over_splits, pearson
 from vvscale.brain.metrics.predictivity import Aggregate
 from vvscale.brain.metrics.splits import stratified_splits
 from vvscale.errors import DataError, MissingDataError, ShapeError
@@ -39,13 +39,13 @@ class Ceiling:
 
     @property
     def ceiling(self) -> float:
-        """Mean over splits of the median or mean over neuroids."""
-        return float(self.r_by_split.mean())
+        """Mean over splits of the median or mean over neuroids, leaving NaN out."""
+        return float(over_splits(self.r_by_split))
 
     @property
     def error(self) -> float:
         """Standard deviation over splits of the median or mean, divided by the root of their number."""
-        return float(self.r_by_split.std() / np.sqrt(len(self.r)))
+        return float(np.sqrt(over_splits((self.r_by_split - self.ceiling) ** 2) / len(self.r)))
 
     @property
     def r_by_split(self) -> np.ndarray:
@@ -142,7 +142,8 @@ def internal_consistency(
         r = np.stack(
             [pearson(half / n, (total - half) / (known[1] - n)) for half, n in zip(first, known[0], strict=True)]
         )
-    return Ceiling(2 * r / (1 + r))
+    with np.errstate(divide="ignore"):  # halves that are opposite have no reliability at all, minus infinity
+        return Ceiling(2 * r / (1 + r))
 
 
 def variance_ceiling(responses: Any, *, stimulus_id: Any, repetition: Any) -> Ceiling:

@@ -14,7 +14,7 @@ import numpy as np
 
 from vvscale.brain.behavior.i2n import BehavioralConsistency
 from vvscale.brain.ceilings.ceiling import Ceiling
-from vvscale.brain.metrics.checks import correlate_sums, over_neuroids
+from vvscale.brain.metrics.checks import correlate_sums, over_neuroids, over_splits
 from vvscale.brain.metrics.metric import Averaged, Outcome
 from vvscale.core.options import SEED
 from vvscale.errors import DataError, ShapeError, UsageError, unknown_name
@@ -196,6 +196,11 @@ def neural_score(
             raise ShapeError(f"The ceiling is of {held.r.shape[1]} neuroids and the score of {one.r.shape[1]}.")
         held = Ceiling(held.r + epsilon, aggregate=one.aggregate)
         score, raw, drawn = _drawn(one, held, formula, resamples, seed)
+        if np.isnan(score):
+            raise DataError(
+                "No neuroid with a ceiling has both responses and predictions that differ between the test images of "
+                "any split, so nothing can be correlated. Test on more images, or leave this region out."
+            )
         for values, value in ((known, held.ceiling), (scores, score), (raws, raw), (draws, drawn)):
             values.append(value)
     score, drawn = float(np.mean(scores)), np.mean(draws, axis=0)
@@ -211,14 +216,14 @@ def _drawn(
     """Return the score of one subject, and (D,) draws of the raw score and of the score."""
     neuroids, images = _draw(seed, resamples, outcome.r.shape[1], outcome.n_images)
     r = list(outcome.draws(images))
-    raw = np.mean([over_neuroids(_taken(one, neuroids), outcome.aggregate) for one in r], axis=0)
+    raw = over_splits(np.stack([over_neuroids(_taken(one, neuroids), outcome.aggregate) for one in r]))
     raw = _moved(raw, outcome.raw_score)
     if formula in BY_NEUROID:
         score, drawn = _by_neuroid(outcome.r, r, neuroids, ceiling, formula)
         return score, raw, drawn
     ceilings = np.full(resamples, ceiling.ceiling)
     if ceiling.r.shape[1] > 1:
-        ceilings = np.mean([over_neuroids(one[neuroids], ceiling.aggregate) for one in ceiling.r], axis=0)
+        ceilings = over_splits(np.stack([over_neuroids(one[neuroids], ceiling.aggregate) for one in ceiling.r]))
     score = float(ceiled_score(outcome.raw_score, ceiling.ceiling, formula))
     return score, raw, _ceil_draws(raw, _moved(ceilings, ceiling.ceiling), formula)
 
@@ -237,8 +242,8 @@ def _by_neuroid(
     def relate(table: np.ndarray) -> np.ndarray:
         return FORMULAS[single](table, own)
 
-    score = float(np.mean(over_neuroids(relate(r), how)))
-    drawn = np.mean([over_neuroids(_taken(relate(one), neuroids), how) for one in draws], axis=0)
+    score = float(over_splits(over_neuroids(relate(r), how)))
+    drawn = over_splits(np.stack([over_neuroids(_taken(relate(one), neuroids), how) for one in draws]))
     return score, _moved(drawn, score)
 
 

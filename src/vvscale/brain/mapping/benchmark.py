@@ -19,7 +19,6 @@ from vvscale.brain.ceilings.ceiling import Ceiling
 from vvscale.brain.ceilings.score import neural_score
 from vvscale.brain.mapping.subset import Subset
 from vvscale.brain.metrics.cka import CKA
-from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import Averaged, Needs, Target
 from vvscale.brain.metrics.predicted import Predicted
 from vvscale.brain.metrics.predictivity import Predictivity
@@ -187,20 +186,25 @@ class MappingBenchmark(Benchmark):
 
     def _measure(self, features: Any, part: Part) -> Predictivity:
         """Fit on the part of each split's training images and judge on its test images."""
-        target, responses = part.target, self._responses(part)
-        neuroids, n_least = self._neuroids(part), _least(part)
-        found, is_train = [], np.zeros_like(target.is_train)
-        for split, (trains, tests) in enumerate(zip(target.is_train, target.is_test, strict=True)):
-            train = self.subset.rows(np.flatnonzero(trains), n_least)
-            is_train[split, train] = True
-            rows = np.flatnonzero(is_train[split] | tests)
-            # Responses to training images may be of fewer repetitions than those to the same images in another split.
-            table = np.where(is_train[split][rows, None], responses[rows], target.responses[rows])[:, neuroids]
-            sub = features.take(rows) if isinstance(features, Gram) else features[rows]
-            of_split = Target(
-                table, is_train[split][None, rows], np.arange(len(rows)), tests[None, rows], device=target.device
-            )
-            found.append(self.whole.metric.measure(sub, of_split))  # type: ignore[union-attr]
+        target, n_least = part.target, _least(part)
+        is_train = np.zeros_like(target.is_train)
+        for split, trains in enumerate(target.is_train):
+            is_train[split, self.subset.rows(np.flatnonzero(trains), n_least)] = True
+        if self.subset.repetitions is not None:
+            return self._measure_repetitions(features, part, is_train)
+        # Images of neither kind take no part, so that all splits are fitted at once on the products of all images.
+        responses = target.responses[:, self._neuroids(part)]
+        masked = Target(responses, is_train, np.arange(len(responses)), target.is_test, device=target.device)
+        return self.whole.metric.measure(features, masked)  # type: ignore[union-attr]
+
+    def _measure_repetitions(self, features: Any, part: Part, is_train: np.ndarray) -> Predictivity:
+        """Fit split by split: responses that train are of fewer repetitions than those that test."""
+        target, responses, neuroids = part.target, self._responses(part), self._neuroids(part)
+        found = []
+        for train, test in zip(is_train, target.is_test, strict=True):
+            table = np.where(train[:, None], responses, target.responses)[:, neuroids]
+            of_split = Target(table, train[None], np.arange(len(table)), test[None], device=target.device)
+            found.append(self.whole.metric.measure(features, of_split))  # type: ignore[union-attr]
         return Predictivity(
             np.concatenate([one.r for one in found]),
             is_train,

@@ -17,6 +17,8 @@ _LABEL = "split"
 def with_fixed_test(benchmark: NeuralBenchmark, share: float = 0.2, *, seed: int = SEED) -> NeuralBenchmark:
     """Return a benchmark whose test images are drawn once, as far as it has strata from all of them alike.
 
+    Its name says so: scores on a tenth of the images ten times over are no scores on one fifth of them once.
+
     Parameters
     ----------
     benchmark
@@ -30,8 +32,8 @@ def with_fixed_test(benchmark: NeuralBenchmark, share: float = 0.2, *, seed: int
     --------
     >>> from vvscale.brain import simulate
     >>> fixed = with_fixed_test(simulate(images_per_object=10, n_repetitions=6).benchmark("IT"))
-    >>> int(fixed.parts[0].target.is_test.sum())
-    16
+    >>> fixed.benchmark_id, int(fixed.parts[0].target.is_test.sum())
+    ('simulated.IT-pls-test20', 16)
     """
     if isinstance(benchmark.design, TrainTest):
         return benchmark
@@ -48,4 +50,5 @@ def with_fixed_test(benchmark: NeuralBenchmark, share: float = 0.2, *, seed: int
     test = set(images[is_test].tolist())
     split = ["test" if one in test else "train" for one in benchmark.stimuli.stimulus_id.tolist()]
     stimuli = replace(benchmark.stimuli, table=benchmark.stimuli.table.assign(**{_LABEL: split}))
-    return replace(benchmark, stimuli=stimuli, design=TrainTest(_LABEL), stratify_by=None)
+    name = f"{benchmark.benchmark_id}-test{100 * share:g}"
+    return replace(benchmark, benchmark_id=name, stimuli=stimuli, design=TrainTest(_LABEL), stratify_by=None)

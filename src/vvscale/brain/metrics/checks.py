@@ -9,6 +9,9 @@ import numpy as np
 
 from vvscale.errors import DataError, ShapeError
 
+_FLAT = 1e-13
+"""Share of a sum of squares that rounding leaves of a variance of 0."""
+
 
 def as_responses(
     responses: Any,
@@ -112,10 +115,28 @@ def over_neuroids(r: np.ndarray, how: str) -> np.ndarray:
         return np.where(is_known, r, 0.0).sum(-1) / is_known.sum(-1)
 
 
+def over_splits(values: np.ndarray) -> np.ndarray:
+    """Take the mean over the first axis, leaving NaN out as the reference does; NaN where nothing is left.
+
+    Examples
+    --------
+    >>> over_splits(np.array([[0.1, np.nan], [0.3, np.nan]]))
+    array([0.2, nan])
+    """
+    return over_neuroids(np.moveaxis(np.asarray(values), 0, -1), "mean")
+
+
 def correlate_sums(sums: np.ndarray) -> np.ndarray:
-    """Return Pearson's r from (..., 6) counts, sums of both sides, their squares and their product."""
+    """Return Pearson's r from (..., 6) counts, sums of both sides, their squares and their product.
+
+    NaN where what a side varies by is rounding, as when one image was drawn every time.
+    """
     n, a, b, aa, bb, ab = np.moveaxis(sums, -1, 0)
-    return (n * ab - a * b) / np.sqrt((n * aa - a * a) * (n * bb - b * b))
+    of_a, of_b = n * aa - a * a, n * bb - b * b
+    is_flat = (of_a <= _FLAT * n * aa) | (of_b <= _FLAT * n * bb)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = (n * ab - a * b) / np.sqrt(of_a * of_b)
+    return np.where(is_flat, np.nan, np.clip(r, -1.0, 1.0))
 
 
 def digest_of(name: str, **tables: Any) -> str:

@@ -29,6 +29,9 @@ BLOCK_FEATURES = 4096
 _ROUNDING = 1e-26
 """Share of the sum of squares that the rounding of means leaves behind at most."""
 
+_LEFT = {"float64": 1e-12, "float32": 1e-5}
+"""Share of the terms of a difference that the products' rounding leaves behind at most, by their precision."""
+
 
 @dataclass(frozen=True, eq=False)
 class Gram:
@@ -50,6 +53,8 @@ class Gram:
         None where only centred products are known.
     totals
         (N,) float64 sums over the features of each image, as they are; None where only centred products are known.
+    precision
+        Type of the products that were summed.
     """
 
     n_images: int
@@ -59,6 +64,7 @@ class Gram:
     is_standardized: bool = False
     level: Any = None
     totals: Any = None
+    precision: Precision = "float64"
 
     @classmethod
     def from_features(
@@ -134,7 +140,15 @@ class Gram:
 
     @classmethod
     def from_products(
-        cls, products: Any, n_features: int, *, is_standardized: bool = False, level: Any = None, totals: Any = None
+        cls,
+        products: Any,
+        n_features: int,
+        *,
+        is_standardized: bool = False,
+        level: Any = None,
+        totals: Any = None,
+        precision: Precision = "float64",
+        overwrite: bool = False,
     ) -> Gram:
         """Take inner products that were summed elsewhere, of features with or without their means.
 
@@ -147,8 +161,10 @@ class Gram:
             How many features were summed.
         is_standardized
             Whether each was divided by its standard deviation.
-        level, totals
+        level, totals, precision
             As of :class:`Gram`, for these products.
+        overwrite
+            Whether the table may be changed and kept, which spares a second one.
 
         Raises
         ------
@@ -156,14 +172,17 @@ class Gram:
             No feature varies between images.
         """
         # Both directions: rounding of means would otherwise leak into every split.
-        mean = products.mean(0)
-        centred = products - mean
-        rest = centred.mean(1)
-        centred = centred - rest[:, None]
+        squares, mean = float(products.trace()), products.mean(0)
+        if overwrite:
+            products -= mean
+        else:
+            products = products - mean
+        rest = products.mean(1)
+        products -= rest[:, None]
         if level is not None:
             level = level + (mean + rest) / 2
-        kept = cls(len(centred), n_features, centred, None, is_standardized, level, totals)
-        return kept._alive(float(products.trace()))
+        kept = cls(len(products), n_features, products, None, is_standardized, level, totals, precision)
+        return kept._alive(squares)
 
     @property
     def device(self) -> Any:
@@ -185,6 +204,8 @@ class Gram:
         images
             Row numbers, (n,) integers; standardised features stay scaled by all images.
         """
+        if isinstance(images, np.ndarray) and np.array_equal(images, np.arange(self.n_images)):
+            return self
         images = images if hasattr(images, "shape") else np.asarray(images)
         level, totals = (None if held is None else held[images] for held in (self.level, self.totals))
         if self.matrix is None:
@@ -197,7 +218,13 @@ class Gram:
         # One gather: rows first would copy the whole width.
         products = self.matrix[images[:, None], images]
         return Gram.from_products(
-            products, self.n_features, is_standardized=self.is_standardized, level=level, totals=totals
+            products,
+            self.n_features,
+            is_standardized=self.is_standardized,
+            level=level,
+            totals=totals,
+            precision=self.precision,
+            overwrite=True,
         )
 
     def trace(self) -> float:
@@ -209,13 +236,26 @@ class Gram:
         return self.factor @ self.factor.T if self.matrix is None else self.matrix
 
     def plain(self) -> Any:
-        """Return the (N, N) inner products of the features as they are, without their means taken out."""
+        """Return the (N, N) inner products of the features as they are, without their means taken out.
+
+        An image whose features are all 0 has products of exactly 0.
+        """
         if self.level is None:
             raise DataError(
                 "These inner products are of centred features only; dissimilarities need them of the features as they "
                 "are. Make them with Gram.from_features or GramAccumulator."
             )
-        return self.dense() + self.level[:, None] + self.level
+        products = self.dense() + self.level[:, None]
+        products += self.level
+        is_zero = products.diagonal() <= self.rounding()
+        products[is_zero] = 0.0
+        products[:, is_zero] = 0.0
+        return products
+
+    def rounding(self) -> Any:
+        """Return (N,) what rounding may leave of the square of an image whose features as they are cancel."""
+        squares = (self.factor**2).sum(1) if self.matrix is None else self.matrix.diagonal()
+        return _LEFT[self.precision] * (squares + 2 * abs(self.level))
 
     def _alive(self, squares: float) -> Gram:
         """Return itself, or raise if what varies is rounding, given the sum of squares with means in."""
@@ -310,20 +350,24 @@ class GramAccumulator:
                 self._sum += (narrow @ narrow.T).to(self._sum.dtype)
 
     def gram(self) -> Gram:
-        """Return the inner products of all features added so far.
+        """Return the inner products of all features added so far, in the table that they were summed in.
 
         Raises
         ------
         DataError
             No feature varies between images.
         """
+        self._rows = self._products = np.empty(0, np.float32)
         kept = Gram.from_products(
             self._sum,
             self._n_features,
             is_standardized=self._standardize,
             level=self.level + self.offset / (2 * len(self._sum)),
             totals=self.totals,
+            precision=self._precision,
+            overwrite=True,
         )
+        self.level = kept.level - self.offset / (2 * len(self._sum))
         return kept._alive(self.offset)
 
     def centred(self, block: Any) -> Any:

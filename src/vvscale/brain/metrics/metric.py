@@ -28,6 +28,10 @@ from vvscale.errors import ConfigError, UsageError, did_you_mean, unknown_name
 Need = Literal["products", "standardized", "features"]
 NEEDS = ("products", "standardized", "features")
 
+MOST_TABLES = 7
+"""(N, N) tables of float64 that a metric takes at its worst moment, the layer's own included, unless it says by
+``n_tables`` that it takes fewer."""
+
 
 @dataclass(frozen=True)
 class Needs:

@@ -70,6 +70,81 @@ def cross_validate(gram: Gram, responses: Any, is_train: np.ndarray, n_component
         return _cross_validate(gram, responses, is_train, n_components)
 
 
+def cross_validate_parts(
+    gram: Gram, responses: np.ndarray, is_train: np.ndarray, is_test: np.ndarray, n_components: int
+) -> list[np.ndarray]:
+    """Predict the test images of splits that leave most images out, from the products of the others alone.
+
+    The same as :func:`cross_validate` on the CPU, of the images of each split: what mapping curves are made of, whose
+    small parts would otherwise cost as much as the whole.
+
+    Parameters
+    ----------
+    gram, responses, n_components
+        As of :func:`cross_validate`; the gram holds a matrix.
+    is_train, is_test
+        (S, N) bool, as many images in each split.
+
+    Returns
+    -------
+    list
+        S tables (n_test, q) in the unit of the responses.
+    """
+    with _blas().limit(limits=1, user_api="blas"):
+        return _cross_validate_parts(gram, responses, is_train, is_test, n_components)
+
+
+def _cross_validate_parts(
+    gram: Gram, responses: np.ndarray, is_train: np.ndarray, is_test: np.ndarray, n_components: int
+) -> list[np.ndarray]:
+    # Shapes: training images first, n of them, then the test images; m of both.
+    rows = [np.r_[np.flatnonzero(train), np.flatnonzero(test)] for train, test in zip(is_train, is_test, strict=True)]
+    n = int(is_train[0].sum())
+    K = np.stack([gram.matrix[of[:, None], of[:n]] for of in rows])  # (S, m, n)
+    K -= K[:, :n].mean(1, keepdims=True)
+    Y = np.stack([responses[of[:n]] for of in rows])  # (S, n, q)
+    mean = Y.mean(1, keepdims=True)
+    Y -= mean
+    start = _start_columns(responses, is_train)
+    n_splits, m = K.shape[:2]
+
+    def dot(u: np.ndarray) -> np.ndarray:
+        """(S, n) -> (S, m), centred by the training images; u sums to zero."""
+        found = (K @ u[:, :, None])[:, :, 0]
+        return found - found[:, :n].mean(1, keepdims=True)
+
+    M = Y.mT @ (K[:, :n] @ Y)
+    M = (M + M.mT) / 2
+    variance = np.trace(K[:, :n], axis1=1, axis2=2)
+    whole, floor = np.trace(M, axis1=1, axis2=2), np.zeros(n_splits)
+    T = np.zeros((n_splits, n_components, m))
+    Q = np.zeros((n_splits, n_components, Y.shape[2]))
+    n_iterations = np.ones(n_splits, dtype=np.int64)
+    for j in range(n_components):
+        is_worn = (np.trace(M, axis1=1, axis2=2) < _WORN * whole) & (n_iterations > 0)
+        for s in np.flatnonzero(is_worn) if j else ():
+            residual = Y[s] - T[s, :j, :n].T @ Q[s, :j]
+            M[s] = residual.T @ K[s, :n] @ residual
+            M[s] = (M[s] + M[s].T) / 2
+            whole[s], floor[s] = M[s].trace(), _EXHAUSTED * variance[s] * (residual**2).sum()
+        c, n_iterations = leading_weights(M, start, floor)
+        weights = (Q[:, :j] @ c[:, :, None])[:, :, 0]
+        u = (Y @ c[:, :, None])[:, :, 0] - (weights[:, None] @ T[:, :j, :n])[:, 0]
+        t = dot(u)
+        for _ in range(2):  # once leaves the rounding of large earlier components
+            t = t - ((T[:, :j, :n] @ t[:, :n, None]).mT @ T[:, :j])[:, 0]
+        length = np.sqrt((t[:, :n] ** 2).sum(1))[:, None]
+        length[length == 0] = 1.0
+        t = t / length
+        loading = dot(t[:, :n])[:, :n]
+        b = (t[:, None, :n] @ Y)[:, 0]
+        a = (loading[:, None] @ Y)[:, 0] - ((T[:, :j, :n] @ loading[:, :, None]).mT @ Q[:, :j])[:, 0]
+        a = a - 0.5 * (t[:, :n] * loading).sum(1)[:, None] * b
+        M -= np.stack((a, b), 2) @ np.stack((b, a), 1)
+        T[:, j], Q[:, j] = t, b
+    return list(T[:, :, n:].mT @ Q + mean)
+
+
 @cache
 def _blas() -> Any:
     from threadpoolctl import ThreadpoolController
@@ -120,7 +195,7 @@ def _cross_validate(
         M -= xp.stack((a, b), 2) @ xp.stack((b, a), 1)
         T[:, j], Q[:, j] = t, b
     mean = mean + responses.mean(0)
-    tests = _test_rows(gram, is_train)
+    tests = _rows(gram, ~is_train)
     return [T[s][:, test].T @ Q[s] + mean[s] for s, test in enumerate(tests)], n_iterations
 
 
@@ -133,32 +208,34 @@ def _backend(gram: Gram) -> tuple[Any, Callable[..., tuple[Any, np.ndarray]]]:
     return torch, leading_weights_torch
 
 
-def _test_rows(gram: Gram, is_train: np.ndarray) -> list[Any]:
+def _rows(gram: Gram, masks: np.ndarray) -> list[Any]:
     xp = _backend(gram)[0]
-    return [xp.asarray(np.flatnonzero(~train), device=gram.device) for train in is_train]
+    return [xp.asarray(np.flatnonzero(mask), device=gram.device) for mask in masks]
 
 
 def _cross_moments(gram: Gram, Y: Any, mean: Any, is_train: np.ndarray) -> Any:
     """Return M = Y'KY of each split's centred training responses, (S, q, q).
 
-    The rows and columns of K and of Y sum to zero, so M of a split is M of all images less what the test
-    images add, which costs a tenth of computing it anew.
+    The rows and columns of K and of Y sum to zero, so M of a split is M of all images less what the others add. Where
+    those are few, as test images are, that costs a tenth of computing it anew; where few images train, they alone do.
     """
-    tests = _test_rows(gram, is_train)
+    KY = gram.factor.T @ Y if gram.matrix is None else gram.matrix @ Y
+    whole = KY.T @ KY if gram.matrix is None else Y.T @ KY
     moments = []
-    if gram.factor is not None:
-        C = gram.factor.T @ Y
-        for shift, test in zip(mean, tests, strict=True):
-            D = C - gram.factor[test].T @ (Y[test] - shift)
+    for shift, train, other in zip(mean, _rows(gram, is_train), _rows(gram, ~is_train), strict=True):
+        is_few = len(train) < len(other)
+        rows = train if is_few else other
+        A = Y[rows] - shift
+        if gram.matrix is None:
+            D = gram.factor[rows].T @ A
+            D = D if is_few else KY - D
             moments.append(D.T @ D)
-    else:
-        KY = gram.matrix @ Y
-        whole = Y.T @ KY
-        for shift, test in zip(mean, tests, strict=True):
-            A = Y[test] - shift
-            cross = KY[test].T @ A
-            M = whole - cross - cross.T + A.T @ (gram.matrix[test][:, test] @ A)
-            moments.append((M + M.T) / 2)
+            continue
+        M = A.T @ (gram.matrix[rows[:, None], rows] @ A)
+        if not is_few:
+            cross = KY[rows].T @ A
+            M = whole - cross - cross.T + M
+        moments.append((M + M.T) / 2)
     return _backend(gram)[0].stack(moments)
 
 
@@ -178,9 +255,9 @@ def _start_columns(responses: Any, is_train: np.ndarray) -> np.ndarray:
 def leading_weights(M: np.ndarray, start: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Iterate scikit-learn's power method on each split's M.
 
-    Blocks of iterations run without a check, since a check costs as much as a product, and the first iterate
-    in the block that meets the stop rule is taken. With v_i = M^i e, the feature weights of consecutive
-    iterates have the cosine v_i'v_i / sqrt(v_i'v_{i+1} v_{i-1}'v_i).
+    Blocks of iterations of all splits that are not done run without a check, since a check costs as much as a product,
+    and the first iterate in the block that meets the stop rule is taken. With v_i = M^i e, the feature weights of
+    consecutive iterates have the cosine v_i'v_i / sqrt(v_i'v_{i+1} v_{i-1}'v_i).
 
     Parameters
     ----------
@@ -201,33 +278,33 @@ def leading_weights(M: np.ndarray, start: np.ndarray, floor: np.ndarray) -> tupl
     n_splits, n_responses = M.shape[:2]
     weights = np.zeros((n_splits, n_responses))
     n_iterations = np.zeros(n_splits, dtype=np.int64)
-    V = np.empty((BLOCK + 2, n_responses))
-    rows = list(V)
-    for split in range(n_splits):
-        trace = M[split].trace()
-        if not trace > floor[split]:
-            continue
-        if n_responses == 1:
-            weights[split], n_iterations[split] = 1.0, 1
-            continue
-        scaled = M[split] / trace  # eigenvalues at most 1, so a block cannot overflow
-        V[0] = 0.0
-        V[0, start[split]] = 1.0
-        np.dot(scaled, rows[0], out=rows[1])
-        for done in range(0, MAX_ITERATIONS, BLOCK):
-            for i in range(1, BLOCK + 1):
-                np.dot(scaled, rows[i], out=rows[i + 1])
-            next_products = np.einsum("iq,iq->i", V[:-1], V[1:])
-            lengths = np.einsum("iq,iq->i", V[1:-1], V[1:-1])
-            scale = next_products[1:] * next_products[:-1]
-            # A start column that is all but explained is rounding noise at first, which may have any sign.
-            is_hit = (scale > 0) & (lengths * lengths > SQUARED_COSINE * scale)
-            is_hit[MAX_ITERATIONS - 2 - done :] = True  # the last iteration is taken as it is
-            hit = int(is_hit.argmax())
-            if is_hit[hit]:
-                weights[split], n_iterations[split] = V[hit + 1], done + hit + 2
-                break
-            V[:2] = V[-2:] / np.sqrt(lengths[-1])
+    trace = np.trace(M, axis1=1, axis2=2)
+    active = np.flatnonzero(trace > floor)
+    if n_responses == 1:
+        weights[active], n_iterations[active] = 1.0, 1
+        return weights, n_iterations
+    scaled = M[active] / trace[active, None, None]  # eigenvalues at most 1, so a block cannot overflow
+    V = np.zeros((len(active), BLOCK + 2, n_responses))
+    V[np.arange(len(active)), 0, start[active]] = 1.0
+    V[:, 1] = (scaled @ V[:, 0, :, None])[:, :, 0]
+    for done in range(0, MAX_ITERATIONS, BLOCK):
+        if not len(active):
+            break
+        for i in range(1, BLOCK + 1):
+            V[:, i + 1] = (scaled @ V[:, i, :, None])[:, :, 0]
+        next_products = np.einsum("siq,siq->si", V[:, :-1], V[:, 1:])
+        lengths = np.einsum("siq,siq->si", V[:, 1:-1], V[:, 1:-1])
+        scale = next_products[:, 1:] * next_products[:, :-1]
+        # A start column that is all but explained is rounding noise at first, which may have any sign.
+        is_hit = (scale > 0) & (lengths * lengths > SQUARED_COSINE * scale)
+        is_hit[:, MAX_ITERATIONS - 2 - done :] = True  # the last iteration is taken as it is
+        hit = is_hit.argmax(1)
+        is_done = is_hit[np.arange(len(active)), hit]
+        weights[active[is_done]] = V[is_done, hit[is_done] + 1]
+        n_iterations[active[is_done]] = done + hit[is_done] + 2
+        rest = ~is_done
+        active, scaled, V = active[rest], scaled[rest], V[rest]
+        V[:, :2] = V[:, -2:] / np.sqrt(lengths[rest, -1])[:, None, None]
     return weights, n_iterations
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.metrics.checks import correlate_sums, over_neuroids, pearson
+from vvscale.brain.metrics.checks import correlate_sums, over_neuroids, over_splits, pearson
 from vvscale.brain.metrics.metric import Target
 
 # Shape legend: S splits, N images, q neuroids, D bootstrap draws.
@@ -56,13 +56,13 @@ class Predictivity:
 
     @property
     def raw_score(self) -> float:
-        """Mean over splits of the median or mean over neuroids, without a ceiling."""
-        return float(self.r_by_split.mean())
+        """Mean over splits of the median or mean over neuroids, without a ceiling, leaving NaN out."""
+        return float(over_splits(self.r_by_split))
 
     @property
     def error(self) -> float:
         """Standard deviation over splits of the median or mean, divided by the root of their number."""
-        return float(self.r_by_split.std() / np.sqrt(len(self.r)))
+        return float(np.sqrt(over_splits((self.r_by_split - self.raw_score) ** 2) / len(self.r)))
 
     @property
     def r_by_split(self) -> np.ndarray:
@@ -97,14 +97,16 @@ def judge(
     Parameters
     ----------
     predictions
-        For each split a table of all images that do not train, in their order.
+        For each split a table of the test images, or of all images that do not train, in their order.
     target
         What was predicted.
     aggregate, note
         As of :class:`Predictivity`.
     """
     pairs = zip(predictions, target.is_train, target.is_test, strict=True)
-    tested = tuple(predicted if (test == ~train).all() else predicted[test[~train]] for predicted, train, test in pairs)
+    tested = tuple(
+        predicted if len(predicted) == test.sum() else predicted[test[~train]] for predicted, train, test in pairs
+    )
     r = [pearson(target.responses[test], found) for found, test in zip(tested, target.is_test, strict=True)]
     return Predictivity(np.stack(r), target.is_train, tested, target.responses, aggregate, note, target.is_test)
 
@@ -118,6 +120,5 @@ def weighted_pearson(predicted: np.ndarray, measured: np.ndarray, weights: np.nd
         [np.broadcast_to(weights.sum(1)[:, None], (len(weights), a.shape[1]))]
         + [weights @ table for table in (a, b, a * a, b * b, a * b)]
     )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # Each sum lies in one piece, which is several times faster to go through than six side by side.
-        return correlate_sums(np.moveaxis(sums, 0, -1))
+    # Each sum lies in one piece, which is several times faster to go through than six side by side.
+    return correlate_sums(np.moveaxis(sums, 0, -1))

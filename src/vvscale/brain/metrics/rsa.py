@@ -125,14 +125,13 @@ def gram_dissimilarity(gram: Gram) -> np.ndarray:
 
     The mean over features of image i is t_i / p, with t the totals, so its products with others lose t_i t_j / p.
     """
-    plain, totals = gram.plain(), gram.totals
+    products, totals, rounding = gram.plain(), gram.totals, gram.rounding()
     if gram.device is not None:
-        plain, totals = plain.cpu().numpy(), totals.cpu().numpy()
-    squares = plain.diagonal().copy()
-    products = plain - np.outer(totals, totals) / gram.n_features
+        products, totals, rounding = products.cpu().numpy(), totals.cpu().numpy(), rounding.cpu().numpy()
+    products -= np.outer(totals, totals) / gram.n_features
     length = products.diagonal().copy()
     # What rounding leaves of an image that is the same in all features.
-    is_flat = length <= 1e-12 * squares
+    is_flat = length <= rounding
     if is_flat.any():
         raise _flat(int(np.argmax(is_flat)), int(is_flat.sum()), gram.n_features)
     scale = np.sqrt(length)

@@ -22,7 +22,7 @@ from vvscale.brain.prepared.layout import SPLITS, PreparedFile
 from vvscale.brain.prepared.sets import SETS
 from vvscale.brain.recordings.assembly import Assembly
 from vvscale.core.files import whole_folder
-from vvscale.errors import MissingDataError, unknown_name
+from vvscale.errors import DataError, MissingDataError, unknown_name
 
 # Shape legend: N images, u units.
 
@@ -121,7 +121,12 @@ def _stimuli(file: PreparedFile, subjects: Sequence[str], images: Path | None) -
     split_of: dict[str, str] = {}
     for split in SPLITS:
         for subject in subjects:
-            split_of |= dict.fromkeys(file.stimulus_ids(split, subject).tolist(), split)
+            for one in file.stimulus_ids(split, subject).tolist():
+                if split_of.setdefault(one, split) != split:
+                    raise DataError(
+                        f"The image '{one}' of '{file.path}' trains and tests; expected each in one split, the same "
+                        "for all subjects."
+                    )
     ids = list(split_of)
     index = pd.Index(ids, name="stimulus_id", dtype=object)
     table = pd.DataFrame({"split": list(split_of.values())}, index=index)

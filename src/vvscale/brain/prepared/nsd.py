@@ -55,7 +55,7 @@ def raw_files(subject: str) -> list[str]:
 
 def sessions_of(raw: Path, subject: str) -> list[Path]:
     """Return the files of betas that are there, in the order of the sessions."""
-    return sorted((raw / _betas(subject)).glob("betas_session*.hdf5"))
+    return sorted((raw / _betas(subject)).glob("betas_session[0-9]*.hdf5"))
 
 
 def read_subject(
@@ -109,9 +109,9 @@ def _means(raw: Path, subject: str, table: pd.DataFrame, voxels: np.ndarray, sha
 
     images = np.unique(table["nsd_id"])
     total, count = np.zeros((len(images), len(voxels)), dtype=np.float32), np.zeros(len(images))
-    for number, path in enumerate(sessions_of(raw, subject)):
+    for path in sessions_of(raw, subject):
         with h5py.File(path, "r") as file:
-            betas: Any = file["betas"]
+            betas = _betas_of(file, path)
             if tuple(betas.shape[1:]) != tuple(reversed(shape)):
                 raise DataError(
                     f"'{path}' has voxels {betas.shape[1:]}; expected {tuple(reversed(shape))}, as ncsnr.nii.gz "
@@ -125,7 +125,7 @@ def _means(raw: Path, subject: str, table: pd.DataFrame, voxels: np.ndarray, sha
                 responses[:, chosen] = betas[:, int(one)][:, y[chosen], x[chosen]] / _SCALE
         spread = responses.std(axis=0, ddof=1)
         responses = (responses - responses.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-        of_session = table[table["session"] == number]
+        of_session = table[table["session"] == _number(path)]
         if len(of_session) and of_session["position"].max() >= len(responses):
             raise DataError(f"'{path}' has {len(responses)} trials; the table of trials names more.")
         rows = np.searchsorted(images, of_session["nsd_id"].to_numpy())
@@ -152,8 +152,7 @@ def _trials(raw: Path, subject: str) -> pd.DataFrame:
     import h5py
 
     with h5py.File(sessions[0], "r") as file:
-        first: Any = file["betas"]
-        n_trials = first.shape[0]
+        n_trials = _betas_of(file, sessions[0]).shape[0]
     long = held.melt(id_vars=["nsdId", "shared1000"], value_vars=columns, value_name="trial")
     long = long[long["trial"] > 0]  # 0: not shown to this subject
     session, position = np.divmod(long["trial"].to_numpy().astype(int) - 1, n_trials)
@@ -161,7 +160,7 @@ def _trials(raw: Path, subject: str) -> pd.DataFrame:
         {"nsd_id": long["nsdId"].to_numpy(), "is_shared": long["shared1000"].to_numpy(dtype=bool),
          "session": session, "position": position}
     )  # fmt: skip
-    return made[made["session"] < len(sessions)]
+    return made[made["session"].isin([_number(path) for path in sessions])]
 
 
 def _images(table: pd.DataFrame, split: str) -> np.ndarray:
@@ -172,6 +171,18 @@ def _volume(nibabel: Any, path: Path) -> np.ndarray:
     if not path.is_file():
         raise MissingDataError(f"There is no file '{path}'; check the folder of raw files.")
     return np.asarray(nibabel.load(path).dataobj)
+
+
+def _betas_of(file: Any, path: Path) -> Any:
+    """Return the (trials, Z, Y, X) responses of a session."""
+    if "betas" not in file or file["betas"].ndim != 4:
+        raise MissingDataError(f"'{path}' has no array 'betas' of trials x Z x Y x X; it has {', '.join(file)}.")
+    return file["betas"]
+
+
+def _number(path: Path) -> int:
+    """Return the number of a session, from 0, which its file has from 1: those at hand need not be the first."""
+    return int(path.stem.removeprefix("betas_session")) - 1
 
 
 def _betas(subject: str) -> str:

@@ -37,6 +37,9 @@ REGIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Region -> columns of the voxel table whose voxels it has; all voxels where there is none."""
 
+_TRIALS = ("trial_type", "stimulus", "trial_id")
+"""Columns of the stimulus table that are read: train or test, name of the image file, number of the trial."""
+
 _BLOCK_VOXELS = 4096
 
 
@@ -52,7 +55,7 @@ def read_subject(
     import h5py
 
     responses, stimuli, voxels = (raw / name for name in raw_files(subject))
-    trials, table = _table(stimuli), _table(voxels)
+    trials, table = _table(stimuli, *_TRIALS), _table(voxels, "nc_testset")
     percent = table["nc_testset"].to_numpy(dtype=np.float64)
     orders = {split: _order(trials, split, stimuli) for split in ("train", "test")}
     with h5py.File(responses, "r") as file:
@@ -76,7 +79,7 @@ def read_subject(
 def stimulus_ids(raw: Path, split: str, subject: str) -> np.ndarray:
     """Return the images of a split, sorted by name."""
     path = raw / raw_files(subject)[1]
-    trials = _table(path)
+    trials = _table(path, *_TRIALS)
     names = np.unique(trials.loc[trials["trial_type"] == split, "stimulus"].astype(str))
     return np.array([things_id(name) for name in names])
 
@@ -123,10 +126,15 @@ def _zscored(table: np.ndarray) -> np.ndarray:
     return (table - table.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
-def _table(path: Path) -> pd.DataFrame:
+def _table(path: Path, *columns: str) -> pd.DataFrame:
+    """Read a table that has these columns."""
     try:
-        return pd.read_csv(path)
+        table = pd.read_csv(path)
     except FileNotFoundError as error:
         raise MissingDataError(f"There is no file '{path}'; check the folder of raw files.") from error
     except ValueError as error:
         raise DataError(f"Cannot read '{path}' as CSV: {error}. Copy it again.") from error
+    for column in columns:
+        if column not in table:
+            raise MissingDataError(f"'{path}' has no column '{column}'; it has {', '.join(map(str, table))[:200]}.")
+    return table

@@ -79,6 +79,7 @@ class Assembly:
     ) -> Assembly:
         """Make an assembly of (N, q) responses without repetitions: its ceiling must come from elsewhere."""
         names = np.array(list(stimulus_id), dtype=object)
+        refuse_duplicates(pd.Index(names), f"The table of responses '{assembly_id}'")
         return cls(assembly_id, region, np.asarray(means), names, np.zeros(len(names), int), np.array(list(neuroid_id)))
 
     @classmethod
@@ -92,6 +93,7 @@ class Assembly:
                 f"The responses have shape {cube.shape}; expected (n_repetitions, n_images, n_neuroids) with "
                 f"{len(stimulus_id)} images and {len(neuroid_id)} neuroids."
             )
+        refuse_duplicates(pd.Index(list(stimulus_id)), f"The table of responses '{assembly_id}'")
         rows = cube.reshape(-1, cube.shape[2])
         kept = ~np.isnan(rows).all(1)
         names = np.tile(np.array(list(stimulus_id), dtype=object), len(cube))

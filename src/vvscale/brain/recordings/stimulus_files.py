@@ -7,7 +7,6 @@ compared with the archive's own sums each time, so an edited or lost image is no
 from __future__ import annotations
 
 import posixpath
-import shutil
 import stat
 import struct
 import time
@@ -20,7 +19,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import pandas as pd
 
 from vvscale.brain.inputs.stimuli import StimulusSet
-from vvscale.core.files import whole_folder
+from vvscale.core.files import remove_inside, whole_folder
 from vvscale.errors import DataError, MissingDataError
 
 # Python's reader raises all of these for archives that are cut short or edited.
@@ -243,11 +242,11 @@ def remove_unpacked(folder: Path, *, older_than: float = 0) -> bool:
     if existed:
         # Renamed first, so that an interruption leaves no part of it under its name.
         removed = folder.with_name(f".{folder.name}.removed.part")
-        shutil.rmtree(removed, ignore_errors=True)
+        remove_inside(folder.parent, removed)
         folder.replace(removed)
-        shutil.rmtree(removed, ignore_errors=True)
+        remove_inside(folder.parent, removed)
     for path in folder.parent.glob(f".{folder.name}.*.part"):
-        with suppress(FileNotFoundError):  # another process may be removing it
+        with suppress(OSError):  # another process may be removing it
             if time.time() - path.stat().st_mtime >= older_than:
-                shutil.rmtree(path, ignore_errors=True)
+                remove_inside(folder.parent, path)
     return existed

@@ -18,7 +18,7 @@ import numpy as np
 
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.scoring.results import LayerScore
-from vvscale.core.files import write_bytes
+from vvscale.core.files import remove_inside, write_bytes
 from vvscale.core.hashing import digest_of
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, DigestError, UsageError, VvscaleWarning
@@ -91,6 +91,7 @@ class ScoreCache:
             n,
             meta["n_features"],
             is_standardized=meta["is_standardized"],
+            precision=meta["precision"],
             level=numbers[-2 * n : -n],
             totals=numbers[-n:],
             **{meta["as"]: table},
@@ -108,6 +109,7 @@ class ScoreCache:
             "n_images": gram.n_images,
             "n_features": gram.n_features,
             "is_standardized": gram.is_standardized,
+            "precision": gram.precision,
         }
         columns = [np.ascontiguousarray(one, dtype="<f8") for one in (gram.level, gram.totals)]
         self._write("products", parts, b"".join(one.tobytes() for one in (table, *columns)), meta)
@@ -137,7 +139,7 @@ class ScoreCache:
         """Remove every entry and return how many there were."""
         paths = list(self.folder.glob("*/*.entry"))
         for path in paths:
-            path.unlink(missing_ok=True)
+            remove_inside(self.folder, path)
         return len(paths)
 
     def _path(self, kind: Kind, parts: Mapping[str, Any]) -> Path:
@@ -160,7 +162,7 @@ class ScoreCache:
             VvscaleWarning,
             stacklevel=3,
         )
-        path.unlink(missing_ok=True)
+        remove_inside(self.folder, path)
         return None
 
     def _write(self, kind: Kind, parts: Mapping[str, Any], payload: bytes, meta: Mapping[str, Any]) -> None:

@@ -137,6 +137,20 @@ class ScoreOptions(ScoringOptions):
         "pls, ridge, ridge-cv, rsa, cka or cka-biased, one or several, in place of each neural benchmark's own.",
         group=_FEATURES,
     )
+    design: Literal["splits", "k-fold", "train-test"] | None = option(
+        None,
+        "splits (random, the reference's), k-fold (each image tests once) or train-test (images whose label 'split' is "
+        "'test'), in place of each neural benchmark's own.",
+        group=_FEATURES,
+    )
+    fixed_test: float | None = option(
+        None,
+        "Share of the images that tests, drawn once, for recordings whose design draws them anew; what is scored after "
+        "`vvscale fine-tune` needs it.",
+        above=0,
+        at_most=0.9,
+        group=_FEATURES,
+    )
     mapping_samples: tuple[str, ...] = option(
         (),
         "Shares or numbers of training images that the mapping is fitted on, such as 1%,10%,100%: a row for each.",

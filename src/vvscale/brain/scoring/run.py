@@ -14,21 +14,23 @@ from torch import nn
 
 from vvscale.brain.activations.memory import least_memory
 from vvscale.brain.benchmarks.benchmark import Benchmark
-from vvscale.brain.catalogue import resolve_benchmarks, with_metrics
+from vvscale.brain.benchmarks.neural import NeuralBenchmark
+from vvscale.brain.catalogue import resolve_benchmarks, with_design, with_metrics
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.mapping.benchmark import with_subsets
+from vvscale.brain.mapping.fixed import with_fixed_test
 from vvscale.brain.mapping.subset import subsets
 from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES
 from vvscale.brain.scoring import layers_gokce2026 as gokce2026
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import refuse_drift
-from vvscale.brain.scoring.estimate import estimate_seconds
 from vvscale.brain.scoring.features import read_features, score_features
 from vvscale.brain.scoring.layers import LayerCommitment, committed_layers, read_commitment
 from vvscale.brain.scoring.options import ScoreOptions
+from vvscale.brain.scoring.recording import Recording, estimate_seconds
 from vvscale.brain.scoring.results import ModelScores
-from vvscale.brain.scoring.session import Recording, Session
+from vvscale.brain.scoring.session import Session
 from vvscale.brain.scoring.work import plan_work
 from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
 from vvscale.models import LoadedModel, load_model, model_record
@@ -98,7 +100,7 @@ def run_scores(
     options = _checked(models, ScoreOptions.of(options, **fields))
     # A file that is not there should not be found out after an hour.
     expected = None if options.expect is None else load_scores(str(options.expect))
-    benchmarks = _benchmarks(options)
+    benchmarks = benchmarks_of(options)
     runs = _of_models(models, options, benchmarks, watch) if models else _of_features(options, benchmarks, watch)
     for scores, record in runs:
         model_id = str(record["row"]["model_id"])
@@ -119,11 +121,20 @@ def run_scores(
             )
 
 
-def _benchmarks(options: ScoreOptions) -> list[Benchmark]:
-    """Load the benchmarks, with the metrics asked for, and their parts where mapping curves are."""
-    benchmarks = resolve_benchmarks(options.on, formula=options.formula)
+def benchmarks_of(options: ScoreOptions) -> list[Benchmark]:
+    """Load the benchmarks, as the options want them scored."""
+    return _as_wanted(resolve_benchmarks(options.on, formula=options.formula), options)
+
+
+def _as_wanted(benchmarks: list[Benchmark], options: ScoreOptions) -> list[Benchmark]:
+    """Return benchmarks with the metrics, design and test images asked for, or their parts where mapping curves are."""
     if options.metric:
         benchmarks = [made for one in benchmarks for made in with_metrics(one, options.metric)]
+    if options.design is not None:
+        benchmarks = [with_design(one, options.design) for one in benchmarks]
+    if options.fixed_test is not None:
+        share = options.fixed_test
+        benchmarks = [with_fixed_test(one, share) if isinstance(one, NeuralBenchmark) else one for one in benchmarks]
     samples = [part for text in options.mapping_samples for part in text.split(",") if part.strip()]
     if not (samples or options.mapping_neuroids or options.mapping_repetitions):
         return benchmarks
@@ -222,6 +233,7 @@ def score_model(
         for one in wanted
         for benchmark in (resolve_benchmarks(one, formula=options.formula) if isinstance(one, str) else [one])
     ]
+    benchmarks = _as_wanted(benchmarks, options)
     session, record = _session(options, _model(model, options), benchmarks, str(model)[:40], layers)
     return replace(session.run(progress=progress), record=record)
 
@@ -231,7 +243,7 @@ def plan_scores(models: Sequence[str], options: ScoreOptions) -> Iterator[dict[s
     options = _checked(models, options)
     if options.features is not None:
         raise UsageError("Features need no model and no plan; leave `dry_run` out.")
-    benchmarks = _benchmarks(options)
+    benchmarks = benchmarks_of(options)
     for ref in models:
         session, record = _session(options, _load(ref, options), benchmarks, ref, options.layers)
         recordings = session.plan()
@@ -256,7 +268,7 @@ def _plan_row(session: Session, recording: Recording) -> dict[str, Any]:
         "widest": widest,
         "memory": least + max(one.memory_bytes for one in holdings),
         "scratch": max(one.disk_bytes for one in holdings),
-        "seconds": estimate_seconds(session, recording),
+        "seconds": estimate_seconds(session.work, recording, session.seconds_per_image),
     }
 
 

@@ -12,7 +12,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,7 @@ import torch
 from torch import nn
 
 from vvscale.brain.activations.hooks import evaluating
-from vvscale.brain.activations.memory import (
-    Pass,
-    Sizes,
-    check_memory,
-    n_at_once,
-    naming_memory,
-    peak_memory,
-    plan_passes,
-    resident_memory,
-)
+from vvscale.brain.activations.memory import Pass, n_at_once, naming_memory, peak_memory, reusing_memory
 from vvscale.brain.activations.parallel import run_each
 from vvscale.brain.activations.products import layer_blocks, layer_products
 from vvscale.brain.activations.record import PROBED_IMAGES, Probe, Recorder, probe
@@ -43,44 +33,12 @@ from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.layers import LayerCommitment
 from vvscale.brain.scoring.options import ScoringOptions
+from vvscale.brain.scoring.recording import Recording, plan_recording
 from vvscale.brain.scoring.results import LayerFailure, LayerScore, ModelScores, Usage
 from vvscale.brain.scoring.work import Pair, Work, plan_work
 from vvscale.errors import DataError
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """What one stimulus set needs of the model.
-
-    Attributes
-    ----------
-    stimuli
-        Digest of the set.
-    pairs
-        Scores to make from it.
-    sizes, seen, passes
-        What fits, what the layers are, and in which passes they are recorded.
-    """
-
-    stimuli: str
-    pairs: tuple[Pair, ...]
-    sizes: Sizes
-    seen: Probe
-    passes: tuple[Pass, ...]
-
-    @property
-    def n_forward(self) -> int:
-        """Images that go through the model."""
-        return len(self.passes) * (self.sizes.n_images + self.sizes.n_fitted)
-
-    @property
-    def n_steps(self) -> int:
-        """How often progress is reported: once per batch and per distinct layer."""
-        sets = (self.sizes.n_images, self.sizes.n_fitted)
-        n_batches = sum(-(-n // self.sizes.batch_size) for n in sets)
-        return len(self.passes) * n_batches + len(self.seen.distinct())
 
 
 def score_layers(
@@ -185,7 +143,11 @@ class Session:
         recordings = []
         for stimuli in dict.fromkeys(self.work.stimuli_of[pair.benchmark.benchmark_id] for pair in missing):
             of_set = [pair for pair in missing if self.work.stimuli_of[pair.benchmark.benchmark_id] == stimuli]
-            recordings.append(self._plan_recording(stimuli, of_set))
+            seen = self._probe(stimuli)
+            # An entry of the cache is put together in memory.
+            n_more = 3 if self._cache is not None and self._cache.keep_products else 0
+            n_pixels = int(np.prod(self._image_shape))
+            recordings.append(plan_recording(self.work, stimuli, of_set, seen, n_pixels, n_more=n_more))
         self._seconds["plan"] = self._seconds["total"] = time.perf_counter() - start
         return [one for one in recordings if one.pairs]
 
@@ -200,7 +162,7 @@ class Session:
                 told(name)
 
         self._advance = advance
-        with evaluating(self.work.module), naming_memory():
+        with evaluating(self.work.module), naming_memory(), reusing_memory():
             for recording in recordings:
                 for one in recording.passes:
                     self._run_pass(recording, one)
@@ -236,28 +198,6 @@ class Session:
         if gram is not None:
             self._score(pair, gram, ())
         return gram is not None
-
-    def _plan_recording(self, stimuli: str, pairs: Sequence[Pair]) -> Recording:
-        seen = self._probe(stimuli)
-        layers = dict.fromkeys(pair.layer for pair in pairs if pair.layer in seen.layers)
-        seen = seen.only(layers)
-        if self._projection.kind == "sparse":
-            seen = seen.underived()
-        sizes = Sizes(
-            memory=self._options.memory_bytes,
-            resident=resident_memory(),
-            n_images=len(self.work.stimuli[stimuli]),
-            n_fitted=len(self.work.projection_images or ()),
-            n_pixels=int(np.prod(self._image_shape)),
-            batch_size=self._options.batch_size,
-        )
-        if not layers:
-            return Recording(stimuli, (), sizes, seen, ())
-        check_memory(sizes, seen, self._projection)
-        passes = plan_passes(
-            sizes, seen, self._projection, self._options.scratch_folder, max_passes=self._options.max_passes
-        )
-        return Recording(stimuli, tuple(pair for pair in pairs if pair.layer in layers), sizes, seen, passes)
 
     def _probe(self, stimuli: str) -> Probe:
         """See what the layers give; every stimulus set has the same shape after preprocessing."""

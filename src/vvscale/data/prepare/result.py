@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vvscale.core.jsonable import Result
 from vvscale.data.manifest import REPORT
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Prepared(Result):
     """What a preparation did, or would do.
 
     Attributes
@@ -44,10 +45,6 @@ class Prepared:
     seconds: float
     digests: Mapping[str, str] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as a JSON value."""
-        return {**asdict(self), "folder": str(self.folder)}
 
     def lines(self) -> list[str]:
         """Say in words what was done and what was odd."""

@@ -141,7 +141,10 @@ def _joint(fit: Fit, resampled: Bootstrap | None, facts: dict[str, Any]) -> LawC
     raw = {name: getattr(law, name) for name in ("E", "A", "alpha", "B", "beta")}
     exponents = {"n_exponent": plans[0].n_exponent, "d_exponent": plans[0].d_exponent}
     facts = {**facts, "raw": raw, "cost": dict(cost.__dict__), **exponents}
+    is_score = facts["is_score"]
     score = np.array([each.score for each in plans])
-    predicted = _drawn(*_predicted(fit, [path["n_params"], path["samples_seen"]]), is_score=True)
+    y = score if is_score else 1.0 - score
+    low, high = (low, high) if is_score else (1.0 - high, 1.0 - low)
+    predicted = _drawn(*_predicted(fit, [path["n_params"], path["samples_seen"]]), is_score=is_score)
     inside = budgets <= largest * (1 + 1e-9)
-    return LawCurve(facts, budgets, inside, score, low, high, *predicted, path, dict(law.draws))
+    return LawCurve(facts, budgets, inside, y, low, high, *predicted, path, dict(law.draws))

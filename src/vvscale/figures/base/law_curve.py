@@ -62,7 +62,7 @@ class LawCurve:
         """The limit and its interval, or that there is none to be named; short enough for a legend."""
         n = f"n = {self.facts['n']}"
         if self.facts["limit"] is None:
-            return f"{n}, {self.facts['form']} law"
+            return f"{n}, no {self._limit}"
         if not self.is_identified:
             return f"{n}, {self._unknown()}"
         interval = self.facts["limit_interval"]

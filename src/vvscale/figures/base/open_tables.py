@@ -9,19 +9,26 @@ from pathlib import Path
 
 import pandas as pd
 
-from vvscale.errors import DataError
+from vvscale.errors import DataError, UsageError
+from vvscale.figures.base.outcomes import require_column
 from vvscale.figures.base.tables import FLAGS, LONG, PUBLISHED, Source, frame_digest
 from vvscale.scores import SETS, load_scores, load_table, model_table
 from vvscale.scores.published import FILES, identify
 
 # What the published set has beside its main table.
 BESIDE = {"checkpoints": "gokce2025:checkpoints", "private": "gokce2025:private"}
+# Inputs of a joint law, in its order.
+ND = ("n_params", "samples_seen")
 # Columns of a score table under the names that the authors gave them.
 PUBLISHED_COLUMNS = frozenset({"model_id", "arch_family", "benchmark_name"})
 
 
 def open_source(
-    scores: str | Path | pd.DataFrame = PUBLISHED, *, add: Sequence[str | Path | pd.DataFrame] = ()
+    scores: str | Path | pd.DataFrame = PUBLISHED,
+    *,
+    add: Sequence[str | Path | pd.DataFrame] = (),
+    x: Sequence[str] = (),
+    y: str = "",
 ) -> Source:
     """Read the tables that figures need.
 
@@ -32,6 +39,10 @@ def open_source(
         another table several epochs per model are trajectories, and the last of them its scores.
     add
         Tables of models to lay over it, each with its label before a ``=`` if it is to have one.
+    x
+        Column of the input; of two, those that are parameters and samples seen.
+    y
+        Region, set of regions, or column of the outcome.
 
     Raises
     ------
@@ -39,7 +50,9 @@ def open_source(
         See ``vvscale.scores.load_scores``.
     """
     name, is_published = _name(scores)
-    table, notes = _with_flags(_read(scores), name)
+    table, renamed = _with_names(_read(scores), x)
+    table, notes = _with_flags(table, name)
+    notes += renamed
     lacking, digests = {}, {name: _digest(scores, table)}
     beside: dict[str, pd.DataFrame | None] = {}
     for kind, chosen in BESIDE.items():
@@ -62,7 +75,7 @@ def open_source(
         digests[label] = next(iter(added[label].digests.values()))
     return Source(
         name, table, epochs if epochs is not None else beside["checkpoints"], beside["private"], layers, added,
-        digests, lacking, tuple(notes),
+        digests, lacking, tuple(notes), tuple(x), y,
     )  # fmt: skip
 
 
@@ -80,6 +93,20 @@ def _read(scores: str | Path | pd.DataFrame) -> pd.DataFrame:
     if "family" in names and "parent_family" not in names:
         frame["parent_family"] = frame["family"]
     return frame
+
+
+def _with_names(table: pd.DataFrame, x: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Give a user's columns of parameters and samples the names that laws, plans and figures know."""
+    for column in x:
+        require_column(table, column)
+    if len(x) < len(ND):
+        return table, []
+    if len(x) > len(ND):
+        raise UsageError(f"`x` names one input, or parameters and samples; got {', '.join(x)}.")
+    taken = [name for name in ND if name in table.columns and name not in x]
+    renamed = dict(zip(x, ND, strict=True))
+    said = ", ".join(f"{theirs} as {ours}" for theirs, ours in renamed.items() if theirs != ours)
+    return table.drop(columns=taken).rename(columns=renamed), [f"Read {said}."] if said else []
 
 
 def _label(one: str | Path | pd.DataFrame) -> tuple[str, str | Path | pd.DataFrame]:

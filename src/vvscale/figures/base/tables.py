@@ -61,6 +61,8 @@ class Source:
         ``"checkpoints"``, ``"private"`` -> why there is no such table.
     notes
         What was assumed of the table, for people.
+    named, y
+        Columns of the inputs and of the outcome as the user names them; empty leaves it to the table.
     """
 
     name: str
@@ -72,6 +74,13 @@ class Source:
     digests: Mapping[str, str] = field(default_factory=dict)
     lacking: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    y: str = ""
+
+    @property
+    def x(self) -> str:
+        """The one input that the user names; of two, parameters and samples, a figure chooses."""
+        return self.named[0] if len(self.named) == 1 else ""
 
     @property
     def is_long(self) -> bool:
@@ -109,6 +118,7 @@ class Source:
         MissingDataError, UnknownNameError
             The table has no such region or column.
         """
+        y = y or self.y
         if self.is_long and (not y or y in REGIONS or y in REGION_SETS):
             if not y and not self.regions:
                 raise MissingDataError(f"The table '{self.name}' has no score of any region.")

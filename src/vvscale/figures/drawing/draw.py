@@ -80,7 +80,8 @@ def _draw_panel(canvas: Canvas, axes: Axes, panel: Panel, *, is_alone: bool) -> 
             getattr(axes, f"set_{which}lim")(*shown)
         elif axis.scale == "category" and which == "y":
             axes.set_ylim(len(axis.categories) - 0.5, -0.5)
-    axes.set_xlabel(panel.x.label)
+    # Categories say themselves what they are.
+    axes.set_xlabel("" if panel.x.scale == "category" else panel.x.label)
     axes.set_ylabel(panel.y.label)
     title = _say(axes, panel, is_alone=is_alone)
     if pen.shades is not None and panel.shade is not None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vvscale.figures.drawing.values import Axis, Panel
 
 # Height of a line in points; entries side by side, and how long those may be.
-LINE, SIDE_BY_SIDE, SHORT = 9.6, 3, 17
+LINE, SIDE_BY_SIDE, SHORT = 8.2, 3, 17
 # Width of a character and of a handle with its gaps, in inches, at the legend's size.
 CHARACTER, HANDLE = 0.0425, 0.34
 
@@ -99,7 +99,7 @@ def put_below(axes: Axes, handles: Sequence[Line2D], panel: Panel) -> Rectangle:
 
 def _below_ticks(axes: Axes, panel: Panel) -> float:
     """Points from the axis down to where the legend begins: below ticks and label."""
-    down = 30.0 if panel.x.label else 17.0
+    down = 30.0 if panel.x.label and panel.x.scale != "category" else 17.0
     if is_turned(panel.x):
         # Sine of the angle times the longest label, less the one line that is counted already.
         down += max(0.5 * max(map(len, panel.x.categories)) * 72 * CHARACTER + 3.0, 0.0)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 WRITTEN: Mapping[str, str] = MappingProxyType(
     {
-        "behavior": "Behaviour", "neural": "Neural", "all": "Mean of five", "simclr": "SimCLR", "dino": "DINO",
+        "behavior": "Behaviour", "neural": "Neural", "all": "Mean", "simclr": "SimCLR", "dino": "DINO",
         "imagenet": "ImageNet", "imagenet21kP": "ImageNet-21k-P", "imagenet21kP-class-1000": "ImageNet-21k-P, 1000 cl.",
         "webvision": "WebVision", "webvisionP": "WebVision-P", "inaturalist": "iNaturalist", "places365": "Places365",
         "infimnist": "InfiMNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "mnist": "MNIST",

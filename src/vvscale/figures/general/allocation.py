@@ -33,9 +33,8 @@ LEVELS, LABEL_AT = 8, 0.75
 
 def joint_rows(fits: Fits, options: DrawOptions) -> Rows:
     """Rows of a joint law: models with parameters, samples seen and compute."""
-    rows = rows_of(fits, options, x=(*ND, "train_flop"))
-    if not rows.outcome.is_score:
-        raise MissingDataError(f"An allocation maximises a score; '{rows.outcome.name}' is none. Choose another `y`.")
+    # Its inputs are these whatever the others are drawn against.
+    rows = rows_of(fits, replace(options, x=""), x=(*ND, "train_flop"))
     for column in ND:
         if rows.frame[column].nunique() < 3:
             raise MissingDataError(
@@ -101,7 +100,9 @@ def contours_of(fits: Fits, asked: Question, chosen: Rows) -> FigureData:
     n, d = _range(frame["n_params"]), _range(frame["samples_seen"])
     n_grid = np.geomspace(*n, 121)
     rows = [points(frame, "n_params", y="samples_seen", series="models", shade="score")]
-    rows += _equal_scores(law, n_grid, d) + _equal_budgets(law, n_grid, d) + _path(law, n_grid, d)
+    rows += (
+        _equal_scores(law, n_grid, d, frame["misalignment"]) + _equal_budgets(law, n_grid, d) + _path(law, n_grid, d)
+    )
     over, absent = fits.source.laid_over(chosen.outcome.name, ND)
     rows += [
         points(one, "n_params", y="samples_seen", series=label, layer=ADDED).assign(shade=np.nan)
@@ -110,7 +111,7 @@ def contours_of(fits: Fits, asked: Question, chosen: Rows) -> FigureData:
     looks = [
         Series("range of the path", style.VERMILLION, "", None),
         Series("equal compute", style.GREY, "", "equal compute (FLOP)", is_faded=True),
-        Series("equal score", style.BLACK, "", "equal score"),
+        Series("equal score", style.BLACK, "", "equal score" if law.facts["is_score"] else "equal outcome"),
         Series("models", style.GREY, "o", None),
         Series(PATH, style.VERMILLION, "", "optimal path, 95 % of N"),
         *(style.added_series(label) for label in over),
@@ -133,13 +134,18 @@ def _range(values: pd.Series) -> tuple[float, float]:
     return low / room, high * room
 
 
-def _equal_scores(law: LawCurve, n_grid: np.ndarray, d: tuple[float, float]) -> list[pd.DataFrame]:
-    """Lines of equal predicted score, D = (B / (1 - S - E - A N^-alpha))^(1/beta), each with its score on it."""
-    joint, made = law.joint, []
-    corners = [1.0 - float(joint.misalignment(n_grid[i], d[i])) for i in (0, -1)]
-    step = _round_step((corners[1] - corners[0]) / LEVELS)
-    for score in np.arange(np.ceil(corners[0] / step), np.floor(corners[1] / step) + 1) * step:
-        room = 1.0 - score - joint.E - joint.A * n_grid**-joint.alpha
+def _equal_scores(
+    law: LawCurve, n_grid: np.ndarray, d: tuple[float, float], among: pd.Series
+) -> list[pd.DataFrame]:  # fmt: skip
+    """Lines of equal predicted outcome, D = (B / (L - E - A N^-alpha))^(1/beta), each with its score or error on it."""
+    joint, made, is_score = law.joint, [], law.facts["is_score"]
+    corners = sorted(float(joint.misalignment(n_grid[i], d[i])) for i in (0, -1))
+    # Beyond what the best and the worst model reached a law has nothing to compare with.
+    low, high = max(corners[0], among.min()), min(corners[1], among.max())
+    low, high = (1.0 - high, 1.0 - low) if is_score else (low, high)
+    step = _round_step((high - low) / LEVELS)
+    for score in np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step:
+        room = (1.0 - score if is_score else score) - joint.E - joint.A * n_grid**-joint.alpha
         with np.errstate(invalid="ignore", divide="ignore"):
             samples = (joint.B / room) ** (1.0 / joint.beta)
         inside = (room > 0) & (samples > d[0]) & (samples < d[1])

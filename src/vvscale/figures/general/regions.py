@@ -49,7 +49,6 @@ def regions(fits: Fits, options: DrawOptions) -> FigureData:
             gains[one.name] = made.facts["gain"]
         if gains:
             said = f"Score added ({SYMBOLS.get(x, x)} x 10)"
-            said = f"Score added ({SYMBOLS.get(x, x)} x 10)"
             panels.append(gain_panel(gains, "b", "What the last tenfold added", said, panel.n))
     return FigureData("regions", "Each region", tuple(panels), (*notes, *more), 2)
 

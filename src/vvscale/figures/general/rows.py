@@ -75,7 +75,7 @@ def rows_of(fits: Fits, options: DrawOptions, *, x: tuple[str, ...] = (), y: str
     if len(frame) < n_before:
         named = ", ".join(flag.removeprefix("is_") for flag in flags)
         notes.append(f"Left out: {n_before - len(frame)} models ({named}); a condition on their flag shows them.")
-    inputs = (options.x,) if options.x else x or (default_x(frame, source.name, outcome.name),)
+    inputs = (options.x,) if options.x else x or (source.x or default_x(frame, source.name, outcome.name),)
     for column in inputs:
         require_column(frame, column)
         if not is_number(frame[column]):
@@ -90,7 +90,8 @@ def rows_of(fits: Fits, options: DrawOptions, *, x: tuple[str, ...] = (), y: str
 
 def outcomes_of(fits: Fits, options: DrawOptions) -> list[str]:
     """Return what is drawn side by side: as asked, else neural and behaviour where the table has both."""
-    return [options.y] if options.y or fits.source.regions != REGIONS else ["neural", "behavior"]
+    y = options.y or fits.source.y
+    return [y] if y or fits.source.regions != REGIONS else ["neural", "behavior"]
 
 
 def colour_of(options: DrawOptions, frame: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""The figures of the study's first version (CCN 2024): four convolutional families, plain residuals."""
+"""The figures of CCN 2024: four convolutional families, plain residuals."""
 
 from __future__ import annotations
 
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from vvscale.figures.base.fits import Fits
 
 CITES = ("gokce2024ccn", "gokce2025")
-NOTE = (
-    "Law of the study's first version: S = S_inf - A X^-alpha with plain residuals, ResNet, EfficientNet, CORnet-S and "
-    "AlexNet only."
-)
+NOTE = "Law of CCN 2024: S = S_inf - A X^-alpha with plain residuals, ResNet, EfficientNet, CORnet-S and AlexNet only."
 INVERTED = (
     "The published curve negates the exponents before it computes G and so inverts it: its N* is 14.6 % too large. "
     "Here marginal gains per cost are equal. On this plot the score differs by less than .0002."

@@ -48,7 +48,7 @@ def icml_1b(fits: Fits) -> FigureData:
 
 def _families(fits: Fits, name: str, target: str, regions: str) -> FigureData:
     shown = [Shown(family, EXPERIMENTS[f"model_{family.lower()}_{target}"]) for family in FAMILIES]
-    title = f"{written(regions)} alignment by family"
+    title = f"{written(regions)} by family"
     panel, notes = scaling(fits, shown, key="a", title=title, y=score_axis(regions))
     extra = (BEHAVIOR_LIMIT,) if regions == "behavior" else ()
     return FigureData(name, f"{title}, against compute", (panel,), (*extra, SHIFTED, *notes), 1)

@@ -166,6 +166,7 @@ def planner(fits: Fits) -> tuple[dict[str, Any] | None, LawCurve | None, str]:
     path = {"x": law.x, "predicted_low": law.predicted_low, "predicted_high": law.predicted_high}
     made = {
         "law": law.facts["raw"],
+        "is_score": law.facts["is_score"],
         "cost": {name: law.facts["cost"][name] for name in ("m", "p", "q", "scatter")},
         "draws": packed,
         "t": t_quantile(law.facts["degrees"]) if law.facts["degrees"] else None,

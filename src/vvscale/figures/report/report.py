@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vvscale.core.files import make_folder, write_bytes
+from vvscale.core.jsonable import Result
 from vvscale.errors import MissingDataError, UsageError
 from vvscale.figures.base.outcomes import is_number
 from vvscale.figures.base.tables import PUBLISHED
-from vvscale.figures.gallery import draw_all, in_order, matching
+from vvscale.figures.gallery import FIGURES, all_of, draw_all, matching
 from vvscale.figures.report import sections
 from vvscale.figures.report.laws import laws_of, sentences
+from vvscale.figures.report.next_runs import next_runs
 from vvscale.figures.report.page_data import explorer, models_frame, pack_drawing, pack_models, planner, references
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ ANSWERS = {
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Result):
     """What was written.
 
     Attributes
@@ -118,7 +120,6 @@ def write_report(
     with tempfile.TemporaryDirectory() as folder:
         drawn = draw_all(chosen, fits, folder, formats=("svg",), n_workers=n_workers, on_done=on_done)
         drawings = {one.name: one.files[0].read_text(encoding="utf-8") for one in drawn if one.files}
-    drawn = _without_repeats(drawn)
     page = _page(fits, frame, drawn, drawings, title, findings or {})
     content = page.encode()
     write_bytes(path, content)
@@ -128,16 +129,10 @@ def write_report(
 
 def default_figures(fits: Fits) -> list[str]:
     """Return the figures of a page: the papers' for the published table, the general ones for any other."""
-    general = in_order(presets=False)
+    every = all_of(fits)
     if fits.source.name != PUBLISHED:
-        return general
-    return [name for name in in_order() if name not in general or name in BESIDE_PAPERS]
-
-
-def _without_repeats(drawn: list[Drawn]) -> list[Drawn]:
-    """Leave out ``scatter`` where a named figure of the same input is there already."""
-    is_named = any(one.files for one in drawn if one.name in HEADLINES and one.name != "scatter")
-    return [one for one in drawn if not (one.name == "scatter" and is_named)]
+        return every
+    return [name for name in every if FIGURES[name].is_preset or name in BESIDE_PAPERS]
 
 
 def _page(
@@ -169,7 +164,7 @@ def _page(
             "LEAD": sections.lead(fits, len(frame)),
             "FOUND": sections.found(sentences(laws), headline, findings),
             "LAWS": sections.laws_table(laws, absent, placed["trust"]),
-            "PLAN": sections.plan(law, reason, plan["largest"] if plan else 0.0, placed["plan"]),
+            "PLAN": sections.plan(law, reason, plan["largest"] if plan else 0.0, next_runs(fits), placed["plan"]),
             "FIGURES": sections.not_allowed("figures", lacking) + sections.gallery("".join(by_name.values())),
             "PROVENANCE": sections.provenance(fits),
             "CSS": _asset("page.css"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vvscale.figures.base.law_curve import LawCurve
     from vvscale.figures.base.tables import Source
     from vvscale.figures.report.laws import Law
+    from vvscale.figures.report.next_runs import NextRuns
 
 PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "vl-convert-python")
 
@@ -96,8 +97,8 @@ def _limit(facts: Mapping[str, Any]) -> str:
     return "none" if facts["limit"] is None else f"{facts['limit']:.3f}"
 
 
-def plan(law: LawCurve | None, reason: str, largest: float, figures: str) -> str:
-    """The calculator, started at the largest run, and the figures of the best split."""
+def plan(law: LawCurve | None, reason: str, largest: float, further: NextRuns, figures: str) -> str:
+    """The calculator, started at the largest run, further runs for less, and the figures of the best split."""
     if law is None:
         return f'<p class="warning">No plan from this table. {escape(reason)}</p>{gallery(figures)}'
     facts = law.facts
@@ -113,22 +114,24 @@ def plan(law: LawCurve | None, reason: str, largest: float, figures: str) -> str
         f'<button type="button" data-budget="{largest * factor:.3g}">{said}</button>'
         for factor, said in ((1, "largest run"), (3, "3 times it"), (10, "10 times it"))
     )
+    what = "score" if facts["is_score"] else "outcome"
     answers = (
-        ("plan-n", "parameters N"), ("plan-d", "samples seen D"), ("plan-score", "score, on the curve"),
-        ("plan-new", "score, a new architecture (90 %)"),
+        ("plan-n", "parameters N"), ("plan-d", "samples seen D"), ("plan-score", f"{what}, on the curve"),
+        ("plan-new", f"{what}, a new architecture (90 %)"),
     )  # fmt: skip
     cells = "".join(f'<div><dt>{label}</dt><dd id="{key}">–</dd></div>' for key, label in answers)
     unit = facts["unit"]
     how = f"95 % t, each {unit} left out in turn" if facts["method"] == "CRV3-t" else f"95 % over resampled {unit}"
     said = (
         f"{escape(facts['formula'])}, {facts['n']} models; cost {escape(facts['cost']['source'])}. Intervals: {how}. "
-        f"N* ~ C<sup>{facts['n_exponent']:.3f}</sup>, D* ~ C<sup>{facts['d_exponent']:.3f}</sup>; score at infinite "
+        f"N* ~ C<sup>{facts['n_exponent']:.3f}</sup>, D* ~ C<sup>{facts['d_exponent']:.3f}</sup>; {what} at infinite "
         f"compute {_limit(facts)} ({escape(facts['verdict'])})."
     )
     return (
         f'<form id="planner">{inputs}<span class="row">{steps}</span></form>'
         f'<dl class="answers" aria-live="polite">{cells}</dl>'
-        f'<p class="warning small" id="plan-problem" role="status"></p><p class="small">{said}</p>{gallery(figures)}'
+        f'<p class="warning small" id="plan-problem" role="status"></p><p class="small">{said}</p>{further.html()}'
+        f"{gallery(figures)}"
     )
 
 

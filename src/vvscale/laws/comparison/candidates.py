@@ -29,13 +29,13 @@ GROUPS = "parent_family"
 
 
 # "+A" and "+B" give each family an amplitude of its own.
-CONTENDERS = (
+CANDIDATES = (
     "constant", "log", "pure-power", "power", "shifted", "logistic", "power+A", "joint", "product", "kaplan", "joint+B",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Contender:
+class Candidate:
     """A law with everything it takes to fit it.
 
     Attributes
@@ -62,7 +62,7 @@ class Contender:
         return (*self.x, *([self.offset_by] if self.offset_by else []))
 
 
-def parse_contender(name: str | Law, x: str, sizes: tuple[str, str], offset_by: str | None) -> Contender:
+def parse_candidate(name: str | Law, x: str, sizes: tuple[str, str], offset_by: str | None) -> Candidate:
     """Read ``"power"``, ``"joint+B"`` or a ``Law``.
 
     Parameters
@@ -78,12 +78,12 @@ def parse_contender(name: str | Law, x: str, sizes: tuple[str, str], offset_by: 
         No such law, or offsets that it cannot have.
     """
     if isinstance(name, Law):
-        return Contender(name.name, name, (x,) if len(name.inputs) == 1 else sizes)
+        return Candidate(name.name, name, (x,) if len(name.inputs) == 1 else sizes)
     stem, _, letters = name.partition("+")
     law = LAWS[stem]
     law.check_offsets(tuple(letters))
     inputs = (x,) if len(law.inputs) == 1 else sizes
-    return Contender(name, law, inputs, tuple(letters), (offset_by or GROUPS) if letters else None)
+    return Candidate(name, law, inputs, tuple(letters), (offset_by or GROUPS) if letters else None)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Contest:
     y: str
     delta: float | None
     negative: bool
-    entries: dict[str, tuple[Contender, Problem]] = field(repr=False)
+    entries: dict[str, tuple[Candidate, Problem]] = field(repr=False)
     left_out: dict[str, str]
     excluded: dict[str, list[str]]
     sizes: tuple[str, str] = SIZES
@@ -176,7 +176,7 @@ def contest(
     assert not isinstance(threshold, str)
     if y not in frame.columns:
         raise unknown_name("column", y, map(str, frame.columns))
-    wanted = [parse_contender(name, x, sizes, offset_by) for name in (CONTENDERS if laws is None else laws)]
+    wanted = [parse_candidate(name, x, sizes, offset_by) for name in (CANDIDATES if laws is None else laws)]
     able, left_out = _able(wanted, frame, strict=laws is not None)
     frame, excluded = drop_missing(frame, list(dict.fromkeys([c for one in able for c in one.columns] + [y])))
     entries = {}
@@ -193,7 +193,7 @@ def contest(
     return Contest(rows, x, y, threshold, negative, entries, left_out, excluded, sizes, offset_by or GROUPS)
 
 
-def _able(wanted: list[Contender], frame: pd.DataFrame, *, strict: bool) -> tuple[list[Contender], dict[str, str]]:
+def _able(wanted: list[Candidate], frame: pd.DataFrame, *, strict: bool) -> tuple[list[Candidate], dict[str, str]]:
     """Keep the laws whose columns are there; an explicit wish that cannot be met is an error."""
     able, left_out = [], {}
     for one in wanted:

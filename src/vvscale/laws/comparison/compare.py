@@ -138,8 +138,8 @@ class Comparison:
 
 def compare_laws(
     data: Fit | pd.DataFrame,
-    *,
     laws: Sequence[str | Law] | None = None,
+    *,
     x: str | None = None,
     sizes: tuple[str, str] | None = None,
     y: str | None = None,
@@ -159,7 +159,7 @@ def compare_laws(
     laws
         Names or laws; ``"joint+B"`` gives each group of ``offset_by`` its own amplitude B; ``"pooled"`` and ``"trees"``
         are the baselines of ``comparison.baselines``, which have a cross-validation but no likelihood. By default
-        ``contenders.CONTENDERS``, those that the table has the columns for.
+        ``candidates.CANDIDATES``, those that the table has the columns for.
     x
         Input column of laws in X, ``train_flop`` by default.
     sizes
@@ -187,6 +187,17 @@ def compare_laws(
         Fewer than 2 folds, or a design effect below 1.
     DataError
         Rows that no law, or not a law named by the caller, can be fitted to; a single group.
+
+    Examples
+    --------
+    >>> x = np.geomspace(1e9, 1e15, 30)
+    >>> noise = np.random.default_rng(0).normal(0, 0.01, 30)
+    >>> table = pd.DataFrame({"train_flop": x, "misalignment": (0.4 + (x / 1e9) ** -0.3) * np.exp(noise)})
+    >>> found = compare_laws(table, laws=["power", "pure-power", "constant"])
+    >>> found.table()["law"].tolist()
+    ['power', 'pure-power', 'constant']
+    >>> found.verdict
+    'power predicts an unseen row best; it is clearly ahead of all others (2 standard errors).'
 
     Notes
     -----

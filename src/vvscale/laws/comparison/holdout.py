@@ -271,6 +271,8 @@ def _influence(error: Array) -> Array:
 
 
 def _sentence(split: str, part: pd.DataFrame) -> str:
+    unable = part.loc[part["rmse"].isna(), "law"]
+    part = part[part["rmse"].notna()]
     naive = part[part["is_naive"]].iloc[0]
     laws = part[~part["is_naive"] & (part["law"] != TREES)]
     ahead = laws[laws["rmse"] < naive["rmse"]]
@@ -294,6 +296,8 @@ def _sentence(split: str, part: pd.DataFrame) -> str:
             f" Trees that know no law forecast better than every law (RMSE {trees['rmse']:.3f} +- "
             f"{trees['rmse_se']:.3f}): the laws' form lacks something."
         )
+    if len(unable):
+        said += f" The training rows are too few to fit {', '.join(unable)}."
     return said
 
 

@@ -146,6 +146,15 @@ def sensitivity(
         No unit; a law without a limit; see ``vvscale.laws.uncertainty.resample.resamples``.
     UnknownNameError, DataError
         See ``vvscale.laws.compare_laws``.
+
+    Examples
+    --------
+    >>> from vvscale.laws.fit import fit_law
+    >>> x = np.geomspace(1e9, 1e15, 30)
+    >>> noise = np.random.default_rng(0).normal(0, 0.01, 30)
+    >>> table = pd.DataFrame({"train_flop": x, "misalignment": (0.4 + (x / 1e9) ** -0.3) * np.exp(noise)})
+    >>> sensitivity(fit_law(table), laws=["shifted"], deltas=[], by=["row"], n=20).sentence
+    'No: it does not change. Over all choices the limit of the score lies between 0.60 and 0.60.'
     """
     frame = fit.problem.frame
     units = _units(frame) if by is None else tuple(by)

@@ -65,6 +65,11 @@ class Cost:
         return (np.asarray(flop, float) / (self.m * np.asarray(d, float) ** self.q)) ** (1.0 / self.p)
 
 
+def given_cost(m: float, n: float) -> Cost:
+    """Cost C = m (N D)^n with numbers that a user gives."""
+    return Cost(m, n, n, f"C = {m:g} (N D)^{n:g}, as given")
+
+
 def fit_cost(table: pd.DataFrame) -> Cost:
     """Fit C = m (N D)^n by linear regression of log C on log N D, as the study does.
 

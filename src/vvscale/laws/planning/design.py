@@ -92,9 +92,10 @@ class Design:
     def sentence(self) -> str:
         """What the runs are expected to bring, in words."""
         low, high = self.shrinkage_range
+        what = "all parameters" if self.reduce == "all" else self.reduce
         return (
             f"{int(self.runs['count'].sum())} runs for {self.spent:.3g} FLOP are expected to narrow the interval of "
-            f"{self.reduce} by {1 - self.shrinkage:.0%} ({1 - high:.0%} to {1 - low:.0%} over resamples of the law). "
+            f"{what} by {1 - self.shrinkage:.0%} ({1 - high:.0%} to {1 - low:.0%} over resamples of the law). "
             f"As many at the middle of the rows: by {max(1 - self.baseline, 0.0):.0%}."
         )
 

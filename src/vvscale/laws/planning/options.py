@@ -25,8 +25,15 @@ class DesignOptions(CsvOptions):
     by: str | None = option(None, "What counts as one piece of evidence. Default: arch where known.")
 
     law: str = option("joint", "joint, or power.", group=_FIT)
+    x: tuple[str, ...] = option(
+        (), "Input columns: parameters, then samples; of a power law one. Default: n_params samples_seen.", group=_FIT
+    )
+    y: str = option("misalignment", "Outcome column; misalignment = 1 - score.", group=_FIT)
     regions: str | None = option(None, "Regions to average, of a score table.", group=_FIT)
     where: tuple[str, ...] = option((), "Condition on rows, such as preset=controlled. Repeatable.", group=_FIT)
+    cost: tuple[float, float] | None = option(
+        None, "m and n of C = m (N D)^n. Default: fitted to the rows, which then have train_flop.", group=_FIT
+    )
     scores: str = option("gokce2025", "Score table of a published experiment.", group=_FIT)
 
     min_params: float | None = option(None, "Smallest N. Default: that of the rows.", above=0, group=_BOUNDS)

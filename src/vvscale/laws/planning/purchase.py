@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from vvscale.errors import UsageError
-from vvscale.laws.solve_law import AVERAGE, group_curves
-from vvscale.laws.uncertainty.bootstrap import Bootstrap
+from vvscale.laws.planning.joint import DOUBTFUL, JointLaw
+from vvscale.laws.uncertainty.intervals import FEWEST, LEVEL, percentile, student
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+# Shape legend: R resamples, S shares of the budget.
 
 _SHARES = np.linspace(0.0, 1.0, 101)
 
@@ -32,98 +39,156 @@ class Purchase:
     columns
         The two inputs of the law.
     share, low, high
-        Share of the budget for the first input, and the ends of its interval, 0 to 1.
+        Share of the budget for the first input, and the ends of its interval, 0 to 1; NaN without resamples.
+    hours
+        Hours of each that the shares buy.
     now, then, gain_low, gain_high
         Predicted outcome before and after, and the interval of what is gained.
     is_established
         Whether the interval of the share is narrower than one half. If not, nothing is advised.
-    level
-        Coverage of the intervals.
+    doubts
+        Why it is not, and what lies beyond the rows of the fit, in sentences.
+    unit, method, level
+        What was resampled, how intervals are made, and their coverage.
     """
 
     columns: tuple[str, str]
     share: float
     low: float
     high: float
+    hours: tuple[float, float]
     now: float
     then: float
     gain_low: float
     gain_high: float
     is_established: bool
-    level: float
+    doubts: tuple[str, ...]
+    unit: str
+    method: str
+    level: float = LEVEL
 
     @property
     def words(self) -> str:
-        """One sentence."""
-        if not self.is_established:
-            return (
-                f"Not established: the share for {self.columns[0]} is anywhere from {self.low:.2f} to {self.high:.2f}. "
-                "More models or more sizes of subsets would tell."
+        """One sentence, and the doubts."""
+        first, second = self.columns
+        if self.is_established:
+            said = (
+                f"Spend {self.share:.0%} on {first} ({self.low:.0%} to {self.high:.0%}), {self.hours[0]:.4g} hours, "
+                f"and the rest on {second}, {self.hours[1]:.4g} hours: a gain of {self.now - self.then:.3f} "
+                f"({self.gain_low:.3f} to {self.gain_high:.3f})."
             )
-        return (
-            f"Spend {self.share:.0%} on {self.columns[0]} ({self.low:.0%} to {self.high:.0%}) and the rest on "
-            f"{self.columns[1]}: a gain of {self.now - self.then:.3f} ({self.gain_low:.3f} to {self.gain_high:.3f})."
-        )
+        else:
+            said = f"Not established whether to buy {first} or {second}."
+        return " ".join([said, *self.doubts])
 
     def table(self) -> pd.DataFrame:
-        """Return one row."""
-        return pd.DataFrame([self.to_dict()])
+        """Return value and interval of the share and of what is gained."""
+        return pd.DataFrame(
+            [
+                (f"share for {self.columns[0]}", self.share, self.low, self.high),
+                ("gain", self.now - self.then, self.gain_low, self.gain_high),
+            ],
+            columns=["quantity", "value", "low", "high"],
+        )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {**{name: getattr(self, name) for name in self.__dataclass_fields__}, "words": self.words}
+        """Return plain values; what is not known is None."""
+        held = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {
+            name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in held.items()
+        } | {"words": self.words}
 
     def _repr_html_(self) -> str:
         return f"<p>{self.words}</p>"
 
 
 def buy_next(
-    bootstrap: Bootstrap, *, have: Sequence[float], prices: Sequence[float], budget: float, level: float = 0.95
+    law: JointLaw,
+    *,
+    columns: tuple[str, str],
+    have: Sequence[float],
+    price: Sequence[float],
+    budget: float,
+    per_hour: Sequence[float] = (1.0, 1.0),
+    level: float = LEVEL,
 ) -> Purchase:
     """Return how to split a budget between the two inputs of a joint law.
 
     Parameters
     ----------
-    bootstrap
-        Of a joint law, resampled by what varies independently, such as models.
+    law
+        Joint law with resamples by what varies independently, such as models.
+    columns
+        Names of its inputs.
     have
         What is there already of each input, in units of its column, above 0.
-    prices
-        Of one unit of each, above 0, in one currency.
+    price
+        Of one hour of each, above 0, in one currency.
     budget
         To spend, above 0.
+    per_hour
+        How much of each input one hour gives, in units of its column: FLOP of an hour of GPU, images of an hour in the
+        rig. With 1, prices are of one unit.
     level
         Coverage of the intervals, in (0, 1).
 
     Raises
     ------
     UsageError
-        The law is not joint, or a number is not above 0.
+        A number is not above 0.
     """
-    fit = bootstrap.fit
-    if not fit.law.is_joint:
-        raise UsageError(f"The law '{fit.law.name}' has no two inputs to choose between; fit law='joint'.")
-    if min(*have, *prices, budget) <= 0 or not 0 < level < 1:
-        raise UsageError(f"Got have={tuple(have)}, prices={tuple(prices)}, budget={budget}; expected numbers above 0.")
-    first = have[0] + _SHARES * budget / prices[0]
-    second = have[1] + (1 - _SHARES) * budget / prices[1]
-    here = fit.predict([have[0]], [have[1]])[0]
-    along = fit.predict(first, second)
-    drawn = _draws(bootstrap, np.append(first, have[0]), np.append(second, have[1]))
-    best = drawn[:, :-1].argmin(1)
-    shares, chosen = _SHARES[best], int(along.argmin())
-    gains = drawn[:, -1] - drawn[:, chosen]
-    ends = (1 - level) / 2, (1 + level) / 2
-    low, high = np.quantile(shares, ends)
-    gain_low, gain_high = np.quantile(gains, ends)
+    if min(*have, *price, *per_hour, budget) <= 0 or not 0 < level < 1:
+        raise UsageError(
+            f"Got have={tuple(have)}, price={tuple(price)}, per_hour={tuple(per_hour)}, budget={budget}, level={level}"
+            "; expected numbers above 0, and a level below 1."
+        )
+    hours = np.stack([_SHARES * budget / price[0], (1 - _SHARES) * budget / price[1]])
+    inputs = [have[0] + hours[0] * per_hour[0], have[1] + hours[1] * per_hour[1]]
+    here = [np.array([float(one)]) for one in have]
+    along, now = law.misalignment(*inputs), law.misalignment(*here)
+    chosen = int(np.argmin(along))
+    draws = {name: np.asarray(values, float)[:, None] for name, values in law.draws.items()}
+    shares = _SHARES[_losses(draws, *inputs).argmin(1)] if draws else np.empty(0)
+    gains = (_losses(draws, *here) - _losses(draws, *inputs)[:, [chosen]])[:, 0] if draws else np.empty(0)
+    low, high = _interval(law, shares, float(_SHARES[chosen]), level)
+    gain = float(now[0] - along[chosen])  # type: ignore[index]
+    gain_low, gain_high = _interval(law, gains, gain, level)
+    doubts = list(_doubts(law, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), columns[0]))
+    is_established = not doubts
+    if law.support is not None:
+        at = {name: float(one[chosen]) for name, one in zip(columns, inputs, strict=True)}
+        doubts += [each.words for each in law.support.beyond(**at)]
     return Purchase(
-        columns=(fit.problem.columns[0], fit.problem.columns[1]), share=float(_SHARES[chosen]), low=float(low),
-        high=float(high), now=float(here), then=float(along[chosen]), gain_low=float(gain_low),
-        gain_high=float(gain_high), is_established=bool(high - low < _WIDE), level=level,
+        columns=columns, share=float(_SHARES[chosen]), low=float(np.clip(low, 0, 1)), high=float(np.clip(high, 0, 1)),
+        hours=(float(hours[0, chosen]), float(hours[1, chosen])), now=float(now[0]), then=float(along[chosen]),  # type: ignore[index]
+        gain_low=float(gain_low), gain_high=float(gain_high), is_established=is_established, doubts=tuple(doubts),
+        unit=law.unit, method=law.method, level=level,
     )  # fmt: skip
 
 
-def _draws(bootstrap: Bootstrap, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the (resamples, points) outcomes of the resampled laws, for no group in particular."""
-    fit, groups = bootstrap.fit, np.full(first.shape, AVERAGE)
-    return np.exp(group_curves(fit.forms(), bootstrap.optima, fit.problem, [first, second], groups))[bootstrap.usable]
+def _losses(draws: dict[str, Array], first: Array, second: Array) -> Array:
+    """Return the (R, S) outcomes of the resampled laws."""
+    return draws["E"] + draws["A"] * first ** -draws["alpha"] + draws["B"] * second ** -draws["beta"]
+
+
+def _interval(law: JointLaw, values: Array, estimate: float, level: float) -> tuple[float, float]:
+    """Return the interval of a quantity from its values in resamples; NaN without any."""
+    if len(values) < FEWEST:
+        return np.nan, np.nan
+    if law.degrees is not None:
+        return student(values, estimate, level, degrees=law.degrees)
+    return percentile(values, estimate, level)
+
+
+def _doubts(law: JointLaw, low: float, high: float, column: str) -> list[str]:
+    """Return why nothing is advised, in sentences."""
+    if np.isnan(low):
+        return ["The law was fitted without intervals: fit it with `resamples`."]
+    if law.status in DOUBTFUL:
+        return [f"The status of the fit is {law.status}."]
+    if high - low >= _WIDE:
+        return [
+            f"The share for {column} is anywhere from {low:.2f} to {high:.2f}: more models or more sizes of subsets "
+            "would tell."
+        ]
+    return []

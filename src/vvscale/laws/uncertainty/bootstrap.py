@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ from vvscale.errors import ShapeError
 from vvscale.laws.fit import Fit
 from vvscale.laws.solve_law import AVERAGE, group_curves, natural, optimise, ratio_name
 from vvscale.laws.solver.search import Optima
-from vvscale.laws.uncertainty.intervals import LEVEL, POSITIVE, SHARES, percentile, student
-from vvscale.laws.uncertainty.jackknife import within_law
+from vvscale.laws.uncertainty.intervals import LEVEL, percentile
+from vvscale.laws.uncertainty.jackknife import Jackknife, left_out
+from vvscale.laws.uncertainty.refits import Refits
 from vvscale.laws.uncertainty.resample import Resamples, default_unit, resamples
 
 if TYPE_CHECKING:
@@ -67,6 +69,15 @@ class Bootstrap:
         """How intervals are made: ``"percentile"``, or ``"CRV3-t"`` where each group was left out once."""
         return "CRV3-t" if self.resamples.leaves_one_out else "percentile"
 
+    @cached_property
+    def jackknife(self) -> Jackknife:
+        """The same refits as a jackknife, where each group was left out once."""
+        drawn = self.resamples
+        made = left_out(
+            self.fit, drawn.unit, (drawn.weights == 0).argmax(axis=0), Refits(self.fit, self.optima, drawn.weights)
+        )
+        return replace(made, params=self.params)
+
     def derived(self) -> dict[str, Array]:
         """Quantities that follow from the parameters, name -> (B,); see ``derive`` and ``half_points``."""
         return self.fit.derived_from(self.params, self.optima)
@@ -77,15 +88,10 @@ class Bootstrap:
         Percentiles of the resamples; where each group was left out once, Student's t with their CRV3 error (see
         ``jackknife``). (NaN, NaN) where there is none.
         """
-        values = ({**self.params, **self.derived()})[name]
-        estimate = {**self.fit.params, **{key: float(value[0]) for key, value in self.fit.derived().items()}}[name]
         if self.resamples.leaves_one_out:
-            if not self.usable.all():
-                return np.nan, np.nan
-            degrees = self.resamples.degrees
-            log, odds = name in POSITIVE, name in SHARES
-            low, high = student(values, estimate, level, log=log, odds=odds, degrees=degrees)
-            return within_law(self.fit.law, name, float(low), float(high))
+            return self.jackknife.interval(name, level)
+        values = ({**self.params, **self.derived()})[name]
+        estimate = self.fit.quantities()[name]
         values = values[self.usable]
         # A group that a resample drew no rows of has no ratio there.
         values = values[~np.isnan(values)]
@@ -102,14 +108,13 @@ class Bootstrap:
 
     def curve(self, *x: Sequence[float] | Array, level: float = LEVEL) -> tuple[Array, Array]:
         """Interval of the fitted curve (of the average group) at new inputs, in raw units; two arrays (m,)."""
+        if self.resamples.leaves_one_out:
+            return self.jackknife.curve(*x, level=level)
         at = [np.atleast_1d(np.asarray(value, float)) for value in x]
         groups = np.full(at[0].shape, AVERAGE)
         assert self.fit.optima is not None
         estimate = np.exp(group_curves(self.fit.forms(), self.fit.optima, self.fit.problem, at, groups))[0]
         values = np.exp(group_curves(self.fit.forms(), self.optima, self.fit.problem, at, groups))
-        if self.resamples.leaves_one_out:
-            log, degrees = self.fit.law.log_residuals, self.resamples.degrees
-            return student(values, estimate, level, log=log, degrees=degrees)
         return percentile(values[self.usable], estimate, level)
 
     def plot(self, path: str | Path | None = None) -> Any:
@@ -124,8 +129,7 @@ class Bootstrap:
 
     def summary(self) -> pd.DataFrame:
         """One row per parameter and derived quantity: value and interval."""
-        values = {**self.fit.params, **{name: float(value[0]) for name, value in self.fit.derived().items()}}
-        rows = [(name, value, *self.interval(name)) for name, value in values.items()]
+        rows = [(name, value, *self.interval(name)) for name, value in self.fit.quantities().items()]
         return pd.DataFrame(rows, columns=["quantity", "value", "low", "high"])
 
     def to_dict(self) -> dict[str, Any]:
@@ -160,7 +164,7 @@ def bootstrap(fit: Fit, n: int = 1000, *, by: str | None = None, seed: int = SEE
         Number of resamples, >= 1; ignored where there are so few units that each is left out once.
     by
         What is drawn: ``arch`` (default where the table knows architectures: rows of one architecture are not
-        independent), ``row`` (the study's own resamples), ``cell`` (all but the seed), ``family``, or a column.
+        independent), ``row`` (the published resamples), ``cell`` (all but the seed), ``family``, or a column.
     seed
         Seed of the draws.
 

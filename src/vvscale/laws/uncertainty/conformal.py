@@ -202,6 +202,15 @@ def predict_interval(
         A level outside (0, 1); a column or unit that does not exist.
     ShapeError
         Too few groups for the level; inputs of the wrong number or with values that are not positive.
+
+    Examples
+    --------
+    >>> from vvscale.laws.fit import fit_law
+    >>> x = np.geomspace(1e9, 1e15, 30)
+    >>> noise = np.random.default_rng(0).normal(0, 0.01, 30)
+    >>> table = pd.DataFrame({"train_flop": x, "misalignment": (0.4 + (x / 1e9) ** -0.3) * np.exp(noise)})
+    >>> predict_interval(fit_law(table), [1e16]).table().round(2).to_numpy().tolist()
+    [[1e+16, 0.41, 0.4, 0.42]]
     """
     check_level(level, len(np.unique(_codes(fit, by or default_unit(fit.problem.frame)))), by or "arch")
     return calibrate(fit, by=by, seed=seed).interval(x, level=level, group=group)

@@ -36,18 +36,19 @@ def percentile(values: Array, estimate: Array | float, level: float = LEVEL) -> 
     return np.fmin(low, estimate), np.fmax(high, estimate)
 
 
-def degrees_of_freedom(sizes: NDArray[np.intp]) -> float:
-    """Degrees of freedom of a variance over groups of these sizes (G,).
+def degrees_of_freedom(shares: Array | NDArray[np.intp]) -> float:
+    """Degrees of freedom, at least 1, of a variance that groups contribute these shares (G,) to, their sizes for one.
 
-    One less than the number of equal groups that are worth as much, (sum m)^2 / sum m^2. Source: Carter, Schnepel &
+    One less than the number of equal groups that are worth as much, (sum s)^2 / sum s^2. Source: Carter, Schnepel &
     Steigerwald 2017.
     """
-    return max(float(sizes.sum()) ** 2 / float((sizes.astype(float) ** 2).sum()) - 1.0, 1.0)
+    parts = shares / shares.sum()
+    return max(1.0 / float((parts**2).sum()) - 1.0, 1.0)
 
 
-def t_quantile(degrees: float, level: float = LEVEL) -> float:
-    """How many CRV3 standard errors an interval reaches to either side."""
-    return float(stats.t.ppf(0.5 + level / 2, degrees))
+def t_quantile(degrees: float | Array, level: float = LEVEL) -> Any:
+    """How many CRV3 standard errors an interval reaches to either side, at these degrees of freedom."""
+    return stats.t.ppf(0.5 + level / 2, degrees)
 
 
 def crv3(values: Array, estimate: Array | float) -> Any:
@@ -64,7 +65,7 @@ def student(
     *,
     log: bool = False,
     odds: bool = False,
-    degrees: float | None = None,
+    degrees: float | Array | None = None,
 ) -> tuple[Any, Any]:
     """Interval estimate -+ t x CRV3 error from the values without each of G groups, (G, m) or (G,).
 

@@ -1,9 +1,9 @@
 """Intervals from leaving out each group in turn (CRV3) with Student's t: no resamples, no seed, honest with few groups.
 
 With G groups, estimate q and the estimates q_g without group g, the variance is (G - 1) / G sum (q_g - q)^2 and the
-interval q -+ t sd, with as many degrees of freedom as equal groups that are worth as much, less one. In simulations on
-the published designs it covers as the bootstrap of whole groups does, at half the width where E is badly known, and
-with five or six groups, where a bootstrap means nothing (docs/coverage.md).
+interval q -+ t sd, with the degrees of freedom of the groups that the quantity rests on (``degrees``). In simulations
+on the published designs it covers as the bootstrap of whole groups does, and with five or six groups, where a bootstrap
+means nothing (docs/coverage.md).
 
 Source: MacKinnon, Nielsen & Webb 2023 (arXiv 2301.04527); Shao & Wu 1989 for leaving out several rows of a loss that
 is nearly absolute, for which leaving out one row at a time is inconsistent.
@@ -19,10 +19,11 @@ import pandas as pd
 
 from vvscale.errors import ShapeError
 from vvscale.laws.solve_law import AVERAGE, group_curves, natural
+from vvscale.laws.uncertainty.degrees import Leverage, leverage
 from vvscale.laws.uncertainty.folds import grouped_folds
-from vvscale.laws.uncertainty.intervals import FEWEST, LEVEL, POSITIVE, SHARES, crv3, degrees_of_freedom, student
+from vvscale.laws.uncertainty.intervals import FEWEST, LEVEL, POSITIVE, SHARES, crv3, student
 from vvscale.laws.uncertainty.refits import Refits, refit_fit
-from vvscale.laws.uncertainty.resample import clusters, default_unit, design_effect
+from vvscale.laws.uncertainty.resample import clusters, default_unit, design_effect, intraclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from vvscale.laws.fit import Fit
     from vvscale.laws.law import Law
+    from vvscale.laws.solver.search import Optima
 
     Array = NDArray[np.float64]
 
@@ -53,8 +55,8 @@ class Jackknife:
         Whether every refit has more distinct points than parameters; without that there is no interval.
     refits
         The refits, for curves.
-    degrees
-        Degrees of freedom of the t intervals: G - 1 for groups of one size, fewer for uneven ones.
+    leverage
+        What the parameters owe to each group, for degrees of freedom.
     """
 
     fit: Fit
@@ -63,7 +65,7 @@ class Jackknife:
     params: dict[str, Array] = field(repr=False)
     usable: bool
     refits: Refits = field(repr=False)
-    degrees: float
+    leverage: Leverage = field(repr=False)
 
     def derived(self) -> dict[str, Array]:
         """Quantities that follow from the parameters, name -> (G,); see ``vvscale.laws.derive``."""
@@ -82,8 +84,20 @@ class Jackknife:
         if not self.usable:
             return np.nan, np.nan
         estimate, values = self._values(name)
-        low, high = student(values, estimate, level, log=name in POSITIVE, odds=name in SHARES, degrees=self.degrees)
+        low, high = student(
+            values, estimate, level, log=name in POSITIVE, odds=name in SHARES, degrees=self.degrees(name)
+        )
         return within_law(self.fit.law, name, float(low), float(high))
+
+    def degrees(self, name: str) -> float:
+        """Degrees of freedom of the interval of a parameter or derived quantity: the groups it rests on, less one."""
+        return float(self.leverage.degrees(lambda optima: self._at(optima)[name][:, None])[0])
+
+    def _at(self, optima: Optima) -> dict[str, Array]:
+        """Parameters and what follows from them of other optima of the law, name -> (B,)."""
+        fit = self.fit
+        params = natural(fit.law, fit.problem, optima, fit.offsets)
+        return {**params, **fit.derived_from(params, optima)}
 
     def curve(self, *x: Sequence[float] | Array, level: float = LEVEL) -> tuple[Array, Array]:
         """Interval of the fitted curve (of the average group) at new inputs, in raw units; two arrays (m,).
@@ -93,18 +107,23 @@ class Jackknife:
         fit = self.fit
         at = [np.atleast_1d(np.asarray(value, float)) for value in x]
         groups = np.full(at[0].shape, AVERAGE)
-        assert fit.optima is not None
-        estimate = group_curves(fit.forms(), fit.optima, fit.problem, at, groups)[0]
-        values = group_curves(fit.forms(), self.refits.optima, fit.problem, at, groups)
         if not self.usable:
             return np.full(at[0].shape, np.nan), np.full(at[0].shape, np.nan)
-        return student(np.exp(values), np.exp(estimate), level, log=fit.law.log_residuals, degrees=self.degrees)
+
+        def curve(optima: Optima) -> Array:
+            return np.exp(group_curves(fit.forms(), optima, fit.problem, at, groups))
+
+        assert fit.optima is not None
+        degrees, log = self.leverage.degrees(curve), fit.law.log_residuals
+        return student(curve(self.refits.optima), curve(fit.optima)[0], level, log=log, degrees=degrees)
 
     def table(self) -> pd.DataFrame:
-        """One row per parameter and derived quantity: value, standard error and interval."""
-        values = {**self.fit.params, **{name: float(value[0]) for name, value in self.fit.derived().items()}}
-        rows = [(name, value, self.standard_error(name), *self.interval(name)) for name, value in values.items()]
-        return pd.DataFrame(rows, columns=["quantity", "value", "standard_error", "low", "high"])
+        """One row per parameter and derived quantity: value, standard error, degrees of freedom and interval."""
+        rows = [
+            (name, value, self.standard_error(name), self.degrees(name), *self.interval(name))
+            for name, value in self.fit.quantities().items()
+        ]
+        return pd.DataFrame(rows, columns=["quantity", "value", "standard_error", "degrees", "low", "high"])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: intervals and how they were made; an end that does not exist is None."""
@@ -113,7 +132,7 @@ class Jackknife:
             "method": "CRV3-t",
             "by": self.by,
             "n_groups": self.n_groups,
-            "degrees": self.degrees,
+            "degrees": {name: self.degrees(name) for name in names},
             "ci": {name: [end if np.isfinite(end) else None for end in self.interval(name)] for name in names},
         }
 
@@ -121,9 +140,7 @@ class Jackknife:
         return f"<p>95 % t intervals, each of {self.n_groups} {self.by} left out</p>{self.table().to_html(index=False)}"
 
     def _values(self, name: str) -> tuple[float, Array]:
-        if name in self.params:
-            return self.fit.params[name], self.params[name]
-        return float(self.fit.derived()[name][0]), self.derived()[name]
+        return self.fit.quantities()[name], {**self.params, **self.derived()}[name]
 
 
 def jackknife(fit: Fit, *, by: str | None = None) -> Jackknife:
@@ -163,9 +180,16 @@ def jackknife(fit: Fit, *, by: str | None = None) -> Jackknife:
             "anything. Collect rows of more, or choose another unit with `by`."
         )
     refits = refit_fit(fit, (code != np.arange(n_groups)[:, None]).astype(float))
+    return left_out(fit, by, code, refits)
+
+
+def left_out(fit: Fit, by: str, code: NDArray[np.intp], refits: Refits) -> Jackknife:
+    """Make a ``Jackknife`` of refits (G) without each group of ``code`` (n,)."""
     params = natural(fit.law, fit.problem, refits.optima, fit.offsets)
-    degrees = degrees_of_freedom(np.bincount(code))
-    return Jackknife(fit, by, n_groups, params, bool(refits.usable().all()), refits, degrees)
+    correlation = intraclass(fit.residuals(), code)
+    return Jackknife(
+        fit, by, int(code.max()) + 1, params, bool(refits.usable().all()), refits, leverage(fit, code, correlation)
+    )
 
 
 def inflation(fit: Fit, name: str, by: str) -> float:

@@ -121,7 +121,7 @@ def resamples(frame: pd.DataFrame, unit: str, n_resamples: int, *, seed: int = S
     frame
         The rows, in the order of the problem.
     unit
-        See ``clusters``. Row resamples are the study's own: numpy's ``default_rng(seed).integers(0, n, (B, n))``
+        See ``clusters``. Row resamples are the published ones: numpy's ``default_rng(seed).integers(0, n, (B, n))``
         with rows ascending in model_id. With fewer than ten clusters each is left out in turn.
     n_resamples
         B, at least 1.
@@ -139,7 +139,7 @@ def resamples(frame: pd.DataFrame, unit: str, n_resamples: int, *, seed: int = S
     """
     check_n_resamples(n_resamples)
     if seed < 0:
-        raise UsageError(f"A seed is 0 or more, got {seed}. 42 gives the study's own resamples.")
+        raise UsageError(f"A seed is 0 or more, got {seed}. 42 gives the published resamples of rows.")
     n = len(frame)
     rng = np.random.default_rng(seed)
     if unit == "row":
@@ -206,13 +206,22 @@ def design_effect(frame: pd.DataFrame, residuals: Array, unit: str) -> DesignEff
     n, k = len(residuals), max(len(names), 1)
     if unit == "row" or k in {1, n}:
         return DesignEffect(unit, 0.0, 1.0, float(n))
-    size = np.bincount(code, minlength=k).astype(float)
-    means = np.bincount(code, weights=residuals, minlength=k) / size
+    correlation = intraclass(residuals, code)
+    size = np.bincount(code).astype(float)
+    kish = float((size**2).sum()) / n
+    effect = max(1.0, 1.0 + (kish - 1.0) * correlation)
+    return DesignEffect(unit, correlation, effect, n / effect)
+
+
+def intraclass(residuals: Array, code: NDArray[np.intp]) -> float:
+    """Correlation of residuals (n,) within groups (n,), by a one-way analysis of variance; 0 if it cannot be told."""
+    size = np.bincount(code).astype(float)
+    n, k = len(residuals), len(size)
+    if k in {1, n}:
+        return 0.0
+    means = np.bincount(code, weights=residuals) / size
     between = float((size * (means - residuals.mean()) ** 2).sum()) / (k - 1)
     within = float(((residuals - means[code]) ** 2).sum()) / (n - k)
     typical = (n - float((size**2).sum()) / n) / (k - 1)
     total = between + (typical - 1) * within
-    intraclass = (between - within) / total if total > 0 else 0.0
-    kish = float((size**2).sum()) / n
-    effect = max(1.0, 1.0 + (kish - 1.0) * intraclass)
-    return DesignEffect(unit, float(intraclass), effect, n / effect)
+    return float((between - within) / total) if total > 0 else 0.0

@@ -195,6 +195,13 @@ def _beyond(fit: Fit, at: tuple[float, ...]) -> list[Beyond]:
     return [each for row in rows for each in support.beyond(**dict(zip(columns, map(float, row), strict=True)))]
 
 
+def _left_out(reasons: Mapping[str, str]) -> list[str]:
+    """A sentence on the laws and splits that are not in a table, and why; none if all are."""
+    return [
+        "Left out: " + "; ".join(f"{name} ({reason.rstrip('.')})" for name, reason in reasons.items()) + "."
+    ] * bool(reasons)
+
+
 def _asked(
     fit: Fit, options: FitOptions, others: Mapping[str, pd.DataFrame]
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -213,11 +220,11 @@ def _asked(
     if options.compare:
         comparison = compare_laws(fit, by=unit, seed=options.seed)
         tables["laws compared on the same rows"] = comparison.table()
-        sentences.append(comparison.verdict)
+        sentences += [comparison.verdict, *_left_out(comparison.left_out)]
     if options.hold_out:
         held = hold_out(fit)
         tables["fitted on low compute, predicting high compute"] = held.table()
-        sentences.append(held.verdict)
+        sentences += [held.verdict, *_left_out(held.left_out)]
     if options.prediction:
         measured = coverage(fit, level=PREDICTION_LEVEL, by=unit, seed=options.seed)
         tables[f"coverage of {PREDICTION_LEVEL:.0%} prediction intervals"] = measured.table()

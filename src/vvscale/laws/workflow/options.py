@@ -109,6 +109,11 @@ class ReproduceOptions(Options):
         False, "Does the conclusion change with the form, the loss, the resampling unit or the rows? A table of each."
     )
     scores: str = option("gokce2025", "Score table: a published set, a CSV or Parquet file, or a store folder.")
+    compute: Literal["forward", "training"] = option(
+        "forward",
+        "Compute of pretraining in the curves of icml2026: forward, images x one forward pass, as published; training, "
+        "3 x that x epochs.",
+    )
     seed: int = option(SEED, "Seed of the resamples.", at_least=0)
     workers: int | None = option(None, "Processes; by default one per core.", at_least=1)
 

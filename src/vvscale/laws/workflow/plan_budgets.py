@@ -10,7 +10,7 @@ from vvscale.errors import UsageError
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
 from vvscale.laws.gokce2025.reproduction import reproduce
 from vvscale.laws.law import LAWS
-from vvscale.laws.planning.cost import Cost, family_cost, fit_cost
+from vvscale.laws.planning.cost import Cost, family_cost, fit_cost, given_cost
 from vvscale.laws.planning.joint import JointLaw
 from vvscale.laws.planning.plan import Plan, plan, worst_allocations
 from vvscale.laws.planning.target import TargetBudget, budget_for
@@ -123,14 +123,14 @@ def _cost(fit: str, options: PlanOptions, own: Cost | None, rows: pd.DataFrame |
     if options.cost is not None and options.family is not None:
         raise UsageError("Give `cost` or `family`, not both: each is a cost model.")
     if options.cost is not None:
-        m, n = options.cost
-        return Cost(m, n, n, f"C = {m:g} (N D)^{n:g}, as given")
+        return given_cost(*options.cost)
     if options.family is not None:
         return family_cost(rows if rows is not None else _models(options), options.family)
     if own is None:
         raise UsageError(
-            f"'{fit}' does not say what parameters and samples cost: its rows had no train_flop. Give `cost`, "
-            "m and n of C = m (N D)^n, or `family`."
+            f"'{fit}' does not say what parameters and samples cost: its rows had no train_flop. Give `cost`, m and n "
+            "of C = m (N D)^n: `cost=(6, 1)` where each weight is used once per sample, as in a transformer; or "
+            "`family`."
         )
     return own
 

@@ -117,14 +117,19 @@ class SavedLaw:
         Parameters in raw units with their resamples.
     cost
         The cost fitted to the same rows, if they had compute.
+    columns
+        Its two inputs.
     """
 
     name: str
     law: JointLaw
     cost: Cost | None
+    columns: tuple[str, str]
 
 
-def load_joint(path: str | Path, name: str | None = None, group: str | None = None) -> SavedLaw:
+def load_joint(
+    path: str | Path, name: str | None = None, group: str | None = None, *, of_any: bool = False
+) -> SavedLaw:
     """Read a joint law from a ``fits.json`` or the folder that holds it.
 
     Parameters
@@ -135,6 +140,8 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
         Which fit; by default the only joint one.
     group
         Which group of a fit with group offsets.
+    of_any
+        Whether the law may be of any two inputs, not of parameters and samples alone.
 
     Raises
     ------
@@ -169,7 +176,8 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
         raise UsageError(f"'{file}' holds several joint fits: {', '.join(joint)}. Say which with `name`.")
     chosen = joint[name] if name is not None else next(iter(joint.values()))
     try:
-        _refuse_other_inputs(file, chosen["x"])
+        if not of_any:
+            _refuse_other_inputs(file, chosen["x"])
         draws, unit, degrees = _draws(file.parent, chosen)
         cost = Cost(**chosen["cost"]) if chosen.get("cost") else None
         law = JointLaw.from_params(
@@ -179,7 +187,7 @@ def load_joint(path: str | Path, name: str | None = None, group: str | None = No
         law = replace(law, **_standing(chosen))
     except (ValueError, TypeError, KeyError) as error:
         raise _not_fits(file, error) from error
-    return SavedLaw(chosen["name"], law, cost)
+    return SavedLaw(chosen["name"], law, cost, (str(chosen["x"][0]), str(chosen["x"][1])))
 
 
 def _standing(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,6 +200,11 @@ def _standing(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _not_fits(file: Path, error: Exception) -> DataError:
+    if file.suffix.lower() in {".csv", ".tsv", ".parquet"}:
+        return DataError(
+            f"'{file}' is a table, and a plan needs a fit. Fit one with `vvscale fit {file} --law joint --x n_params "
+            "samples_seen --out DIR`, with your own names of columns."
+        )
     return DataError(
         f"'{file}' is not a file of fits: {reason(error)}. It may be truncated, hand-edited or of another version; "
         "write it again with `vvscale fit` or `vvscale reproduce`."

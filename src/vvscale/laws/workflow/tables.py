@@ -17,12 +17,14 @@ SHOWN = ("E", "alpha", "beta")
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Format a number for a table; None is an infinite or missing one.
+    """Format a number for a table; None is an infinite one of a file, NaN one that does not exist.
 
-    >>> number(0.522677), number(2.5e24), number(None)
-    ('0.5227', '2.5e+24', 'inf')
+    >>> number(0.522677), number(2.5e24), number(-math.inf), number(None), number(math.nan)
+    ('0.5227', '2.5e+24', '-inf', 'inf', '')
     """
-    return "inf" if value is None else f"{value:.{digits}g}"
+    if value is None:
+        return "inf"
+    return "" if math.isnan(value) else f"{value:.{digits}g}"
 
 
 def interval(ends: Sequence[float | None] | None) -> str:
@@ -72,13 +74,12 @@ def _paper(published: Mapping[str, Any] | None) -> str:
 def fit_tables(result: FitResult) -> list[tuple[str, pd.DataFrame]]:
     """Tables of one fit: its parameters with an interval per resampling unit, then what was asked beside it."""
     fit, made, told = result.fit, result.entry["intervals"], result.entry["jackknife"]
-    derived = {name: float(value[0]) for name, value in fit.derived().items()}
     rows = []
-    for name, value in {**fit.params, **derived}.items():
+    for name, value in fit.quantities().items():
         cells = {_heading(unit, each): interval(each["ci"][name]) for unit, each in made.items()}
         if told:
             cells[f"95 % t, each {told['by']} left out"] = interval(told["ci"][name])
-        rows.append({"quantity": name, "value": number(value if math.isfinite(value) else None), **cells})
+        rows.append({"quantity": name, "value": number(value), **cells})
     title = f"{result.entry['name']}: {fit.law.formula}, n = {fit.n}, loss {fit.loss:.6g}, R2 {fit.r2:.3f}"
     asked = [(name, plain(table)) for name, table in result.tables.items()]
     return [(title, pd.DataFrame(rows)), *asked]
@@ -93,7 +94,7 @@ def plain(table: pd.DataFrame) -> pd.DataFrame:
     shown = table.copy()
     for name in shown.columns:
         if shown[name].dtype.kind == "f":
-            shown[name] = [number(value if math.isfinite(value) else None) for value in shown[name]]
+            shown[name] = [number(value) for value in shown[name]]
     return shown
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,11 +25,8 @@ from vvscale.models.architectures.designs import (
     ViTDesign,
 )
 from vvscale.models.architectures.families import PATCH, ModelOptions, construct
-from vvscale.models.architectures.names import architecture
+from vvscale.models.architectures.names import Stem, architecture, stem_for
 from vvscale.models.architectures.own import build_own
-
-# Images of at most this side get the small stem.
-SMALL_IMAGE = 64
 
 
 def build_model(
@@ -38,7 +35,7 @@ def build_model(
     n_classes: int = 1000,
     image_size: int | None = None,
     in_channels: int = 3,
-    stem: Literal["auto", "published", "small"] = "auto",
+    stem: Stem = "auto",
     drop_path: float = 0.0,
     layer_scale: float | None = None,
     pretrained: bool = False,
@@ -150,7 +147,7 @@ def _options(
     n_classes: int,
     image_size: int | None,
     in_channels: int,
-    stem: str,
+    stem: Stem,
     drop_path: float,
     layer_scale: float | None,
 ) -> ModelOptions:
@@ -168,8 +165,7 @@ def _options(
     if isinstance(known.design, LibraryDesign | OwnDesign):
         _refuse(known, stem=stem == "small", drop_path=drop_path, layer_scale=layer_scale is not None)
         return ModelOptions(n_classes, size, in_channels, "published")
-    if stem == "auto":
-        stem = "small" if size <= SMALL_IMAGE else "published"
+    stem = stem_for(known.name, size, stem)
     if isinstance(known.design, ViTDesign) and stem == "published" and size % PATCH:
         raise ConfigError(
             f"Cannot build '{known.name}' for images of {size} pixels: they do not divide into patches of {PATCH}. "

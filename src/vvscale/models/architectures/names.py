@@ -67,6 +67,9 @@ _FLEX_DEPTHS = (
 )
 # Networks of fewer than four stages are for small images.
 _SMALL_IMAGE = 32
+Stem = Literal["auto", "published", "small"]
+# Images of at most this side get the small stem.
+SMALL_IMAGE = 64
 
 
 def _published() -> dict[str, Architecture]:
@@ -340,3 +343,18 @@ def list_models(pattern: str = "*") -> list[str]:
     raise UnknownNameError(
         f"Unknown library '{library}' in '{pattern}'.{did_you_mean(library, LIBRARIES)} Known: {', '.join(LIBRARIES)}."
     )
+
+
+def stem_for(name: str, image_size: int, stem: Stem = "auto") -> Literal["published", "small", ""]:
+    """Return the first layers of a network for images of this side; empty where it has no choice of them.
+
+    Examples
+    --------
+    >>> stem_for("resnet18", 64), stem_for("resnet18", 128), stem_for("resnet18", 64, "published")
+    ('small', 'published', 'published')
+    """
+    if isinstance(architecture(name).design, LibraryDesign | OwnDesign):
+        return ""
+    if stem == "auto":
+        return "small" if image_size <= SMALL_IMAGE else "published"
+    return stem

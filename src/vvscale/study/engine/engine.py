@@ -183,7 +183,7 @@ class Engine:
         return self._n_idle_looks * _LOOK_SECONDS > _STALLED_SECONDS * max(1, self._starts)
 
     def _is_any_at_work(self) -> bool:
-        return any(self._folder.task(request.id).is_held() for request, _, _ in self._tasks.values())
+        return any(self._folder.task(request.task.id).is_held() for request, _, _ in self._tasks.values())
 
 
 def _ended(key: int, future: Any) -> Ended | None:

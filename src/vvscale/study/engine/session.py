@@ -37,6 +37,7 @@ _BEATS_PER_SILENCE = 5
 # How often Parsl is asked whether more or fewer jobs are needed, and how its workers are.
 _STRATEGY_SECONDS = {True: 0.2, False: 3.0}
 _WORDS_SECONDS = 2.0
+_IDLE_POLL_MILLISECONDS = 100
 # A job without work leaves its node to others.
 _IDLE_SECONDS = 120.0
 # Jobs that fail one after another: at once if none ever worked, else only if that lasts.
@@ -157,7 +158,9 @@ class Session:
                 )
         finally:
             for executor in self._executors.values():
-                executor.shutdown()
+                # What an exchange that died leaves open ends with this process.
+                with contextlib.suppress(Exception):
+                    executor.shutdown()
 
     def _start(self) -> Any:
         from parsl.dataflow.rundirs import make_rundir
@@ -265,6 +268,8 @@ class Session:
             # Only the number of workers counts; cores are the scheduler's to give.
             cores_per_worker=1e-6,
             address="127.0.0.1" if self._is_local else self._spec.address,
+            # Messages wake whoever waits; this is only how often nothing is looked at.
+            poll_period=_IDLE_POLL_MILLISECONDS,
             heartbeat_period=beat,
             heartbeat_threshold=silence,
             # Near its end a job takes no more tasks; those it has save their state `grace` seconds before it.

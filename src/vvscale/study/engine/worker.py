@@ -24,6 +24,7 @@ from vvscale.core.files import make_folder
 from vvscale.errors import DataError, StoppedError, VvscaleError
 from vvscale.study.engine.torchrun import run_spread
 from vvscale.study.graph.folder import StudyFolder, TaskFolder
+from vvscale.study.graph.graph import Task
 from vvscale.study.graph.kinds import Kind, TaskContext
 from vvscale.study.tasks.registry import TASKS
 
@@ -46,8 +47,8 @@ class Request:
     ----------
     folder
         The study's folder.
-    id, kind, label, params, inputs
-        As of :class:`vvscale.study.graph.graph.Task`; inputs that are lacking are left out.
+    task
+        What to do; inputs that are lacking are left out.
     study
         Name of the study and digest of its resolved specification.
     datasets
@@ -59,11 +60,7 @@ class Request:
     """
 
     folder: str
-    id: str
-    kind: str
-    label: str
-    params: Mapping[str, Any]
-    inputs: Mapping[str, Any]
+    task: Task
     study: Mapping[str, str]
     datasets: Mapping[str, str]
     lacking: tuple[str, ...] = ()
@@ -97,8 +94,8 @@ class Answer:
 def run_task(request: Request) -> Answer:
     """Run a task and record its result."""
     _prepare_process()
-    here = StudyFolder(Path(request.folder)).task(request.id)
-    kind = TASKS[request.kind]
+    here = StudyFolder(Path(request.folder)).task(request.task.id)
+    kind = TASKS[request.task.kind]
     with _stop_on_signal(bool(kind.scratch) or request.nodes * request.processes_per_node > 1) as stop:
         try:
             with here.held(stop.is_set):
@@ -139,30 +136,28 @@ def _run(request: Request, here: TaskFolder, kind: Kind, stop: threading.Event) 
 def _damaged_input(request: Request) -> Answer | None:
     """Look at the outputs that a task will read; by size and time only, unless these changed."""
     study = StudyFolder(Path(request.folder))
-    for ids in request.inputs.values():
-        for needed in (ids,) if isinstance(ids, str) else ids:
-            done, damage = study.task(needed).finished()
-            if done is None:
-                return Answer("damaged", message=damage or "its result is missing", needed=needed)
+    for needed in request.task.needs:
+        done, damage = study.task(needed).finished()
+        if done is None:
+            return Answer("damaged", message=damage or "its result is missing", needed=needed)
     return None
 
 
 def _compute(request: Request, here: TaskFolder, kind: Kind, stop: threading.Event) -> Mapping[str, Any]:
-    study = StudyFolder(Path(request.folder))
-    inputs = {role: list(ids) if not isinstance(ids, str) else ids for role, ids in request.inputs.items()}
-    about = {"id": request.id, "kind": request.kind, "label": request.label, "params": dict(request.params)}
-    about |= {"inputs": inputs, "study": dict(request.study), "code_version": __version__}
+    study, task = StudyFolder(Path(request.folder)), request.task
+    about = {"id": task.id, "kind": task.kind, "label": task.label, "params": dict(task.params)}
+    about |= {"inputs": dict(task.inputs), "study": dict(request.study), "code_version": __version__}
     here.write("task", about, durable=False)
     make_folder(here.out)
     context = TaskContext(
-        params=request.params,
+        params=task.params,
         inputs={
-            role: tuple(study.task(one).out for one in ids) if not isinstance(ids, str) else study.task(ids).out
-            for role, ids in request.inputs.items()
+            role: study.task(ids).out if isinstance(ids, str) else tuple(study.task(one).out for one in ids)
+            for role, ids in task.inputs.items()
         },
         out=here.out,
         stop=stop.is_set,
-        task_id=request.id,
+        task_id=task.id,
         study=request.study,
         datasets=request.datasets,
         device=device(),
@@ -170,7 +165,7 @@ def _compute(request: Request, here: TaskFolder, kind: Kind, stop: threading.Eve
         processes_per_node=request.processes_per_node,
     )
     if kind.can_spread and context.nodes * context.processes_per_node > 1:
-        return run_spread(context, request.kind)
+        return run_spread(context, task.kind)
     return kind.run(context) or {}
 
 
@@ -178,9 +173,9 @@ def _record(request: Request, here: TaskFolder, kind: Kind, began: float, result
     here.remove_scratch(kind.scratch)
     seconds = time.time() - began
     content = {
-        "id": request.id,
-        "kind": request.kind,
-        "worker": f"{os.uname().nodename}-{os.getpid()}",
+        "id": request.task.id,
+        "kind": request.task.kind,
+        "worker": _name(),
         "began": began,
         "seconds": seconds,
         "study": dict(request.study),
@@ -196,20 +191,18 @@ def _record(request: Request, here: TaskFolder, kind: Kind, began: float, result
 
 def _fail(request: Request, here: TaskFolder, began: float, error: BaseException) -> Answer:
     message = str(error) or repr(error)
-    content = {
-        "id": request.id,
-        "kind": request.kind,
-        "label": request.label,
-        "worker": f"{os.uname().nodename}-{os.getpid()}",
-        "seconds": time.time() - began,
-        "type": type(error).__name__,
-        "exit_code": error.exit_code if isinstance(error, VvscaleError) else 1,
-        "message": message,
-        "traceback": "".join(traceback.format_exception(error)),
-    }
-    here.write("error", content)
+    here.write_error(
+        request.task, type(error).__name__, message, worker=_name(), seconds=time.time() - began,
+        exit_code=error.exit_code if isinstance(error, VvscaleError) else 1,
+        traceback="".join(traceback.format_exception(error)),
+    )  # fmt: skip
     first_line = f"{type(error).__name__}: {message}".splitlines()[0][:500]
     return Answer("failed", seconds=time.time() - began, message=first_line)
+
+
+def _name() -> str:
+    """Return the name of this worker, for records."""
+    return f"{os.uname().nodename}-{os.getpid()}"
 
 
 def storage_error(path: Path, error: BaseException) -> DataError:

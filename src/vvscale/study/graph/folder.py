@@ -239,6 +239,11 @@ class TaskFolder:
         """Write one of the task's own files."""
         write_json(self.path / f"{name}.json", content, durable=durable)
 
+    def write_error(self, task: Task, error: str, message: str, **more: Any) -> None:
+        """Record that a task failed: the type of its error, what it says, and what else is known."""
+        about = {"id": task.id, "kind": task.kind, "label": task.label, "type": error, "message": message}
+        self.write("error", {**about, "traceback": "", **more})
+
     def discard(self) -> None:
         """Remove the result, so that the task begins anew; interrupted, what is left still counts as damaged."""
         for name in ("out", "done.json"):

@@ -1,4 +1,7 @@
-"""Named axes become training runs: their product, without what is excluded, with what is included, then set.
+"""Named axes become runs: their product, without what is excluded, with what is included, then set.
+
+A run is a network that is trained, then perhaps fine-tuned on recordings, then scored with a mapping that is fitted on
+so many images. Runs that differ in the later steps alone share the earlier ones; see :attr:`Run.training`.
 
 As in a build matrix: exclusions thin out the product, inclusions come after them and stand as they are. A pattern of
 text may hold ``*`` and ``?``.
@@ -13,8 +16,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from vvscale.brain.mapping.subset import Amount
 from vvscale.core.options import SEED
 from vvscale.errors import ConfigError, did_you_mean
+from vvscale.train.neural.options import UNTUNED
 
 Scalar = bool | int | float | str
 AxisValue = Scalar | tuple[Scalar, ...]
@@ -42,12 +47,16 @@ class SetRule:
 
 @dataclass(frozen=True)
 class Run:
-    """One training run of a study.
+    """One point of a study's axes.
 
     Attributes
     ----------
     arch, dataset, samples_per_class, seed, recipe, image_size, subset_seed, subset_rule, start
         As :class:`vvscale.train.RunSpec` takes them; ``samples_per_class`` 0 means all images.
+    finetune, finetune_fraction
+        Name of a way to fine-tune, or "none"; percent of the recorded training images that it uses.
+    mapping_samples
+        Share or number of the recorded training images that the mapping is fitted on; None for the whole benchmark.
     changes
         Keys of the recipe that this run changes, sorted.
     """
@@ -61,20 +70,39 @@ class Run:
     subset_seed: int | None = None
     subset_rule: str = "uniform"
     start: str | None = None
+    finetune: str = UNTUNED
+    finetune_fraction: float = 100.0
+    mapping_samples: str | None = None
     changes: tuple[tuple[str, Scalar], ...] = ()
+
+    @property
+    def training(self) -> Run:
+        """The run as far as its network is trained, before any recordings."""
+        return dataclasses.replace(self, finetune=UNTUNED, finetune_fraction=100.0, mapping_samples=None)
+
+    @property
+    def network(self) -> Run:
+        """The run as far as its network is tuned, before it is scored."""
+        return dataclasses.replace(self, mapping_samples=None)
 
     @property
     def label(self) -> str:
         """A name for people: everything that may tell two runs of a study apart."""
         parts = [self.arch, self.dataset, str(self.samples_per_class or "full"), f"seed {self.seed}", self.recipe]
         parts += [f"{key}={value}" for key, value in self.changes]
-        more = ("image_size", "subset_seed", "subset_rule", "start")
+        more = (
+            "image_size", "subset_seed", "subset_rule", "start", "finetune", "finetune_fraction", "mapping_samples",
+        )  # fmt: skip
         parts += [f"{key}={getattr(self, key)}" for key in more if getattr(self, key) != _FIELDS[key].default]
         return " ".join(parts)
 
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Run) if field.name != "changes"}
-_TYPES = {"arch": str, "dataset": str, "recipe": str, "subset_rule": str, "start": str}
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "arch": str, "dataset": str, "recipe": str, "subset_rule": str, "start": str, "finetune": str,
+    "finetune_fraction": (int, float), "mapping_samples": (int, str),
+}  # fmt: skip
+_WORDS = {str: "text", (int, float): "a percentage", (int, str): "a share such as 10%, or a number"}
 
 
 def expand_runs(
@@ -182,7 +210,7 @@ def _run(point: Mapping[str, Scalar], master_seed: int) -> Run:
         kind = _TYPES.get(name, int)
         if not isinstance(value, kind) or isinstance(value, bool):
             raise ConfigError(
-                f"The axis '{name}' has the value {value!r}; expected {'text' if kind is str else 'a whole number'}.",
+                f"The axis '{name}' has the value {value!r}; expected {_WORDS.get(kind, 'a whole number')}.",
                 key=name,
             )
     for name in ("arch", "dataset", "recipe"):
@@ -190,6 +218,24 @@ def _run(point: Mapping[str, Scalar], master_seed: int) -> Run:
             raise ConfigError(f"A run has no '{name}': {dict(point)}. Add it to [axes], as one value or a list.")
     if any(isinstance(value, int) and value < 0 for value in values.values()):
         raise ConfigError(f"A run has a negative value: {dict(point)}. Expected whole numbers from 0.")
+    _read_recordings(values)
     changes = sorted((name.removeprefix(_RECIPE_PREFIX), value) for name, value in point.items() if name not in _FIELDS)
     made = Run(**values, changes=tuple(changes))  # pyright: ignore[reportArgumentType]
     return dataclasses.replace(made, seed=made.seed + SEEDS_PER_MASTER * master_seed)
+
+
+def _read_recordings(values: dict[str, Any]) -> None:
+    """Bring what a run has of recordings into one form, so that runs that are the same are equal."""
+    fraction = values.get("finetune_fraction", 100)
+    if not 0 < fraction <= 100:
+        raise ConfigError(
+            f"The axis 'finetune_fraction' has the value {fraction}; expected a percentage above 0, at most 100.",
+            key="finetune_fraction",
+        )
+    # A fraction of nothing: the network that is not tuned is one, whatever the fractions of the others.
+    values["finetune_fraction"] = float(fraction) if values.get("finetune", UNTUNED) != UNTUNED else 100.0
+    if "mapping_samples" in values:
+        try:
+            values["mapping_samples"] = str(Amount.parse(values["mapping_samples"]))
+        except ConfigError as error:
+            raise ConfigError(f"The axis 'mapping_samples': {error}", key="mapping_samples") from error

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from vvscale.errors import ConfigError, unknown_name
+from vvscale.errors import ConfigError, UsageError, unknown_name
 from vvscale.study.spec.axes import Run
 from vvscale.study.spec.resolve import Resolved, forecast_run, n_images_of
 from vvscale.study.spec.schema import StudySpec
@@ -67,6 +67,48 @@ def check_runs(resolved: Resolved) -> None:
                 "[forecast] needs runs whose compute grows with their images; the recipe "
                 f"'{like.recipe}' has a fixed number of steps. Give it schedule.epochs, or leave out [forecast]."
             )
+
+
+def check_recordings(resolved: Resolved) -> None:
+    """Check sizes of mappings and images of fine-tuning against the recordings, where they are here.
+
+    Raises
+    ------
+    ShapeError
+        A mapping would be fitted on more images than there are, or on fewer than its metric needs.
+    DataError
+        An image that networks are scored on is one that they are tuned on, under this name or another.
+    UsageError
+        Recordings to tune to have no fixed test images, or a metric fits no mapping.
+    """
+    from vvscale.brain.benchmarks.neural import NeuralBenchmark
+    from vvscale.brain.scoring.options import ScoreOptions
+    from vvscale.brain.scoring.run import benchmarks_of
+    from vvscale.study.tasks.fine_tune import recordings
+
+    spec = resolved.spec
+    sizes = tuple(dict.fromkeys(one.mapping_samples for one in resolved.points if one.mapping_samples is not None))
+    if resolved.absent or not (sizes or resolved.tuned_to):
+        return
+    options = ScoreOptions.from_table(spec.score.options, "[score] options")
+    scored = benchmarks_of(dataclasses.replace(options, on=spec.score.benchmarks, mapping_samples=sizes))
+    for one in scored:
+        one.refuse_unscorable()
+    if not resolved.tuned_to:
+        return
+    from vvscale.train.neural.decoders import targets_of
+    from vvscale.train.neural.digests import refuse_trained_images
+
+    whole = benchmarks_of(dataclasses.replace(options, on=spec.score.benchmarks, mapping_samples=()))
+    tested = [one for one in whole if isinstance(one, NeuralBenchmark)]
+    for name, benchmarks in resolved.tuned_to.items():
+        source = recordings(tuple(one["id"] for one in benchmarks), options.fixed_test)
+        for one in source:
+            try:
+                targets_of(one, "")
+            except UsageError as error:
+                raise UsageError(f"[finetune.{name}]: {error} Give [score] options the share `fixed_test`.") from error
+        refuse_trained_images(source, [*source, *tested])
 
 
 def _check_batch(run: Run, recipe: Mapping[str, Any], n_images: int) -> None:

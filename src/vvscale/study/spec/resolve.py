@@ -14,10 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vvscale.errors import ConfigError, MissingDataError
+from vvscale.errors import ConfigError, MissingDataError, unknown_name
 from vvscale.study.graph.graph import canonical, sha256
 from vvscale.study.spec.axes import Run, matches
 from vvscale.study.spec.schema import StudySpec
+from vvscale.train.neural.options import UNTUNED
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ class Resolved:
     ----------
     spec
         The study.
-    runs
-        All training runs.
+    points, runs
+        All points of the axes, and the training runs that they need.
     recipes
         Name and changes -> all settings.
     datasets, places
@@ -84,11 +85,14 @@ class Resolved:
         Id and digest of those to score, and of those that layers are selected on.
     costs
         As :func:`setting` names them -> n_params, forward_flop.
+    tuned_to
+        Way to fine-tune -> id and digest of the benchmarks that it tunes to.
     absent
         What a run would lack here, in words.
     """
 
     spec: StudySpec
+    points: list[Run]
     runs: list[Run]
     recipes: dict[tuple[str, tuple[tuple[str, Any], ...]], dict[str, Any]]
     datasets: dict[str, DatasetInfo]
@@ -96,6 +100,7 @@ class Resolved:
     benchmarks: list[dict[str, str]]
     select_on: list[dict[str, str]]
     costs: dict[Setting, dict[str, float]]
+    tuned_to: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
 
     def cost(self, run: Run, arch: str | None = None) -> dict[str, float]:
@@ -114,6 +119,8 @@ class Resolved:
             "benchmarks": self.benchmarks,
             "select_on": self.select_on,
         }
+        if self.tuned_to:
+            content["tuned_to"] = self.tuned_to
         digest = sha256(canonical(content))
         return {
             "name": self.spec.name,
@@ -143,7 +150,8 @@ def resolve(spec: StudySpec, *, parts: Parts | None = None) -> Resolved:
         A data set is absent and its size is not given either, so that not even a plan can be made.
     """
     parts = parts or installed_parts()
-    runs, absent = spec.runs(), []
+    points, absent = spec.runs(), []
+    runs = list(dict.fromkeys(point.training for point in points))
     datasets, places = {}, {}
     for name in dict.fromkeys(run.dataset for run in runs):
         places[name] = _place(spec, name)
@@ -162,8 +170,18 @@ def resolve(spec: StudySpec, *, parts: Parts | None = None) -> Resolved:
         keys = [setting(arch, like, datasets[like.dataset]) for arch in spec.forecast.arch]
         costs |= {key: parts.cost(*key) for key in keys if key not in costs}
     wanted = bool(runs or spec.score.models)
+    tuned_to = {}
+    for name in dict.fromkeys(point.finetune for point in points):
+        if name == UNTUNED:
+            continue
+        if name not in spec.finetune:
+            raise unknown_name(
+                "way to fine-tune", name, [UNTUNED, *spec.finetune], f"Describe it in [finetune.{name}]."
+            )
+        tuned_to[name] = _benchmarks(spec.finetune[name].on, parts, absent)
     return Resolved(
         spec=spec,
+        points=points,
         runs=runs,
         recipes=recipes,
         datasets=datasets,
@@ -171,6 +189,7 @@ def resolve(spec: StudySpec, *, parts: Parts | None = None) -> Resolved:
         benchmarks=_benchmarks(spec.score.benchmarks, parts, absent) if wanted else [],
         select_on=_benchmarks(spec.score.select_on or spec.score.benchmarks, parts, absent) if wanted else [],
         costs=costs,
+        tuned_to=tuned_to,
         absent=absent,
     )
 

@@ -20,6 +20,7 @@ from vvscale.errors import ConfigError, MissingDataError, UsageError, did_you_me
 from vvscale.laws.workflow.options import FitOptions
 from vvscale.study.spec.axes import AxisValue, Run, Scalar, SetRule, expand_runs
 from vvscale.study.spec.workers import EngineSpec
+from vvscale.train.neural.options import UNTUNED, FineTuneOptions
 
 NAMED_STUDIES = Path("studies")
 
@@ -56,6 +57,23 @@ class RecipeSpec:
 
     based_on: str
     changes: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuneSpec(FineTuneOptions):
+    """A way to fine-tune by the name that runs use: every option of ``vvscale fine-tune``, and what is tuned to.
+
+    Seed and fraction are those of the runs; `fixed_test` of [score] says which images are never tuned on.
+    """
+
+    on: tuple[str, ...] = option(MISSING, "Recordings to tune to: benchmarks of one stimulus set.")
+    layers: str = option("", "The layer that is read out; by default those of [score], by region.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, own in (("seed", "the axis seed"), ("fraction", "the axis finetune_fraction")):
+            if getattr(self, name) != FineTuneOptions.__dataclass_fields__[name].default:
+                raise ConfigError(f"`{name}` of [finetune] is set by {own}; leave it out.", key=name)
 
 
 @dataclass(frozen=True)
@@ -202,6 +220,8 @@ class StudySpec:
         What is varied, and how it becomes runs; see :func:`vvscale.study.spec.axes.expand_runs`.
     datasets, recipes
         By the names that axes use; a name that is not here is taken as an embedded or built-in one.
+    finetune
+        Ways to fine-tune on recordings, by the names that the axis finetune uses; "none" is none.
     score, laws, forecast, report, engine
         What follows training.
     diagnostics
@@ -219,6 +239,7 @@ class StudySpec:
     set: tuple[SetRule, ...] = ()
     datasets: Mapping[str, DatasetSpec] = field(default_factory=dict)
     recipes: Mapping[str, RecipeSpec] = field(default_factory=dict)
+    finetune: Mapping[str, FineTuneSpec] = field(default_factory=dict)
     score: ScoreSpec = field(default_factory=ScoreSpec)
     laws: tuple[LawSpec, ...] = ()
     forecast: ForecastSpec | None = None
@@ -247,18 +268,22 @@ class StudySpec:
                         else f'It has law = "{law.law}", x = {list(law.x)}.'
                     )
                 )
+        if UNTUNED in self.finetune:
+            raise ConfigError(f"[finetune.{UNTUNED}] cannot be: '{UNTUNED}' names the network that is not tuned.")
         if (self.diagnostics is None) == (not self.axes):
             raise ConfigError("A study has [axes], or [diagnostics], and not both. Add one of them.")
 
     def runs(self) -> list[Run]:
-        """Return all training runs, in order, without repetition."""
+        """Return all points of the axes, in order, without repetition."""
         if not self.axes:
             return []
         return expand_runs(self.axes, exclude=self.exclude, include=self.include, rules=self.set, master_seed=self.seed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, all defaults filled in; where the file lies is left out."""
-        return {key: value for key, value in dataclasses.asdict(self).items() if key != "source"}
+        values = {key: value for key, value in dataclasses.asdict(self).items() if key != "source"}
+        # A study that tunes nothing is the study that it was before it could.
+        return values if self.finetune else {key: value for key, value in values.items() if key != "finetune"}
 
 
 def named_specs() -> dict[str, Path]:

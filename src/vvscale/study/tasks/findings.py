@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from vvscale.core.jsonable import parse_json
 from vvscale.study.tasks.forecast import FORECAST
 from vvscale.study.tasks.notes import read_notes
-from vvscale.study.tasks.rows import last_epochs
+from vvscale.study.tasks.rows import last_epochs, whole_networks
+from vvscale.study.tasks.tuning import tuning_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,9 +65,10 @@ def findings(
     forecasts = list(forecasts)
     told |= {"forecast": [note for folder in forecasts for note in read_notes(folder)]}
     tested = [_forecast(_read(folder / FORECAST)) for folder in forecasts if (folder / FORECAST).exists()]
-    trends = [] if scores is None else trend_rows(pd.read_parquet(scores))
+    rows = None if scores is None else pd.read_parquet(scores)
     tables = {
-        "Scores and scale": trends,
+        "Scores and scale": [] if rows is None else trend_rows(rows),
+        "Fine-tuning on recordings": [] if rows is None else tuning_rows(rows),
         "Laws of this study": laws,
         "Plan": plans,
         "Forecast, trained and compared": tested,
@@ -88,7 +90,11 @@ def trend_rows(scores: pd.DataFrame) -> list[dict[str, str]]:
     if not {*keys, "train_flop", "score"} <= set(scores.columns):
         return []
     told = []
-    last = last_epochs(scores).dropna(subset=["train_flop", "score"]).sort_values("train_flop", kind="stable")
+    last = (
+        whole_networks(last_epochs(scores))
+        .dropna(subset=["train_flop", "score"])
+        .sort_values("train_flop", kind="stable")
+    )
     cells = last.groupby(keys, as_index=False, sort=False)[["train_flop", "score"]].mean()
     for (benchmark, region), rows in cells.groupby(["benchmark_id", "region"], sort=False):
         rows = rows.sort_values("train_flop", kind="stable")

@@ -1,10 +1,11 @@
-"""The tasks of a study: train, select layers, score, table, fit, forecast, figures, report.
+"""The tasks of a study: train, select layers, fine-tune, score, table, fit, forecast, figures, report.
 
 Each reads parameters and the folders of its inputs, and writes files. What they call is imported when they run, so
 that planning a study loads nothing heavy. The files each leaves are named here and nowhere else:
 
     train     a run folder of :func:`vvscale.train.train`: weights.safetensors, weights.json, epochs/, result.json
     layers    layers.json                      which layer stands for which region
+    fine-tune weights.safetensors, weights.json
     score     rows.parquet                     rows of the score table
     table     scores.parquet                   all rows
     fit       fits.json, resamples-*.parquet, plan.json
@@ -24,9 +25,10 @@ from vvscale.core.files import write_json, write_with
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import MissingDataError
 from vvscale.study.graph.kinds import Estimate, Kind, Rates, TaskContext
+from vvscale.study.tasks.fine_tune import STATE, estimate_fine_tune, run_fine_tune
 from vvscale.study.tasks.forecast import run_forecast
 from vvscale.study.tasks.notes import NOT_TO_BE_HAD, read_notes, why, write_notes
-from vvscale.study.tasks.rows import LAYERS, fit_options, outcomes, score_rows
+from vvscale.study.tasks.rows import LAYERS, fit_options, outcomes, score_rows, untuned_named, whole_networks
 
 if TYPE_CHECKING:
     from vvscale.figures.base.fits import Fits
@@ -74,7 +76,8 @@ def run_score(context: TaskContext) -> dict[str, Any]:
     says; ``epoch``, null for the final weights; ``options`` of the scorer; ``model``, for a network not trained here.
     """
     params = context.params
-    reference = params.get("model") or _weights(context.input("train"), params["epoch"])
+    tuned = context.inputs.get("tuned")
+    reference = params.get("model") or tuned or _weights(context.input("train"), params["epoch"])
     layers = str(context.input("layers") / LAYERS) if "layers" in context.inputs else params["layers"]
     rows, lacking = score_rows(context, reference, layers=layers)
     rows = rows.assign(run_id=context.task_id)
@@ -89,7 +92,7 @@ def run_table(context: TaskContext) -> dict[str, Any]:
     from vvscale.scores import ScoreStore, load_scores
 
     folders = context.input_list("scores")
-    rows = pd.concat([pd.read_parquet(folder / ROWS) for folder in folders], ignore_index=True)
+    rows = untuned_named(pd.concat([pd.read_parquet(folder / ROWS) for folder in folders], ignore_index=True))
     write_with(context.out / SCORES, lambda part: rows.to_parquet(part, index=False))
     checked = load_scores(context.out / SCORES)
     if context.params["store"] is not None:
@@ -165,8 +168,14 @@ def _law_of(folder: Path) -> str:
 def _fits(context: TaskContext) -> Fits:
     from vvscale.figures.base.fits import Fits
     from vvscale.figures.base.open_tables import open_source
+    from vvscale.scores import load_scores
 
-    return Fits(open_source(str(context.input("table") / SCORES)), n_resamples=_REPORT_RESAMPLES)
+    rows = load_scores(context.input("table") / SCORES)
+    # Figures show networks, each with its score on all recordings; laws and findings tell the rest.
+    shown = whole_networks(rows)
+    return Fits(
+        open_source(str(context.input("table") / SCORES) if shown is rows else shown), n_resamples=_REPORT_RESAMPLES
+    )
 
 
 def estimate_train(facts: Mapping[str, Any], rates: Rates) -> Estimate:
@@ -199,6 +208,7 @@ def _weights(folder: Path, epoch: int | None) -> Path:
 PIPELINE = {
     "train": Kind(run_train, "training", estimate_train, can_spread=True, scratch=("checkpoint*",)),
     "layers": Kind(run_layers, "selecting layers", estimate_score),
+    "fine-tune": Kind(run_fine_tune, "fine-tuning", estimate_fine_tune, scratch=(STATE, "task/*")),
     "score": Kind(run_score, "scoring", estimate_score),
     "table": Kind(run_table, "collecting", lambda facts, rates: Estimate(seconds=2.0), may_lack=("scores",)),
     "fit": Kind(run_fit, "fitting", lambda facts, rates: Estimate(seconds=2.0, n_bytes=1e6)),

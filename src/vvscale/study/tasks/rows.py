@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.core.files import write_json
 from vvscale.errors import DataError
+from vvscale.train.neural.options import UNTUNED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 LAYERS = "layers.json"
 LAYERS_FORMAT = "vvscale-layers-1"
 ACCURACY_ERROR = "accuracy_error"
+_RECORDINGS = (
+    "mapping_samples", "mapping_neuroids", "mapping_repetitions", "finetune", "finetune_control", "finetune_fraction",
+    "finetune_updates", "lora_rank",
+)  # fmt: skip
+"""What tells rows of one trained network apart."""
 
 
 def score_rows(
@@ -71,8 +77,14 @@ def outcomes(scores: Path | pd.DataFrame, law: Mapping[str, Any]) -> pd.DataFram
     from vvscale.scores import load_scores
 
     rows = load_scores(scores) if isinstance(scores, Path) else scores
-    if not any(condition.startswith("epoch") for condition in law["where"]):
+    asked = (*law["where"], *law["x"], law["y"])
+    if not any(one.startswith("epoch") for one in asked):
         rows = last_epochs(rows)
+    rows = whole_networks(
+        rows,
+        keep_parts=any(one.startswith("mapping_") for one in asked),
+        keep_tuned=any(one.startswith(("finetune", "lora_rank")) for one in asked),
+    )
     if law["y"] == ACCURACY_ERROR:
         # One row per network: the region plays no part in it.
         rows = rows.drop_duplicates("model_id").drop(columns=["region", "benchmark_id", "score"], errors="ignore")
@@ -88,6 +100,30 @@ def last_epochs(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["epoch"].isna() | rows["epoch"].eq(latest)]
 
 
+def untuned_named(rows: pd.DataFrame) -> pd.DataFrame:
+    """Say of networks that were not fine-tuned that they were not, where others were."""
+    if "finetune" not in rows.columns:
+        return rows
+    is_tuned = rows["finetune"].notna()
+    for name in ("finetune_fraction", "finetune_samples", "finetune_updates", "lora_rank"):
+        rows[name] = rows[name].where(is_tuned, 0)
+    return rows.assign(**{name: rows[name].where(is_tuned, UNTUNED) for name in ("finetune", "finetune_control")})
+
+
+def whole_networks(rows: pd.DataFrame, *, keep_parts: bool = False, keep_tuned: bool = False) -> pd.DataFrame:
+    """Leave out networks that were fine-tuned, and mappings that were fitted on part of the recordings.
+
+    What a law of training is fitted to: one row per network and benchmark.
+    """
+    from vvscale.brain.scoring.results import whole_rows
+    from vvscale.scores.table import MAPPING_AXES
+
+    if not keep_tuned and "finetune" in rows.columns:
+        rows = rows[rows["finetune"].isna() | rows["finetune"].eq(UNTUNED)]
+    sizes = [name for name in MAPPING_AXES if name in rows.columns]
+    return rows if keep_parts or not sizes else whole_rows(rows).drop(columns=sizes)
+
+
 def average_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     """Average what was measured over runs that differ in the seed alone.
 
@@ -100,12 +136,14 @@ def average_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     absent = [name for name in needed if name not in rows.columns]
     if absent:
         raise DataError(f"Cannot average over seeds: the table lacks {', '.join(absent)}. Leave out 'average_seeds'.")
-    told = [*needed, "recipe", "epoch", "region", "benchmark_id"]
+    told = [*needed, "recipe", "epoch", "region", "benchmark_id", *_RECORDINGS]
     keys = [name for name in told if name in rows.columns]
     measured = [name for name in ("score", "accuracy", ACCURACY_ERROR) if name in rows.columns]
     how = {name: "mean" if name in measured else "first" for name in rows.columns if name not in keys}
     made = rows.groupby(keys, sort=False, dropna=False, as_index=False).agg(how)
     # The mean of several networks is not one of them.
+    if "mapping_seed" in made.columns:
+        made = made.drop(columns="mapping_seed")
     return made.assign(model_id=made["model_id"].str.replace(r"_seed-\d+", "_seeds", regex=True))
 
 

@@ -8,6 +8,9 @@ from typing import Literal
 from vvscale.core.options import SEED, Options, option
 from vvscale.errors import UsageError
 
+UNTUNED = "none"
+"""What is said of a network that was not fine-tuned."""
+
 _LOSS, _DATA, _HOW = "Loss", "Recordings", "Training"
 
 

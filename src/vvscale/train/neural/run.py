@@ -115,9 +115,9 @@ def _recordings(names: Sequence[str], metric: str, test_share: float) -> list[Ne
     for one in resolve_benchmarks(names):
         if not isinstance(one, NeuralBenchmark):
             raise UsageError(f"'{one.benchmark_id}' is no recording of neuroids; fine-tuning needs responses.")
-        [chosen] = with_metrics(with_fixed_test(one, test_share), [metric])
+        [chosen] = with_metrics(one, [metric])
         assert isinstance(chosen, NeuralBenchmark)
-        found.append(chosen)
+        found.append(with_fixed_test(chosen, test_share))
     return found
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.scoring.session import score_layers
 from vvscale.core.files import write_bytes, write_json
 from vvscale.core.hashing import digest_of
-from vvscale.errors import ConfigError, DivergedError, UsageError
+from vvscale.core.jsonable import Result
+from vvscale.errors import ConfigError, DivergedError, StoppedError, UsageError
 from vvscale.train.neural.decoders import (
     Decoder,
     NeuralTarget,
@@ -38,7 +39,7 @@ from vvscale.train.neural.decoders import (
     linear_cka,
     targets_of,
 )
-from vvscale.train.neural.digests import refuse_shared_images
+from vvscale.train.neural.digests import refuse_trained_images
 from vvscale.train.neural.lora import adapt, merge
 from vvscale.train.neural.options import FineTuneOptions
 from vvscale.train.neural.task import Task
@@ -48,7 +49,7 @@ _STATE = "state.pt"
 
 
 @dataclass(frozen=True, eq=False)
-class FineTuned:
+class FineTuned(Result):
     """What fine-tuning gave.
 
     Attributes
@@ -73,9 +74,6 @@ class FineTuned:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {"n_updates": self.n_updates, "n_images": self.n_images, "rows": self.rows.to_dict("records")}
-
-    def _repr_html_(self) -> str:
-        return self.rows.to_html()
 
 
 def fine_tune(
@@ -125,17 +123,9 @@ def fine_tune(
     DivergedError
         The loss became NaN or infinite.
     """
-    options = FineTuneOptions.of(options, **fields)
-    if not source:
-        raise UsageError("No recordings were given to tune to.")
-    if len({id(one.stimuli) for one in source}) > 1:
-        raise UsageError("The recordings to tune to must share one stimulus set; tune to one set at a time.")
-    stimuli, committed = source[0].stimuli, layers_of([*source, *test], layers)
-    targets = [one for bench in source for one in targets_of(bench, committed[bench.benchmark_id])]
-    for bench in source:
-        part = bench.parts[0].target
-        refuse_shared_images(stimuli, _rows(bench, part.is_train[0]), _rows(bench, part.is_test[0]), bench.benchmark_id)
-    tuning = _Tuning(network, stimuli, targets, preprocessing, task, options, Path(out))
+    committed = layers_of([*source, *test], layers)
+    refuse_trained_images(source, test)
+    tuning = _tuning(network, source, committed, preprocessing, Path(out), task, FineTuneOptions.of(options, **fields))
     before = _scores(network, [*source, *test], committed, preprocessing)
     accuracy_before = None if task is None else task.accuracy(network)
     tuning.run()
@@ -154,15 +144,60 @@ def fine_tune(
         }
     )
     for name, value in (
-        ("accuracy_before", accuracy_before), ("accuracy", accuracy_after), ("finetune", options.neural_loss),
-        ("finetune_control", options.control), ("finetune_fraction", options.fraction),
-        ("lora_rank", options.lora_rank),
-        ("finetune_updates", tuning.n_updates), ("finetune_samples", tuning.n_images), ("seed", options.seed),
+        ("accuracy_before", accuracy_before), ("accuracy", accuracy_after), *tuning.columns().items(),
+        ("seed", tuning.options.seed),
     ):  # fmt: skip
         rows[name] = value
     found = FineTuned(network, rows, tuning.n_updates, tuning.n_images)
     write_json(Path(out) / "result.json", found.to_dict())
     return found
+
+
+def tune(
+    network: nn.Module,
+    *,
+    source: Sequence[NeuralBenchmark],
+    layers: Mapping[str, str],
+    preprocessing: Preprocessing,
+    out: str | Path,
+    task: Task | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    options: FineTuneOptions | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
+    """Fine-tune a network and score nothing; rerun to resume.
+
+    Parameters
+    ----------
+    network, source, layers, preprocessing, out, task, options, fields
+        As of :func:`fine_tune`.
+    stop
+        True once the state should be saved and ``StoppedError`` raised.
+
+    Returns
+    -------
+    dict
+        Columns of the score table that say how it was tuned.
+    """
+    committed = layers_of(source, layers)
+    tuning = _tuning(network, source, committed, preprocessing, Path(out), task, FineTuneOptions.of(options, **fields))
+    tuning.run(stop)
+    network.eval()
+    return tuning.columns()
+
+
+def _tuning(
+    network: nn.Module, source: Sequence[NeuralBenchmark], layers: Mapping[str, str], preprocessing: Preprocessing,
+    out: Path, task: Task | None, options: FineTuneOptions,
+) -> _Tuning:  # fmt: skip
+    """Check what must not be trained on, and lay out the rest."""
+    if not source:
+        raise UsageError("No recordings were given to tune to.")
+    if len({id(one.stimuli) for one in source}) > 1:
+        raise UsageError("The recordings to tune to must share one stimulus set; tune to one set at a time.")
+    targets = [one for bench in source for one in targets_of(bench, layers[bench.benchmark_id])]
+    refuse_trained_images(source, source)
+    return _Tuning(network, source[0].stimuli, targets, preprocessing, task, options, out)
 
 
 class _Tuning:
@@ -173,7 +208,7 @@ class _Tuning:
         task: Task | None, options: FineTuneOptions, out: Path,
     ) -> None:  # fmt: skip
         self._network, self._stimuli, self._preprocessing = network, stimuli, preprocessing
-        self._task, self._options, self._out = task, options, out
+        self._task, self.options, self._out = task, options, out
         self._targets = targets
         self._device = next(network.parameters()).device
         # The images that any subject saw, of which a nested part is used.
@@ -192,9 +227,21 @@ class _Tuning:
             [{**options.to_dict(), "save_seconds": 0}, [one.name for one in targets], self.n_updates]
         )
 
-    def run(self) -> None:
+    def columns(self) -> dict[str, Any]:
+        """Return columns of the score table that say how the network is tuned."""
+        options = self.options
+        return {
+            "finetune": options.neural_loss,
+            "finetune_control": options.control,
+            "finetune_fraction": options.fraction,
+            "finetune_updates": self.n_updates,
+            "finetune_samples": self.n_images,
+            "lora_rank": options.lora_rank,
+        }
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Tune, or resume; the network then has plain weights."""
-        options = self._options
+        options = self.options
         self._decoders = self._fit_decoders()
         self._responses = [self._by_row(one) for one in self._targets]
         parameters = (
@@ -224,10 +271,13 @@ class _Tuning:
             if time.monotonic() - saved >= options.save_seconds or step + 1 == self.n_updates:
                 self._save(step + 1, optimizer)
                 saved = time.monotonic()
+            elif stop():
+                self._save(step + 1, optimizer)
+                raise StoppedError("Stopped as asked; rerun to resume.")
         merge(self._network)
 
     def _loss(self, step: int, tasks: Iterator[tuple[torch.Tensor, torch.Tensor]] | None) -> torch.Tensor:
-        options = self._options
+        options = self.options
         loss = torch.zeros((), device=self._device)
         is_joint = options.batches == "joint"
         if tasks is not None and options.task_weight and (is_joint or step % 2 == 0):
@@ -251,22 +301,22 @@ class _Tuning:
             if known.sum() < 2:
                 continue
             features, responses = seen[target.layer][known], responses[known]
-            if self._options.neural_loss == "mse":
+            if self.options.neural_loss == "mse":
                 total = total + F.mse_loss(decoder(features), responses)
                 continue
             away = 1 - linear_cka(features, responses)
-            total = total + (torch.log(away + 1e-8) if self._options.neural_loss == "log-cka" else away)
+            total = total + (torch.log(away + 1e-8) if self.options.neural_loss == "log-cka" else away)
         return total
 
     def _batch(self, step: int) -> np.ndarray:
         """Return the rows of a batch: the next of a fresh order of the images for each pass."""
         epoch, number = divmod(step, self._per_epoch)
-        order = np.random.default_rng((self._options.seed, epoch)).permutation(self.n_images)
-        size = self._options.neural_batch
+        order = np.random.default_rng((self.options.seed, epoch)).permutation(self.n_images)
+        size = self.options.neural_batch
         return self._images[order[number * size : (number + 1) * size]]
 
     def _rate(self, step: int) -> float:
-        options = self._options
+        options = self.options
         warmup = min(round(options.warmup_epochs * self._per_epoch), self.n_updates // 2)
         if step < warmup:
             return options.lr * (step + 1) / warmup
@@ -277,7 +327,7 @@ class _Tuning:
         """Fit the readouts on all training images that are used, before anything is tuned."""
         layers = list(dict.fromkeys(one.layer for one in self._targets))
         found = []
-        if self._options.neural_loss != "mse":
+        if self.options.neural_loss != "mse":
             return [Decoder(np.zeros((1, 1)), np.zeros(1)) for _ in self._targets]
         features = features_of(self._network, layers, self._stimuli, self._images, self._preprocessing)
         for target in self._targets:
@@ -289,8 +339,8 @@ class _Tuning:
     def _by_row(self, target: NeuralTarget) -> torch.Tensor:
         """Return (n_stimuli, q) responses by row of the stimulus set, NaN where there are none."""
         responses = target.responses
-        if self._options.control == "shuffled":
-            responses = responses[np.random.default_rng((self._options.seed, 1)).permutation(len(responses))]
+        if self.options.control == "shuffled":
+            responses = responses[np.random.default_rng((self.options.seed, 1)).permutation(len(responses))]
         table = np.full((len(self._stimuli), responses.shape[1]), np.nan, dtype=np.float32)
         table[target.rows] = responses
         return torch.as_tensor(table, device=self._device)
@@ -314,11 +364,6 @@ class _Tuning:
         self._network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         return int(state["step"])
-
-
-def _rows(benchmark: NeuralBenchmark, mask: np.ndarray) -> np.ndarray:
-    ids = benchmark.parts[0].images[mask]
-    return pd.Index(benchmark.stimuli.stimulus_id).get_indexer(pd.Index(ids))
 
 
 def _scores(

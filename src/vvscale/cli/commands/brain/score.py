@@ -72,7 +72,8 @@ def _show(scored: Scored, models: tuple[str, ...], options: ScoreOptions, output
     for failure in scores.failures[:MOST_FAILURES]:
         output.note(f"No score: {failure.reason}")
     if len(scores.failures) > MOST_FAILURES:
-        output.note(f"No score of {len(scores.failures) - MOST_FAILURES} more layers, for such reasons.")
+        n_more = len(scores.failures) - MOST_FAILURES
+        output.note(f"No score {n_more} more {'time' if n_more == 1 else 'times'}, for such reasons.")
     if table["is_simulated"].any():
         output.note("Simulated benchmarks: nothing here was recorded from a brain.")
     usage = scores.usage
@@ -86,8 +87,10 @@ def _show(scored: Scored, models: tuple[str, ...], options: ScoreOptions, output
     if options.commit is not None:
         output.say(f"Wrote the best layers to {options.commit}")
     following = (
-        f"--layers {options.commit}" if options.commit else f"vvscale show {scored.model_id} --table {options.out}"
-    )
+        f"--layers {options.commit}" if options.commit
+        else f"vvscale figure layers --scores {options.out}" if n_layers > 1
+        else f"vvscale report report.html --scores {options.out}"
+    )  # fmt: skip
     if axes:
         output.say(f"Next: vvscale fit {options.out} --x {axes[0]} --where layer=LAYER --compare --hold-out")
     if not models:

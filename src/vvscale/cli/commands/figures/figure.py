@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -42,28 +43,33 @@ def figure(
     from vvscale.figures.base.open_tables import open_source
     from vvscale.figures.base.tables import PUBLISHED
     from vvscale.figures.drawing.files import check_formats
-    from vvscale.figures.gallery import draw_all, in_order, matching
+    from vvscale.figures.gallery import all_of, draw_all, lacking_lines, matching
 
     if not names and not all_figures:
         raise UsageError(
             "Which figure? Give names such as 'compute', patterns such as 'icml-*', or --all; `vvscale ls figures` "
             "lists them."
         )
-    # The papers' figures ask for the papers' own rows; of another table, all are the general ones.
-    chosen = matching(names) if names else in_order(presets=options.scores == PUBLISHED)
     formats = check_formats(options.format)
-    if dry_run:
+    fits = None
+    if not (names and dry_run):
+        source = open_source(options.scores, add=options.add)
+        fits = Fits(source, n_resamples=options.resamples, seed=options.seed)
+    chosen = matching(names) if fits is None or names else all_of(fits, options)
+    if fits is None or dry_run:
         output.say(f"Would draw {', '.join(chosen)} as {', '.join(formats)} into '{out}'.")
         output.document({"command": "figure", "out": str(out), "would_draw": chosen, "formats": list(formats)})
         return
-    fits = Fits(open_source(options.scores, add=options.add), n_resamples=options.resamples, seed=options.seed)
     with progress("figures", len(chosen), quiet=output.quiet) as advance:
         drawn = draw_all(
             chosen, fits, out, options=options, formats=formats, n_workers=options.workers, on_done=advance
         )
-    for one in drawn:
-        output.say(f"{one.name}: {one.lacking or one.caption}")
     lacking = [one for one in drawn if one.lacking]
+    for one in drawn:
+        if not one.lacking:
+            output.say(f"{one.name}: {one.caption}")
+    for line in lacking_lines({one.name: one.lacking for one in lacking}):
+        output.say(line)
     output.document(
         {
             "command": "figure",
@@ -78,14 +84,14 @@ def figure(
         }
     )  # fmt: skip
     n_drawn = len(drawn) - len(lacking)
-    scores = "" if options.scores == PUBLISHED else f" --scores {options.scores}"
-    output.note(
-        f"Wrote {n_drawn} figures to '{out}'. Next: `vvscale report report.html{scores}`" if n_drawn
-        else "Nothing drawn."
-    )  # fmt: skip
+    if n_drawn:
+        asked = {"--scores": options.scores if options.scores != PUBLISHED else "", "--x": options.x, "--y": options.y}
+        flags = "".join(f" {flag} {shlex.quote(value)}" for flag, value in asked.items() if value)
+        said = f"{n_drawn} {'figure' if n_drawn == 1 else 'figures'}"
+        output.note(f"Wrote {said} to '{out}'. Next: `vvscale report report.html{flags}`")
     # Of all figures, those that a table does not allow are no failure.
     if lacking and (names or not n_drawn):
         raise MissingDataError(
-            f"{len(lacking)} of {len(drawn)} figures could not be drawn from '{options.scores}': "
-            f"{', '.join(one.name for one in lacking)}. The others are in '{out}'. The first: {lacking[0].lacking}"
+            f"{len(lacking)} of {len(drawn)} figures could not be drawn from '{options.scores}'. The first: "
+            f"{lacking[0].lacking}"
         )

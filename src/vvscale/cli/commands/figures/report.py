@@ -25,18 +25,21 @@ def report(
     from vvscale.cli.progress import progress
     from vvscale.figures.base.fits import Fits
     from vvscale.figures.base.open_tables import open_source
+    from vvscale.figures.gallery import lacking_lines
     from vvscale.figures.report.report import default_figures, write_report
 
     if dry_run:
         output.say(f"Would write '{out}', a page about '{options.scores}'.")
         output.document({"command": "report", "would_write": str(out)})
         return
-    fits = Fits(open_source(options.scores, add=options.add), n_resamples=options.resamples, seed=options.seed)
+    source = open_source(options.scores, add=options.add, x=options.x, y=options.y)
+    fits = Fits(source, n_resamples=options.resamples, seed=options.seed)
     with progress("figures", len(default_figures(fits)), quiet=output.quiet) as advance:
         made = write_report(out, fits, n_workers=options.workers, on_done=advance)
-    output.say(f"{made.path}: {made.n_models} models, {len(made.figures)} figures, {made.n_bytes / 1e6:.2f} MB")
-    for reason in made.lacking.values():
-        output.say(f"Not in it: {reason}")
+    said = "1 figure" if len(made.figures) == 1 else f"{len(made.figures)} figures"
+    output.say(f"{made.path}: {made.n_models} models, {said}, {made.n_bytes / 1e6:.2f} MB")
+    for line in lacking_lines(made.lacking):
+        output.say(line)
     output.document(
         {
             "command": "report",

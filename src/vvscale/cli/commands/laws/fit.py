@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
 from vvscale.laws.workflow.options import FitOptions
+
+if TYPE_CHECKING:
+    from vvscale.laws.workflow.fit_tables import FitResult
 
 
 @verb
@@ -26,7 +31,7 @@ def fit(
         Picture of the fit: points, law, band and verdict; .png, .pdf or .svg, or its data as .csv or .json.
     """
     from vvscale.laws.workflow.fit_tables import run_fits
-    from vvscale.laws.workflow.save import can_plan, save_results
+    from vvscale.laws.workflow.save import save_results
     from vvscale.laws.workflow.tables import fit_tables
 
     if out is not None:
@@ -54,14 +59,25 @@ def fit(
         resampled = {n: one.resampled for n, one in zip(names, results, strict=True) if one.resampled is not None}
         drawn = plot_fits({n: one.fit for n, one in zip(names, results, strict=True)}, resampled, path=plot)
         output.note(f"Wrote {plot}. {drawn.caption}")
-    if all(can_plan(result.entry) for result in results):
-        flop = [one.fit.problem.frame["train_flop"].max() for one in results if "train_flop" in one.fit.problem.frame]
-        # A plan for ten times the largest run: what one would train next.
-        command = f"`vvscale plan {out or 'DIR'} --budget {f'{10 * max(flop):.1e}' if flop else 'FLOP'}`"
-        output.note(f"Next: {command}" + ("" if out else ", after --out DIR"))
-        return
+    output.note(f"Next: {_next(results, options, out, plot)}")
+
+
+def _next(results: list[FitResult], options: FitOptions, out: Path | None, plot: Path | None) -> str:
+    """Say what one would do now: ask for what is missing, or plan ten times the largest run."""
+    from vvscale.laws.workflow.save import can_plan
+
     wanted = [] if options.resamples else ["--resamples 1000 for intervals"]
+    if all(can_plan(result.entry) for result in results):
+        if wanted or out is None:
+            wanted += [] if out else ["--out joint to keep the fit"]
+            return f"add {', '.join(wanted)}; then `vvscale plan` spends a budget."
+        frames = [one.fit.problem.frame for one in results]
+        flop = [frame["train_flop"].max() for frame in frames if "train_flop" in frame]
+        n, d = results[0].fit.problem.columns
+        budget, cost = (10 * max(flop), "") if flop else (60 * max((f[n] * f[d]).max() for f in frames), " --cost 6 1")
+        name = f" --name {shlex.quote(results[0].entry['name'])}" if len(results) > 1 else ""
+        said = ", if a parameter costs 6 FLOP per sample" if cost else ""
+        return f"`vvscale plan {shlex.quote(str(out))}{name} --budget {budget:.1e}{cost}`{said}"
     wanted += [] if options.compare else ["--compare to see whether another law does better"]
     wanted += [] if plot else ["--plot law.png for a picture"]
-    if wanted:
-        output.note(f"Next: add {', '.join(wanted)}.")
+    return f"add {', '.join(wanted)}." if wanted else f"open {plot}; `vvscale design` says which runs would tell more."

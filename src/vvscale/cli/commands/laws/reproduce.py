@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from vvscale.cli.options import verb
-from vvscale.cli.output import Output
+from vvscale.cli.output import Output, brief
 from vvscale.laws.workflow.options import ReproduceOptions
 
 
@@ -26,7 +26,8 @@ def reproduce(
     Parameters
     ----------
     names
-        Experiments, or patterns such as 'region_*'; all 43 by default. `vvscale ls experiments` lists them.
+        Experiments, or patterns such as 'region_*'; all 43 by default. `vvscale ls experiments` lists them. Curves of
+        the 2026 study are icml2026:compute, samples, parameters, mapping or finetuning, from its published tables.
     out
         Folder for fits.json, bootstrap.parquet (rows) and bootstrap_UNIT.parquet.
     """
@@ -34,10 +35,14 @@ def reproduce(
 
     from vvscale.cli.progress import progress
     from vvscale.laws.gokce2025.experiments import matching
+    from vvscale.laws.workflow.reproduce_laws import are_curves
     from vvscale.laws.workflow.reproduce_laws import reproduce as reproduce_laws
     from vvscale.laws.workflow.save import can_plan, save_results
     from vvscale.laws.workflow.tables import plain
 
+    if are_curves(names):
+        _curves(names, options, out, output)
+        return
     chosen = matching(names)
     if out is not None:
         from vvscale.core.files import make_folder
@@ -60,3 +65,19 @@ def reproduce(
             output.note(f"Next: `vvscale plan {out} --budget 1e20`")
     elif not options.resamples:
         output.note("Next: `vvscale reproduce --resamples 1000 --out DIR` adds intervals and keeps the results.")
+
+
+def _curves(names: tuple[str, ...], options: ReproduceOptions, out: Path | None, output: Output) -> None:
+    """Fit curves of the 2026 study and show theirs beside ours."""
+    from vvscale.core.files import write_json
+    from vvscale.laws.workflow.reproduce_laws import reproduce_curves
+
+    done = reproduce_curves(names, options)
+    output.table(done.table().drop(columns="notes").map(brief))
+    for curve in done.curves:
+        for note in curve.notes:
+            output.say(f"{curve.name}: {note}")
+    output.document(done.to_dict()["fits"])
+    if out is not None:
+        write_json(out / "curves.json", done.to_dict()["fits"])
+        output.note(f"Wrote {out / 'curves.json'}")

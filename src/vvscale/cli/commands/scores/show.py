@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output, brief
@@ -17,7 +19,14 @@ _NUMBERS = ("raw_score", "ceiling", "score")
 
 
 @verb
-def show(model_id: str, /, *, table: str = "gokce2025", csv_options: CsvOptions, output: Output) -> None:
+def show(
+    model_id: str,
+    /,
+    *,
+    table: Annotated[str, Parameter(name=("--table", "--scores"))] = "gokce2025",
+    csv_options: CsvOptions,
+    output: Output,
+) -> None:
     """Show one model: where it comes from and every score it has.
 
     Parameters

@@ -27,6 +27,7 @@ def train(model: str, /, *, data: str = "digits", options: TrainOptions, dry_run
         Print parameters, FLOP, memory, hours and bytes on the disk, measured for two seconds; train nothing.
     """
     from vvscale.cli.progress import watch_training
+    from vvscale.train.build import input_line
     from vvscale.train.defaults import plan_run
     from vvscale.train.run import run_folder, train_model
     from vvscale.train.run_folder import RunFolder
@@ -34,9 +35,11 @@ def train(model: str, /, *, data: str = "digits", options: TrainOptions, dry_run
     spec = plan_run(model, data, options)
     folder = run_folder(spec, options)
     if dry_run:
+        output.note(input_line(spec))
         _estimate(spec, options, output)
-        output.note(f"Nothing was trained. It would be written to {folder}.")
+        output.note(f"Nothing was trained. It would be written to {folder}. Next: the same without --dry-run.")
         return
+    output.note(input_line(spec))
     had_ended = RunFolder(folder).result() is not None
     with watch_training(spec.model_id, quiet=output.quiet) as watcher:
         result = train_model(model, data, options, watchers=(watcher,))

@@ -89,7 +89,8 @@
       const held = Math.min(Math.max(free, Math.log(least || 1e-300)), Math.log(most || 1e300));
       return { n: Math.exp(held), d: Math.exp((room - cost.p * held) / cost.q), isHeld: held !== free };
     };
-    const score = (E, A, alpha, B, beta, at) => 1 - (E + A * at.n ** -alpha + B * at.d ** -beta);
+    const outcome = (E, A, alpha, B, beta, at) => E + A * at.n ** -alpha + B * at.d ** -beta;
+    const score = (...of) => (data.plan.is_score ? 1 - outcome(...of) : outcome(...of));
     const under = (one, amount) => {
       const at = best(one.A, one.alpha, one.B, one.beta, amount);
       return { ...at, score: score(one.E, one.A, one.alpha, one.B, one.beta, at) };
