@@ -2,16 +2,17 @@
 
     python benchmarks/bit_flips.py --out out/flips --flips 120
 
-The demo's study with nine runs is done once. Then, in rounds, a fresh copy of its folder gets one flipped bit in each of
-several files of different kinds, `vvscale study run` is called again, and what it gives is compared with the sound study:
-scores, laws, plans and forecasts, to the bit. A flip is
+The demo's study with nine runs is done once. Then, in rounds, a fresh copy of its folder gets one flipped bit in each
+of several files of different kinds, `vvscale study run` is called again, and what it gives is compared with the sound
+study: scores, laws, plans and forecasts, to the bit. A flip is
 
     healed    the run ended well and the file is the sound one again
     harmless  the run ended well and the file is still the flipped one: a note, a log, a picture; no result differs
     refused   the run ended with an error of its own that names the file; nothing was computed from it
     WRONG     the run ended well, and a number differs
 
-Where a run refuses, the named file is made sound again and the round goes on with the others, so that each flip is judged.
+Where a run refuses, the named file is made sound again and the round goes on with the others, so that each flip is
+judged.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def judge(sound: Path, work: Path, chosen: list[Path], draw: random.Random) -> d
         said = " ".join(done.stderr.split())
         named = [file for file in flipped if file not in judged and (str(file) in said or file.name in said)]
         if "Traceback" in said or not named:
-            return {file: f"UNNAMED: {said[-400:]}" for file in chosen}
+            return dict.fromkeys(chosen, f"UNNAMED: {said[-400:]}")
         for file in named[:1]:
             judged[file] = "refused"
             shutil.copy2(sound / file, work / file)
