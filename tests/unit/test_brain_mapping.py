@@ -12,6 +12,7 @@ from vvscale.brain.benchmarks.design import TrainTest
 from vvscale.brain.mapping.benchmark import MappingBenchmark, with_subsets
 from vvscale.brain.mapping.subset import Amount, Subset, subsets
 from vvscale.brain.metrics.gram import Gram
+from vvscale.brain.metrics.nipals import cross_validate
 from vvscale.brain.metrics.pls import PLS
 from vvscale.brain.metrics.ridge import Ridge as OurRidge
 from vvscale.brain.metrics.ridge import RidgeCV as OurRidgeCV
@@ -75,10 +76,9 @@ def test_a_part_equals_a_separate_fit(whole, features, metric, percent):
         rows = np.sort(rows[np.random.default_rng(1).permutation(len(rows))[:n]])
         Y = of_all.target.responses
         if isinstance(metric, PLS):
-            from vvscale.brain.metrics.metric import Target
-
-            tgt = Target(Y, np.isin(np.arange(len(Y)), rows)[None], np.arange(len(Y)), test[None])
-            predicted = metric.measure(Gram.from_features(X), tgt).predictions[0]
+            used = np.isin(np.arange(len(Y)), rows)
+            [found], _ = cross_validate(Gram.from_features(X), Y, used[None], 5)
+            predicted = found[test[~used]]
         else:
             fit = Ridge(3.0) if isinstance(metric, OurRidge) else RidgeCV(metric.alphas)
             predicted = fit.fit(X[rows], Y[rows]).predict(X[test])

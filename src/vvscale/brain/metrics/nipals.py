@@ -70,6 +70,81 @@ def cross_validate(gram: Gram, responses: Any, is_train: np.ndarray, n_component
         return _cross_validate(gram, responses, is_train, n_components)
 
 
+def cross_validate_parts(
+    gram: Gram, responses: np.ndarray, is_train: np.ndarray, is_test: np.ndarray, n_components: int
+) -> list[np.ndarray]:
+    """Predict the test images of splits that leave most images out, from the products of the others alone.
+
+    The same as :func:`cross_validate` on the CPU, of the images of each split: what mapping curves are made of, whose
+    small parts would otherwise cost as much as the whole.
+
+    Parameters
+    ----------
+    gram, responses, n_components
+        As of :func:`cross_validate`; the gram holds a matrix.
+    is_train, is_test
+        (S, N) bool, as many images in each split.
+
+    Returns
+    -------
+    list
+        S tables (n_test, q) in the unit of the responses.
+    """
+    with _blas().limit(limits=1, user_api="blas"):
+        return _cross_validate_parts(gram, responses, is_train, is_test, n_components)
+
+
+def _cross_validate_parts(
+    gram: Gram, responses: np.ndarray, is_train: np.ndarray, is_test: np.ndarray, n_components: int
+) -> list[np.ndarray]:
+    # Shapes: training images first, n of them, then the test images; m of both.
+    rows = [np.r_[np.flatnonzero(train), np.flatnonzero(test)] for train, test in zip(is_train, is_test, strict=True)]
+    n = int(is_train[0].sum())
+    K = np.stack([gram.matrix[of[:, None], of[:n]] for of in rows])  # (S, m, n)
+    K -= K[:, :n].mean(1, keepdims=True)
+    Y = np.stack([responses[of[:n]] for of in rows])  # (S, n, q)
+    mean = Y.mean(1, keepdims=True)
+    Y -= mean
+    start = _start_columns(responses, is_train)
+    n_splits, m = K.shape[:2]
+
+    def dot(u: np.ndarray) -> np.ndarray:
+        """(S, n) -> (S, m), centred by the training images; u sums to zero."""
+        found = (K @ u[:, :, None])[:, :, 0]
+        return found - found[:, :n].mean(1, keepdims=True)
+
+    M = Y.mT @ (K[:, :n] @ Y)
+    M = (M + M.mT) / 2
+    variance = np.trace(K[:, :n], axis1=1, axis2=2)
+    whole, floor = np.trace(M, axis1=1, axis2=2), np.zeros(n_splits)
+    T = np.zeros((n_splits, n_components, m))
+    Q = np.zeros((n_splits, n_components, Y.shape[2]))
+    n_iterations = np.ones(n_splits, dtype=np.int64)
+    for j in range(n_components):
+        is_worn = (np.trace(M, axis1=1, axis2=2) < _WORN * whole) & (n_iterations > 0)
+        for s in np.flatnonzero(is_worn) if j else ():
+            residual = Y[s] - T[s, :j, :n].T @ Q[s, :j]
+            M[s] = residual.T @ K[s, :n] @ residual
+            M[s] = (M[s] + M[s].T) / 2
+            whole[s], floor[s] = M[s].trace(), _EXHAUSTED * variance[s] * (residual**2).sum()
+        c, n_iterations = leading_weights(M, start, floor)
+        weights = (Q[:, :j] @ c[:, :, None])[:, :, 0]
+        u = (Y @ c[:, :, None])[:, :, 0] - (weights[:, None] @ T[:, :j, :n])[:, 0]
+        t = dot(u)
+        for _ in range(2):  # once leaves the rounding of large earlier components
+            t = t - ((T[:, :j, :n] @ t[:, :n, None]).mT @ T[:, :j])[:, 0]
+        length = np.sqrt((t[:, :n] ** 2).sum(1))[:, None]
+        length[length == 0] = 1.0
+        t = t / length
+        loading = dot(t[:, :n])[:, :n]
+        b = (t[:, None, :n] @ Y)[:, 0]
+        a = (loading[:, None] @ Y)[:, 0] - ((T[:, :j, :n] @ loading[:, :, None]).mT @ Q[:, :j])[:, 0]
+        a = a - 0.5 * (t[:, :n] * loading).sum(1)[:, None] * b
+        M -= np.stack((a, b), 2) @ np.stack((b, a), 1)
+        T[:, j], Q[:, j] = t, b
+    return list(T[:, :, n:].mT @ Q + mean)
+
+
 @cache
 def _blas() -> Any:
     from threadpoolctl import ThreadpoolController

@@ -15,10 +15,13 @@ import numpy as np
 from vvscale.brain.metrics.checks import as_responses
 from vvscale.brain.metrics.gram import Gram, Precision
 from vvscale.brain.metrics.metric import Need, Target
-from vvscale.brain.metrics.nipals import cross_validate
+from vvscale.brain.metrics.nipals import cross_validate, cross_validate_parts
 from vvscale.brain.metrics.predictivity import Aggregate, Predictivity, judge
 from vvscale.brain.metrics.splits import draw_splits
 from vvscale.errors import ConfigError, DataError, ShapeError
+
+_SHARED_READS = 2
+"""Products of all images are read once for all splits, but scores of all images are carried: worth so many reads."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,11 @@ class PLS:
             raise DataError(
                 f"None of the {table.shape[1]} responses differs between images; there is nothing to predict."
             )
-        if features.device is None:
+        if features.device is None and _leaves_most_out(features, target):
+            predictions = cross_validate_parts(
+                features, table, target.is_train, target.is_test, self.n_components
+            )  # fmt: skip
+        elif features.device is None:
             predictions, _ = cross_validate(features, table, target.is_train, self.n_components)
         else:
             import torch
@@ -68,6 +75,15 @@ class PLS:
             found, _ = cross_validate(features, held, target.is_train, self.n_components)
             predictions = [split.cpu().numpy() for split in found]
         return judge(predictions, target, aggregate=self.aggregate)
+
+
+def _leaves_most_out(features: Gram, target: Target) -> bool:
+    """Whether products of each split's own images are less to read than those of all images, which splits share."""
+    n_train, n_test = target.is_train.sum(1), target.is_test.sum(1)
+    if features.matrix is None or np.ptp(n_train) or np.ptp(n_test):
+        return False
+    n, m = int(n_train[0]), int(n_train[0] + n_test[0])
+    return m < features.n_images and len(n_train) * n * m < _SHARED_READS * features.n_images**2
 
 
 def linear_predictivity(

@@ -97,14 +97,16 @@ def judge(
     Parameters
     ----------
     predictions
-        For each split a table of all images that do not train, in their order.
+        For each split a table of the test images, or of all images that do not train, in their order.
     target
         What was predicted.
     aggregate, note
         As of :class:`Predictivity`.
     """
     pairs = zip(predictions, target.is_train, target.is_test, strict=True)
-    tested = tuple(predicted if (test == ~train).all() else predicted[test[~train]] for predicted, train, test in pairs)
+    tested = tuple(
+        predicted if len(predicted) == test.sum() else predicted[test[~train]] for predicted, train, test in pairs
+    )
     r = [pearson(target.responses[test], found) for found, test in zip(tested, target.is_test, strict=True)]
     return Predictivity(np.stack(r), target.is_train, tested, target.responses, aggregate, note, target.is_test)
 
