@@ -377,34 +377,6 @@ def _read_plan(folder: Path) -> object:
     return Graph.read(folder / "a.jsonl") if (folder / "a.jsonl").exists() else StudyFolder(folder).spec()
 
 
-def _fits(folder: Path) -> list[Files]:
-    from vvscale.laws.workflow.fit_tables import run_fits
-    from vvscale.laws.workflow.save import save_results
-
-    n, d = np.meshgrid(np.geomspace(1e5, 1e8, 5), np.geomspace(1e6, 1e9, 4))
-    y = 0.3 + 40 * n**-0.4 + 90 * d**-0.35 + 0.001 * np.sin(np.arange(20)).reshape(n.shape)
-    rows = pd.DataFrame(
-        {"n_params": n.ravel(), "samples_seen": d.ravel(), "misalignment": y.ravel(), "train_flop": 6 * (n * d).ravel()}
-    )
-    save_results(folder, run_fits(rows, law="joint", resamples=5, by=("row",)))
-    return [
-        {
-            path.name: path.read_bytes()
-            for path in sorted(folder.iterdir(), key=lambda one: one.suffix != ".json")
-            if path.is_file()
-        }
-    ]
-
-
-def _read_fits(folder: Path) -> object:
-    from vvscale.figures.citations import cites
-    from vvscale.laws.workflow.save import load_joint
-
-    with contextlib.suppress(VvscaleError):  # any fit may be cited
-        cites([str(folder / "fits.json")])
-    return load_joint(folder)
-
-
 def _claims(folder: Path) -> list[Files]:
     from vvscale.laws.claims import claim
 
@@ -471,7 +443,6 @@ READERS: dict[str, Reader] = {
     "features": Reader(_features, _read_features),
     "run": Reader(_run, _read_run),
     "plan": Reader(_plan, _read_plan),
-    "fits": Reader(_fits, _read_fits),
     "claims": Reader(_claims, _read_claims),
     "benchmark": Reader(_benchmark, _read_benchmark),
 }
