@@ -32,9 +32,17 @@ def run(capsys, *tokens):
 def test_fit_prints_parameters_status_and_next_step(tmp_path, capsys):
     code, out, err = run(capsys, "fit", write(tmp_path, GOOD), "--x", "x", "--y", "y")
     assert code == 0
-    for word in ("E + A X^-alpha", "n = 7", "alpha", "S_inf", "converged"):
+    for word in ("E + A X^-alpha", "n = 7", "alpha", "converged"):
         assert word in out
     assert "--resamples 1000" in err
+
+
+@pytest.mark.parametrize(("y", "is_shown"), [("misalignment", True), ("error", False)])
+def test_the_score_at_infinity_is_shown_for_a_misalignment_alone(tmp_path, capsys, y: str, is_shown: bool):
+    path = write(tmp_path, GOOD.replace("y", y, 1))
+    code, out, _ = run(capsys, "fit", path, "--x", "x", "--y", y)
+    assert code == 0
+    assert ("S_inf" in out, "gain" in out) == (is_shown, is_shown)
 
 
 def test_fit_json_is_one_document(tmp_path, capsys):

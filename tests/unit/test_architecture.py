@@ -88,7 +88,6 @@ LONGER_FILES = {
 }
 LONGER_BODIES = {
     "laws/solver/newton.py:_minimise": "one loop over arrays; its parts have no names of their own",
-    "laws/problem.py:make_problem": "checks in the order in which a user meets them",
 }
 LARGER_FOLDERS = {
     "brain/metrics": "one file per metric",

@@ -1,6 +1,6 @@
 """The laws by name: which form, on which inputs, with which parameters.
 
-A law joins a functional form (``forms``, ``competitors``) to what a user needs to know of it: the formula, the
+A law joins a functional form (``forms``) to what a user needs to know of it: the formula, the
 names of its parameters, how residuals are measured. ``LAWS`` is open to entry points of the group
 ``vvscale.law``.
 """

@@ -149,35 +149,14 @@ def make_problem(
     ShapeError
         Fewer distinct points than parameters, or a single distinct x.
     """
-    if not isinstance(table, pd.DataFrame):
-        raise UsageError(
-            f"A table must be a pandas DataFrame, got {type(table).__name__}. `vvscale.scores.load_table` reads files."
-        )
-    if not table.columns.is_unique:
-        twice = table.columns[table.columns.duplicated()][0]
-        raise DataError(f"The table has two columns named '{twice}'. Rename or drop one of them.")
     columns = (x,) if isinstance(x, str) else tuple(x)
-    if len(columns) != len(law.inputs):
-        raise UsageError(
-            f"The law '{law.name}' takes {len(law.inputs)} input column(s) ({', '.join(law.inputs)}), got "
-            f"{len(columns)}: {', '.join(columns)}. Name one column per input in `x`."
-        )
-    if len({*columns, y}) <= len(columns):
-        raise UsageError(
-            f"One column is named twice: {', '.join(columns)} as `x` and {y} as `y`. A law needs a column of its own "
-            "for each input and for the outcome."
-        )
-    if delta is not None and not 0 < delta < np.inf:
-        raise UsageError(
-            f"The Huber threshold must be positive and finite, got {delta}. Use `delta=0.001`, or least squares."
-        )
-    _check_units(units or {}, table)
-    require_columns(table, (*columns, y, *([offset_by] if offset_by else [])))
+    needed = [*columns, y, *([offset_by] if offset_by else [])]
+    _check_request(table, law, columns, y, needed, delta, units or {})
     # Messages name a row by its place in the user's table, whatever is sorted or left out below.
     table = table.set_axis(range(1, len(table) + 1), axis=0)
     if "model_id" in table.columns:
         table = table.sort_values("model_id", kind="stable", key=lambda names: names.astype(str))
-    frame, missing = drop_missing(table, [*columns, y, *([offset_by] if offset_by else [])])
+    frame, missing = drop_missing(table, needed)
     if missing and not drop_incomplete:
         reason, names = next(iter(missing.items()))
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -205,6 +184,41 @@ def make_problem(
     for reason, names in missing.items():
         left_out[reason] = [*left_out.get(reason, []), *names]
     return Problem(frame, scaled, outcome, columns, scale, y, groups, group, centre, sample, order, left_out, offset_by)
+
+
+def _check_request(
+    table: pd.DataFrame,
+    law: Law,
+    columns: tuple[str, ...],
+    y: str,
+    needed: Sequence[str],
+    delta: float | None,
+    units: Mapping[str, float],
+) -> None:
+    """Refuse what is no table, lacks a column, or is asked for with the wrong inputs, threshold or units."""
+    if not isinstance(table, pd.DataFrame):
+        raise UsageError(
+            f"A table must be a pandas DataFrame, got {type(table).__name__}. `vvscale.scores.load_table` reads files."
+        )
+    if not table.columns.is_unique:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise DataError(f"The table has two columns named '{twice}'. Rename or drop one of them.")
+    if len(columns) != len(law.inputs):
+        raise UsageError(
+            f"The law '{law.name}' takes {len(law.inputs)} input column(s) ({', '.join(law.inputs)}), got "
+            f"{len(columns)}: {', '.join(columns)}. Name one column per input in `x`."
+        )
+    if len({*columns, y}) <= len(columns):
+        raise UsageError(
+            f"One column is named twice: {', '.join(columns)} as `x` and {y} as `y`. A law needs a column of its own "
+            "for each input and for the outcome."
+        )
+    if delta is not None and not 0 < delta < np.inf:
+        raise UsageError(
+            f"The Huber threshold must be positive and finite, got {delta}. Use `delta=0.001`, or least squares."
+        )
+    _check_units(units, table)
+    require_columns(table, needed)
 
 
 def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:

@@ -28,11 +28,15 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def interval(ends: Sequence[float | None] | None) -> str:
-    """Format an interval; empty where nobody made one, an end None where there is no end."""
+    """Format an interval; empty where nobody made one, an end None where there is no end.
+
+    >>> interval([0.21, 0.35]), interval([0.1, None]), interval([None, None]), interval([math.nan, math.nan])
+    ('0.21 .. 0.35', '0.1 .. inf', 'not assessed', 'not assessed')
+    """
     if ends is None:
         return ""
-    if ends[0] is None and ends[1] is None:
-        return "none"
+    if all(end is None or math.isnan(end) for end in ends):
+        return "not assessed"
     return f"{'-inf' if ends[0] is None else number(ends[0], 3)} .. {number(ends[1], 3)}"
 
 
@@ -74,8 +78,12 @@ def _paper(published: Mapping[str, Any] | None) -> str:
 def fit_tables(result: FitResult) -> list[tuple[str, pd.DataFrame]]:
     """Tables of one fit: its parameters with an interval per resampling unit, then what was asked beside it."""
     fit, made, told = result.fit, result.entry["intervals"], result.entry["jackknife"]
+    # Scores at infinity and gains of a score are words for 1 - score, not for any error.
+    unfit = () if fit.problem.outcome == "misalignment" else ("S_inf", "gain")
     rows = []
     for name, value in fit.quantities().items():
+        if name in unfit:
+            continue
         cells = {_heading(unit, each): interval(each["ci"][name]) for unit, each in made.items()}
         if told:
             cells[f"95 % t, each {told['by']} left out"] = interval(told["ci"][name])
