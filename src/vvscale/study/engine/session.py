@@ -112,9 +112,11 @@ class Session:
         """
         if self._pipe < 0:
             return
+        was_dead = self.is_dead
         self._is_over.set()
         self._end_pools(seconds, saving)
-        if not self.is_dead:
+        # A thread that asked a dead exchange waits for ever.
+        if not was_dead:
             self._thread.join(_LONGEST_GOODBYE_SECONDS)
         for executor in list(self._executors.values()):
             jobs = [] if self._is_local else _open_jobs(executor)

@@ -81,15 +81,16 @@ def check_recordings(resolved: Resolved) -> None:
     UsageError
         Recordings to tune to have no fixed test images, or a metric fits no mapping.
     """
+    spec = resolved.spec
+    sizes = tuple(dict.fromkeys(one.mapping_samples for one in resolved.points if one.mapping_samples is not None))
+    if resolved.absent or not (sizes or resolved.tuned_to):
+        return
+    # These load PyTorch, which other studies need not wait for.
     from vvscale.brain.benchmarks.neural import NeuralBenchmark
     from vvscale.brain.scoring.options import ScoreOptions
     from vvscale.brain.scoring.run import benchmarks_of
     from vvscale.study.tasks.fine_tune import recordings
 
-    spec = resolved.spec
-    sizes = tuple(dict.fromkeys(one.mapping_samples for one in resolved.points if one.mapping_samples is not None))
-    if resolved.absent or not (sizes or resolved.tuned_to):
-        return
     options = ScoreOptions.from_table(spec.score.options, "[score] options")
     scored = benchmarks_of(dataclasses.replace(options, on=spec.score.benchmarks, mapping_samples=sizes))
     for one in scored:
