@@ -129,7 +129,12 @@ def test_fit_predicts_new_models_and_draws_what_was_asked(mirror, capsys):
 
 
 BAD_TABLES = {
-    "missing column": (GOOD, ["--x", "z", "--y", "y"], 2, "Unknown column 'z'. Known: model_id, x, y."),
+    "missing column": (
+        GOOD,
+        ["--x", "z", "--y", "y"],
+        2,
+        "Unknown column 'z'. Name the input with `--x` and the outcome with `--y`; columns of numbers: x, y.",
+    ),
     "unknown column in a query": (GOOD, ["--x", "x", "--y", "y", "--where", "foo=1"], 2, "Unknown column 'foo'"),
     "NaN": (GOOD.replace("b,2", "b,"), ["--x", "x", "--y", "y"], 3, "x is missing (NaN) at b"),
     "inf": (GOOD.replace("b,2", "b,inf"), ["--x", "x", "--y", "y"], 3, "Column 'x' has inf at model 'b'"),

@@ -153,8 +153,7 @@ class Fit:
             raise unknown_name("offset group", group, self.problem.groups)
         assert self.optima is not None
         index = AVERAGE if group is None else self.problem.groups.index(group)
-        groups = np.full(arrays[0].shape, index, dtype=np.intp)
-        return np.exp(group_curves(self.forms(), self.optima, self.problem, arrays, groups))[0]
+        return np.exp(group_curves(self.forms(), self.optima, self.problem, arrays, np.full(arrays[0].shape, index)))[0]
 
     def derived(self) -> dict[str, Array]:
         """Quantities that follow from the parameters, each of shape (1,); see ``derive`` and ``half_points``."""
@@ -166,6 +165,10 @@ class Fit:
         if any(term.coordinate == "shifted" for term in self.law.terms) and optima is not None:
             made["half_point"] = half_points(self.problem, optima)
         return made
+
+    def quantities(self) -> dict[str, float]:
+        """Parameters and what follows from them, by name."""
+        return {**self.params, **{name: float(value[0]) for name, value in self.derived().items()}}
 
     def around(self) -> Around:
         """What a deviance needs to know of this optimum."""

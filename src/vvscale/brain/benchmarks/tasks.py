@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -51,7 +52,24 @@ class _Task(Benchmark):
     """What the tasks have in common."""
 
     region: ClassVar[str] = "behavior"  # type: ignore[misc]
+    chance: ClassVar[float] = 0.0
+    """The raw score of a model that knows nothing."""
+
     ceiling: float | None
+
+    @property
+    @abstractmethod
+    def choices(self) -> Triplets | Decisions:
+        """What observers chose."""
+
+    @property
+    def images(self) -> np.ndarray:
+        """(N,) images that observers chose of."""
+        return self.choices.stimulus_id
+
+    def data_digest(self) -> str:
+        """Return the SHA-256 of the images, labels and choices."""
+        return joined(self.stimuli.digest(), self.choices.digest())
 
     def refuse_unscorable(self) -> None:
         """Raise if there is no ceiling above chance."""
@@ -60,11 +78,6 @@ class _Task(Benchmark):
                 f"The ceiling of '{self.benchmark_id}' is {self.noise_ceiling:.4g}, and chance {self.chance:.4g}; "
                 "expected observers that agree more than by chance. Give `ceiling` where it is known from elsewhere."
             )
-
-    @property
-    def chance(self) -> float:
-        """The raw score of a model that knows nothing."""
-        return 0.0
 
     def _scored(self, raw: float, draws: np.ndarray, detail: Any) -> BenchmarkResult:
         ceiling, ends = self.noise_ceiling, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2)
@@ -94,6 +107,10 @@ class TripletBenchmark(_Task):
         Accuracy that the data allow, such as .6722 of THINGS; None for that of triplets shown several times.
     """
 
+    metric_name: ClassVar[str] = "odd-one-out"  # type: ignore[misc]
+    needs: ClassVar[Needs] = Needs("products")  # type: ignore[misc]
+    chance: ClassVar[float] = CHANCE
+
     benchmark_id: str
     version: int
     stimuli: StimulusSet
@@ -108,19 +125,9 @@ class TripletBenchmark(_Task):
             raise UsageError(f"Got similarity={self.similarity!r}; expected 'cosine' or 'dot'.")
 
     @property
-    def metric_name(self) -> str:
-        """``odd-one-out``."""
-        return "odd-one-out"
-
-    @property
-    def needs(self) -> Needs:
-        """Inner products of features as they are."""
-        return Needs("products")
-
-    @property
-    def images(self) -> np.ndarray:
-        """(N,) images of the triplets."""
-        return self.triplets.stimulus_id
+    def choices(self) -> Triplets:
+        """The triplets."""
+        return self.triplets
 
     @property
     def n_targets(self) -> int:
@@ -128,18 +135,9 @@ class TripletBenchmark(_Task):
         return len(self.triplets.images)
 
     @property
-    def chance(self) -> float:
-        """One third."""
-        return CHANCE
-
-    @property
     def noise_ceiling(self) -> float:
         """Accuracy that the data allow."""
         return self.triplets.ceiling if self.ceiling is None else self.ceiling
-
-    def data_digest(self) -> str:
-        """Return the SHA-256 of the images, labels and choices."""
-        return joined(self.stimuli.digest(), self.triplets.digest())
 
     def score(
         self,
@@ -184,6 +182,8 @@ class DecisionBenchmark(_Task):
         None for that of the observers: their consistency with each other, or their accuracy.
     """
 
+    needs: ClassVar[Needs] = Needs("features")  # type: ignore[misc]
+
     benchmark_id: str
     version: int
     stimuli: StimulusSet
@@ -204,14 +204,9 @@ class DecisionBenchmark(_Task):
         return self.metric
 
     @property
-    def needs(self) -> Needs:
-        """The class scores themselves."""
-        return Needs("features")
-
-    @property
-    def images(self) -> np.ndarray:
-        """(N,) images of the decisions."""
-        return self.decisions.stimulus_id
+    def choices(self) -> Decisions:
+        """The decisions."""
+        return self.decisions
 
     @property
     def n_targets(self) -> int:
@@ -224,10 +219,6 @@ class DecisionBenchmark(_Task):
         if self.ceiling is not None:
             return self.ceiling
         return self.decisions.accuracy if self.metric == "accuracy" else self.decisions.consistency
-
-    def data_digest(self) -> str:
-        """Return the SHA-256 of the images, labels and choices."""
-        return joined(self.stimuli.digest(), self.decisions.digest())
 
     def score(
         self,

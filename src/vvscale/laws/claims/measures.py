@@ -108,7 +108,7 @@ class Evidence:
 def of_fit(claim: Claim, evidence: Evidence, by: str) -> tuple[Estimate, ...]:
     """A parameter of a fit, or a quantity that follows from it."""
     fit = evidence.fit(claim.fit)
-    values = {**fit.params, **{name: float(value[0]) for name, value in fit.derived().items()}}
+    values = fit.quantities()
     if claim.quantity not in values:
         raise unknown_name("quantity", claim.quantity, values, f"The fit is '{claim.fit}', a law '{fit.law.name}'.")
     interval: tuple[float, float] | None = None

@@ -91,7 +91,7 @@ class Bootstrap:
         if self.resamples.leaves_one_out:
             return self.jackknife.interval(name, level)
         values = ({**self.params, **self.derived()})[name]
-        estimate = {**self.fit.params, **{key: float(value[0]) for key, value in self.fit.derived().items()}}[name]
+        estimate = self.fit.quantities()[name]
         values = values[self.usable]
         # A group that a resample drew no rows of has no ratio there.
         values = values[~np.isnan(values)]
@@ -129,8 +129,7 @@ class Bootstrap:
 
     def summary(self) -> pd.DataFrame:
         """One row per parameter and derived quantity: value and interval."""
-        values = {**self.fit.params, **{name: float(value[0]) for name, value in self.fit.derived().items()}}
-        rows = [(name, value, *self.interval(name)) for name, value in values.items()]
+        rows = [(name, value, *self.interval(name)) for name, value in self.fit.quantities().items()]
         return pd.DataFrame(rows, columns=["quantity", "value", "low", "high"])
 
     def to_dict(self) -> dict[str, Any]:

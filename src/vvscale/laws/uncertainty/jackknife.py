@@ -119,10 +119,9 @@ class Jackknife:
 
     def table(self) -> pd.DataFrame:
         """One row per parameter and derived quantity: value, standard error, degrees of freedom and interval."""
-        values = {**self.fit.params, **{name: float(value[0]) for name, value in self.fit.derived().items()}}
         rows = [
             (name, value, self.standard_error(name), self.degrees(name), *self.interval(name))
-            for name, value in values.items()
+            for name, value in self.fit.quantities().items()
         ]
         return pd.DataFrame(rows, columns=["quantity", "value", "standard_error", "degrees", "low", "high"])
 
@@ -141,9 +140,7 @@ class Jackknife:
         return f"<p>95 % t intervals, each of {self.n_groups} {self.by} left out</p>{self.table().to_html(index=False)}"
 
     def _values(self, name: str) -> tuple[float, Array]:
-        if name in self.params:
-            return self.fit.params[name], self.params[name]
-        return float(self.fit.derived()[name][0]), self.derived()[name]
+        return self.fit.quantities()[name], {**self.params, **self.derived()}[name]
 
 
 def jackknife(fit: Fit, *, by: str | None = None) -> Jackknife:

@@ -146,7 +146,7 @@ def fit_mixed(fit: Fit, *, levels: Sequence[str] = LEVELS, level: float = LEVEL)
     if "E" in intervals:
         intervals["S_inf"] = (1.0 - intervals["E"][1], 1.0 - intervals["E"][0])
     variance = problem.variances(best.theta)
-    beside = {**fit.params, **{name: float(value[0]) for name, value in fit.derived().items()}}
+    beside = fit.quantities()
     params = {name: float(value) for name, value in named.items()}
     return MixedFit(
         fit.law.name, params, intervals, variance, len(problem.target), dict(problem.n_groups), best.deviance,

@@ -74,9 +74,8 @@ def _paper(published: Mapping[str, Any] | None) -> str:
 def fit_tables(result: FitResult) -> list[tuple[str, pd.DataFrame]]:
     """Tables of one fit: its parameters with an interval per resampling unit, then what was asked beside it."""
     fit, made, told = result.fit, result.entry["intervals"], result.entry["jackknife"]
-    derived = {name: float(value[0]) for name, value in fit.derived().items()}
     rows = []
-    for name, value in {**fit.params, **derived}.items():
+    for name, value in fit.quantities().items():
         cells = {_heading(unit, each): interval(each["ci"][name]) for unit, each in made.items()}
         if told:
             cells[f"95 % t, each {told['by']} left out"] = interval(told["ci"][name])
