@@ -7,13 +7,13 @@ without a message, are left out by name; the limit is bounded; and a limit of ex
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
+from vvscale.core.config import from_table, parse_toml
 from vvscale.core.options import SEED
 from vvscale.errors import MissingDataError, ShapeError, unknown_name
 from vvscale.laws.fit import Fit, fit_rows
@@ -44,17 +44,21 @@ class CurveFit:
     delta: float
     keys: tuple[str, ...]
     unit: str
-    where: Mapping[str, Any] = field(default_factory=dict)
+    where: Mapping[str, str | int] = field(default_factory=dict)
     each: str = ""
     by_family: bool = False
     drops_flex: bool = False
     is_flat: bool = False
 
 
-CURVES: Mapping[str, CurveFit] = {
-    name: CurveFit(name, **{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
-    for name, entry in tomllib.loads((files(__package__) / "curves.toml").read_text(encoding="utf-8")).items()
-}
+def _read() -> dict[str, CurveFit]:
+    text = (files("vvscale.laws.gokce2026") / "curves.toml").read_text(encoding="utf-8")
+    return {
+        name: from_table(CurveFit, {"name": name, **entry}, "curves.toml") for name, entry in parse_toml(text).items()
+    }
+
+
+CURVES: Mapping[str, CurveFit] = _read()
 """Name -> kind of curve."""
 
 

@@ -76,8 +76,10 @@ def run_score(context: TaskContext) -> dict[str, Any]:
     says; ``epoch``, null for the final weights; ``options`` of the scorer; ``model``, for a network not trained here.
     """
     params = context.params
-    tuned = context.inputs.get("tuned")
-    reference = params.get("model") or tuned or _weights(context.input("train"), params["epoch"])
+    if "tuned" in context.inputs:
+        reference = context.input("tuned")
+    else:
+        reference = params.get("model") or _weights(context.input("train"), params["epoch"])
     layers = str(context.input("layers") / LAYERS) if "layers" in context.inputs else params["layers"]
     rows, lacking = score_rows(context, reference, layers=layers)
     rows = rows.assign(run_id=context.task_id)

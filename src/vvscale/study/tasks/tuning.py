@@ -39,8 +39,8 @@ def tuning_rows(scores: pd.DataFrame) -> list[dict[str, str]]:
             "gain": _interval(found["score"] - found["score_before"]),
             "accuracy gained": _interval(found["accuracy"] - found["accuracy_before"]),
         }
-        for values, found in pairs.groupby(ways, sort=True)
-        for of in [dict(zip(ways, values, strict=True))]
+        for _, found in pairs.groupby(ways, sort=True)
+        for of in [found.iloc[0]]
     ]  # fmt: skip
 
 
