@@ -96,6 +96,18 @@ class VvscaleWarning(UserWarning):
     """Something soft that the user should know; never an error."""
 
 
+def reason(error: Exception) -> str:
+    """Return what an exception says, as a part of a sentence; with its kind where its text alone means nothing.
+
+    Examples
+    --------
+    >>> reason(ValueError("it is cut off")), reason(KeyError("images"))
+    ('it is cut off', "KeyError: 'images'")
+    """
+    is_sentence = isinstance(error, ValueError | OSError) and str(error)
+    return str(error) if is_sentence else f"{type(error).__name__}: {error}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known name, or an empty string.
 

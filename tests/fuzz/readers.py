@@ -357,6 +357,69 @@ def _read_run(folder: Path) -> object:
     return train(RunSpec("resnetflex-w2-d1-1-1", "digits", recipe, samples_per_class=2), out=folder, device="cpu")
 
 
+def _plan(folder: Path) -> list[Files]:
+    from vvscale.study.graph.graph import GraphBuilder
+
+    builder = GraphBuilder({"a": "1", "b": "1"})
+    first = builder.add(
+        "a", {"x": 1.5, "recipe": {"name": "long", "settings": list(range(40))}}, label="first", publish={"o": "r/o"}
+    )
+    builder.add("b", {"y": None}, inputs={"one": first, "many": (first, first)}, label="second")
+    builder.build().write(folder / "a.jsonl")
+    spec = {"name": "s", "axes": {"arch": ["resnet18"], "seed": [0]}}
+    return [{"a.jsonl": (folder / "a.jsonl").read_bytes()}, {"spec.json": json.dumps(spec).encode()}]
+
+
+def _read_plan(folder: Path) -> object:
+    from vvscale.study.graph.folder import StudyFolder
+    from vvscale.study.graph.graph import Graph
+
+    return Graph.read(folder / "a.jsonl") if (folder / "a.jsonl").exists() else StudyFolder(folder).spec()
+
+
+def _claims(folder: Path) -> list[Files]:
+    from vvscale.laws.claims import claim
+
+    return [{"a.toml": Path(claim.__file__).with_name(f"{name}.toml").read_bytes()} for name in claim.PUBLISHED]
+
+
+def _read_claims(folder: Path) -> object:
+    from vvscale.laws.claims.claim import read_claims
+
+    return read_claims(str(folder / "a.toml"))
+
+
+def _benchmark(folder: Path) -> list[Files]:
+    text = b"""benchmark_id = "L.IT"
+region = "IT"
+stratify_by = "kind"
+[stimuli]
+images = "images"
+table = "s.csv"
+degrees = 8.0
+[assembly]
+responses = "r.npy"
+axes = ["neuroid", "image", "repetition"]
+images = "order.txt"
+[metric]
+name = "ridge-cv"
+alphas = [1.0, 10.0]
+"""
+    names = [f"i{k}" for k in range(4)]
+    file = io.BytesIO()
+    np.save(file, np.random.default_rng(0).normal(size=(3, 4, 2)))
+    others = {f"images/{name}.png": _image_files()["a.png"] for name in names}
+    others |= {"s.csv": ("stimulus_id,filename,kind\n" + "".join(f"{name},{name}.png,a\n" for name in names)).encode()}
+    others |= {"r.npy": file.getvalue(), "order.txt": "\n".join(names).encode()}
+    return [{"lab.toml": text, **others}, {"s.csv": others["s.csv"], "lab.toml": text, **others}]
+
+
+def _read_benchmark(folder: Path) -> object:
+    from vvscale.brain.benchmarks.described import read_benchmark
+
+    return read_benchmark(folder / "lab.toml").assembly.mean
+
+
 def _unreadable() -> tuple[type[Exception], ...]:
     from vvscale.data.prepare.decode import UnreadableError
 
@@ -379,4 +442,7 @@ READERS: dict[str, Reader] = {
     "netcdf": Reader(_netcdf, _read_netcdf),
     "features": Reader(_features, _read_features),
     "run": Reader(_run, _read_run),
+    "plan": Reader(_plan, _read_plan),
+    "claims": Reader(_claims, _read_claims),
+    "benchmark": Reader(_benchmark, _read_benchmark),
 }

@@ -174,6 +174,14 @@ def test_a_folder_says_its_purpose_and_is_small():
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_documentation_quotes_each_folder():
+    """Its table holds the first line of every ``__init__``; write there what the folder says."""
+    page = (PACKAGE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    lines = {name_of(one): str(ast.get_docstring(tree_of(one / "__init__.py"))).splitlines()[0] for one in FOLDERS}
+    rows = [f"| `{name}/` | {line} |" for name, line in lines.items() if name != "."]
+    assert not [row for row in rows if row not in page]
+
+
 def test_files_and_functions_are_short():
     wrong = []
     for path in FILES:

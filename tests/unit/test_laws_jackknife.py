@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from scipy import stats
 from vvscale.laws import Fit, bootstrap, fit_law
 from vvscale.laws.uncertainty.jackknife import jackknife
 
-XY = {"x": "x", "y": "y"}
+XY: dict[str, Any] = {"x": "x", "y": "y"}
 
 
 def table(x: np.ndarray, arch: np.ndarray, spread: float = 0.1, noise: float = 0.03) -> pd.DataFrame:

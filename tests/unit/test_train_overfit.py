@@ -59,7 +59,7 @@ def test_each_recipe_learns_one_batch_by_heart(name: str, tmp_path: Path):
     if name in {"ffgsm", "pgd-linf", "pgd-l2"}:
         start = str(train(run("tiny", samples_per_class=2), out=tmp_path / "start", device="cpu").path)
     recipe = load_recipe(name, one_batch(name))
-    spec = RunSpec(model=MODEL, dataset="digits", recipe=recipe, samples_per_class=2, start=start)
+    spec = RunSpec(model=MODEL, seed=0, dataset="digits", recipe=recipe, samples_per_class=2, start=start)
     result = train(spec, out=tmp_path / "run", device="cpu")
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     first, last = lines[0]["train_loss"], lines[-1]["train_loss"]
@@ -79,6 +79,7 @@ def test_each_recipe_learns_one_batch_by_heart(name: str, tmp_path: Path):
 def run(recipe: str = "tiny", *, samples_per_class: int = 2, **changes) -> RunSpec:
     return RunSpec(
         model=MODEL,
+        seed=0,
         dataset="digits",
         recipe=load_recipe(recipe, one_batch(recipe, **changes)),
         samples_per_class=samples_per_class,
@@ -89,6 +90,7 @@ def test_gradients_of_parts_are_those_of_the_whole(tmp_path: Path):
     """Accumulation changes nothing for a network without batch statistics."""
     spec = RunSpec(
         model="deitflex-l-3",
+        seed=0,
         dataset="digits",
         recipe=load_recipe(
             "deit", one_batch("deit", **{"schedule.steps": 3, "optimizer.name": "sgd", "optimizer.lr": 0.1})
@@ -141,6 +143,7 @@ def test_starting_from_another_architecture_names_the_keys(tmp_path: Path):
     recipe = load_recipe("ffgsm", one_batch("ffgsm"))
     other = RunSpec(
         model="resnetflex-w8-d1-1-1",
+        seed=0,
         dataset="digits",
         recipe=recipe,
         samples_per_class=2,
@@ -149,7 +152,7 @@ def test_starting_from_another_architecture_names_the_keys(tmp_path: Path):
     with pytest.raises(DataError, match=r"of another shape: conv1.weight"):
         train(other, out=tmp_path / "run", device="cpu")
     with pytest.raises(ConfigError, match="needs weights to start from"):
-        RunSpec(model=MODEL, dataset="digits", recipe=recipe)
+        RunSpec(model=MODEL, seed=0, dataset="digits", recipe=recipe)
 
 
 def test_no_gpu_where_one_is_asked_for(tmp_path: Path):

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from vvscale.core.jsonable import parse_json
-from vvscale.errors import DataError, unknown_name
+from vvscale.errors import DataError, reason, unknown_name
 from vvscale.laws.law import LAWS
 from vvscale.scores import SETS, load_scores
 
@@ -148,7 +148,7 @@ def _of_fits(path: Path) -> list[str]:
         forms = [entry["form"] for entry in entries]
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
-            f"'{path}' is not a file of fits: {error!r}. Expected what `vvscale fit --out` or `vvscale "
+            f"'{path}' is not a file of fits: {reason(error)}. Expected what `vvscale fit --out` or `vvscale "
             "reproduce --out` "
             "writes; write it again."
         ) from error

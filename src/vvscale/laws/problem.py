@@ -162,6 +162,11 @@ def make_problem(
             f"The law '{law.name}' takes {len(law.inputs)} input column(s) ({', '.join(law.inputs)}), got "
             f"{len(columns)}: {', '.join(columns)}. Name one column per input in `x`."
         )
+    if len({*columns, y}) <= len(columns):
+        raise UsageError(
+            f"One column is named twice: {', '.join(columns)} as `x` and {y} as `y`. A law needs a column of its own "
+            "for each input and for the outcome."
+        )
     if delta is not None and not 0 < delta < np.inf:
         raise UsageError(
             f"The Huber threshold must be positive and finite, got {delta}. Use `delta=0.001`, or least squares."

@@ -132,7 +132,8 @@ def read_rows(source: str | Path | pd.DataFrame) -> pd.DataFrame:
             twice = source.columns[source.columns.duplicated()][0]
             raise DataError(f"The table has two columns named '{twice}'. Rename or drop one of them.")
         return _named(plain_columns(source))
-    if str(source) in SETS or Path(source).is_dir():
+    # What has no ending names a set, and a mistyped one is offered the nearest.
+    if str(source) in SETS or Path(source).is_dir() or not Path(source).suffix:
         return load_scores(source)
     frame = _named(load_table(source, text=TEXT_COLUMNS))
     published = {"model_id", "arch_family", "benchmark_name"}

@@ -8,13 +8,22 @@ from typing import Any, Literal
 
 from vvscale.core.config import parse_changes
 from vvscale.core.options import SEED, Options, option
-from vvscale.errors import UsageError
+from vvscale.errors import UsageError, unknown_name
 
 _IMAGES, _HOW, _COMPUTE, _SCORES, _KEEP = "Images", "Training", "Compute", "Scores during training", "Files"
 
 
 def _readable_changes(changes: tuple[str, ...]) -> None:
     parse_changes(changes)
+
+
+TRACKERS = ("tensorboard", "wandb")
+
+
+def _known_trackers(names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in TRACKERS:
+            raise unknown_name("tracker", name, TRACKERS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +92,7 @@ class TrainOptions(Options):
     scores: Path | None = option(
         None, "Score store that rows are added to; by default scores/ in the run's folder.", group=_SCORES
     )
-    track: tuple[str, ...] = option((), "Copy the log to tensorboard or wandb.", group=_KEEP)
+    track: tuple[str, ...] = option((), "Copy the log to tensorboard or wandb.", group=_KEEP, check=_known_trackers)
     save_seconds: float = option(
         300.0, "Time between saved states to resume from.", unit="seconds", at_least=0, group=_KEEP
     )

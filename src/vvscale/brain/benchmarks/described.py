@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -38,17 +39,26 @@ from vvscale.brain.metrics.metric import metric_by_name
 from vvscale.brain.recordings.assembly import Assembly
 from vvscale.brain.recordings.netcdf import read_neural
 from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES, read_stimulus_set
-from vvscale.core.config import parse_toml
-from vvscale.errors import ConfigError, DataError, MissingDataError, did_you_mean
+from vvscale.core.config import convert, parse_toml
+from vvscale.core.hdf5 import check_hdf5
+from vvscale.errors import ConfigError, DataError, MissingDataError, VvscaleError, did_you_mean
+from vvscale.scores.read import load_table
 
 # Shape legend: R repetitions, N images, q neuroids.
 
 AXES = ("repetition", "image", "neuroid")
 
-_TOP = ("benchmark_id", "version", "region", "stratify_by", "formula", "min_ceiling", "epsilon", "above_one",
-        "stimuli", "assembly", "metric", "design", "ceiling")  # fmt: skip
-_STIMULI = ("images", "table", "degrees", "identifier")
-_ASSEMBLY = ("responses", "axes", "images", "ceilings", "neuroids", "name", "time_bin", "ignore", "percent")
+# Key -> type of its value; object is left to what reads it.
+_TOP: Mapping[str, Any] = MappingProxyType(
+    {"benchmark_id": str, "version": int, "region": str, "stratify_by": str, "formula": str, "min_ceiling": float,
+     "epsilon": float, "above_one": str, "stimuli": object, "assembly": object, "metric": object, "design": object,
+     "ceiling": object}
+)  # fmt: skip
+_STIMULI: Mapping[str, Any] = MappingProxyType({"images": str, "table": str, "degrees": float, "identifier": str})
+_ASSEMBLY: Mapping[str, Any] = MappingProxyType(
+    {"responses": str, "axes": tuple[str, ...], "images": str, "ceilings": str, "neuroids": str, "name": str,
+     "time_bin": tuple[float, float], "ignore": tuple[str, ...], "percent": bool}
+)  # fmt: skip
 
 
 def read_benchmark(path: str | Path) -> NeuralBenchmark:
@@ -73,7 +83,9 @@ def read_benchmark(path: str | Path) -> NeuralBenchmark:
     _refuse_other_keys(held, _TOP, path, "")
     for name in ("benchmark_id", "region", "stimuli", "assembly"):
         if name not in held:
-            raise ConfigError(f"'{path}' has no '{name}'; expected {', '.join(_TOP[:3])} and the tables below them.")
+            raise ConfigError(
+                f"'{path}' has no '{name}'; expected {', '.join(list(_TOP)[:3])} and the tables below them."
+            )
     stimuli = _stimuli(held["stimuli"], path, str(held["benchmark_id"]))
     subjects = held["assembly"] if isinstance(held["assembly"], list) else [held["assembly"]]
     assemblies = tuple(
@@ -103,12 +115,15 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise ConfigError(f"'{path}' is not valid TOML: {error}.") from error
 
 
-def _refuse_other_keys(held: Mapping[str, Any], known: tuple[str, ...], path: Path, table: str) -> None:
+def _refuse_other_keys(held: Mapping[str, Any], known: Mapping[str, Any], path: Path, table: str) -> None:
+    """Refuse a table with a key that is not known or a value of another type."""
     if not isinstance(held, Mapping):
         raise ConfigError(f"'{table}' in '{path}' is no table; expected [{table}] with {', '.join(known)}.")
-    for key in held:
-        if key not in known:
-            where = f" of [{table}]" if table else ""
+    for key, value in held.items():
+        where = f" of [{table}]" if table else ""
+        if key in known and known[key] is not object:
+            convert(known[key], value, f"'{key}'{where} in '{path}'")
+        elif key not in known:
             raise ConfigError(
                 f"Unknown key '{key}'{where} in '{path}'.{did_you_mean(key, known)} Known: {', '.join(known)}."
             )
@@ -143,10 +158,13 @@ def _stimuli(held: Mapping[str, Any], path: Path, benchmark_id: str) -> Stimulus
         paths = sorted(one for one in images.iterdir() if one.suffix.lower() in IMAGE_SUFFIXES)
         index = pd.Index([one.stem for one in paths], name="stimulus_id")
         return StimulusSet(identifier, pd.DataFrame(index=index), degrees, paths=tuple(paths))
-    labels = pd.read_csv(table, dtype={"stimulus_id": str, "image_id": str, "filename": str})
+    labels = load_table(table, text=("stimulus_id", "image_id", "filename"))
     name = "stimulus_id" if "stimulus_id" in labels else "image_id"
     if name not in labels or "filename" not in labels:
         raise MissingDataError(f"'{table}' needs the columns stimulus_id (or image_id) and filename.")
+    unnamed = labels[name].isna() | labels["filename"].isna()
+    if unnamed.any():
+        raise DataError(f"Row {int(unnamed.argmax()) + 1} of '{table}' has no {name} or no filename; expected both.")
     labels = labels.set_index(name).rename_axis("stimulus_id")
     paths = [images / one for one in labels["filename"]]
     absent = [one for one in paths if not one.is_file()]
@@ -220,12 +238,15 @@ def _read_array(folder: Path, name: str) -> np.ndarray:
         if path.suffix in (".h5", ".hdf5"):
             import h5py
 
+            check_hdf5(path)
             with h5py.File(path, "r") as held:
                 return np.asarray(held[key])
         if path.suffix == ".csv":
             return pd.read_csv(path, header=None).to_numpy(np.float64)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"Cannot read '{name}' in '{folder}': {error}.") from error
+    except VvscaleError:
+        raise
+    except Exception as error:  # a library for each format, which may fail in any way on a damaged file
+        raise DataError(f"Cannot read '{name}' in '{folder}': {str(error) or type(error).__name__}.") from error
     raise ConfigError(f"Cannot read '{name}': expected .npy, .npz:NAME, .h5:NAME, .csv or .nc.")
 
 

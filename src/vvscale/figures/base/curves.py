@@ -31,8 +31,6 @@ GRID, BEYOND = 81, 10.0
 NEW_MODEL = 0.9
 # With fewer rows, or more than this share of resamples with too few points, a law has no band worth drawing.
 FEW, INTERPOLATING = 10, 0.025
-# Inputs and cost that an optimal path needs.
-ALLOCATED = ("n_params", "samples_seen")
 
 
 def facts_of(fit: Fit, resampled: Bootstrap | None, name: str, summary: str, *, is_score: bool) -> dict[str, Any]:

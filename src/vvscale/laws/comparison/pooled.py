@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-EFFECTS = ("B", "beta", "D0")
-# Prior spread of each effect between families: a factor of 1.6 in B and beta, of 20 in the shift.
+# Prior spread of each effect (B, beta, D0) between families: a factor of 1.6 in B and beta, of 20 in the shift.
 SPREADS = np.array([0.5, 0.5, 3.0])
 # The prior counts for as many families when the spreads are estimated: six, as many as a large table has, are too few
 # to tell a spread by themselves. Of 4, 10, 30 and 100 the last two predict left-out architectures equally well, and

@@ -80,8 +80,27 @@ def _natural(
     return {"E": plateau, **values}
 
 
+class _FromGrid:
+    """What both have in common for the solver."""
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        raise NotImplementedError
+
+    def starts(self, points: Points, level: float) -> Array:
+        """Return none: the solver starts from a grid of exponents (``solver.starts``)."""
+        del points, level
+        return np.empty((0, self.size))
+
+    def edges(self, theta: Array) -> tuple[str, ...]:
+        """Return none: E = 0 and flat exponents show in the parameters."""
+        del theta
+        return ()
+
+
 @dataclass(frozen=True)
-class Plateau:
+class Plateau(_FromGrid):
     """Y = P0 (1 + sum_t kappa_t h_t), an asymptote E plus one or two decaying terms.
 
     Parameters in order: log P0, then per term kappa_t and the term's own. kappa_t and s_t share their sign, so
@@ -196,16 +215,6 @@ class Plateau:
         level = level - amplitude + there
         return np.stack([np.log(level), s * there / level, s], axis=1)
 
-    def starts(self, points: Points, level: float) -> Array:
-        """Return none: the solver starts from a grid of exponents (``solver.starts``)."""
-        del points, level
-        return np.empty((0, self.size))
-
-    def edges(self, theta: Array) -> tuple[str, ...]:
-        """Return none: E = 0 and flat exponents show in the parameters."""
-        del theta
-        return ()
-
     def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
         """Parameters in units of X, each (b,): E, then A, alpha (, lambda) and B, beta per term.
 
@@ -227,7 +236,7 @@ class Plateau:
 
 
 @dataclass(frozen=True)
-class Vanishing:
+class Vanishing(_FromGrid):
     """The same laws on their boundary E = 0: a pure power law, or a sum of two.
 
     Parameters in order: log P0 for one term, or the height of each of two at the centre, >= 0; then the terms'
@@ -347,16 +356,6 @@ class Vanishing:
         else:
             scaled[:, :2] *= (level / theta[:, :2].sum(axis=1))[:, None]
         return scaled
-
-    def starts(self, points: Points, level: float) -> Array:
-        """Return none: the solver starts from a grid of exponents (``solver.starts``)."""
-        del points, level
-        return np.empty((0, self.size))
-
-    def edges(self, theta: Array) -> tuple[str, ...]:
-        """Return none: E = 0 and flat exponents show in the parameters."""
-        del theta
-        return ()
 
     def natural(self, theta: Array, centre: tuple[float, ...]) -> dict[str, Array]:
         """Parameters in units of X, each (b,), as ``Plateau.natural``, with E = 0."""

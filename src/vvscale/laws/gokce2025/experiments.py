@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 # In this order: the later paper's presets are built upon by the first one's.
 PAPERS = ("icml2025", "ccn2024")
-GROUP_1 = ["ResNet", "EfficientNet", "CORnet-S", "AlexNet"]
 GROUP_2 = ["ConvNeXt", "ViT"]
 # Published samples_per_class of 0 means all images.
 FULL_OR_300 = [0, 300]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from vvscale.core.files import make_folder, write_json, write_with
 from vvscale.core.jsonable import parse_json
-from vvscale.errors import DataError, MissingDataError, UsageError, unknown_name
+from vvscale.errors import DataError, MissingDataError, UsageError, reason, unknown_name
 from vvscale.laws.law import LAWS
 from vvscale.laws.planning.cost import Cost
 from vvscale.laws.planning.joint import JointLaw, group_ratios
@@ -206,8 +206,8 @@ def _not_fits(file: Path, error: Exception) -> DataError:
             "samples_seen --out DIR`, with your own names of columns."
         )
     return DataError(
-        f"'{file}' is not a file of fits: {error!r}. It may be truncated, hand-edited or of another version; write it "
-        "again with `vvscale fit` or `vvscale reproduce`."
+        f"'{file}' is not a file of fits: {reason(error)}. It may be truncated, hand-edited or of another version; "
+        "write it again with `vvscale fit` or `vvscale reproduce`."
     )
 
 

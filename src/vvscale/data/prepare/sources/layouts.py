@@ -29,7 +29,7 @@ from vvscale.data.prepare.sources.walk import (
     image_files,
     is_prepared,
 )
-from vvscale.errors import DataError, MissingDataError
+from vvscale.errors import DataError, MissingDataError, reason
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,7 @@ def _annotated(path: Path) -> tuple[Named, list[str]]:
         images = [(file_of[row["image_id"]], name_of[row["category_id"]]) for row in content["annotations"]]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"Cannot read '{path}': {error!r}. Expected JSON with images (id, file_name), annotations (image_id, "
+            f"Cannot read '{path}': {reason(error)}. Expected JSON with images (id, file_name), annotations (image_id, "
             "category_id) and categories (id, name)."
         ) from error
     return images, list(name_of.values())

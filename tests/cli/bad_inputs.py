@@ -1,0 +1,542 @@
+# ruff: noqa: E501 - one input a line
+"""More than two hundred inputs that are wrong, each with the exit code and the words that a user must get.
+
+``test_bad_inputs.py`` tries them all, and writes docs/bad-inputs.md from what they give:
+
+    python tests/cli/test_bad_inputs.py    writes the page again
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+DEEP_JSON, DEEP_TOML = "[" * 50_000, f"a = {'[' * 20_000}"
+ROWS = "model_id,region,benchmark_id,score,train_flop,n_params\n" + "".join(
+    f"m{k},{region},{region}-b,{0.2 + 0.05 * k:.2f},{10.0 ** (14 + k)},{10 ** (4 + k)}\n"
+    for k in range(6)
+    for region in ("V1", "IT")
+)
+WIDE = "x,y,kind\n" + "".join(f"{10**k},{0.9 - 0.1 * k + 0.01 * k * k:.3f},{'ab'[k % 2]}\n" for k in range(7))
+NET = "import torch\nfrom torch import nn\ndef net():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.LazyLinear(5))\nclass Odd:\n    pass\nnumber = 3\ndef needs(a):\n    return a\ndef breaks():\n    raise KeyError('mine')\ndef none():\n    return None\n"
+
+
+def csv_of(**columns: object) -> str:
+    """Return a table of columns as CSV."""
+    return pd.DataFrame(columns).to_csv(index=False)
+
+
+def parquet_of(frame: pd.DataFrame) -> bytes:
+    """Return a table as Parquet."""
+    file = io.BytesIO()
+    frame.to_parquet(file)
+    return file.getvalue()
+
+
+def npy_of(array: np.ndarray) -> bytes:
+    """Return an array as .npy."""
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=array.dtype.hasobject)
+    return file.getvalue()
+
+
+def png(size: int = 8) -> bytes:
+    """Return a picture."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(np.arange(size * size * 3, dtype=np.uint8).reshape(size, size, 3)).save(file, "png")
+    return file.getvalue()
+
+
+@dataclass(frozen=True)
+class Bad:
+    """One input.
+
+    Attributes
+    ----------
+    what
+        What is wrong, in a few words.
+    command
+        What is typed after ``vvscale``.
+    code
+        Exit code.
+    says
+        Words of the sentence, as a regular expression.
+    files
+        Name -> content of what lies in the folder; a name that ends in ``/`` is an empty folder.
+    """
+
+    what: str
+    command: str
+    code: int
+    says: str
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+
+
+def table(
+    what: str, content: str | bytes, says: str, code: int = 3, more: str = "--x x --y y", name: str = "t.csv"
+) -> Bad:
+    """Return a table that cannot be fitted."""
+    return Bad(what, f"fit {name} {more}", code, says, {name: content})
+
+
+def fit(what: str, more: str, says: str, code: int = 2, content: str = WIDE) -> Bad:
+    """Return a wrong question about a right table."""
+    return Bad(what, f"fit t.csv {more}", code, says, {"t.csv": content})
+
+
+TABLES = [
+    Bad("no such table", "fit none.csv", 3, "does not exist"),
+    Bad("a folder in place of a table", "fit t.csv", 3, "There are no scores in 't.csv'", {"t.csv/": ""}),
+    Bad("no such set", "fit gokce2052", 2, "Did you mean 'gokce2025'"),
+    table("a table of another format", "x y", "suffix '.xlsx', expected", 2, name="t.xlsx"),
+    table("an empty file", "", "empty"),
+    table("a header without rows", "x,y\n", "header and no rows"),
+    table("UTF-16", WIDE.encode("utf-16"), "UTF-16.*iconv"),
+    table("Latin-1", "x,y\n1,é\n".encode("latin1"), "line 2 holds the byte 0xe9.*iconv"),
+    table("zero bytes in a table", b"x,y\n1,\x00\n2,3\n", "'y' is not numeric"),
+    table("an open quote", 'x,y\n1,"2\n3,4\n', "quotes do not pair up"),
+    table("a short line", "x,y,z\n1,2\n", "Line 2 .* 2 fields"),
+    table("a long line", "x,y\n1,2,3\n", "Line 2 .* 3 fields"),
+    table("two columns of one name", "x,x,y\n1,2,3\n", "more than one column named 'x'"),
+    table("bars between fields", "x|y\n1|2\n", r"--sep '?\|"),
+    table("two ways to write fractions", "x;y\n1.5;2,5\n", "--decimal"),
+    table("a text among numbers", WIDE + "1e5,none,a\n", "'none'|not a number|numbers"),
+    table("a missing outcome", WIDE + "1e5,,a\n", "missing|NaN|empty"),
+    table("a negative input", WIDE.replace("100,", "-100,"), "negative|positive|greater"),
+    table("an input of zero", WIDE.replace("100,", "0,"), "0"),
+    table("an infinite outcome", WIDE.replace("0.900", "inf"), "inf|finite"),
+    table("an input that does not change", csv_of(x=[3.0] * 6, y=np.linspace(1, 2, 6)), "distinct|same|differ"),
+    table("two rows", "x,y\n1,2\n2,1\n", "3 parameters, but only 2 rows"),
+    table("one column", "x\n1\n2\n", "Unknown column 'y'", 2),
+    table("dates as inputs", csv_of(x=pd.date_range("2026-01-01", periods=6).astype(str), y=range(6)), "number"),
+    table("truth values as inputs", csv_of(x=[True, False] * 3, y=np.linspace(1, 2, 6)), "must be greater than 0"),
+    table("an empty column", csv_of(x=[None] * 6, y=range(6)), "x"),
+    table("numbers too large for any", WIDE.replace("100,", "1e999,"), "inf|finite|large"),
+    table(
+        "half a Parquet file", parquet_of(pd.DataFrame({"x": [1.0], "y": [2.0]}))[:60], "as Parquet", name="t.parquet"
+    ),
+    table("CSV under the name of Parquet", WIDE, "as Parquet", name="t.parquet"),
+    table("lists in cells", parquet_of(pd.DataFrame({"x": [[1], [2]], "y": [1.0, 2.0]})), "number", name="t.parquet"),
+    table(
+        "scores in percent", "model_id,train_flop,score\na,1e15,30\nb,1e16,45\nc,1e17,60\n", "percent.*by 100", more=""
+    ),
+    table("a score without a model", "model_id,region,benchmark_id,score\n,V1,b,.5\n", "no model_id", more=""),
+    table("one score twice", ROWS + "m0,V1,V1-b,.9,1e14,1e4\n", "the same by", more=""),
+    table("an unknown region", ROWS, "V9", 2, more="--regions V9"),
+    table("a score above any ceiling", ROWS.replace("0.20", "7000"), "None of the 6 models", more=""),
+    table("no model with all regions", ROWS, "None of the 6 models", more=""),
+    Bad("a store without scores", "fit store", 3, "no scores in 'store'", {"store/": ""}),
+    Bad("a damaged part of a store", "fit store", 3, "no scores in 'store'", {"store/a.parquet": b"PAR1 no"}),
+    Bad("a table that is a pipe's name", "fit /dev/null --x x --y y", 2, "suffix"),
+]
+
+QUESTIONS = [
+    fit("an unknown law", "--law pwoer --x x --y y", "Unknown law 'pwoer'. Did you mean 'power'"),
+    fit("an unknown input", "--x xx --y y", "Unknown column 'xx'. Did you mean 'x'"),
+    fit("an unknown outcome", "--x x --y z", "Unknown column 'z'"),
+    fit("one input for a joint law", "--law joint --x x --y y", "joint"),
+    fit("two inputs for a law of one", "--x x y --y kind", "power"),
+    fit("one column twice", "--law joint --x x x --y y", "One column is named twice"),
+    fit("an input as outcome", "--x x --y x", "One column is named twice"),
+    fit("a text as outcome", "--x x --y kind", "kind", 3),
+    fit("regions of a table without", "--x x --y y --regions V1", "regions"),
+    fit("an unknown resampling unit", "--x x --y y --resamples 10 --by arch", "Cannot resample by 'arch'"),
+    fit("an unknown column to split by", "--x x --y y --each sort", "sort"),
+    fit("a condition without a sign", "--x x --y y --where kind", "kind"),
+    fit("a condition on no column", "--x x --y y --where sort=a", "sort"),
+    fit("a condition that no row meets", "--x x --y y --where kind=c", "It has 2 values: a, b"),
+    fit("an unknown preset", "--x x --y y --where preset=contrlled", "preset"),
+    fit("a preset from no file", "--x x --y y --where preset=p.toml", "p.toml", 3),
+    fit("a threshold below zero", "--x x --y y --delta -1", "--delta"),
+    fit("a threshold that is no number", "--x x --y y --delta small", "small"),
+    fit("fewer than no resamples", "--x x --y y --resamples -5", "--resamples"),
+    fit("a picture of an unknown format", "--x x --y y --plot a.doc", "a.doc|.doc"),
+    fit("a folder that cannot be made", "--x x --y y --out /proc/nope/a", "/proc/nope"),
+    fit("offsets without groups", "--x x --y y --offsets A", "Unknown column 'parent_family'"),
+    fit("an unknown offset", "--x x --y y --offsets Z --offset-by kind", "Z"),
+    fit("a separator of two characters", "--x x --y y --sep ;;", "one character"),
+    fit("an unknown decimal mark", "--x x --y y --decimal x", "decimal"),
+    fit("an unknown flag", "--x x --y y --resample 3", "--resample"),
+    fit("a seed that is no number", "--x x --y y --seed a", "a"),
+    fit("a seed below zero", "--x x --y y --resamples 5 --seed -1", "seed"),
+    fit("a seed of a hundred digits", f"--x x --y y --resamples 5 --seed {'9' * 100}", "seed"),
+    Bad("a table that is named twice", "fit t.csv u.csv", 2, "u.csv", {"t.csv": WIDE}),
+    Bad("nothing to fit", "fit", 2, "TABLE"),
+]
+
+FIT = {"name": "power", "form": "power", "x": ["x"], "params": {}}
+
+
+def plan(what: str, content: object, says: str, more: str = "--budget 1e18", code: int = 3) -> Bad:
+    """Return a file of fits that no plan can be made from."""
+    text = content if isinstance(content, str) else json.dumps(content)
+    return Bad(what, f"plan f/fits.json {more}", code, says, {"f/fits.json": text})
+
+
+PLANS = [
+    Bad("no such fit", "plan nothing/fits.json --budget 1e18", 3, "No fit at"),
+    Bad("no such experiment", "plan compute_chinchila --budget 1e18", 2, "Did you mean 'compute_chinchilla'"),
+    Bad("an experiment of one input", "plan compute_neuro --budget 1e18", 2, "joint"),
+    plan("a fit that is no JSON", "{", "not a file of fits"),
+    plan("a fit that is nested deeply", DEEP_JSON, "not a file of fits.*nested too deeply"),
+    plan("a number of ten thousand digits", "1" * 10_000, "not a file of fits"),
+    plan("a fit that is a number", 3, "not a file of fits"),
+    plan("a fit that is a list of texts", ["a", "b"], "not a file of fits"),
+    plan("a fit of nothing", [], "no joint fit"),
+    plan("a fit of one input", [FIT], "no joint fit"),
+    plan(
+        "a joint fit without its numbers",
+        [{"name": "a", "form": "joint", "x": ["n_params", "samples_seen"], "status": "converged"}],
+        "not a file of fits",
+    ),
+    plan(
+        "a fit with null in place of a table",
+        [{"name": "a", "form": "joint", "x": None, "params": None}],
+        "not a file of fits|no joint",
+    ),
+    plan("a budget below zero", [FIT], "--budget", "--budget -1", 2),
+    plan("a budget that is no number", [FIT], "many", "--budget many", 2),
+    plan("an infinite budget", [FIT], "--budget", "--budget inf", 2),
+    plan("a score beyond all", [FIT], "--target", "--target 2", 2),
+    plan("a cost of one number", [FIT], "cost", "--cost 6", 2),
+    Bad("a design of no table", "design none.csv --budget 1e15", 3, "none.csv"),
+    Bad("no runs to choose", "design t.csv --budget 1e15 --runs 0", 2, "--runs", {"t.csv": ROWS}),
+    Bad("a design below zero", "design t.csv --budget -3", 2, "--budget", {"t.csv": ROWS}),
+    Bad("claims of nobody", "claims ccn2042", 2, "ccn2042"),
+    Bad("claims that are no TOML", "claims c.toml", 2, "not valid TOML", {"c.toml": "title ="}),
+    Bad("claims that are nested deeply", "claims c.toml", 2, "nested too deeply", {"c.toml": DEEP_TOML}),
+    Bad("claims without a title", "claims c.toml", 2, "title", {"c.toml": "[fits.a]\nlaw = 'power'\n"}),
+    Bad(
+        "a claim with an unknown key",
+        "claims c.toml",
+        2,
+        "sayz",
+        {"c.toml": "title = 'a'\nsource = 'b'\n[[claims]]\nname = 'a'\nsayz = 'b'\n"},
+    ),
+    Bad("claims from no file", "claims none.toml", 3, "none.toml"),
+    Bad("an experiment that nobody published", "reproduce compute_neuro2", 2, "compute_neuro"),
+]
+
+FIGURES = [
+    Bad("no such figure", "figure icml-9z", 2, "icml"),
+    Bad("no figure at all", "figure", 2, "Which figure"),
+    Bad("a figure of no table", "figure compute --scores none.csv", 3, "none.csv"),
+    Bad("a figure as a film", "figure compute --scores t.csv --format mp4", 2, "mp4", {"t.csv": ROWS}),
+    Bad(
+        "a figure of an unknown column",
+        "figure compute --scores t.csv --x speed --out o",
+        3,
+        "Unknown column 'speed'",
+        {"t.csv": ROWS},
+    ),
+    Bad(
+        "a figure over a table that is not there",
+        "figure compute --scores t.csv --add u.csv",
+        3,
+        "u.csv",
+        {"t.csv": ROWS},
+    ),
+    Bad("a figure into a file", "figure compute --scores t.csv --out t.csv --format json", 2, "t.csv", {"t.csv": ROWS}),
+    Bad(
+        "a figure of an unknown law",
+        "figure compute --scores t.csv --law pwr --out o",
+        3,
+        "Unknown law 'pwr'",
+        {"t.csv": ROWS},
+    ),
+    Bad("a page that is no page", "report page.doc --scores t.csv", 2, "html", {"t.csv": ROWS}),
+    Bad(
+        "a page of a table without numbers",
+        "report page.html --scores t.csv",
+        3,
+        "no column of numbers",
+        {"t.csv": "a,b\nx,y\n"},
+    ),
+    Bad("a page of nothing", "report page.html --scores none.csv", 3, "none.csv"),
+    Bad("a page in no folder", "report /proc/nope/p.html --scores t.csv", 2, "/proc/nope", {"t.csv": ROWS}),
+    Bad("an export to nowhere", "export t.csv", 2, "--csv", {"t.csv": ROWS}),
+    Bad("an export of an empty table", "export t.csv --csv o.csv", 3, "empty", {"t.csv": ""}),
+    Bad(
+        "an export into a folder that cannot be",
+        "export t.csv --csv /proc/nope/o.csv",
+        2,
+        "/proc/nope",
+        {"t.csv": ROWS},
+    ),
+    Bad(
+        "an export of no rows", "export t.csv --csv o.csv --where region=V9", 2, "Unknown region 'V9'", {"t.csv": ROWS}
+    ),
+    Bad("an unknown model", "show m7 --table t.csv", 2, "m7", {"t.csv": ROWS}),
+    Bad("a list of an unknown kind", "ls modles", 2, "modles"),
+    Bad("a citation of nothing known", "cite nobody2020", 2, "nobody2020"),
+    Bad("a citation of a damaged fit", "cite fits.json", 3, "fits", {"fits.json": "{"}),
+    Bad(
+        "a citation of a fit that is nested deeply", "cite fits.json", 3, "nested too deeply", {"fits.json": DEEP_JSON}
+    ),
+    Bad("an unknown verb", "scor resnet18", 2, "score"),
+    Bad("an action that the cache lacks", "cache empty", 2, "empty"),
+    Bad("scores that are cleared by listing", "cache ls --scores", 2, "--scores"),
+    Bad("weights of nobody", "fetch weights nobody_50", 2, "nobody_50"),
+    Bad("weights without a name", "fetch weights", 2, "names of models"),
+    Bad("a part of a table", "fetch scores m1", 2, "fetched whole"),
+    Bad("an unknown thing to fetch", "fetch everything", 2, "everything"),
+    Bad("a benchmark that nobody offers", "fetch benchmarks V7", 2, "V7"),
+]
+
+SOURCE = {f"s/{split}/{name}/{k}.png": png() for split in ("train", "val") for name in ("cat", "dog") for k in range(2)}
+
+
+def images(what: str, more: str, says: str, code: int = 3, files: Mapping[str, str | bytes] = SOURCE) -> Bad:
+    """Return a folder of images, or a wish, that cannot be."""
+    return Bad(what, f"prepare s --out o --workers 1 {more}", code, says, files)
+
+
+IMAGES = [
+    Bad("images from nowhere", "prepare none --out o", 3, "none"),
+    Bad("images from a file", "prepare s.png --out o", 3, "s.png", {"s.png": png()}),
+    images("an empty folder of images", "", "none of the known layouts", files={"s/": ""}),
+    images(
+        "a folder without images", "", "the class 'a' is empty", files={"s/train/a/b.txt": "x", "s/val/a/b.txt": "x"}
+    ),
+    images("classes in one split alone", "", "cow", files={**SOURCE, "s/val/cow/0.png": png()}),
+    images("an unknown layout", "--layout imagnet", "imagnet", 2),
+    images("the layout of another data set", "--layout places365", "does not have the layout 'places365'"),
+    images("a size below nothing", "--size -1", "--size", 2),
+    images("images held out that are there already", "--val-fraction 0.5", "has images for evaluation already"),
+    images("an unknown class", "--classes cow", "cow"),
+    images("no class left", "--min-per-class 50", "no class is left"),
+    images("a list that is not there", "--train-list none.txt --val-fraction 0.5", "none.txt"),
+    images("an empty list", "--train-list l.txt --val-fraction 0.5", "l.txt", files={**SOURCE, "l.txt": ""}),
+    images(
+        "a list without labels",
+        "--train-list l.txt --val-fraction 0.5",
+        "l.txt",
+        files={**SOURCE, "l.txt": "train/cat/0.png\n"},
+    ),
+    images(
+        "a list of what is not there",
+        "--train-list l.txt --val-fraction 0.5",
+        "none.png",
+        files={**SOURCE, "l.txt": "train/cat/0.png 0\ntrain/cat/none.png 0\n"},
+    ),
+    images(
+        "a list with one image of a class",
+        "--train-list l.txt --val-fraction 0.5",
+        "has 1 images, too few to hold out",
+        files={**SOURCE, "l.txt": "../../etc/passwd 0\n"},
+    ),
+    images(
+        "a list in UTF-16",
+        "--train-list l.txt --val-fraction 0.5",
+        "UTF-16.*iconv",
+        files={**SOURCE, "l.txt": "train/cat/0.png 0\n".encode("utf-16")},
+    ),
+    images("no workers", "--workers 0", "--workers", 2),
+    images("a result in place of a file", "", "o", 2, files={**SOURCE, "o": "mine"}),
+    images(
+        "damaged records of images", "", "Cannot read 's/train.json'", files={"s/train.json": "{", "s/val.json": "{"}
+    ),
+    images(
+        "records that are nested deeply",
+        "",
+        "nested too deeply",
+        files={"s/train.json": DEEP_JSON, "s/val.json": DEEP_JSON},
+    ),
+    images(
+        "tars that are no tars",
+        "--val-fraction 0.5",
+        "Cannot read the shard 's/train/a.tar'",
+        files={"s/train/a.tar": b"no tar at all", "s/val/a.tar": b"x" * 2000},
+    ),
+]
+
+
+def trained(what: str, more: str, says: str, code: int = 2, files: Mapping[str, str | bytes] | None = None) -> Bad:
+    """Return a training run that cannot begin."""
+    return Bad(what, f"train resnetflex-w2-d1-1-1 --data digits --out r {more}", code, says, files or {})
+
+
+def recipe(what: str, text: str, says: str) -> Bad:
+    """Return a recipe that cannot be."""
+    return trained(
+        what,
+        "--recipe a.toml --dry-run",
+        says,
+        files={"a.toml": text if "=" not in text or "[[" in text else "summary = 'a'\n" + text},
+    )
+
+
+TRAINING = [
+    Bad("an unknown network", "train resnet19 --data digits --dry-run", 2, "Did you mean 'resnet18'"),
+    Bad("images that are not there", "train resnet18 --data none --dry-run", 3, "none"),
+    Bad("images that were not prepared", "train resnet18 --data s --dry-run", 3, "not a prepared data set", SOURCE),
+    Bad("a damaged manifest", "train resnet18 --data d --dry-run", 3, "manifest.json", {"d/train/manifest.json": "{"}),
+    recipe("a recipe that is no TOML", "lr = ", "not valid TOML"),
+    recipe("a recipe that is nested deeply", DEEP_TOML, "nested too deeply"),
+    recipe("a recipe with an unknown key", "batchsize = 3\n", "batchsize"),
+    recipe("a recipe with an unknown table", "[schedul]\nepochs = 3\n", "schedul"),
+    trained("a recipe from nowhere", "--recipe none.toml", "none.toml", 3),
+    trained("an unknown recipe", "--recipe icml2052", "icml2052"),
+    trained("a change without a value", "--set schedule.epochs", "KEY=VALUE"),
+    trained("a change of an unknown key", "--set schedule.epoch=3 --dry-run", "epoch"),
+    trained("a change to another type", "--set schedule.epochs=many --dry-run", "epochs"),
+    trained("no epochs", "--set schedule.epochs=0 --dry-run", "epochs"),
+    trained("more images than there are", "--samples-per-class 1000000 --dry-run", "1000000|1,000,000", 3),
+    trained("fewer images than one", "--samples-per-class -1 --dry-run", "samples-per-class"),
+    trained("an image of no pixels", "--image-size 0 --dry-run", "image-size"),
+    trained("an unknown device", "--device gpu0 --dry-run", "device"),
+    trained("a GPU that is not there", "--device cuda:7 --dry-run", "asks for GPU 7"),
+    trained("a start from nowhere", "--start none.pt --dry-run", "none.pt", 3),
+    trained("a start from a text", "--start a.pt --dry-run", "a.pt", 3, {"a.pt": "no weights"}),
+    trained(
+        "a start from half an archive",
+        "--start a.safetensors --dry-run",
+        "a.safetensors",
+        3,
+        {"a.safetensors": b"\xff\xff\xff\xff\xff\xff\xff\x7f{"},
+    ),
+    trained("a run in place of a file", "", "r", 2, {"r": "mine"}),
+    trained("a run in a folder of another", "--set schedule.steps=1", "spec.json", 3, {"r/spec.json": "{"}),
+    trained(
+        "a run in a folder whose record is nested deeply",
+        "--set schedule.steps=1",
+        "spec.json",
+        3,
+        {"r/spec.json": DEEP_JSON},
+    ),
+]
+
+
+def scored(
+    what: str,
+    model: str,
+    says: str,
+    code: int = 2,
+    files: Mapping[str, str | bytes] | None = None,
+    more: str = "--layers all --dry-run",
+) -> Bad:
+    """Return a network, or a question about one, that cannot be scored."""
+    return Bad(what, f"score {model} {more}", code, says, {"n.py": NET, **(files or {})})
+
+
+def features(what: str, content: bytes, says: str, name: str = "f.npy", more: str = "", code: int = 3) -> Bad:
+    """Return features that cannot be scored."""
+    return Bad(what, f"score --features {name} {more}", code, says, {name: content})
+
+
+def zip_of(**files: bytes) -> bytes:
+    """Return an archive."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name.replace("__", "/"), content)
+    return held.getvalue()
+
+
+SCORING = [
+    scored("an unknown model", "resnet19", "resnet18"),
+    scored("a model that nobody published", "gokce2025:nobody", "nobody"),
+    scored("an unknown network of a library", "timm:nobody", "nobody"),
+    scored("a file that is not there", "none.py:net", "none.py", 3),
+    scored("a name that the file lacks", "n.py:nett", "net"),
+    scored("a name that is no network", "n.py:number", "number"),
+    scored("a function that needs more", "n.py:needs", "needs"),
+    scored("a function that fails", "n.py:breaks", "KeyError: 'mine'"),
+    scored("a function that gives nothing", "n.py:none", "None"),
+    scored("a network that is not made yet", "n.py:net", "[Ll]azy"),
+    scored("a file with an open bracket", "bad.py:net", "line 1", files={"bad.py": "def net(:\n"}),
+    scored(
+        "a file that imports what is not there",
+        "bad.py:net",
+        "nowhere_at_all",
+        files={"bad.py": "import nowhere_at_all\n"},
+    ),
+    scored("a checkpoint of nothing", "a.pt", "a.pt", 3, {"a.pt": b""}),
+    scored("a checkpoint that is a text", "a.pth", "a.pth", 3, {"a.pth": "hello"}),
+    scored(
+        "a checkpoint that runs code",
+        "a.pt",
+        "a.pt",
+        3,
+        {"a.pt": zip_of(a__data__pkl=b"", **{"a/data.pkl": b"cos\nsystem\n(S'touch owned'\ntR."})},
+    ),
+    scored(
+        "weights of unknown form", "a.safetensors", "a.safetensors", 3, {"a.safetensors": b"\x08\0\0\0\0\0\0\0notjson!"}
+    ),
+    scored("a folder without a run", "r", "r", 3, {"r/": ""}),
+    scored("no model", "", "model|MODEL", more=""),
+    features("features of objects", npy_of(np.array([{"a": 1}], dtype=object)), "f.npy"),
+]
+
+LAB = 'benchmark_id = "L.IT"\nregion = "IT"\n[stimuli]\nimages = "images"\ndegrees = 8\n[assembly]\nresponses = "r.npy"\naxes = ["image", "neuroid"]\n'
+LAB_FILES = {**{f"images/{k}.png": png() for k in range(4)}, "r.npy": npy_of(np.arange(12.0).reshape(4, 3))}
+
+
+def lab(what: str, text: str, says: str, code: int = 2, files: Mapping[str, str | bytes] | None = None) -> Bad:
+    """Return a benchmark that cannot be read."""
+    return Bad(what, "check lab.toml", code, says, {"lab.toml": text, **LAB_FILES, **(files or {})})
+
+
+RECORDINGS = [
+    Bad("a benchmark from no file", "check none.toml", 3, "none.toml"),
+    lab("a benchmark that is no TOML", "a =", "not valid TOML"),
+    lab("a benchmark that is nested deeply", DEEP_TOML, "nested too deeply"),
+    lab("a benchmark without a name", "region = 'IT'\n", "benchmark_id"),
+    lab("a benchmark with an unknown key", LAB.replace("region", "regoin"), "regoin"),
+    lab("stimuli that are no table", 'benchmark_id = "a"\nregion = "IT"\nstimuli = 3\nassembly = 4\n', "stimuli"),
+    lab("an angle that is a text", LAB.replace("8", "'wide'"), "degrees"),
+    lab("a version that is a text", LAB.replace("region", "version = 'two'\nregion"), "version"),
+    lab("images that are not there", LAB.replace('"images"', '"pictures"'), "pictures", 3),
+    lab("responses that are not there", LAB.replace("r.npy", "q.npy"), "q.npy", 3),
+    lab("responses that are no array", LAB, "r.npy", 3, {"r.npy": "no"}),
+    lab("responses to other images", LAB, "4", 3, {"r.npy": npy_of(np.zeros((7, 3)))}),
+    lab("axes that do not fit", LAB.replace('"image", ', ""), "axes", 2),
+    lab("an axis of an unknown name", LAB.replace("neuroid", "cell"), "cell"),
+    lab("recordings that are no HDF5", LAB.replace("r.npy", "r.nc"), "r.nc", 3, {"r.nc": "no"}),
+    lab("half an HDF5 file", LAB.replace("r.npy", "r.nc"), "r.nc", 3, {"r.nc": b"\x89HDF\r\n\x1a\n" + bytes(100)}),
+    Bad("a benchmark of a file without one", "check b.py", 2, "b.py", {"b.py": "x = 3\n"}),
+    Bad("a benchmark whose file fails", "check b.py", 2, "ZeroDivisionError", {"b.py": "1 / 0\n"}),
+    Bad("recordings of nobody", "prepare-brain nobody --raw raw", 2, "nobody"),
+    Bad("raw recordings that are not there", "prepare-brain tvsd --raw raw --out o", 3, "raw"),
+]
+
+
+def study(what: str, text: str, says: str, code: int = 2, more: str = "") -> Bad:
+    """Return a study that cannot be planned."""
+    return Bad(what, f"study plan s.toml --out o {more}", code, says, {"s.toml": text})
+
+
+def changed(what: str, change: str, says: str) -> Bad:
+    """Return a change of the demo that makes no study."""
+    return Bad(what, f"study plan demo --out o --set '{change}'", 2, says)
+
+
+STUDIES = [
+    Bad("a study from nowhere", "study plan none.toml", 3, "none.toml"),
+    Bad("an unknown study", "study plan dmeo", 3, "Did you mean 'demo'"),
+    Bad("the state of nothing", "study status none", 3, "none"),
+    Bad("a report of nothing", "study report none", 3, "none"),
+    study("a study that is no TOML", "name =", "not valid TOML"),
+    study("a study that is nested deeply", DEEP_TOML, "nested too deeply"),
+    study("an empty study", "", "The key 'name' is missing"),
+    study("a study with an unknown key", "[axis]\narch = ['a']\n", "axis"),
+    study("a study without its network", "name = 's'\n[axes]\nseed = [0]\n", "arch"),
+    study("a name that leads out", "name = '../../x'\n[axes]\narch = ['resnet18']\n", r"\.\./\.\./x"),
+    Bad("a change without a value", "study plan demo --out o --set engine", 2, "KEY=VALUE"),
+    Bad("a change of nothing known", "study plan demo --out o --set engin.workers=3", 2, "engin"),
+    Bad("no workers for a study", "study run demo --out o --workers 0", 2, "--workers"),
+]
+
+ALL = [*TABLES, *QUESTIONS, *PLANS, *FIGURES, *IMAGES, *TRAINING, *SCORING, *RECORDINGS, *STUDIES]
+PARTS = {
+    "Tables": TABLES, "Questions about a table": QUESTIONS, "Plans, designs and claims": PLANS, "Figures, lists and files": FIGURES,
+    "Images": IMAGES, "Training": TRAINING, "Scoring": SCORING, "Recordings": RECORDINGS, "Studies": STUDIES,
+}  # fmt: skip
