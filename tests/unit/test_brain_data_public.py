@@ -180,7 +180,7 @@ def test_another_file_than_the_published_is_refused(mirror):
 
 
 def test_without_files_it_says_how_to_get_them(mirror):
-    with pytest.raises(MissingDataError, match=r"VVSCALE_MIRROR to a folder"):
+    with pytest.raises(MissingDataError, match=r"the mirror does not hold this file.*unset VVSCALE_MIRROR"):
         PUBLIC[IDS["V1"]].load()
 
 

@@ -302,7 +302,7 @@ class GramAccumulator:
     ) -> None:
         if precision not in ("float64", "float32"):
             raise ConfigError(f"Unknown precision '{precision}'. Expected 'float64' or 'float32'.")
-        self._precision = precision
+        self._precision: Precision = precision
         self._device = device
         self._standardize = standardize
         self._scaled_by = scaled_by
