@@ -13,7 +13,7 @@ from torch import nn
 from vvscale.brain import load_benchmark
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.mapping.fixed import with_fixed_test
-from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError
+from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
 from vvscale.models import load_model
 from vvscale.train.neural.decoders import Decoder, linear_cka
 from vvscale.train.neural.lora import adapt, merge
@@ -102,6 +102,29 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(tuned, tmp_path, monkeyp
     assert again.rows["score"].item() == whole.rows["score"].item()
     with pytest.raises(ConfigError, match="another fine-tuning"):
         tuned("again", epochs=3)
+
+
+def test_a_state_is_of_the_network_that_it_began_with_and_a_damaged_one_is_set_aside(tuned, run, tmp_path, monkeypatch):
+    whole = tuned("one", epochs=1, save_seconds=0)
+    path = tmp_path / "one" / "state.pt"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.warns(VvscaleWarning, match="begins anew"):
+        again = tuned("one", epochs=1, save_seconds=0)
+    assert again.rows["score"].item() == whole.rows["score"].item()
+    assert (tmp_path / "one" / "state.pt.damaged").is_file()
+    load = Task.load
+
+    def other(*arguments, **options):
+        task = load(*arguments, **options)
+        with torch.no_grad():
+            next(task.network.parameters()).add_(1e-3)
+        return task
+
+    monkeypatch.setattr(Task, "load", other)
+    with pytest.raises(ConfigError, match="another fine-tuning"):
+        tuned("one", epochs=1, save_seconds=0)
 
 
 @pytest.mark.parametrize("changes", [{"neural_loss": "cka", "neural_weight": 0.1}, {"lora_rank": 4, "lr": 3e-3}])

@@ -126,15 +126,15 @@ def test_a_readout_that_was_stopped_ends_with_the_same_bits(subjects, tmp_path, 
     tokens, benchmark = subjects
     changes = {**SMALL, "dropout": 0.3, "epochs": 4, "save_seconds": 0}
     whole = train_readout(tokens, benchmark, out=tmp_path / "a", **changes)
-    write, n_writes = module.write_bytes, []
+    save, n_writes = module.save_state, []
 
-    def stop(path, content):
-        write(path, content)
-        n_writes.append(path)
+    def stop(folder, of, state):
+        save(folder, of, state)
+        n_writes.append(folder)
         if len(n_writes) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "write_bytes", stop)
+    monkeypatch.setattr(module, "save_state", stop)
     with pytest.raises(KeyboardInterrupt):
         train_readout(tokens, benchmark, out=tmp_path / "b", **changes)
     again = train_readout(tokens, benchmark, out=tmp_path / "b", **changes)
@@ -143,6 +143,8 @@ def test_a_readout_that_was_stopped_ends_with_the_same_bits(subjects, tmp_path, 
     assert again.score == whole.score
     with pytest.raises(ConfigError, match="another readout"):
         train_readout(tokens, benchmark, out=tmp_path / "b", **{**changes, "epochs": 5})
+    with pytest.raises(ConfigError, match="another readout"):
+        train_readout(tokens + 1e-3, benchmark, out=tmp_path / "b", **changes)
 
 
 def test_splits_that_are_drawn_anew_are_refused(subjects, tmp_path):

@@ -9,7 +9,6 @@ and step, so that a run that was stopped ends with the same bits on a CPU.
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,11 +25,13 @@ from torch import nn
 from vvscale.brain.activations.hooks import hooks
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.scoring.digests import weights_digest
 from vvscale.brain.scoring.session import score_layers
-from vvscale.core.files import write_bytes, write_json
+from vvscale.core.files import write_json
 from vvscale.core.hashing import digest_of
 from vvscale.core.jsonable import Result
 from vvscale.errors import ConfigError, DivergedError, StoppedError, UsageError
+from vvscale.train.compute.state import load_state, save_state
 from vvscale.train.neural.decoders import (
     Decoder,
     NeuralTarget,
@@ -45,7 +46,6 @@ from vvscale.train.neural.options import FineTuneOptions
 from vvscale.train.neural.task import Task
 
 _RESAMPLES = 100
-_STATE = "state.pt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +197,8 @@ def _tuning(
         raise UsageError("The recordings to tune to must share one stimulus set; tune to one set at a time.")
     targets = [one for bench in source for one in targets_of(bench, layers[bench.benchmark_id])]
     refuse_trained_images(source, source)
-    return _Tuning(network, source[0].stimuli, targets, preprocessing, task, options, out)
+    given = [weights_digest(network), *(one.data_digest() for one in source), preprocessing.digest()]
+    return _Tuning(network, source[0].stimuli, targets, preprocessing, task, options, out, given)
 
 
 class _Tuning:
@@ -205,7 +206,7 @@ class _Tuning:
 
     def __init__(
         self, network: nn.Module, stimuli: Any, targets: Sequence[NeuralTarget], preprocessing: Preprocessing,
-        task: Task | None, options: FineTuneOptions, out: Path,
+        task: Task | None, options: FineTuneOptions, out: Path, given: Sequence[str],
     ) -> None:  # fmt: skip
         self._network, self._stimuli, self._preprocessing = network, stimuli, preprocessing
         self._task, self.options, self._out = task, options, out
@@ -224,7 +225,12 @@ class _Tuning:
         self._per_epoch = math.ceil(self.n_images / options.neural_batch)
         self.n_updates = options.updates or options.epochs * self._per_epoch
         self._digest = digest_of(
-            [{**options.to_dict(), "save_seconds": 0}, [one.name for one in targets], self.n_updates]
+            [
+                {**options.to_dict(), "save_seconds": 0},
+                [[one.name, one.layer] for one in targets],
+                self.n_updates,
+                *given,
+            ]
         )
 
     def columns(self) -> dict[str, Any]:
@@ -346,21 +352,13 @@ class _Tuning:
         return torch.as_tensor(table, device=self._device)
 
     def _save(self, step: int, optimizer: torch.optim.Optimizer) -> None:
-        held = io.BytesIO()
         state = {"network": self._network.state_dict(), "optimizer": optimizer.state_dict()}
-        torch.save({"digest": self._digest, "step": step, **state}, held)
-        write_bytes(self._out / _STATE, held.getvalue())
+        save_state(self._out, self._digest, {"step": step, **state})
 
     def _restore(self, optimizer: torch.optim.Optimizer) -> int:
-        path = self._out / _STATE
-        if not path.is_file():
+        state = load_state(self._out, self._digest, self._device, what="fine-tuning")
+        if state is None:
             return 0
-        state = torch.load(path, map_location=self._device, weights_only=True)
-        if state["digest"] != self._digest:
-            raise ConfigError(
-                f"'{path}' is of another fine-tuning: its options, recordings or number of updates differ. Give "
-                "another folder, or remove this one."
-            )
         self._network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         return int(state["step"])

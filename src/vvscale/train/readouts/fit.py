@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
 import math
 import time
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ from vvscale.brain.ceilings.score import Score, neural_score
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import row_order
 from vvscale.brain.metrics.predictivity import judge
-from vvscale.core.files import write_bytes
 from vvscale.core.hashing import digest_of
 from vvscale.core.options import SEED
-from vvscale.errors import ConfigError, DivergedError, UsageError
+from vvscale.errors import DivergedError, UsageError
+from vvscale.train.compute.state import load_state, save_state
 from vvscale.train.readouts.models import TokenReadout, linear_params, tokens_of
 from vvscale.train.readouts.options import ReadoutOptions
 
@@ -45,7 +45,6 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 """Data set -> what the 2026 study trained its attention readouts with."""
 
 _BATCH_FORWARD = 64
-_STATE = "state.pt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,8 +169,11 @@ def _train(
 ) -> None:  # fmt: skip
     """Train epoch by epoch: subjects in random order, all batches of one subject before the next."""
     optimizer = torch.optim.AdamW(readout.parameters(), lr=options.lr, weight_decay=options.weight_decay)
-    digest = digest_of([{**options.to_dict(), "save_seconds": 0}, list(trained), list(tokens.shape), data_digest])
-    first, saved = _restore(out / _STATE, digest, readout, optimizer, device), time.monotonic()
+    shown = hashlib.sha256(tokens.numpy(force=True).tobytes()).hexdigest()
+    digest = digest_of(
+        [{**options.to_dict(), "save_seconds": 0}, list(trained), list(tokens.shape), shown, data_digest]
+    )
+    first, saved = _restore(out, digest, readout, optimizer, device), time.monotonic()
     names = list(trained)
     for epoch in range(first, options.epochs):
         readout.train()
@@ -196,20 +198,16 @@ def _train(
                 nn.utils.clip_grad_norm_(readout.parameters(), options.clip_norm)
                 optimizer.step()
         if time.monotonic() - saved >= options.save_seconds or epoch + 1 == options.epochs:
-            held = io.BytesIO()
             state = {"readout": readout.state_dict(), "optimizer": optimizer.state_dict()}
-            torch.save({"digest": digest, "epoch": epoch + 1, **state}, held)
-            write_bytes(out / _STATE, held.getvalue())
+            save_state(out, digest, {"epoch": epoch + 1, **state})
             saved = time.monotonic()
     readout.eval()
 
 
-def _restore(path: Path, digest: str, readout: nn.Module, optimizer: torch.optim.Optimizer, device: str) -> int:
-    if not path.is_file():
+def _restore(out: Path, digest: str, readout: nn.Module, optimizer: torch.optim.Optimizer, device: str) -> int:
+    state = load_state(out, digest, device, what="readout")
+    if state is None:
         return 0
-    state = torch.load(path, map_location=device, weights_only=True)
-    if state["digest"] != digest:
-        raise ConfigError(f"'{path}' is of another readout; give another folder, or remove this one.")
     readout.load_state_dict(state["readout"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["epoch"])
