@@ -41,7 +41,9 @@ def advised() -> dict[str, str]:
         for text in texts(path):
             for match in ADVICE.finditer(text):
                 found.setdefault(next(filter(None, match.groups())).strip(), str(path.relative_to(PACKAGE)))
-    for path in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]:
+    pages = {REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")}
+    # The commands of that page are wrong on purpose.
+    for path in sorted(pages - {REPOSITORY / "docs" / "bad-inputs.md"}):
         for match in ADVICE.finditer(path.read_text()):
             found.setdefault(next(filter(None, match.groups())).strip(), path.name)
     return found

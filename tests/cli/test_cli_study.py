@@ -104,7 +104,7 @@ def test_wrong_requests(spec: Path, tmp_path: Path):
 
 
 def test_a_second_run_says_who_has_the_first_and_how_to_watch(tmp_path: Path):
-    spec, out = write(tmp_path, chains=20, seconds=0.3), tmp_path / "out"
+    spec, out = write(tmp_path, chains=16, seconds=1.5), tmp_path / "out"
     run = begin(spec, out)
     wait_for(lambda: (out / "status.json").exists())
     second = vvscale("study", "run", spec, "--out", out, check=2)
@@ -113,7 +113,7 @@ def test_a_second_run_says_who_has_the_first_and_how_to_watch(tmp_path: Path):
     assert f"run by process {run.pid} on" in vvscale("study", "status", out).stdout
     run.communicate()
     assert run.returncode == 0
-    assert values(out) == [number + 1 for number in range(20)]
+    assert values(out) == [number + 1 for number in range(16)]
 
 
 def test_a_run_that_a_scheduler_stops_asks_to_be_started_again(tmp_path: Path):

@@ -100,3 +100,10 @@ def test_a_bootstrap_of_few_units_gives_the_intervals_of_the_jackknife():
     for name in (*fit.params, "S_inf", "gain"):
         assert boot.interval(name) == pytest.approx(made.interval(name)), name
     np.testing.assert_allclose(boot.curve([2.0, 1e5]), made.curve([2.0, 1e5]))
+
+
+@pytest.mark.parametrize("unit", [1e-250, 1e250])
+def test_degrees_of_freedom_do_not_depend_on_the_unit_of_a_quantity(uneven: Fit, unit: float):
+    leverage = jackknife(uneven).leverage
+    plain = leverage.degrees(lambda optima: optima.theta[:, :2])
+    assert leverage.degrees(lambda optima: unit * optima.theta[:, :2]) == pytest.approx(plain, rel=1e-6)

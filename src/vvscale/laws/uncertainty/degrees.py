@@ -71,12 +71,12 @@ class Leverage:
         """
         values = quantity(self.moved)
         half = len(values) // 2
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             slopes = (values[:half] - values[half:]) / self.steps[:, None]
         # An infinite value has no slope; one that does not move at all rests on nothing: groups count by their rows.
-        rows = np.nan_to_num(slopes, nan=0.0, posinf=0.0, neginf=0.0).T @ self.weights
+        rows = _scaled(np.nan_to_num(slopes, nan=0.0, posinf=0.0, neginf=0.0).T) @ self.weights
         n_groups = int(self.code.max()) + 1
-        shares = np.stack([self._shares(row, n_groups) for row in rows])
+        shares = np.stack([self._shares(row, n_groups) for row in _scaled(rows)])
         sizes = np.bincount(self.code).astype(float)
         return np.array([degrees_of_freedom(each if each.sum() > 0 else sizes) for each in shares])
 
@@ -85,6 +85,12 @@ class Leverage:
         alone = np.bincount(self.code, row**2, n_groups)
         together = np.bincount(self.code, row, n_groups) ** 2
         return (1.0 - self.intraclass) * alone + self.intraclass * together
+
+
+def _scaled(rows: Array) -> Array:
+    """Divide each row by its largest size; only their proportions count, and the squares of some would overflow."""
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    return rows / np.where(largest > 0, largest, 1.0)
 
 
 def leverage(fit: Fit, code: NDArray[np.intp], intraclass: float) -> Leverage:
