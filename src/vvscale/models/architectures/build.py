@@ -165,8 +165,8 @@ def _options(
     if isinstance(known.design, LibraryDesign | OwnDesign):
         _refuse(known, stem=stem == "small", drop_path=drop_path, layer_scale=layer_scale is not None)
         return ModelOptions(n_classes, size, in_channels, "published")
-    stem = stem_for(known.name, size, stem)
-    if isinstance(known.design, ViTDesign) and stem == "published" and size % PATCH:
+    chosen = stem_for(known.name, size, stem) or "published"
+    if isinstance(known.design, ViTDesign) and chosen == "published" and size % PATCH:
         raise ConfigError(
             f"Cannot build '{known.name}' for images of {size} pixels: they do not divide into patches of {PATCH}. "
             f"Expected a multiple of {PATCH}, such as {max(1, round(size / PATCH)) * PATCH}, or stem 'small'."
@@ -176,7 +176,7 @@ def _options(
     _refuse(known, drop_path=drop_path and not takes_drop, layer_scale=layer_scale is not None and not takes_scale)
     if takes_scale and layer_scale is None:
         layer_scale = known.design.layer_scale  # pyright: ignore[reportAttributeAccessIssue]
-    return ModelOptions(n_classes, size, in_channels, stem, drop_path, layer_scale)  # pyright: ignore[reportArgumentType]
+    return ModelOptions(n_classes, size, in_channels, chosen, drop_path, layer_scale)
 
 
 def _refuse(known: Architecture, **given: object) -> None:
