@@ -250,14 +250,14 @@ def test_a_damaged_result_is_named_and_made_again_from_nothing(tmp_path: Path, h
     here = folder.task(by_label(made, "noop 2"))
     (here.out / "left").write_text("what an earlier attempt left")
     found = survey(folder, made)
-    assert list(found.damaged) == ["noop 2"]
+    assert [one.label for one in found.damaged] == ["noop 2"]
     assert sum(map(len, found.finished.values())) == 8
     assert "made again: noop 2" in "; ".join(found.words())
     assert not here.out.exists(), "a changed result is not taken for one that only needs to be recorded"
     engine = InProcess()
     assert work(folder, made, engine).n_done == 1
     assert [request.label for request in engine.ran] == ["noop 2"]
-    assert survey(folder, made).damaged == {}
+    assert survey(folder, made).damaged == []
     assert study_status(folder).is_complete
 
 
@@ -269,8 +269,8 @@ def test_a_change_that_keeps_size_and_time_is_found_by_reading(tmp_path: Path):
     stat = victim.stat()
     victim.write_text(victim.read_text().replace("2", "3"))
     os.utime(victim, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert survey(folder, made).damaged == {}
-    assert list(survey(folder, made, rehash=True).damaged) == ["noop 2"]
+    assert survey(folder, made).damaged == []
+    assert [one.label for one in survey(folder, made, rehash=True).damaged] == ["noop 2"]
     # The file deceives; a run that is killed now must not trust it again.
     assert work(folder, made).n_done == 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from vvscale.core.config import read_toml
 from vvscale.errors import DataError, MissingDataError
@@ -13,6 +14,14 @@ from vvscale.study.graph.graph import Graph
 from vvscale.study.prepare import OUT, Stop
 from vvscale.study.spec.schema import named_specs
 from vvscale.study.status import study_status
+
+
+class Damaged(NamedTuple):
+    """A finished task whose result is not what was written. Tasks of several kinds may share a label."""
+
+    kind: str
+    label: str
+    what: str
 
 
 @dataclass
@@ -24,7 +33,7 @@ class Survey:
     finished
         Labels of tasks that are done and sound, by kind; they are skipped.
     damaged
-        Label -> what is wrong with the result; they are made again, from nothing.
+        Tasks with what is wrong with their result; they are made again, from nothing.
     partial
         Labels of tasks that were done with less than all their inputs; they are done again.
     retried
@@ -34,7 +43,7 @@ class Survey:
     """
 
     finished: dict[str, list[str]] = field(default_factory=dict)
-    damaged: dict[str, str] = field(default_factory=dict)
+    damaged: list[Damaged] = field(default_factory=list)
     partial: list[str] = field(default_factory=list)
     retried: list[str] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
@@ -44,7 +53,7 @@ class Survey:
         said = [
             f"{kind}: {len(labels)} finished before, skipped ({some(labels)})" for kind, labels in self.finished.items()
         ]
-        said += [f"made again: {label}, {what}" for label, what in self.damaged.items()]
+        said += [f"made again: {one.label} ({one.kind}), {one.what}" for one in self.damaged]
         if self.partial:
             said.append(f"done again, as inputs were lacking: {len(self.partial)} ({some(self.partial)})")
         if self.retried:
@@ -78,7 +87,7 @@ def survey(folder: StudyFolder, graph: Graph, *, rehash: bool = False, stop: Sto
         done, damage = here.finished(rehash=rehash)
         if damage:
             here.discard()
-            found.damaged[task.label] = damage
+            found.damaged.append(Damaged(task.kind, task.label, damage))
         elif done is not None and done.get("lacking"):
             found.partial.append(task.label)
         elif done is not None:
