@@ -38,7 +38,7 @@ coverage: $(READY)  ## Simulate whether intervals cover, 200 sets per design (SE
 	$(BIN)/python benchmarks/coverage.py write docs/coverage.md --out $(OUT)/coverage
 
 test: $(READY)   ## Run the tests.
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 fuzz: $(READY)   ## Changed files of every kind to every reader, ten minutes each; SECONDS=60 for less, SEED=n to repeat.
 	VVSCALE_FUZZ_SEED=$(or $(SEED),$$(date +%s)) VVSCALE_FUZZ_SECONDS=$(or $(SECONDS),600) $(BIN)/python -m pytest tests/fuzz -q -s

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-N_KILLS = 8
+N_KILLS = 5
 
 
 @pytest.mark.slow
