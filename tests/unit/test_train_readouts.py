@@ -48,21 +48,6 @@ def test_parameters_are_those_of_the_studys_shapes():
     assert shared < linear_params(30_000, regions) / 3
 
 
-def test_the_published_mean_counts_follow_from_the_shapes():
-    """Table 2 of the 2026 study: means over six sets, whose numbers of units it does not give.
-
-    Its count of shared readouts implies them; those of linear readouts of all 197 tokens and of one trunk per subject
-    must then follow. They do to 7 and 4 percent, which is as far as the table can be read: it does not say which mean
-    it is, nor over which regions.
-    """
-    trunk = TokenReadout("attention-shared", 384, {"a": 1}, dropout=0.3).n_params - 6145
-    assert trunk == 747_648
-    n_units = round((2.06e7 - trunk) / 6145)
-    n_subjects = np.mean([2, 3, 8, 4, 10, 10])
-    assert linear_params(197 * 384, {"mean": n_units}) == pytest.approx(2.30e8, rel=0.07)
-    assert n_subjects * trunk + 6145 * n_units == pytest.approx(2.53e7, rel=0.04)
-
-
 def test_without_units_there_is_nothing_to_read_out():
     with pytest.raises(ConfigError, match="'b' has no units"):
         TokenReadout("attention-shared", 8, {"a": 3, "b": 0}, dropout=0.0)
