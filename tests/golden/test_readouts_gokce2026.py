@@ -34,7 +34,9 @@ TRUNK = n_params("attention-shared", 1, 1) - 6145
 
 
 def test_shapes():
-    assert TRUNK == 147_840 + 768 + 6_144 + 591_360 + 1_536 == 747_648
+    parts = (147_840, 768, 6_144, 591_360, 1_536)
+    assert sum(parts) == 747_648
+    assert sum(parts) == TRUNK
     assert n_params("attention-shared", 3, 100) == TRUNK + 6145 * 100
     assert n_params("attention-individual", 3, 100) == 3 * TRUNK + 6145 * 100
     assert linear_params(N_FEATURES, {"all": 1}) == 75_649
@@ -70,5 +72,6 @@ def test_nor_are_the_trunks():
 def test_they_are_not_of_tvsd():
     shared = N_AREAS * TRUNK + 6145 * N_ELECTRODES
     assert shared < 0.75 * SHARED
-    assert N_AREAS * TRUNK + 6145 * N_RELIABLE == pytest.approx(1.27e7, rel=0.002)
+    reliable = N_AREAS * TRUNK + 6145 * N_RELIABLE
+    assert reliable == pytest.approx(1.27e7, rel=0.002)
     assert linear_params(N_FEATURES, {"all": N_RELIABLE}) == pytest.approx(1.29e8, rel=0.002)
