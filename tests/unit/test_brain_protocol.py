@@ -26,11 +26,15 @@ from vvscale.brain import (
     simulate,
 )
 from vvscale.brain.benchmarks.design import design_by_name
-from vvscale.brain.ceilings.ceiling import internal_consistency, repetition_reliability, variance_ceiling
+from vvscale.brain.ceilings.ceiling import (
+    internal_consistency,
+    rdm_noise_ceiling,
+    repetition_reliability,
+    variance_ceiling,
+)
 from vvscale.brain.ceilings.rules import ceiling_by_name
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.metrics.metric import metric_by_name
-from vvscale.brain.metrics.rsa import rdm_noise_ceiling
 from vvscale.brain.metrics.splits import Splits
 from vvscale.errors import ConfigError, DataError, ShapeError, UnknownNameError, UsageError
 
