@@ -1,4 +1,4 @@
-"""Names of the files that a stopped loop resumes from; code that must not import PyTorch, such as a study's, needs them."""
+"""Names of the files that a stopped loop resumes from, where code finds them that must not import PyTorch."""
 
 from __future__ import annotations
 
