@@ -13,6 +13,7 @@ from vvscale.errors import ConfigError, ShapeError, UsageError
 from vvscale.train.readouts import fit as module
 from vvscale.train.readouts.fit import train_readout
 from vvscale.train.readouts.models import TokenReadout, linear_params, positions, tokens_of
+from vvscale.train.readouts.run import read_out_model
 
 SMALL = {"width": 32, "n_queries": 4, "n_heads": 4, "dropout": 0.0, "batch_size": 32, "lr": 3e-3, "seed": 0}
 
@@ -147,3 +148,8 @@ def test_the_command_line(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "a linear readout of all features has" in out
     assert "--kind attention-individual" in out
+
+
+def test_choices_cannot_be_read_out(tmp_path):
+    with pytest.raises(UsageError, match=r"'simulated-digits\.behavior-i2n' is no recording of neuroids"):
+        read_out_model("untrained:resnet18", on="simulated-digits.behavior-i2n", layer="layer1.0", out=tmp_path)
