@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from vvscale.brain.inputs.stimuli import refuse_duplicates
-from vvscale.brain.metrics.checks import as_responses, digest_of
+from vvscale.brain.metrics.checks import arrays_digest, as_responses
 from vvscale.errors import DataError, MissingDataError, ShapeError
 
 # Shape legend: P presentations, N images, q neuroids, M subjects.
@@ -152,7 +152,7 @@ class Assembly:
 
     @cached_property
     def _digest(self) -> str:
-        return digest_of(
+        return arrays_digest(
             f"{self.assembly_id} {self.region}",
             responses=self.responses,
             stimulus_id=self.stimulus_id,
@@ -203,4 +203,4 @@ class Rdms:
 
     def digest(self) -> str:
         """Return the SHA-256 of the tables and their labels."""
-        return digest_of(f"{self.assembly_id} {self.region}", tables=self.tables, stimulus_id=self.stimulus_id)
+        return arrays_digest(f"{self.assembly_id} {self.region}", tables=self.tables, stimulus_id=self.stimulus_id)
