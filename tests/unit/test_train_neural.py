@@ -12,6 +12,7 @@ from torch import nn
 from vvscale.brain import load_benchmark
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.mapping.fixed import with_fixed_test
+from vvscale.brain.scoring.tuned import with_tuned_images
 from vvscale.errors import ConfigError, DataError, UsageError, VvscaleWarning
 from vvscale.models import load_model
 from vvscale.train.neural.decoders import Decoder, linear_cka
@@ -207,4 +208,17 @@ def test_the_command_line(run, tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "Accuracy" in out
     assert "--control shuffled" in out
-    assert (tmp_path / "out/fine-tuned/weights.safetensors").is_file()
+    weights = tmp_path / "out/fine-tuned/weights.safetensors"
+    assert weights.is_file()
+    # What it was tuned on it is not scored on: neither with other splits of the recordings, nor by what people chose.
+    score = ["score", str(weights), "--layers", LAYER, "--resamples", "10", "--image-size", "16"]
+    for benchmark in ("simulated-digits.IT-pls", "simulated-digits.behavior-i2n"):
+        assert main([*score, "--on", benchmark]) == 3
+        error = capsys.readouterr().err
+        assert "was fine-tuned on recordings of" in error
+        assert benchmark in error
+    assert main([*score, "--on", "simulated-digits.IT-pls", "--fixed-test", "0.2", "--metric", "ridge-cv"]) == 0
+    # Tuned further, it knows the images of both tunings.
+    known = set(load_model(str(weights)).record["tuned_images"])
+    both = with_tuned_images(load_model(str(weights)).record, ["f" * 64])["tuned_images"]
+    assert set(both) == known | {"f" * 16}

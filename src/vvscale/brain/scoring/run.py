@@ -31,6 +31,7 @@ from vvscale.brain.scoring.options import ScoreOptions
 from vvscale.brain.scoring.recording import Recording, estimate_seconds
 from vvscale.brain.scoring.results import ModelScores
 from vvscale.brain.scoring.session import Session
+from vvscale.brain.scoring.tuned import refuse_tuned_images
 from vvscale.brain.scoring.work import plan_work
 from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
 from vvscale.models import LoadedModel, load_model, model_record
@@ -289,6 +290,7 @@ def _session(
     options: ScoreOptions, model: Model, benchmarks: Sequence[Benchmark], ref: str, layers: Layers
 ) -> tuple[Session, Mapping[str, Any]]:
     module, record = model
+    refuse_tuned_images(record, benchmarks)
     images = None if options.projection_images is None else images_of_folder(options.projection_images)
     work = plan_work(
         module,
