@@ -39,8 +39,6 @@ from vvscale.scores import ScoreStore, load_scores
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
 
-DEFAULT_IMAGE_SIZE = 224
-
 Model = tuple[nn.Module, Mapping[str, Any]]
 """A module and its record."""
 Layers = str | Sequence[str] | Mapping[str, str] | LayerCommitment
@@ -331,10 +329,10 @@ def _named(model: LoadedModel, fallback: str, options: ScoreOptions) -> Model:
 
 
 def _preprocessing(options: ScoreOptions, record: Mapping[str, Any]) -> Preprocessing:
-    own = {"image_size": DEFAULT_IMAGE_SIZE, **record.get("preprocessing", {})}
-    if options.image_size is not None:
-        own |= {"image_size": options.image_size, "resize": None}
-    return Preprocessing.from_record(options.preprocessing, own, visual_degrees=options.degrees)
+    return Preprocessing.from_record(
+        options.preprocessing, record.get("preprocessing", {}), image_size=options.image_size,
+        visual_degrees=options.degrees,
+    )  # fmt: skip
 
 
 def _layers(

@@ -13,7 +13,6 @@ from vvscale.study.tasks.tuning import TUNED
 if TYPE_CHECKING:
     from vvscale.brain.benchmarks.neural import NeuralBenchmark
 
-STATE = "state.pt"
 # Recorded training images of a data set that is not here yet, for estimates alone.
 _RECORDED_IMAGES = 1000
 
