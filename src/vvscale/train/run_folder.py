@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from vvscale.core.files import locked, make_folder, write_bytes, write_json, write_with
+from vvscale.core.files import append_line, locked, remove_inside, write_bytes, write_json, write_with
 from vvscale.core.hashing import hash_of
 from vvscale.core.jsonable import SEAL, parse_json, seal_holds, sealed
 from vvscale.errors import ConfigError, DataError, DigestError, UsageError, VvscaleWarning
@@ -39,6 +39,9 @@ _UNSEALED_CHECKPOINT = "checkpoint.pt"
 _N_CHECKPOINTS = 2
 # 64 bits tell a damaged file from a sound one; the whole digest would make names hard to read.
 _NAME_DIGITS = 16
+# Files of a run that it writes anew or removes.
+_WRITTEN = ("checkpoint-*.pt", "checkpoint.pt", "epochs", "log.jsonl", "result.json", "weights.json",
+            "weights.safetensors")  # fmt: skip
 _PLACES = {"run.dataset", "run.dataset_label"}
 """Images are known by their digests; a folder of them may have moved or got another name."""
 
@@ -81,6 +84,26 @@ class RunFolder:
                 "that run."
             )
 
+    def refuse_others_files(self) -> None:
+        """Refuse a folder that no run has claimed and that holds files of the names that a run writes.
+
+        They would be written over, and what looks like a state to resume from would be removed at the end.
+
+        Raises
+        ------
+        UsageError
+            There are such files.
+        """
+        if (self.path / "spec.json").exists():
+            return
+        found = sorted(path.name for name in _WRITTEN for path in self.path.glob(name))
+        if found:
+            raise UsageError(
+                f"The folder '{self.path}' holds '{found[0]}' ({len(found)} such) and no 'spec.json', so it is not the "
+                "folder of a run; training would write over such files. Give another `out`, such as "
+                f"'{self.path / 'run'}'."
+            )
+
     @contextmanager
     def alone(self, here: Ranks) -> Iterator[None]:
         """Keep other runs out of the folder meanwhile; the system frees it however the first process ends.
@@ -102,7 +125,7 @@ class RunFolder:
             finally:
                 # Once the run has ended nobody needs it; before, it is kept, for another may have opened it.
                 if here.is_first and self.result() is not None:
-                    path.unlink(missing_ok=True)
+                    remove_inside(self.path, path)
 
     def result(self) -> dict[str, Any] | None:
         """Return how the run ended, or None while it has not.
@@ -142,7 +165,7 @@ class RunFolder:
         """Write how the run ended; what was needed to resume is removed."""
         write_json(self.path / "result.json", sealed({**result, "format": _FORMAT}))
         for path in self.checkpoints():
-            path.unlink(missing_ok=True)
+            remove_inside(self.path, path)
 
     def checkpoints(self) -> list[Path]:
         """Return the states to resume from, the latest first."""
@@ -154,7 +177,7 @@ class RunFolder:
         write_with(part, lambda path: torch.save({"format": _FORMAT, **state}, path))
         part.replace(self.path / f"checkpoint-{step:09d}-{hash_of(part)[:_NAME_DIGITS]}.pt")
         for path in self.checkpoints()[_N_CHECKPOINTS:]:
-            path.unlink(missing_ok=True)
+            remove_inside(self.path, path)
 
     def load(self, here: Ranks) -> dict[str, Any] | None:
         """Return the latest sound state to resume from, or None to begin anew.
@@ -180,9 +203,7 @@ class RunFolder:
 
     def log(self, line: Mapping[str, Any]) -> None:
         """Append one line to the log."""
-        make_folder(self.path)
-        with self._log.open("a") as file:
-            file.write(json.dumps(dict(line)) + "\n")
+        append_line(self._log, json.dumps(dict(line)))
 
     def log_lines(self) -> list[dict[str, Any]]:
         """Return all whole lines of the log."""

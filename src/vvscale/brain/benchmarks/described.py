@@ -38,7 +38,7 @@ from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.metric import metric_by_name
 from vvscale.brain.recordings.assembly import Assembly
 from vvscale.brain.recordings.netcdf import read_neural
-from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES, read_stimulus_set
+from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES, read_stimulus_set, unpacked_folder
 from vvscale.core.config import convert, parse_toml
 from vvscale.core.hdf5 import check_hdf5
 from vvscale.errors import ConfigError, DataError, MissingDataError, VvscaleError, did_you_mean
@@ -151,7 +151,7 @@ def _stimuli(held: Mapping[str, Any], path: Path, benchmark_id: str) -> Stimulus
     if images.suffix == ".zip":
         if table is None:
             raise ConfigError(f"[stimuli] in '{path}' names an archive; name its 'table' too.")
-        return read_stimulus_set(table, images, identifier=identifier, degrees=degrees)
+        return read_stimulus_set(table, images, identifier=identifier, degrees=degrees, folder=unpacked_folder(images))
     if not images.is_dir():
         raise MissingDataError(f"There is no folder or archive of images '{images}', which '{path}' names.")
     if table is None:

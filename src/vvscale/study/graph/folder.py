@@ -31,12 +31,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vvscale.core.files import inside, is_safe_name, locked, make_folder, remove_inside, write_json, write_with
+from vvscale.core.files import (
+    inside,
+    is_safe_name,
+    locked,
+    make_folder,
+    open_own,
+    remove_inside,
+    write_json,
+    write_with,
+)
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, StoppedError, UsageError
 from vvscale.study.graph.graph import Graph, Task
 
 _LOCK = "lock"
+_SPEC = "spec.toml"
 _RETRY_SECONDS = 0.2
 # Longer than anybody takes to look who runs a study.
 _GLANCE_SECONDS = 1.0
@@ -88,7 +98,9 @@ class StudyFolder:
             with locked(path) as is_mine:
                 if is_mine:
                     holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
-                    path.write_text(json.dumps(holder), encoding="utf-8")
+                    with open_own(path) as file:
+                        file.truncate(0)
+                        file.write(json.dumps(holder))
                     yield
                     return
             # Whoever asks who runs it has the lock for a moment too.
@@ -108,12 +120,49 @@ class StudyFolder:
         except (OSError, UsageError):
             return None
 
-    def write_plan(self, spec: Mapping[str, Any], graph: Graph) -> None:
-        """Write the resolved specification and the graph, and make this plan the current one."""
+    def write_plan(self, spec: Mapping[str, Any], graph: Graph, *, source: Path | None = None) -> None:
+        """Write the resolved specification and the graph, and make this plan the current one.
+
+        Parameters
+        ----------
+        spec, graph
+            The plan.
+        source
+            The specification as given, of which a copy is kept; None where there is no such file.
+
+        Raises
+        ------
+        UsageError
+            The folder holds another study, or files that are not of a study under the names of one.
+        """
+        self._refuse_others_files(spec, graph, source)
         digest = graph.digest
         # Written even if it is there: what lies there may be damaged.
         graph.write(self._graph_path(digest))
         write_json(self.path / "spec.json", {**spec, "graph": digest})
+        if source is not None and source.is_file():
+            write_with(self.path / _SPEC, lambda part: shutil.copyfile(source, part))
+
+    def _refuse_others_files(self, spec: Mapping[str, Any], graph: Graph, source: Path | None) -> None:
+        """Refuse a folder in which this plan would write over, or remove, what is of somebody else."""
+        before = _read_json(self.path / "spec.json", "name")
+        if before is not None and "name" in spec and before["name"] != spec["name"]:
+            raise UsageError(
+                f"The folder '{self.path}' holds the study '{before['name']}', and this one is '{spec['name']}': its "
+                "results would be removed. Choose another `out`, or give the study that name."
+            )
+        if (self.path / "spec.json").exists() or (self.path / "published.json").exists():
+            return
+        copy = self.path / _SPEC
+        found = [copy] if copy.exists() and not (source is not None and _is_same(copy, source)) else []
+        targets = [target for task in graph.tasks for target in task.publish.values()]
+        found += [self.results / target for target in targets if (self.results / target).exists()]
+        if found:
+            raise UsageError(
+                f"The folder '{self.path}' holds '{found[0].relative_to(self.path)}' and no 'spec.json', so it is not "
+                f"the folder of a study, which would write over such files. Choose another `out`, such as "
+                f"'{self.path / str(spec.get('name', 'study'))}'."
+            )
 
     def spec(self) -> dict[str, Any]:
         """Return the resolved specification of the current plan.
@@ -155,6 +204,7 @@ class StudyFolder:
     def publish(self, task: Task) -> list[Path]:
         """Copy what a finished task publishes to where people look; what is there already is left."""
         written, record = [], self._published()
+        results = inside(self.path, "results")
         out = self.task(task.id).out
         for source, target in task.publish.items():
             taken = out if source == "." else inside(out, source)
@@ -166,7 +216,7 @@ class StudyFolder:
                 record |= dict.fromkeys(names, task.id)
                 write_json(self.path / "published.json", record)
             for name in names:
-                made = inside(self.results, name)
+                made = inside(results, name)
                 from_path = taken / name.removeprefix(f"{target}/") if taken.is_dir() else taken
                 if not made.exists() or file_digest(made) != file_digest(from_path):
                     make_folder(made.parent)
@@ -178,7 +228,11 @@ class StudyFolder:
         """Remove published files of tasks that are not in ``done``: of other plans, and of what is to be done again."""
         record = self._published()
         stale = sorted(name for name, task_id in record.items() if task_id not in done)
-        removed = [self.results / name for name in stale if remove_inside(self.results, name)]
+        results = inside(self.path, "results")
+        # Files are published and no folders: a record that names one was changed, and a folder may hold more.
+        removed = [
+            self.results / name for name in stale if not (results / name).is_dir() and remove_inside(results, name)
+        ]
         if stale:
             kept = {name: task_id for name, task_id in record.items() if name not in stale}
             write_json(self.path / "published.json", kept)
@@ -207,9 +261,15 @@ class TaskFolder:
         """Its output."""
         return self.path / "out"
 
+    @property
+    def _tasks(self) -> Path:
+        """The folder of all tasks; what is written or removed lies below it, by whatever links."""
+        return self.path.parents[1]
+
     @contextmanager
     def held(self, stop: Callable[[], bool]) -> Iterator[None]:
         """Hold the task alone; wait while another process has it, such as a worker of a run that was killed."""
+        inside(self._tasks, self.path)
         while True:
             with locked(self.path / _LOCK) as is_mine:
                 if is_mine:
@@ -247,11 +307,11 @@ class TaskFolder:
     def discard(self) -> None:
         """Remove the result, so that the task begins anew; interrupted, what is left still counts as damaged."""
         for name in ("out", "done.json"):
-            remove_inside(self.path, name)
+            remove_inside(self._tasks, self.path / name)
 
     def forget_error(self) -> None:
         """Remove ``error.json``."""
-        remove_inside(self.path, "error.json")
+        remove_inside(self._tasks, self.path / "error.json")
 
     def remove_scratch(self, patterns: tuple[str, ...]) -> None:
         """Remove files that only served to resume, and parts that a killed process left."""
@@ -304,6 +364,10 @@ def files_below(folder: Path) -> list[str]:
     for at, _, names in os.walk(folder):
         found += [os.path.relpath(os.path.join(at, name), folder) for name in names]
     return sorted(found)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return other.exists() and one.samefile(other)
 
 
 def _stamp(path: Path) -> dict[str, int]:
