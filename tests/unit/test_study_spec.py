@@ -115,6 +115,8 @@ def test_each_mistake_says_what_and_where(tmp_path: Path, mistake: str):
 def test_more_mistakes(tmp_path: Path):
     with pytest.raises(ConfigError, match="Two laws are named 'accuracy'"):
         load_spec(write(tmp_path, GOOD + '\n[[laws]]\nname = "accuracy"\n'))
+    with pytest.raises(ConfigError, match="Two laws are named 'accuracy', capitals or not"):
+        load_spec(write(tmp_path, GOOD + '\n[[laws]]\nname = "Accuracy"\n'))
     with pytest.raises(ConfigError, match=r"has \[axes\], or \[diagnostics\]"):
         load_spec(write(tmp_path, 'name = "x"'))
     with pytest.raises(ConfigError, match=r"not valid TOML.*line 2"):

@@ -347,6 +347,40 @@ def remove_inside(folder: Path, path: str | Path) -> bool:
     return True
 
 
+def refuse_own_input(written: str | Path, *read: object) -> None:
+    """Refuse to write a file over one that is read, or into a folder that is read as a whole.
+
+    Parameters
+    ----------
+    written
+        Where to.
+    read
+        What the command was given: paths, names, or nothing; those that are no file and no folder do not count.
+
+    Raises
+    ------
+    UsageError
+        It is one of them.
+
+    Examples
+    --------
+    >>> refuse_own_input("law.png", "gokce2025", None)
+    """
+    written = Path(written)
+    for given in read:
+        if not isinstance(given, str | Path):
+            continue
+        with suppress(OSError, ValueError):  # a name that no file can have
+            one = Path(given)
+            is_same = written.exists() and one.exists() and one.samefile(written)
+            if is_same or (one.is_dir() and written.parent.exists() and one.samefile(written.parent)):
+                what = "is what this command reads" if is_same else f"would lie in '{one}', which this command reads"
+                raise UsageError(
+                    f"Cannot write '{written}': it {what}, and the rows in it would be lost or mixed with others. "
+                    "Nothing was written. Give another file."
+                )
+
+
 def _below(folder: Path, path: str | Path) -> Path:
     """Return a path below the resolved folder, its own links not yet followed; ``..`` and the folder are refused."""
     top, path = Path(folder).resolve(), Path(path)

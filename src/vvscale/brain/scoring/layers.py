@@ -71,13 +71,19 @@ class LayerCommitment:
 
     def save(self, path: str | Path) -> None:
         """Write a .json or .toml file that :func:`read_commitment` reads."""
-        path = Path(path)
+        path = check_commitment_path(path)
         if path.suffix == ".json":
             write_json(path, self.to_dict())
-        elif path.suffix == ".toml":
-            write_bytes(path, _as_toml(self.to_dict()).encode())
         else:
-            raise ConfigError(f"Cannot write layers to '{path}': expected a name that ends in .toml or .json.")
+            write_bytes(path, _as_toml(self.to_dict()).encode())
+
+
+def check_commitment_path(path: str | Path) -> Path:
+    """Return the path of a file for layers, or refuse one of another format."""
+    path = Path(path)
+    if path.suffix not in (".json", ".toml"):
+        raise ConfigError(f"Cannot write layers to '{path}': expected a name that ends in .toml or .json.")
+    return path
 
 
 def default_layers(module: nn.Module) -> list[str]:

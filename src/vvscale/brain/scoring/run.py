@@ -26,12 +26,18 @@ from vvscale.brain.scoring import layers_gokce2026 as gokce2026
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import refuse_drift
 from vvscale.brain.scoring.features import read_features, score_features
-from vvscale.brain.scoring.layers import LayerCommitment, committed_layers, read_commitment
+from vvscale.brain.scoring.layers import (
+    LayerCommitment,
+    check_commitment_path,
+    committed_layers,
+    read_commitment,
+)
 from vvscale.brain.scoring.options import ScoreOptions
 from vvscale.brain.scoring.recording import Recording, estimate_seconds
 from vvscale.brain.scoring.results import ModelScores
 from vvscale.brain.scoring.session import Session
 from vvscale.brain.scoring.work import plan_work
+from vvscale.core.files import refuse_own_input
 from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
 from vvscale.models import LoadedModel, load_model, model_record
 from vvscale.scores import ScoreStore, load_scores
@@ -281,9 +287,17 @@ def _checked(models: Sequence[str], options: ScoreOptions) -> ScoreOptions:
         raise UsageError("`stimulus_ids` are the labels of `features`, and none were given.")
     if not models and options.features is None:
         raise UsageError("No model was named; expected at least one, such as 'untrained:resnet18'.")
-    for what in ("name", "commit"):
+    for what in ("name", "commit", "layers_table"):
         if getattr(options, what) is not None and len(models) > 1:
             raise ConfigError(f"`{what}` is of one model, and {len(models)} were named; score them one by one.")
+    # Written last: what is wrong with them should not be found out after an hour.
+    if options.commit is not None:
+        check_commitment_path(options.commit)
+    for path in (options.commit, options.layers_table):
+        if path is not None and path.is_dir():
+            raise UsageError(f"Cannot write '{path}': there is a folder of that name. Give the name of a file.")
+        if path is not None:
+            refuse_own_input(path, options.features, options.stimulus_ids, options.expect, *options.on)
     return options
 
 

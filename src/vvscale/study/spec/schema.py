@@ -253,9 +253,11 @@ class StudySpec:
             raise ConfigError(f"The study's name is '{self.name}'; expected letters, digits, '.', '_' and '-'.")
         # Each of these names a folder of the results.
         names = [safe_name(law.name, "law") for law in self.laws]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        # Some disks take "IT" and "it" for one folder.
+        alike = [name.casefold() for name in names]
+        twice = next((name for name, one in zip(names, alike, strict=True) if alike.count(one) > 1), None)
         if twice:
-            raise ConfigError(f"Two laws are named '{twice}'; give one of them another name.")
+            raise ConfigError(f"Two laws are named '{twice}', capitals or not; give one of them another name.")
         if self.forecast is not None:
             law = next((law for law in self.laws if law.name == self.forecast.law), None)
             if law is None or law.law != "joint" or law.x not in ((), _PLANNED) or law.each or law.offsets:

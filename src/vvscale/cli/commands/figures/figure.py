@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from os.path import isfile as is_file
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,7 @@ def figure(
         Say which figures would be drawn and do nothing.
     """
     from vvscale.cli.progress import progress
+    from vvscale.core.files import refuse_own_input
     from vvscale.errors import MissingDataError, UsageError
     from vvscale.figures.base.fits import Fits
     from vvscale.figures.base.open_tables import open_source
@@ -56,6 +58,11 @@ def figure(
         source = open_source(options.scores, add=options.add)
         fits = Fits(source, n_resamples=options.resamples, seed=options.seed)
     chosen = matching(names) if fits is None or names else all_of(fits, options)
+    # A figure of a table beside it may have the table's name.
+    tables = [one for one in (options.scores, *(given.rpartition("=")[2] for given in options.add)) if is_file(one)]
+    for name in chosen:
+        for one in formats:
+            refuse_own_input(out / f"{name}.{one}", *tables)
     if fits is None or dry_run:
         output.say(f"Would draw {', '.join(chosen)} as {', '.join(formats)} into '{out}'.")
         output.document({"command": "figure", "out": str(out), "would_draw": chosen, "formats": list(formats)})
