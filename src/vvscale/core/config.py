@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from vvscale.core.files import plain_file
 from vvscale.errors import ConfigError, MissingDataError, did_you_mean
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        return parse_toml(path.read_text(encoding="utf-8-sig"))
+        return parse_toml(plain_file(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise MissingDataError(f"There is no file '{path}'. Expected a TOML file; check the spelling.") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -172,6 +172,29 @@ def make_folder(path: Path) -> Path:
     return Path(path)
 
 
+def plain_file(path: str | Path) -> Path:
+    """Return a path to read from; what is there and is no plain file is refused, for reading it may never end.
+
+    What is absent, or a folder, is left to the reader.
+
+    Raises
+    ------
+    DataError
+        It is a pipe, a socket or a device.
+    """
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return path
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise DataError(
+            f"'{path}' is a pipe or a device; expected a plain file. Reading it might never end. Write what comes from "
+            "it to a file, and name that."
+        )
+    return path
+
+
 @contextmanager
 def open_own(path: Path) -> Iterator[IO[str]]:
     """Open a file to append to, made if it is not there; one that leads elsewhere is refused, not followed.

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from vvscale.core.files import append_line, locked, remove_inside, write_bytes, write_json, write_with
+from vvscale.core.files import append_line, locked, plain_file, remove_inside, write_bytes, write_json, write_with
 from vvscale.core.hashing import hash_of
 from vvscale.core.jsonable import SEAL, parse_json, seal_holds, sealed
 from vvscale.errors import ConfigError, DataError, DigestError, UsageError, VvscaleWarning
@@ -210,7 +210,7 @@ class RunFolder:
         if not self._log.exists():
             return []
         lines = []
-        for text in self._log.read_bytes().splitlines():
+        for text in plain_file(self._log).read_bytes().splitlines():
             try:
                 line = parse_json(text)
             except ValueError:
@@ -220,7 +220,7 @@ class RunFolder:
 
     def forget_after(self, epoch: int) -> None:
         """Drop the lines of the log about later epochs: they will be written again."""
-        kept = [line for line in self.log_lines() if line["epoch"] <= epoch]
+        kept = [line for line in self.log_lines() if line.get("epoch", epoch) <= epoch]
         if self._log.exists():
             write_bytes(self._log, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
@@ -232,7 +232,7 @@ class RunFolder:
 def _read_sealed(path: Path) -> dict[str, Any]:
     """Return a record of the run, checked against its own digest."""
     try:
-        record = parse_json(path.read_text(encoding="utf-8"))
+        record = parse_json(plain_file(path).read_text(encoding="utf-8"))
         is_sound = seal_holds(record) or (record.get("format") in {_UNSEALED_FORMAT, None} and SEAL not in record)
     except (OSError, ValueError, AttributeError) as error:
         raise _damaged(path, str(error)) from error

@@ -40,6 +40,7 @@ from vvscale.brain.recordings.assembly import Assembly
 from vvscale.brain.recordings.netcdf import read_neural
 from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES, read_stimulus_set, unpacked_folder
 from vvscale.core.config import convert, parse_toml
+from vvscale.core.files import plain_file
 from vvscale.core.hdf5 import check_hdf5
 from vvscale.errors import ConfigError, DataError, MissingDataError, VvscaleError, did_you_mean
 from vvscale.scores.read import load_table
@@ -108,7 +109,7 @@ def read_benchmark(path: str | Path) -> NeuralBenchmark:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return parse_toml(path.read_text(encoding="utf-8-sig"))
+        return parse_toml(plain_file(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise MissingDataError(f"Cannot read the benchmark file '{path}': {error.strerror}; check the path.") from error
     except ValueError as error:
@@ -252,6 +253,6 @@ def _read_array(folder: Path, name: str) -> np.ndarray:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        return [line.strip() for line in plain_file(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise MissingDataError(f"Cannot read '{path}': {error}; expected one label a line.") from error

@@ -18,6 +18,7 @@ from vvscale.brain.activations.memory import peak_memory
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.metrics.checks import digest_of
 from vvscale.brain.scoring.results import LayerFailure, LayerScore, ModelScores, Usage
+from vvscale.core.files import plain_file
 from vvscale.core.hdf5 import check_hdf5
 from vvscale.core.options import SEED
 from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UsageError, VvscaleError
@@ -139,10 +140,11 @@ def read_features(path: str | Path, stimulus_ids: str | Path | None = None, *, n
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"Features in '{path}': expected a name that ends in {', '.join(SUFFIXES)}.")
+    plain_file(path)
     try:
         layers, ids = (_read_numpy if path.suffix in (".npy", ".npz") else _read_hdf5)(path)
         if stimulus_ids is not None:
-            ids = _read_ids(Path(stimulus_ids))
+            ids = _read_ids(plain_file(stimulus_ids))
     except FileNotFoundError as error:
         raise MissingDataError(f"There is no file '{error.filename or path}'; check the path.") from error
     except VvscaleError:
@@ -189,7 +191,7 @@ def _read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
 def _read_ids(path: Path) -> np.ndarray:
     if path.suffix == ".npy":
         return np.load(path, allow_pickle=False)
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
     return np.array([line.strip() for line in lines if line.strip()])
 
 

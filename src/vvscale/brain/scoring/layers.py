@@ -19,7 +19,7 @@ from torch import nn
 
 from vvscale.brain.activations.hooks import find_module
 from vvscale.core.config import parse_toml
-from vvscale.core.files import write_bytes, write_json
+from vvscale.core.files import plain_file, write_bytes, write_json
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import ConfigError, DataError, MissingDataError, UnknownNameError, did_you_mean, unknown_name
 from vvscale.scores import REGIONS
@@ -252,7 +252,7 @@ def read_commitment(path: str | Path) -> LayerCommitment:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = plain_file(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise MissingDataError(
             f"Cannot read the layers '{path}': {error}. Expected a .toml or .json file as 'vvscale score --commit' "

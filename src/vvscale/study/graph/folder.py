@@ -37,6 +37,7 @@ from vvscale.core.files import (
     locked,
     make_folder,
     open_own,
+    plain_file,
     remove_inside,
     write_json,
     write_with,
@@ -176,7 +177,7 @@ class StudyFolder:
         """
         path = self.path / "spec.json"
         try:
-            return parse_json(path.read_text(encoding="utf-8"))
+            return parse_json(plain_file(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise MissingDataError(
                 f"There is no study in '{self.path}': '{path.name}' is absent. Expected a folder that `vvscale study "
@@ -385,8 +386,8 @@ def _entries(folder: Path) -> list[str]:
 def _read_json(path: Path, key: str | None) -> dict[str, Any] | None:
     """Return a JSON object that has a key; None for anything else."""
     try:
-        content = parse_json(path.read_bytes())
-    except (OSError, ValueError):
+        content = parse_json(plain_file(path).read_bytes())
+    except (OSError, ValueError, DataError):
         return None
     return content if isinstance(content, dict) and (key is None or key in content) else None
 
