@@ -42,6 +42,7 @@ from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES, read_stimulu
 from vvscale.core.config import convert, parse_toml
 from vvscale.core.files import plain_file
 from vvscale.core.hdf5 import check_hdf5
+from vvscale.core.numpy_file import plain_arrays
 from vvscale.errors import ConfigError, DataError, MissingDataError, VvscaleError, did_you_mean
 from vvscale.scores.read import load_table
 
@@ -232,9 +233,10 @@ def _read_array(folder: Path, name: str) -> np.ndarray:
         raise MissingDataError(f"There is no file '{path}'; check the path.")
     try:
         if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+            with plain_arrays(path):
+                return np.load(path, allow_pickle=False)
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
+            with plain_arrays(path), np.load(path, allow_pickle=False) as arrays:
                 return arrays[key or arrays.files[0]]
         if path.suffix in (".h5", ".hdf5"):
             import h5py

@@ -247,6 +247,8 @@ def score_model(
 def plan_scores(models: Sequence[str], options: ScoreOptions) -> Iterator[dict[str, Any]]:
     """Say what scoring would take, one row per model and stimulus set; nothing but two images is run."""
     options = _checked(models, options)
+    if options.expect is not None:
+        load_scores(str(options.expect))
     if options.features is not None:
         raise UsageError("Features need no model and no plan; leave `dry_run` out.")
     benchmarks = benchmarks_of(options)
@@ -290,6 +292,8 @@ def _checked(models: Sequence[str], options: ScoreOptions) -> ScoreOptions:
     for what in ("name", "commit", "layers_table"):
         if getattr(options, what) is not None and len(models) > 1:
             raise ConfigError(f"`{what}` is of one model, and {len(models)} were named; score them one by one.")
+    if options.out is not None and options.out.is_file():
+        raise UsageError(f"Cannot store rows in '{options.out}': it is a file. Expected the folder of a score store.")
     # Written last: what is wrong with them should not be found out after an hour.
     if options.commit is not None:
         check_commitment_path(options.commit)
