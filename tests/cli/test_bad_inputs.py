@@ -29,10 +29,12 @@ def tried(bad: Bad, folder: Path) -> tuple[int, str, list[str]]:
     work.mkdir()
     (folder / "victim.txt").write_text("not yours")
     for name, content in bad.files.items():
-        path = work / name
+        path = work / name.rstrip("|")
         path.parent.mkdir(parents=True, exist_ok=True)
         if name.endswith("/"):
             path.mkdir(exist_ok=True)
+        elif name.endswith("|"):
+            os.mkfifo(path)
         else:
             path.write_bytes(content.encode() if isinstance(content, str) else content)
     before, err = held(folder), io.StringIO()

@@ -87,6 +87,19 @@ def test_an_archive_leaves_the_folder_it_was_packed_from_alone(folder, own_cache
     assert list((own_cache / "unpacked").iterdir()) == []
 
 
+def test_rows_that_go_by_names_with_two_orders_are_refused(folder):
+    """Sorted as text 10 comes before 2, and a program that wrote the responses probably counted."""
+    table = pd.read_csv(folder / "stimuli.csv")
+    for number, name in enumerate(table["filename"]):
+        (folder / "images" / name).rename(folder / "images" / f"{number}.png")
+    alone = TOP.replace('stratify_by = "kind"\n', "") + STIMULI.replace('table = "stimuli.csv"\n', "")
+    with pytest.raises(ConfigError, match=r"as text '10' is number 3, by numbers '2' is.*one stimulus_id per line"):
+        described(folder, alone + ASSEMBLY)
+    (folder / "order.txt").write_text("\n".join(map(str, range(N))))
+    made = described(folder, alone + ASSEMBLY + 'images = "order.txt"\n')
+    np.testing.assert_allclose(made.assembly.mean.loc["10"], np.nanmean(np.load(folder / "responses.npy"), 2)[:, 10])
+
+
 def test_several_assemblies_are_several_subjects(folder):
     second = ASSEMBLY.replace("[assembly]", '[[assembly]]\nname = "b"')
     text = TOP + STIMULI + ASSEMBLY.replace("[assembly]", '[[assembly]]\nname = "a"') + second

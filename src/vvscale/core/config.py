@@ -38,8 +38,17 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         return parse_toml(plain_file(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise MissingDataError(f"There is no file '{path}'. Expected a TOML file; check the spelling.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise MissingDataError(f"Cannot read '{path}': {error}. Expected a TOML file in UTF-8.") from error
+    except UnicodeDecodeError as error:
+        is_wide = path.read_bytes()[:2] in (b"\xff\xfe", b"\xfe\xff")
+        kind, of = ("UTF-16", "utf-16") if is_wide else ("another encoding", "latin1")
+        raise MissingDataError(
+            f"Cannot read '{path}': it is text in {kind}. Expected a TOML file in UTF-8. Convert it: iconv -f {of} -t "
+            f"utf-8 '{path}'."
+        ) from error
+    except OSError as error:
+        raise MissingDataError(
+            f"Cannot read '{path}': {error.strerror or error}. Expected a TOML file; check the path."
+        ) from error
     except ValueError as error:
         raise ConfigError(f"'{path}' is not valid TOML: {error}.") from error
 

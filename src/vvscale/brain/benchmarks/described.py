@@ -23,6 +23,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -49,6 +50,7 @@ from vvscale.scores.read import load_table
 # Shape legend: R repetitions, N images, q neuroids.
 
 AXES = ("repetition", "image", "neuroid")
+_NUMBERS = re.compile(r"([0-9]+)")
 
 # Key -> type of its value; object is left to what reads it.
 _TOP: Mapping[str, Any] = MappingProxyType(
@@ -90,6 +92,8 @@ def read_benchmark(path: str | Path) -> NeuralBenchmark:
             )
     stimuli = _stimuli(held["stimuli"], path, str(held["benchmark_id"]))
     subjects = held["assembly"] if isinstance(held["assembly"], list) else [held["assembly"]]
+    if "table" not in held["stimuli"]:
+        _refuse_unsaid_order(stimuli, subjects, path)
     assemblies = tuple(
         _assembly(one, path, stimuli, str(held["region"]), f"{held['benchmark_id']}.{number}")
         for number, one in enumerate(subjects)
@@ -173,6 +177,21 @@ def _stimuli(held: Mapping[str, Any], path: Path, benchmark_id: str) -> Stimulus
     if absent:
         raise MissingDataError(f"{len(absent)} of the images that '{table}' names are not there, first '{absent[0]}'.")
     return StimulusSet(identifier, labels.drop(columns="filename"), degrees, paths=tuple(paths))
+
+
+def _refuse_unsaid_order(stimuli: StimulusSet, subjects: list[Any], path: Path) -> None:
+    """Refuse rows of responses whose images go by the names of files that two programs would sort in two ways."""
+    names = stimuli.stimulus_id.tolist()
+    by_number = sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in _NUMBERS.split(name)])
+    for held in subjects:
+        says = isinstance(held, Mapping) and ("images" in held or str(held.get("responses", "")).endswith(".nc"))
+        if by_number != names and not says:
+            at = next(n for n, (one, other) in enumerate(zip(names, by_number, strict=True)) if one != other)
+            raise ConfigError(
+                f"Nothing in '{path}' says which image each row of responses is of, and names of files have two "
+                f"orders: as text '{names[at]}' is number {at + 1}, by numbers '{by_number[at]}' is. Name the order in "
+                "[assembly] images, a text file with one stimulus_id per line, or the images in a [stimuli] table."
+            )
 
 
 def _assembly(held: Mapping[str, Any], path: Path, stimuli: StimulusSet, region: str, usual: str) -> Assembly:
