@@ -755,7 +755,7 @@ OPTIONS = [
         files={"f.npy": npy_of(np.ones((12, 9))).replace(b"(12, 9), ", b"(12, 99999999999999), ")},
     ),
     Bad("an archive of no array", "score --features f.npz --on lab.toml", 3, "f.npz", {**RECORDED, "f.npz": zip_of()}),
-    Bad("an archive that is a text", "score --features f.npz", 3, "is no NumPy file", {"f.npz": "no"}),
+    Bad("an archive that is a text", "score --features f.npz", 3, "it is no NumPy file", {"f.npz": "no"}),
     Bad("features that are no HDF5", "score --features f.h5", 3, "f.h5", {"f.h5": "no"}),
     Bad("features that are a pipe", "score --features f.npy", 3, "is a pipe or a device", {"f.npy|": ""}),
 ]

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from vvscale.core.files import plain_file
+from vvscale.core.inputs.plain import plain_file
 from vvscale.errors import ConfigError, MissingDataError, did_you_mean
 
 T = TypeVar("T")

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from vvscale.core.files import plain_file
 from vvscale.core.hashing import digest_of
+from vvscale.core.inputs.plain import plain_file
 from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError
 
 T = TypeVar("T")

@@ -18,7 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vvscale.core.files import plain_file, write_json, write_with
+from vvscale.core.files import write_json, write_with
+from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import SEAL, parse_json, seal_holds, sealed
 from vvscale.data.prepare.parallel import Progress, counted
 from vvscale.data.store import FORMAT, ImageStore, content_digest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vvscale.core.files import refuse_own_input
+from vvscale.core.inputs.plain import refuse_own_input
 from vvscale.figures.base.fits import Fits
 from vvscale.figures.base.open_tables import open_source
 from vvscale.figures.gallery import make

@@ -24,8 +24,9 @@ from typing import Any
 
 import torch
 
-from vvscale.core.files import append_line, locked, plain_file, remove_inside, write_bytes, write_json, write_with
+from vvscale.core.files import append_line, locked, remove_inside, write_bytes, write_json, write_with
 from vvscale.core.hashing import hash_of
+from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import SEAL, parse_json, seal_holds, sealed
 from vvscale.errors import ConfigError, DataError, DigestError, UsageError, VvscaleWarning
 from vvscale.models import load_weights

@@ -41,9 +41,9 @@ from vvscale.brain.recordings.assembly import Assembly
 from vvscale.brain.recordings.netcdf import read_neural
 from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES, read_stimulus_set, unpacked_folder
 from vvscale.core.config import convert, parse_toml
-from vvscale.core.files import plain_file
 from vvscale.core.hdf5 import check_hdf5
-from vvscale.core.numpy_file import plain_arrays
+from vvscale.core.inputs.arrays import plain_arrays
+from vvscale.core.inputs.plain import plain_file
 from vvscale.errors import ConfigError, DataError, MissingDataError, VvscaleError, did_you_mean
 from vvscale.scores.read import load_table
 

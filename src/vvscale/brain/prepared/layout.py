@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from vvscale.core.files import plain_file, write_whole
+from vvscale.core.files import write_whole
 from vvscale.core.hdf5 import check_hdf5
+from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, ShapeError, unknown_name
 

@@ -18,9 +18,9 @@ from vvscale.brain.activations.memory import peak_memory
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.metrics.checks import digest_of
 from vvscale.brain.scoring.results import LayerFailure, LayerScore, ModelScores, Usage
-from vvscale.core.files import plain_file
 from vvscale.core.hdf5 import check_hdf5
-from vvscale.core.numpy_file import plain_arrays
+from vvscale.core.inputs.arrays import plain_arrays
+from vvscale.core.inputs.plain import plain_file
 from vvscale.core.options import SEED
 from vvscale.data.prepare.sources.lists import text_lines
 from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UsageError, VvscaleError

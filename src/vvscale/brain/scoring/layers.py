@@ -19,7 +19,8 @@ from torch import nn
 
 from vvscale.brain.activations.hooks import find_module
 from vvscale.core.config import parse_toml
-from vvscale.core.files import plain_file, write_bytes, write_json
+from vvscale.core.files import write_bytes, write_json
+from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import ConfigError, DataError, MissingDataError, UnknownNameError, did_you_mean, unknown_name
 from vvscale.scores import REGIONS

@@ -37,7 +37,7 @@ from vvscale.brain.scoring.recording import Recording, estimate_seconds
 from vvscale.brain.scoring.results import ModelScores
 from vvscale.brain.scoring.session import Session
 from vvscale.brain.scoring.work import plan_work
-from vvscale.core.files import refuse_own_input
+from vvscale.core.inputs.plain import refuse_own_input
 from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
 from vvscale.models import LoadedModel, load_model, model_record
 from vvscale.scores import ScoreStore, load_scores

@@ -37,11 +37,11 @@ from vvscale.core.files import (
     locked,
     make_folder,
     open_own,
-    plain_file,
     remove_inside,
     write_json,
     write_with,
 )
+from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, StoppedError, UsageError
 from vvscale.study.graph.graph import Graph, Task
@@ -122,25 +122,17 @@ class StudyFolder:
             return None
 
     def write_plan(self, spec: Mapping[str, Any], graph: Graph, *, source: Path | None = None) -> None:
-        """Write the resolved specification and the graph, and make this plan the current one.
-
-        Parameters
-        ----------
-        spec, graph
-            The plan.
-        source
-            The specification as given, of which a copy is kept; None where there is no such file.
+        """Write specification, a copy of its ``source`` and graph, and make this plan the current one.
 
         Raises
         ------
         UsageError
-            The folder holds another study, or files that are not of a study under the names of one.
+            The folder holds another study, or others' files under the names of one.
         """
         self._refuse_others_files(spec, graph, source)
-        digest = graph.digest
         # Written even if it is there: what lies there may be damaged.
-        graph.write(self._graph_path(digest))
-        write_json(self.path / "spec.json", {**spec, "graph": digest})
+        graph.write(self._graph_path(graph.digest))
+        write_json(self.path / "spec.json", {**spec, "graph": graph.digest})
         if source is not None and source.is_file():
             write_with(self.path / _SPEC, lambda part: shutil.copyfile(source, part))
 
@@ -155,7 +147,8 @@ class StudyFolder:
         if (self.path / "spec.json").exists() or (self.path / "published.json").exists():
             return
         copy = self.path / _SPEC
-        found = [copy] if copy.exists() and not (source is not None and _is_same(copy, source)) else []
+        is_own = source is not None and copy.exists() and source.exists() and copy.samefile(source)
+        found = [copy] if copy.exists() and not is_own else []
         targets = [target for task in graph.tasks for target in task.publish.values()]
         found += [self.results / target for target in targets if (self.results / target).exists()]
         if found:
@@ -365,10 +358,6 @@ def files_below(folder: Path) -> list[str]:
     for at, _, names in os.walk(folder):
         found += [os.path.relpath(os.path.join(at, name), folder) for name in names]
     return sorted(found)
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    return other.exists() and one.samefile(other)
 
 
 def _stamp(path: Path) -> dict[str, int]:

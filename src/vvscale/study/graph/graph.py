@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vvscale.core.files import plain_file, safe_name, write_bytes
+from vvscale.core.files import safe_name, write_bytes
+from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, UsageError
 

@@ -31,7 +31,7 @@ def cite(
     out
         A .bib file to write instead of printing.
     """
-    from vvscale.core.files import refuse_own_input
+    from vvscale.core.inputs.plain import refuse_own_input
     from vvscale.figures.citations import bibtex, cites, entries
 
     if out is not None:

@@ -27,7 +27,7 @@ def design(
     vvscale design compute_chinchilla --budget 3e15 --runs 10 --reduce exponent --out next.toml
     """
     from vvscale.cli.output import brief
-    from vvscale.core.files import refuse_own_input
+    from vvscale.core.inputs.plain import refuse_own_input
     from vvscale.laws.workflow.design_fit import run_design
 
     if out is not None:

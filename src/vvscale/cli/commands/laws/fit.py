@@ -30,7 +30,7 @@ def fit(
     plot
         Picture of the fit: points, law, band and verdict; .png, .pdf or .svg, or its data as .csv or .json.
     """
-    from vvscale.core.files import refuse_own_input
+    from vvscale.core.inputs.plain import refuse_own_input
     from vvscale.laws.workflow.fit_tables import run_fits
     from vvscale.laws.workflow.save import save_results
     from vvscale.laws.workflow.tables import fit_tables

@@ -34,7 +34,8 @@ def export(
     models
         One row per model, the mean over its regions, instead of one per model and benchmark.
     """
-    from vvscale.core.files import refuse_own_input, write_bytes, write_with
+    from vvscale.core.files import write_bytes, write_with
+    from vvscale.core.inputs.plain import refuse_own_input
     from vvscale.errors import UsageError
     from vvscale.scores import load_scores, model_table, parse_where, select
 

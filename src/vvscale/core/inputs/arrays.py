@@ -24,6 +24,6 @@ def plain_arrays(path: str | Path) -> Iterator[None]:
         if "pickle" not in str(error):
             raise
         raise DataError(
-            f"'{path}' is no NumPy file, or holds Python objects, which could run code and are not read. Expected "
-            "arrays of numbers or text as numpy.save and numpy.savez write them; save it again as such."
+            f"Cannot read '{path}': it is no NumPy file, or holds Python objects, which could run code and are not "
+            "read. Expected arrays of numbers or text as numpy.save and numpy.savez write them; save it again as such."
         ) from error
