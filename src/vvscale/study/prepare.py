@@ -90,6 +90,12 @@ class Prepared:
             )
         self.folder.write_plan(self.resolved.to_dict(), self.graph, source=Path(self.resolved.spec.source))
 
+    def refuse_others_files(self) -> None:
+        """Refuse a folder with files that are not of this study and that it would write over, before any is made."""
+        if self.resolved is not None:
+            spec = self.resolved.spec
+            self.folder.refuse_others_files({"name": spec.name}, self.graph, Path(spec.source))
+
 
 def rates_of(engine: EngineSpec) -> Rates:
     """Return the rates of one worker of an engine.

@@ -37,6 +37,7 @@ def submit_study(study: Prepared) -> str:
             "gridengine, htcondor or kubernetes, or leave out `submit`."
         )
     refuse_odd_path(study.engine, study.folder.path)
+    study.refuse_others_files()
     with study.folder.alone():
         study.write()
     return _submit(study)

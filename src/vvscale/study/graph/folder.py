@@ -129,14 +129,14 @@ class StudyFolder:
         UsageError
             The folder holds another study, or others' files under the names of one.
         """
-        self._refuse_others_files(spec, graph, source)
+        self.refuse_others_files(spec, graph, source)
         # Written even if it is there: what lies there may be damaged.
         graph.write(self._graph_path(graph.digest))
         write_json(self.path / "spec.json", {**spec, "graph": graph.digest})
         if source is not None and source.is_file():
             write_with(self.path / _SPEC, lambda part: shutil.copyfile(source, part))
 
-    def _refuse_others_files(self, spec: Mapping[str, Any], graph: Graph, source: Path | None) -> None:
+    def refuse_others_files(self, spec: Mapping[str, Any], graph: Graph, source: Path | None) -> None:
         """Refuse a folder in which this plan would write over, or remove, what is of somebody else."""
         before = _read_json(self.path / "spec.json", "name")
         if before is not None and "name" in spec and before["name"] != spec["name"]:
