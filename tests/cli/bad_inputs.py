@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - one input a line
-"""Almost four hundred inputs that are wrong, each with the exit code and the words that a user must get.
+"""More than four hundred inputs that are wrong, each with the exit code and the words that a user must get.
 
 ``test_bad_inputs.py`` tries them all, and writes docs/bad-inputs.md from what they give:
 
