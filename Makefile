@@ -60,9 +60,9 @@ wheels-test: wheels  ## Install the wheel with each extra into a fresh environme
 bench: $(READY)  ## Speed, as ratios within one run.
 	$(BIN)/python -m pytest benchmarks --benchmark-only -q -s --benchmark-columns=median,rounds
 
-real: $(READY)   ## Real recordings and a real network: fetch a session of V4, score EfficientNet-Lite0, compare.
+real: $(READY)   ## Real recordings, real networks: score them on a session of V4, compare; QUICK=1 for the best layers alone.
 	$(BIN)/uv pip install --quiet --no-deps --require-hashes -r requirements/real.lock
-	$(BIN)/python benchmarks/real/compare.py
+	$(BIN)/python benchmarks/real/compare.py $(if $(QUICK),--quick)
 
 bench-reference: $(READY) $(REFERENCE)/.ready  ## Metrics beside the reference implementation; LARGE=1 adds 20 minutes.
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/reference/compare.py --python $(REFERENCE)/bin/python $(if $(LARGE),--large)

@@ -1,6 +1,7 @@
 """Readouts that subjects share against one each and against linear ones, on made-up subjects of three kinds.
 
-Run it with ``python benchmarks/readouts.py [--seeds 5]``. Tokens are noise; what differs is what subjects respond to:
+Run it with ``python benchmarks/readouts.py [--seeds 8]``. Intervals are Student's t over seeds, each a world of its
+own, of differences within a world. Tokens are noise; what differs is what subjects respond to:
 
 - same: three properties of the images, the same for all subjects, which their units mix
 - own: three properties of the images, drawn for each subject by itself
@@ -12,11 +13,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from scipy import stats
 
 from vvscale.brain import Assembly, NeuralBenchmark, StimulusSet
 from vvscale.brain.benchmarks.design import TrainTest
@@ -58,28 +61,43 @@ def made_up(kind: str, seed: int, noise: float) -> tuple[torch.Tensor, NeuralBen
     return torch.as_tensor(tokens), benchmark
 
 
+def scores_of(kind: str, seed: int, noise: float) -> dict[str, float]:
+    """Return the scores of the three readouts in one world."""
+    tokens, benchmark = made_up(kind, seed, noise)
+    features = tokens.flatten(1).double().numpy()
+    found = {"linear": benchmark.score(features, resamples=0).score.score}
+    for name in ("individual", "shared"):
+        with tempfile.TemporaryDirectory() as out:
+            made = train_readout(tokens, benchmark, out=Path(out), kind=f"attention-{name}", seed=seed, **HOW)
+        found[name] = made.score.score
+    return found
+
+
+def interval(values: pd.Series) -> str:
+    """Return a mean with its 95 % interval over seeds."""
+    reach = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    return f"{values.mean():+.3f} [{values.mean() - reach:+.3f}, {values.mean() + reach:+.3f}]"
+
+
 def main() -> None:
-    """Train, score, and print means with standard errors over seeds."""
+    """Train, score, and print means and differences with intervals, as a table of Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--noise", type=float, default=1.0)
     arguments = parser.parse_args()
+    if arguments.seeds < 5:
+        parser.error(f"--seeds is {arguments.seeds}; an interval over worlds needs at least 5.")
     torch.set_num_threads(1)
-    rows = []
+    start = time.process_time()
+    print("| subjects | linear | individual | shared | shared - individual | shared - linear | shared is higher |")
+    print("|---|---|---|---|---|---|---|")
     for kind in ("same", "own", "places"):
-        for seed in range(arguments.seeds):
-            tokens, benchmark = made_up(kind, seed, arguments.noise)
-            found = {"subjects": kind, "linear": benchmark.score(tokens.flatten(1).double().numpy(), resamples=0)}
-            found["linear"] = found["linear"].score.score  # type: ignore[union-attr]
-            for readout in ("attention-individual", "attention-shared"):
-                with tempfile.TemporaryDirectory() as out:
-                    made = train_readout(tokens, benchmark, out=Path(out), kind=readout, seed=seed, **HOW)
-                found[readout] = made.score.score
-            rows.append(found)
-    table = pd.DataFrame(rows)
-    table["shared - individual"] = table["attention-shared"] - table["attention-individual"]
-    told = table.groupby("subjects", sort=False).agg(["mean", "sem"]).round(3)
-    print(told.to_string())
+        table = pd.DataFrame([scores_of(kind, seed, arguments.noise) for seed in range(arguments.seeds)])
+        gain = table["shared"] - table["individual"]
+        means = " | ".join(f"{table[name].mean():.3f}" for name in ("linear", "individual", "shared"))
+        more = f"{interval(gain)} | {interval(table['shared'] - table['linear'])}"
+        print(f"| {kind} | {means} | {more} | {int((gain > 0).sum())} of {len(gain)} |", flush=True)
+    print(f"{time.process_time() - start:.0f} CPU-s")
 
 
 if __name__ == "__main__":

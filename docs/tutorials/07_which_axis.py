@@ -106,13 +106,13 @@ pd.DataFrame(found).T.round(3)
 #
 # Many networks, all three axes, seeds and controls in one file, whose laws are fitted to one table: the study ``axes``.
 # Its joint law of training compute and recorded images then splits a budget, at your prices of an hour of GPU and of an
-# hour in the rig:
+# hour in the rig. More than ten times beyond its rows it advises nothing, and says which rows would be needed:
 #
 # .. code-block:: console
 #
 #     vvscale study run axes
-#     vvscale buy out/axes/results/fits/training-and-mapping --have 1e11 300 --per-hour 1e12 100 \
-#         --price 2 150 --budget 600
+#     vvscale buy out/axes/results/fits/training-and-mapping --have 1e10 100 --per-hour 1e9 100 \
+#         --price 2 150 --budget 300
 #
 # On real recordings, one session of macaque V4, as a study (``vvscale study run axes-real``) or by hand:
 #

@@ -175,7 +175,9 @@ def test_calculator_agrees_with_the_planner(open_page, fits):
         np.testing.assert_allclose([float(end) for end in ends], expected.score_interval, atol=6e-4)
         ends = page.locator("#plan-n .small").inner_text().split(" to ")
         np.testing.assert_allclose([number(end) for end in ends], expected.n_interval, rtol=6e-3)
-    assert "an extrapolation" in page.locator("#plan-problem").inner_text()
+    problem = page.locator("#plan-problem").inner_text()
+    assert "an extrapolation" in problem
+    assert "Nothing is advised more than 10 times beyond the rows." in problem
     page.locator("#budget").fill("1e18")
     page.locator("#most").fill("1e6")
     held = plan(law.joint, 1e18, law.cost, n_bounds=(None, 1e6))

@@ -84,8 +84,9 @@ def write(only: str = "") -> None:
         "# Wrong inputs",
         "",
         "What a user gets for each: the exit code (2 a wrong request, 3 data that do not allow it, 4 a run that cannot",
-        f"go on, 5 a law that cannot be fitted) and one sentence. `tests/cli/test_bad_inputs.py` tries all {len(ALL)}, holds that nothing is",
-        "written, removed or changed by them, and writes this page when it is run as a program.",
+        "go on, 5 a law that cannot be fitted) and one sentence.",
+        f"`tests/cli/test_bad_inputs.py` tries all {len(ALL)}, holds that nothing is written, removed or changed by them, and",
+        "writes this page when it is run as a program.",
     ]
     for part, inputs in PARTS.items():
         lines += ["", f"## {part}", "", "| what is wrong | command | exit | what is said |", "|---|---|---|---|"]

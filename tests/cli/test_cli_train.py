@@ -85,7 +85,7 @@ def test_a_dry_run_prints_the_cost_and_writes_nothing(capsys, tmp_path: Path):
         (["resnetflex-w2-d1-1-1", "--data", "nowhere"], 3, "No data set 'nowhere'"),
         ([*QUICK, "--recipe", "resnt"], 2, "Unknown recipe 'resnt'. Did you mean 'resnet'?"),
         ([*QUICK, "--set", "optimizer.lrr=1"], 2, "Unknown key 'lrr' in 'optimizer'"),
-        ([*QUICK, "--set", "optimizer.lr=0"], 2, "The learning rate is 0.0; expected a number above 0."),
+        ([*QUICK, "--set", "optimizer.lr=0"], 2, "The learning rate `lr` is 0.0; expected a number above 0."),
         ([*QUICK, "--set", "optimizer.lr=nan"], 2, "Got nan for 'lr' in 'optimizer' in the recipe 'tiny'"),
         ([*QUICK, "--set", "batch_size.x=1"], 2, "'batch_size' is a value and no table"),
         ([*QUICK, "--set", "fits_batch=false"], 2, "The batch of 64 images is larger than the subset of 20"),

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vvscale.brain.ceilings.percent import nsd_ceiling_percent, variance_ceiling_percent
 from vvscale.brain.prepared import tvsd
 from vvscale.brain.prepared.benchmark import prepared_benchmark
-from vvscale.brain.prepared.ceilings import nsd_ceiling_percent, variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedFile, write_prepared
 from vvscale.brain.prepared.prepare import Job, prepare_brain
 from vvscale.brain.prepared.sets import SETS, brain_set

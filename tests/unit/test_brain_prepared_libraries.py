@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vvscale.brain.ceilings.percent import nsd_ceiling_percent
 from vvscale.brain.prepared.brainscore import FREEMAN_ZIEMBA, MAJAJ_HONG
-from vvscale.brain.prepared.ceilings import nsd_ceiling_percent
 from vvscale.brain.prepared.nsd import REGIONS
 from vvscale.brain.prepared.prepare import Job, prepare_brain
 from vvscale.errors import MissingDataError

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 from pathlib import Path
 
 import pytest
 
 import vvscale
 from vvscale.brain.scoring.layers import read_commitment
-from vvscale.core.config import convert, parse_changes, parse_toml, read_toml
+from vvscale.core.config import convert, digest, parse_changes, parse_toml, read_toml
+from vvscale.core.hashing import digest_of
 from vvscale.core.jsonable import parse_json
 from vvscale.data.manifest import read_manifest
 from vvscale.errors import ConfigError, VvscaleError
@@ -83,3 +85,8 @@ def test_nothing_else_parses_json_or_toml():
         in {("json", "loads"), ("json", "load"), ("tomllib", "loads"), ("tomllib", "load")}
     }
     assert found <= allowed
+
+
+def test_both_digests_are_of_the_json_that_stored_names_and_seals_were_made_of():
+    assert digest({"b": 2, "a": 1}) == hashlib.sha256(b'{"a":1,"b":2}').hexdigest()
+    assert digest_of({"b": 2, "a": 1}) == hashlib.sha256(b'{"a": 1, "b": 2}').hexdigest()

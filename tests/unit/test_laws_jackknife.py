@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from vvscale.laws import Fit, bootstrap, fit_law
+from vvscale.laws.uncertainty import jackknife as jackknife_module
 from vvscale.laws.uncertainty.jackknife import jackknife
 
 XY: dict[str, Any] = {"x": "x", "y": "y"}
@@ -71,6 +72,15 @@ def test_equal_groups_count_in_full():
     fit = fit_law(table(np.tile(np.geomspace(1, 1e4, 8), 9), np.repeat(np.arange(9), 8)), **XY)
     made = jackknife(fit)
     assert [made.degrees(name) for name in ("E", "A", "alpha", "S_inf")] == pytest.approx([8.0] * 4, rel=1e-6)
+
+
+def test_quantities_are_evaluated_once_whatever_is_asked_in_which_order(uneven: Fit, monkeypatch):
+    calls, plain = [], jackknife_module.natural
+    made, alone = jackknife(uneven), jackknife(uneven)
+    monkeypatch.setattr(jackknife_module, "natural", lambda *args: calls.append(1) or plain(*args))
+    table = made.table().set_index("quantity")
+    assert len(calls) == 1
+    assert {name: alone.degrees(name) for name in reversed(table.index)} == dict(table["degrees"])
 
 
 def test_a_plateau_that_one_group_holds_has_one_degree_of_freedom():

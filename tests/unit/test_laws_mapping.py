@@ -107,8 +107,18 @@ def test_what_to_buy_next_at_stated_prices():
     assert halved.hours[1] == pytest.approx(2 * found.hours[1])
     dear = buy_next(law, columns=AXES, have=have, price=(1e-15, 1e6), budget=budget)
     assert dear.share == 1.0
+    # Up to ten times beyond the rows is said, further out nothing is advised but the rows that this would need.
+    near = buy_next(law, columns=AXES, have=have, price=(1e-15, 1e6), budget=2e6)
+    assert near.is_established
+    assert near.warnings[0].factor == pytest.approx(2.001)
+    assert any("beyond" in one for one in near.doubts)
     far = buy_next(law, columns=AXES, have=have, price=(1e-15, 1.0), budget=1e9)
-    assert any("beyond" in one for one in far.doubts)
+    assert not far.is_established
+    assert "Spend" not in far.words
+    assert "fit rows of at least" in far.words
+    assert json.loads(json.dumps(far.to_dict()))["warnings"][0]["is_far"]
+    little = buy_next(law, columns=AXES, have=(1e12, 500.0), price=(1e-15, 1.0), budget=budget)
+    assert "fit rows of at most 1e+13 training FLOP" in little.words
 
 
 def test_a_purchase_that_the_rows_do_not_tell_is_not_advised():

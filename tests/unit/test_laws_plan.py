@@ -321,11 +321,19 @@ def test_what_lies_beyond_the_rows_is_a_warning_with_its_factor():
     stored = json.loads(json.dumps(made.to_dict(), allow_nan=False))
     assert {each["quantity"] for each in stored["warnings"]} == set(beyond)
     assert any(line.startswith("Warning: ") and "times beyond the largest" in line for line in made.words())
+    assert made.is_advised is stored["is_advised"] is (max(each.factor for each in made.warnings) <= 10)
+    far = plan(law, 1e23, COST)
+    assert not far.is_advised
+    assert far.words()[0].startswith("1e+23 FLOP: Nothing is advised more than 10 times beyond the rows")
+    assert "at least 1e+22 training FLOP" in far.words()[0]
+    near = plan(law, 1.6e20, COST, n_bounds=(1e8, 3e8))
+    assert not any("advised" in line for line in near.words() if near.is_advised)
     below = plan(law, 1e10, COST, n_bounds=(1e3, 1e4))
     assert {each.limit for each in below.warnings if each.quantity == "n_params"} == {1e5}
     target = budget_for(law, 0.45, COST)
     assert target.warnings
     assert target.to_dict()["warnings"][0]["factor"] > 1
+    assert ("Nothing is advised" in target.words) is any(each.is_far for each in target.warnings)
 
 
 def test_the_rows_support_is_read_off_them_and_names_what_epochs_hide():

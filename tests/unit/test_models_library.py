@@ -23,7 +23,7 @@ from vvscale.models import (
     save_weights,
 )
 from vvscale.models.architectures import library
-from vvscale.models.architectures.designs import LibraryDesign
+from vvscale.models.architectures.configs import LibraryConfig
 from vvscale.models.architectures.families import ModelOptions
 
 
@@ -131,22 +131,22 @@ def test_pretrained_weights_come_from_the_caches_of_the_libraries(tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "twin"),
     [
-        ("resnet18", LibraryDesign("torchvision", "resnet18")),
-        ("convnext_tiny", LibraryDesign("torchvision", "convnext_tiny")),
-        ("deit_small", LibraryDesign("timm", "deit3_small_patch16_224")),
-        ("vit_small", LibraryDesign("timm", "vit_small_patch16_224")),
+        ("resnet18", LibraryConfig("torchvision", "resnet18")),
+        ("convnext_tiny", LibraryConfig("torchvision", "convnext_tiny")),
+        ("deit_small", LibraryConfig("timm", "deit3_small_patch16_224")),
+        ("vit_small", LibraryConfig("timm", "vit_small_patch16_224")),
     ],
 )
 def test_networks_of_the_study_take_the_weights_of_their_twin(
-    name: str, twin: LibraryDesign, monkeypatch: pytest.MonkeyPatch
+    name: str, twin: LibraryConfig, monkeypatch: pytest.MonkeyPatch
 ):
     build = library.build_library_model
 
-    def offline(design: LibraryDesign, options: ModelOptions, *, is_pretrained: bool) -> nn.Module:
-        assert (design, is_pretrained) == (twin, True)
+    def offline(config: LibraryConfig, options: ModelOptions, *, is_pretrained: bool) -> nn.Module:
+        assert (config, is_pretrained) == (twin, True)
         with torch.random.fork_rng():
             torch.manual_seed(11)
-            return build(design, options, is_pretrained=False)
+            return build(config, options, is_pretrained=False)
 
     monkeypatch.setattr(library, "build_library_model", offline)
     theirs = offline(twin, ModelOptions(1000, 224, 3, "published"), is_pretrained=True).state_dict()

@@ -167,6 +167,29 @@ def test_an_image_that_tests_is_not_tuned_on_whatever_its_name(tmp_path: Path):
         refuse_trained_images([source], [load_benchmark("simulated-digits.V4-pls")])
 
 
+def test_an_image_that_observers_chose_of_is_not_tuned_on(tmp_path: Path):
+    from vvscale.brain import load_benchmark
+    from vvscale.brain.behavior.trials import Trials
+    from vvscale.brain.mapping.fixed import with_fixed_test
+    from vvscale.train.neural.digests import refuse_trained_images
+
+    source = with_fixed_test(load_benchmark("simulated-digits.IT-pls"))
+    behavior = load_benchmark("simulated-digits.behavior-i2n")
+    with pytest.raises(DataError, match=r"behavior-i2n' is the training image '.*tune to recordings of other images"):
+        refuse_trained_images([source], [behavior])
+    # Whatever the readout learns, the score is of the images of the trials: those that test the recordings may be used.
+    trials, names = behavior.trials, behavior.trials.objects
+    table = pd.DataFrame({"stimulus_id": trials.stimulus_id[trials.image], "sample_obj": names[trials.sample],
+                          "dist_obj": names[trials.distractor], "choice": names[trials.choice]})  # fmt: skip
+    few = dataclasses.replace(
+        behavior, fitted_on="others", trials=Trials.from_table(table[table["stimulus_id"].isin(source.tested)])
+    )
+    refuse_trained_images([source], [few])
+    both = '["simulated-digits.IT-pls", "simulated-digits.behavior-i2n"]'
+    with pytest.raises(DataError, match="pixel by pixel"):
+        study(tmp_path, ('["simulated-digits.IT-pls"]\nlayers = {', f"{both}\nlayers = {{ behavior = 'layer3.0',"))
+
+
 def test_rows_of_all_axes_are_one_table(done: Prepared):
     rows = pd.read_parquet(done.folder.results / "scores.parquet")
     plain = rows[rows["finetune"] == "none"]

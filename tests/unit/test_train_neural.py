@@ -5,7 +5,6 @@ import json
 import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -13,12 +12,12 @@ from torch import nn
 from vvscale.brain import load_benchmark
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.mapping.fixed import with_fixed_test
-from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
+from vvscale.brain.scoring.tuned import with_tuned_images
+from vvscale.errors import ConfigError, DataError, UsageError, VvscaleWarning
 from vvscale.models import load_model
 from vvscale.train.neural.decoders import Decoder, linear_cka
 from vvscale.train.neural.lora import adapt, merge
 from vvscale.train.neural.task import Task
-from vvscale.train.neural.transfer import by_relation, transfer_matrix
 from vvscale.train.neural.tune import fine_tune
 from vvscale.train.run import train_model
 
@@ -189,19 +188,6 @@ def test_low_rank_changes_start_at_nothing_and_merge_into_weights():
         adapt(nn.Sequential(nn.ReLU()), 2, 32.0)
 
 
-def test_the_transfer_matrix_and_its_summary():
-    rows = pd.DataFrame(
-        [(s, t, seed, 0.1 * (s == t) + 0.01 * seed) for s in "abc" for t in "abc" for seed in (0, 1)],
-        columns=["source", "test", "seed", "gain"],
-    )
-    assert transfer_matrix(rows).loc["a", "a"] == pytest.approx(0.105)
-    summary = by_relation(rows, {"a": "EEG", "b": "EEG", "c": "fMRI"})
-    assert summary["mean"].tolist() == pytest.approx([0.105, 0.005, 0.005])
-    assert summary["count"].tolist() == [6, 4, 6]
-    with pytest.raises(MissingDataError, match="modality of 'c'"):
-        by_relation(rows, {"a": "EEG", "b": "EEG"})
-
-
 def test_the_command_line(run, tmp_path, capsys, monkeypatch):
     from vvscale.cli import main
 
@@ -222,7 +208,20 @@ def test_the_command_line(run, tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "Accuracy" in out
     assert "--control shuffled" in out
-    assert (tmp_path / "out/fine-tuned/weights.safetensors").is_file()
+    weights = tmp_path / "out/fine-tuned/weights.safetensors"
+    assert weights.is_file()
+    # What it was tuned on it is not scored on: neither with other splits of the recordings, nor by what people chose.
+    score = ["score", str(weights), "--layers", LAYER, "--resamples", "10", "--image-size", "16"]
+    for benchmark in ("simulated-digits.IT-pls", "simulated-digits.behavior-i2n"):
+        assert main([*score, "--on", benchmark]) == 3
+        error = capsys.readouterr().err
+        assert "was fine-tuned on recordings of" in error
+        assert benchmark in error
+    assert main([*score, "--on", "simulated-digits.IT-pls", "--fixed-test", "0.2", "--metric", "ridge-cv"]) == 0
+    # Tuned further, it knows the images of both tunings.
+    known = set(load_model(str(weights)).record["tuned_images"])
+    both = with_tuned_images(load_model(str(weights)).record, ["f" * 64])["tuned_images"]
+    assert set(both) == known | {"f" * 16}
 
 
 def test_the_weights_of_another_network_are_not_written_over(tmp_path):

@@ -11,9 +11,9 @@ from vvscale.brain import Assembly, NeuralBenchmark, StimulusSet
 from vvscale.brain.benchmarks.design import TrainTest
 from vvscale.errors import ConfigError, ShapeError, UsageError
 from vvscale.train.readouts import fit as module
-from vvscale.train.readouts.fit import recipe_of, train_readout
+from vvscale.train.readouts.fit import train_readout
 from vvscale.train.readouts.models import TokenReadout, linear_params, positions, tokens_of
-from vvscale.train.readouts.options import ReadoutOptions
+from vvscale.train.readouts.run import read_out_model
 
 SMALL = {"width": 32, "n_queries": 4, "n_heads": 4, "dropout": 0.0, "batch_size": 32, "lr": 3e-3, "seed": 0}
 
@@ -46,21 +46,6 @@ def test_parameters_are_those_of_the_studys_shapes():
     assert shared == 3 * trunk + 6145 * 1355
     assert linear_params(30_000, regions) == 30_001 * 1355
     assert shared < linear_params(30_000, regions) / 3
-
-
-def test_the_published_mean_counts_follow_from_the_shapes():
-    """Table 2 of the 2026 study: means over six sets, whose numbers of units it does not give.
-
-    Its count of shared readouts implies them; those of linear readouts of all 197 tokens and of one trunk per subject
-    must then follow. They do to 7 and 4 percent, which is as far as the table can be read: it does not say which mean
-    it is, nor over which regions.
-    """
-    trunk = TokenReadout("attention-shared", 384, {"a": 1}, dropout=0.3).n_params - 6145
-    assert trunk == 747_648
-    n_units = round((2.06e7 - trunk) / 6145)
-    n_subjects = np.mean([2, 3, 8, 4, 10, 10])
-    assert linear_params(197 * 384, {"mean": n_units}) == pytest.approx(2.30e8, rel=0.07)
-    assert n_subjects * trunk + 6145 * n_units == pytest.approx(2.53e7, rel=0.04)
 
 
 def test_without_units_there_is_nothing_to_read_out():
@@ -151,8 +136,6 @@ def test_splits_that_are_drawn_anew_are_refused(subjects, tmp_path):
     tokens, benchmark = subjects
     with pytest.raises(UsageError, match="fixed test images"):
         train_readout(tokens, dataclasses.replace(benchmark, design="splits"), out=tmp_path)
-    assert recipe_of("nsd_func1pt8mm_individualROIs") == {"epochs": 20, "lr": 1e-3, "dropout": 0.8}
-    assert ReadoutOptions().n_heads == 16
 
 
 def test_the_command_line(tmp_path, capsys, monkeypatch):
@@ -165,3 +148,8 @@ def test_the_command_line(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "a linear readout of all features has" in out
     assert "--kind attention-individual" in out
+
+
+def test_choices_cannot_be_read_out(tmp_path):
+    with pytest.raises(UsageError, match=r"'simulated-digits\.behavior-i2n' is no recording of neuroids"):
+        read_out_model("untrained:resnet18", on="simulated-digits.behavior-i2n", layer="layer1.0", out=tmp_path)

@@ -71,8 +71,8 @@ def test_changes_by_hand_are_part_of_the_name():
     [
         ({"optimizer.lrate": 1}, "Unknown key 'lrate' in 'optimizer' in the recipe 'resnet'. Known: name, lr"),
         ({"bach_size": 8}, "Unknown key 'bach_size' in the recipe 'resnet'. Did you mean 'batch_size'?"),
-        ({"optimizer.lr": 0}, "The learning rate is 0.0; expected a number above 0."),
-        ({"optimizer.lr": -0.1}, "The learning rate is -0.1; expected a number above 0."),
+        ({"optimizer.lr": 0}, "The learning rate `lr` is 0.0; expected a number above 0."),
+        ({"optimizer.lr": -0.1}, "The learning rate `lr` is -0.1; expected a number above 0."),
         ({"optimizer.lr": "fast"}, "Got 'fast' for 'lr' in 'optimizer' in the recipe 'resnet'; expected a number."),
         ({"optimizer.lr": float("nan")}, "Got nan for 'lr' in 'optimizer' in the recipe 'resnet'; expected a finite"),
         (
@@ -96,8 +96,8 @@ def test_changes_by_hand_are_part_of_the_name():
         ({"batch_size": 2.5}, "expected a whole number"),
         ({"batch_size": True}, "expected a whole number"),
         ({"schedule.steps": 10, "schedule.epochs": 10}, "expected exactly one of them"),
-        ({"batches_per_epoch": 0}, "Got batches_per_epoch=0; expected at least 1"),
-        ({"schedule.warmup_epochs": 100}, "warm-up of 100 epochs fills the run of 100"),
+        ({"batches_per_epoch": 0}, "Got `batches_per_epoch=0`; expected at least 1"),
+        ({"schedule.warmup_epochs": 100}, "`warmup_epochs=100` fills the run of `epochs=100`"),
         ({"objective": "simclr"}, "compares views"),
         ({"dino.dim": 5}, r"has a section \[dino\]"),
         ({"augmentation.image_size": 64}, "belongs to the run, not to the recipe"),

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from vvscale.brain.catalogue import resolve_benchmarks as resolve_benchmarks
     from vvscale.brain.ceilings.ceiling import Ceiling as Ceiling
     from vvscale.brain.ceilings.ceiling import internal_consistency as internal_consistency
+    from vvscale.brain.ceilings.ceiling import rdm_noise_ceiling as rdm_noise_ceiling
     from vvscale.brain.ceilings.ceiling import variance_ceiling as variance_ceiling
     from vvscale.brain.ceilings.rules import NoCeiling as NoCeiling
     from vvscale.brain.ceilings.rules import RdmNoise as RdmNoise
@@ -71,7 +72,6 @@ if TYPE_CHECKING:
     from vvscale.brain.metrics.ridge import RidgeCV as RidgeCV
     from vvscale.brain.metrics.ridge import ridge_predictivity as ridge_predictivity
     from vvscale.brain.metrics.rsa import RSA as RSA
-    from vvscale.brain.metrics.rsa import rdm_noise_ceiling as rdm_noise_ceiling
     from vvscale.brain.metrics.rsa import representational_similarity as representational_similarity
     from vvscale.brain.metrics.splits import stratified_splits as stratified_splits
     from vvscale.brain.recordings.assembly import Assembly as Assembly

@@ -156,7 +156,10 @@ def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
 
 
 def digest(value: Any) -> str:
-    """Return the SHA-256 of a value's canonical JSON; equal configurations have equal digests.
+    """Return the SHA-256 of a configuration's compact JSON; equal configurations have equal digests.
+
+    It names recipes and runs, and :func:`vvscale.core.hashing.digest_of` everything else. The two write separators
+    otherwise, and neither can take over from the other: every name and seal that was stored would change.
 
     Examples
     --------

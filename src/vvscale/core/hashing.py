@@ -13,7 +13,10 @@ from typing import Any
 
 
 def digest_of(parts: Any) -> str:
-    """Return the SHA-256 of plain values.
+    """Return the SHA-256 of plain values, in JSON with spaces behind separators; NaN and infinity are refused.
+
+    It seals records and makes keys of caches. Recipes and runs are named by :func:`vvscale.core.config.digest`, whose
+    JSON is compact: one function for both would change what was stored under either.
 
     Examples
     --------

@@ -1,5 +1,8 @@
 """Images: data sets as flat stores, balanced subsets, and batches that are augmented on the device.
 
+A data set needs no code: ``vvscale prepare`` reads folders, lists and shards. A new layout of files is added in
+``prepare/sources/layouts.py``. Images are resized in ``prepare/decode.py`` once, then in ``augment/resize.py``.
+
 Importing this package loads no submodule; the public names below are resolved on first use. It must not import
 models, training or brain.
 """

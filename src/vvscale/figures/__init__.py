@@ -1,7 +1,9 @@
 """Figures of any table of scores, those of the papers, and one report that opens anywhere.
 
-A figure is a function from tables to ``FigureData`` (tidy marks), one drawer makes every file from that. Importing
-this package loads no submodule; the public names below are resolved on first use.
+A figure is a function from tables to ``FigureData`` (tidy marks), one drawer makes every file from that. A
+new one is such a function with ``@figure`` in a file of ``general/`` that ``gallery.py`` imports.
+
+Importing this package loads no submodule; the public names below are resolved on first use.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from vvscale.core.imports import lazy
 
 if TYPE_CHECKING:
     from vvscale.models.architectures.build import build_model as build_model
-    from vvscale.models.architectures.designs import Architecture as Architecture
+    from vvscale.models.architectures.configs import Architecture as Architecture
     from vvscale.models.architectures.names import architecture as architecture
     from vvscale.models.architectures.names import list_models as list_models
     from vvscale.models.architectures.register import register_architecture as register_architecture

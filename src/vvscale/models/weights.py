@@ -21,7 +21,7 @@ from vvscale.core.hashing import hash_of
 from vvscale.core.jsonable import SEAL, jsonable, parse_json, seal_holds, sealed
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, ShapeError
 from vvscale.models.architectures.build import build_skeleton
-from vvscale.models.architectures.designs import LibraryDesign
+from vvscale.models.architectures.configs import LibraryConfig
 from vvscale.models.architectures.families import ModelOptions
 from vvscale.models.architectures.library import IMAGENET_MEAN, IMAGENET_STD, library_family, library_preprocessing
 from vvscale.models.architectures.names import PUBLISHED, architecture
@@ -76,7 +76,7 @@ def model_record(
     name, options = _built_as(module)
     known = architecture(name)
     size = model_cost(module)
-    is_library = isinstance(known.design, LibraryDesign)
+    is_library = isinstance(known.config, LibraryConfig)
     measured = {
         "model_id": name,
         "arch": name,
@@ -109,8 +109,8 @@ def default_preprocessing(module: nn.Module) -> dict[str, Any]:
     name, options = _built_as(module)
     known = architecture(name)
     colours: Mapping[str, Any] = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
-    if isinstance(known.design, LibraryDesign):
-        colours = library_preprocessing(known.design)
+    if isinstance(known.config, LibraryConfig):
+        colours = library_preprocessing(known.config)
     return {
         "image_size": options.image_size,
         # Another image size keeps the share of the image that the crop leaves.

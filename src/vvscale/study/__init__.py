@@ -2,7 +2,7 @@
 
     spec -> prepare: axes, resolve, build -> graph -> estimate (what it costs)
                                                |
-                       survey (what is there) -> work <-> engine (Parsl) <-> worker: tasks -> folder
+          survey (what is there, what is made again) -> work <-> engine (Parsl) <-> worker: tasks -> folder
                                                |
                                      run (results), status (people)
 

@@ -1,6 +1,7 @@
 """Training the controlled families: recipes, objectives, and a loop that can be stopped anywhere.
 
 ``step.py`` makes a step, ``loop.py`` decides when, ``run_folder.py`` writes checkpoints, ``records.py`` rows.
+A recipe is a TOML file: those of the package lie in ``recipes/`` and go by their names, one's own by its path.
 
 Importing this package loads no submodule; the public names below are resolved on first use. It must not import
 laws, figures or studies.

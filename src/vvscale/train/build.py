@@ -136,7 +136,7 @@ def _loader(
     if needs_equal_shares and (batch_size % here.world_size or (n_images % batch_size and not recipe.drop_last)):
         raise ConfigError(
             f"SimCLR compares images of all {here.world_size} processes and needs equal shares of every batch. "
-            "Choose a batch_size that is a multiple of their number, and `changes=drop_last=true`."
+            "Choose a `batch_size` that is a multiple of their number, and `changes=drop_last=true`."
         )
     transforms = transforms_of(recipe, evaluation)
     return Loader(

@@ -30,12 +30,13 @@ from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import SEAL, parse_json, seal_holds, sealed
 from vvscale.errors import ConfigError, DataError, DigestError, UsageError, VvscaleWarning
 from vvscale.models import load_weights
+from vvscale.train.compute.file_names import CHECKPOINT
 from vvscale.train.compute.ranks import Ranks
 
 _FORMAT = "vvscale-run-2"
 # The first version had neither seals nor digests in names.
 _UNSEALED_FORMAT = "vvscale-run-1"
-_UNSEALED_CHECKPOINT = "checkpoint.pt"
+_UNSEALED_CHECKPOINT = f"{CHECKPOINT}.pt"
 # With two states a damaged one costs the time between two saves, not the whole run.
 _N_CHECKPOINTS = 2
 # 64 bits tell a damaged file from a sound one; the whole digest would make names hard to read.
@@ -170,13 +171,13 @@ class RunFolder:
 
     def checkpoints(self) -> list[Path]:
         """Return the states to resume from, the latest first."""
-        return sorted(self.path.glob("checkpoint-*.pt"), reverse=True)
+        return sorted(self.path.glob(f"{CHECKPOINT}-*.pt"), reverse=True)
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
         """Write the state after a step to resume from, and remove all but the one before."""
-        part = self.path / "checkpoint.new"
+        part = self.path / f"{CHECKPOINT}.new"
         write_with(part, lambda path: torch.save({"format": _FORMAT, **state}, path))
-        part.replace(self.path / f"checkpoint-{step:09d}-{hash_of(part)[:_NAME_DIGITS]}.pt")
+        part.replace(self.path / f"{CHECKPOINT}-{step:09d}-{hash_of(part)[:_NAME_DIGITS]}.pt")
         for path in self.checkpoints()[_N_CHECKPOINTS:]:
             remove_inside(self.path, path)
 

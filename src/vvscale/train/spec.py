@@ -61,9 +61,9 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         if self.samples_per_class < 0:
-            raise ConfigError(f"samples_per_class is {self.samples_per_class}; expected 0 for all, or at least 1.")
+            raise ConfigError(f"`samples_per_class` is {self.samples_per_class}; expected 0 for all, or at least 1.")
         if self.image_size is not None and self.image_size < 1:
-            raise ConfigError(f"image_size is {self.image_size}; expected at least 1 pixel.")
+            raise ConfigError(f"`image_size` is {self.image_size}; expected at least 1 pixel.")
         if self.recipe.objective == "adversarial" and self.start is None:
             raise ConfigError(
                 f"The recipe '{self.recipe.name}' fine-tunes on attacked images and needs weights to start from. "

@@ -175,7 +175,8 @@ class Job:
         if size < n_images and getattr(self.objective, "needs_whole_batch", False):
             raise ConfigError(
                 f"The objective {self.recipe.objective} compares all images of a batch, so that {n_images} images "
-                f"cannot be cut into parts of {size}. Leave out `micro_batch`, use more processes, or lower batch_size."
+                f"cannot be cut into parts of {size}. Leave out `micro_batch`, use more processes, or "
+                "lower `batch_size`."
             )
         if self.here.device.type == "cuda":
             views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)

@@ -29,6 +29,20 @@ def can_derive(module: nn.Module) -> bool:
     return type(module) in _ELEMENTWISE
 
 
+def scale_and_shift(module: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return what a normalisation with fixed statistics multiplies and adds, (C,) float32 each; None for others."""
+    if type(module) not in _NORMS:
+        return None
+    mean, var = (held.detach().cpu().double() for held in (module.running_mean, module.running_var))
+    scale = (var + module.eps) ** -0.5
+    if module.weight is not None:
+        scale = scale * module.weight.detach().cpu().double()
+    shift = -mean * scale
+    if module.bias is not None:
+        shift = shift + module.bias.detach().cpu().double()
+    return scale.float().numpy(), shift.float().numpy()
+
+
 def derive(module: Any, block: np.ndarray, first: int, shape: tuple[int, ...], out: np.ndarray) -> np.ndarray:
     """Return a block of a layer's activations from the block of its input.
 

@@ -75,6 +75,8 @@ class Sizes:
         Images of a batch.
     n_tables
         (N, N) tables of float64 at the worst moment of the metrics.
+    threads
+        Layers that are worked on at one time where memory allows.
     """
 
     memory: int
@@ -84,6 +86,7 @@ class Sizes:
     n_pixels: int
     batch_size: int
     n_tables: int = MOST_TABLES
+    threads: int = 1
 
 
 def parse_memory(text: str | int | float) -> int:
@@ -140,13 +143,28 @@ def least_memory(sizes: Sizes, seen: Probe, projection: Projection) -> tuple[int
     return sizes.resident + max(forward, products), widest.name
 
 
-def n_at_once(sizes: Sizes, seen: Probe, projection: Projection, holding: Holding, threads: int) -> int:
-    """Return how many layers may be worked on at one time, at least 1 and at most ``threads``."""
-    widest = max(projection.n_kept(layer.n_features) for layer in seen.distinct().values())
-    rows = sizes.n_images + sizes.n_fitted
-    each = sizes.n_tables * sizes.n_images**2 * 8 + _BLOCKS * rows * min(BLOCK_FEATURES, widest) * ITEM
+def n_at_once(sizes: Sizes, seen: Probe, projection: Projection, holding: Holding) -> tuple[int, bool]:
+    """Return how many recorded layers may be worked on at one time, and whether each with all that follow from it.
+
+    At least 1 and at most ``sizes.threads``; what follows from a layer waits for its own turn where it would take the
+    room of another thread.
+    """
+    each, more = _working_memory(sizes, seen, projection)
+    threads = min(sizes.threads, len(seen.families()))
     room = sizes.memory - least_memory(sizes, seen, projection)[0] - holding.memory_bytes
-    return max(1, min(threads, len(seen.families()), 1 + max(0, room) // each))
+    alone = max(1, min(threads, 1 + max(0, room) // each))
+    together = min(threads, 1 + (room - more) // (each + more)) if room >= more else 0
+    return alone, together == alone
+
+
+def _working_memory(sizes: Sizes, seen: Probe, projection: Projection) -> tuple[int, int]:
+    """Return the bytes that one more layer takes at one time, and those of all layers that follow from one."""
+    widest = max(projection.n_kept(layer.n_features) for layer in seen.distinct().values())
+    block = (sizes.n_images + sizes.n_fitted) * min(BLOCK_FEATURES, widest) * ITEM
+    each = sizes.n_tables * sizes.n_images**2 * 8 + _BLOCKS * block
+    # A sum in float64, a product in float32 and two blocks of every layer more.
+    n_more = max(map(len, seen.families().values())) - 1
+    return each, n_more * (sizes.n_images**2 * (8 + ITEM) + 2 * block)
 
 
 def check_memory(sizes: Sizes, seen: Probe, projection: Projection) -> None:
@@ -185,6 +203,10 @@ def plan_passes(
         Memory and scratch space together are too small for ``max_passes``.
     """
     room = sizes.memory - least_memory(sizes, seen, projection)[0]
+    # Threads at work are worth more than activations in memory.
+    each, more = _working_memory(sizes, seen, projection)
+    working = sizes.threads * (each + more) - each
+    room -= working if working <= room else 0
     disk = free_disk(scratch)
     n_rows = sizes.n_images + sizes.n_fitted
     families = seen.families()

@@ -54,7 +54,6 @@ def layer_products(
     image_names: np.ndarray,
     device: str | None = None,
     n_fitted: int = 0,
-    n_threads: int | None = None,
 ) -> dict[Needs, Any]:
     """Compute what benchmarks need of one layer: inner products of its features, standardised or not, or the features.
 
@@ -74,8 +73,6 @@ def layer_products(
         None for NumPy, else a PyTorch device.
     n_fitted
         The last F rows of the blocks are images that the projection is fitted on.
-    n_threads
-        Threads of the products; None leaves them as they are.
 
     Raises
     ------
@@ -84,35 +81,41 @@ def layer_products(
     """
     wanted = sorted(set(needs), key=repr)
     n_images = len(image_names)
-    with _threads(n_threads):
-        fewer = projection.of_blocks(_finite(blocks(), image_names), layer.n_features, n_fitted)
-        n_features = layer.n_features if fewer is None else fewer.shape[1]
-        n_features = min(n_features, projection.n_kept(layer.n_features))
-        is_whole = 2 * n_features <= n_images or any(one.kind == "features" for one in wanted)
-        if fewer is None and is_whole:
-            fewer = np.concatenate([block[:n_images].copy() for block in blocks()], axis=1)
-        found: dict[Needs, Any] = {}
-        for one in wanted:
-            options: dict[str, Any] = {
-                "device": device,
-                "standardize": one.kind == "standardized",
-                "scaled_by": None if one.scaled_by is None else np.isin(image_names, np.array(one.scaled_by, object)),
-                "image_names": image_names,
-            }
-            if one.kind == "features":
-                found[one] = fewer
-            elif fewer is not None and 2 * n_features <= n_images:
-                found[one] = Gram.from_features(fewer, **options)
-            else:
-                found[one] = GramAccumulator(
-                    n_images, precision="float64" if n_images <= EXACT_IMAGES else "float32", **options
-                )
-        totals = {one: total for one, total in found.items() if isinstance(total, GramAccumulator)}
-        if totals:
-            for block in blocks() if fewer is None else _cut(fewer):
-                for total in totals.values():
-                    total.add(block[:n_images])
-        return {one: totals[one].gram() if one in totals else made for one, made in found.items()}
+    fewer = projection.of_blocks(_finite(blocks(), image_names), layer.n_features, n_fitted)
+    n_features = layer.n_features if fewer is None else fewer.shape[1]
+    n_features = min(n_features, projection.n_kept(layer.n_features))
+    is_whole = 2 * n_features <= n_images or any(one.kind == "features" for one in wanted)
+    if fewer is None and is_whole:
+        fewer = np.concatenate([block[:n_images].copy() for block in blocks()], axis=1)
+    found: dict[Needs, Any] = {}
+    for one in wanted:
+        if one.kind == "features":
+            found[one] = fewer
+        elif fewer is not None and 2 * n_features <= n_images:
+            found[one] = Gram.from_features(fewer, **_options(one, image_names, device))
+        else:
+            found[one] = accumulator(one, image_names, device)
+    totals = {one: total for one, total in found.items() if isinstance(total, GramAccumulator)}
+    if totals:
+        for block in blocks() if fewer is None else _cut(fewer):
+            for total in totals.values():
+                total.add(block[:n_images])
+    return {one: totals[one].gram() if one in totals else made for one, made in found.items()}
+
+
+def _options(one: Needs, image_names: np.ndarray, device: str | None = None) -> dict[str, Any]:
+    return {
+        "device": device,
+        "standardize": one.kind == "standardized",
+        "scaled_by": None if one.scaled_by is None else np.isin(image_names, np.array(one.scaled_by, object)),
+        "image_names": image_names,
+    }
+
+
+def accumulator(one: Needs, image_names: np.ndarray, device: str | None = None) -> GramAccumulator:
+    """Return an empty sum of what is needed of a layer."""
+    precision = "float64" if len(image_names) <= EXACT_IMAGES else "float32"
+    return GramAccumulator(len(image_names), precision=precision, **_options(one, image_names, device))
 
 
 def _cut(features: np.ndarray) -> Iterator[np.ndarray]:
@@ -135,7 +138,8 @@ def _finite(blocks: Iterable[np.ndarray], image_names: np.ndarray) -> Iterator[n
         yield block
 
 
-def _threads(n_threads: int | None) -> AbstractContextManager[Any]:
+def blas_threads(n_threads: int | None) -> AbstractContextManager[Any]:
+    """Limit the threads of products; None leaves them as they are."""
     if n_threads is None:
         return nullcontext()
     from threadpoolctl import threadpool_limits

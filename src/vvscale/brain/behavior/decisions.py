@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from vvscale.brain.metrics.checks import digest_of
+from vvscale.brain.metrics.checks import arrays_digest
 from vvscale.errors import DataError, MissingDataError, ShapeError
 
 # Shape legend: N images, S observers, C categories, K outputs of a classifier.
@@ -90,7 +90,7 @@ class Decisions:
 
     def digest(self) -> str:
         """Return the SHA-256 of the choices and their labels."""
-        return digest_of(
+        return arrays_digest(
             "decisions",
             stimulus_id=self.stimulus_id,
             truth=self.truth,

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.metrics.checks import digest_of
+from vvscale.brain.metrics.checks import arrays_digest
 from vvscale.errors import DataError, MissingDataError
 
 # Shape legend: T trials, N images, O objects.
@@ -122,7 +122,7 @@ class Trials:
 
     @cached_property
     def _digest(self) -> str:
-        return digest_of(
+        return arrays_digest(
             "trials",
             stimulus_id=self.stimulus_id,
             objects=self.objects,

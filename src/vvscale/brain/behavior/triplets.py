@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.metrics.checks import digest_of
+from vvscale.brain.metrics.checks import arrays_digest
 from vvscale.errors import DataError, MissingDataError
 
 # Shape legend: T triplets, N images.
@@ -88,7 +88,7 @@ class Triplets:
 
     def digest(self) -> str:
         """Return the SHA-256 of the choices and their labels."""
-        return digest_of("triplets", stimulus_id=self.stimulus_id, images=self.images)
+        return arrays_digest("triplets", stimulus_id=self.stimulus_id, images=self.images)
 
 
 def odd_one_out(similarity: np.ndarray, triplets: Triplets) -> np.ndarray:

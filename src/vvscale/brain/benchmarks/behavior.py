@@ -89,6 +89,11 @@ class BehavioralBenchmark(Benchmark):
         return shown if self.fitted_on == "same" else np.concatenate((self._fitted, shown))
 
     @property
+    def tested(self) -> np.ndarray:
+        """Images of the trials, whatever the readout learns."""
+        return self.trials.stimulus_id
+
+    @property
     def n_targets(self) -> int:
         """Objects."""
         return len(self.trials.objects)

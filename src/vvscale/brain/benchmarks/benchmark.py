@@ -108,6 +108,11 @@ class Benchmark(ABC):
         """(N,) stimulus_id of the images it needs features of, in its order."""
 
     @property
+    def tested(self) -> np.ndarray:
+        """(N,) stimulus_id of the images that its score is of, so that no network may be trained on their responses."""
+        return self.images
+
+    @property
     @abstractmethod
     def n_targets(self) -> int:
         """Neuroids, or objects."""

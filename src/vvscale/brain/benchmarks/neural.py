@@ -140,6 +140,12 @@ class NeuralBenchmark(Benchmark):
         return np.asarray(pd.unique(np.concatenate([one.images for one in self.assemblies])), dtype=object)
 
     @property
+    def tested(self) -> np.ndarray:
+        """Images that test in any split, for any subject."""
+        shown = [part.images[part.target.is_test.any(0)] for part in self.parts]
+        return np.asarray(pd.unique(np.concatenate(shown)), dtype=object)
+
+    @property
     def n_targets(self) -> int:
         """Neuroids of all subjects, or subjects where dissimilarities alone are given."""
         if isinstance(self.assembly, Rdms):

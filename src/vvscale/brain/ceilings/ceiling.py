@@ -1,8 +1,8 @@
 """How well responses predict themselves, which bounds how well any model can.
 
-All ceilings are reliabilities: the share of the variance over images of a mean response that is not noise, from 0 to
-1. A split-half correlation with the Spearman-Brown correction estimates it, and so does a variance ratio; its square
-root is the correlation that a perfect model reaches.
+Ceilings of neuroids are reliabilities: the share of the variance over images of a mean response that is not noise,
+from 0 to 1. A split-half correlation with the Spearman-Brown correction estimates it, and so does a variance ratio; its
+square root is the correlation that a perfect model reaches. That of dissimilarities is how alike subjects are.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from vvscale.brain.metrics.checks import as_responses, over_neuroids, over_splits, pearson
 from vvscale.brain.metrics.predictivity import Aggregate
+from vvscale.brain.metrics.rsa import COMPARISONS, RSA, upper
 from vvscale.brain.metrics.splits import stratified_splits
-from vvscale.errors import DataError, MissingDataError, ShapeError
+from vvscale.errors import MissingDataError, ShapeError
 
 # Shape legend: P presentations, N images, q neuroids, S splits, R repetitions.
 
@@ -208,19 +210,41 @@ def variance_ceiling(responses: Any, *, stimulus_id: Any, repetition: Any) -> Ce
     return Ceiling((ratio / (ratio + 1.0 / n_repetitions))[None])
 
 
-def repetition_reliability(responses: Any, *, stimulus_id: Any, repetition: Any) -> np.ndarray:
-    """Return (q,) mean Pearson correlation over images between every two repetitions.
+def rdm_noise_ceiling(rdms: Any, *, comparison: str = "spearman") -> tuple[float, float]:
+    """Return how similar subjects are to the mean of the others, and of all: the bounds of the best model.
 
-    It is the ``reliab`` of the TVSD recordings, which are thresholded by it at .1 or .3. Arguments as of
-    :func:`variance_ceiling`.
+    Parameters
+    ----------
+    rdms
+        (n_subjects, n_images, n_images) dissimilarities, at least 2 subjects.
+    comparison
+        As of :class:`RSA`.
+
+    Returns
+    -------
+    lower, upper
+        Mean similarity of each subject to the mean of the others, and to the mean of all subjects. Before they are
+        averaged, tables are made comparable: ranks for ``spearman`` and ``kendall``, standard scores for ``pearson``,
+        unit length for ``cosine``.
+
+    Source
+    ------
+    Nili et al. 2014, PLoS Computational Biology 10(4); rsatoolbox/util/inference_util.py, pool_rdm.
     """
-    table = as_responses(responses, may_be_nan=True)
-    frame = pd.DataFrame(table).groupby([np.asarray(repetition), np.asarray(stimulus_id)], sort=True).mean()
-    cube = np.stack([part.to_numpy() for _, part in frame.groupby(level=0)])  # (R, N, q)
-    if np.isnan(cube).any():
-        raise DataError("Correlations between repetitions need every image in every repetition.")
-    pairs = [pearson(cube[a], cube[b]) for a in range(len(cube)) for b in range(a)]
-    return np.mean(pairs, axis=0)
+    tables = np.stack([upper(np.asarray(one, dtype=np.float64)) for one in rdms])
+    if len(tables) < 2:
+        raise ShapeError(f"Got the dissimilarities of {len(tables)} subject; a noise ceiling needs at least 2.")
+    compare = COMPARISONS[RSA(comparison).comparison]
+    if comparison in ("spearman", "kendall"):
+        alike = np.stack([rankdata(one) for one in tables])
+    elif comparison == "pearson":
+        alike = (tables - tables.mean(1, keepdims=True)) / tables.std(1, keepdims=True)
+    else:
+        alike = tables / np.sqrt((tables**2).mean(1, keepdims=True))
+    total = alike.sum(0)
+    high = np.mean([compare(one, total) for one in tables])
+    low = np.mean([compare(one, total - own) for one, own in zip(tables, alike, strict=True)])
+    return float(low), float(high)
 
 
 def _sums(table: np.ndarray, image_of: np.ndarray, is_in: np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from vvscale.brain.ceilings.ceiling import Ceiling, internal_consistency, variance_ceiling
+from vvscale.brain.ceilings.ceiling import Ceiling, internal_consistency, rdm_noise_ceiling, variance_ceiling
 from vvscale.brain.metrics.metric import Metric, make_named
-from vvscale.brain.metrics.rsa import RSA, rdm_noise_ceiling
+from vvscale.brain.metrics.rsa import RSA
 from vvscale.errors import DataError, ShapeError, UsageError
 
 # Shape legend: q neuroids, M subjects.
@@ -138,7 +138,7 @@ class RdmNoise:
     name: ClassVar[str] = "rdm-noise"
 
     def of(self, assembly: Presentations, metric: Metric, rdms: np.ndarray | None = None) -> Ceiling:
-        """Return :func:`vvscale.brain.metrics.rsa.rdm_noise_ceiling`."""
+        """Return :func:`vvscale.brain.ceilings.ceiling.rdm_noise_ceiling`."""
         if rdms is None or not isinstance(metric, RSA):
             raise UsageError(
                 "The ceiling 'rdm-noise' is of dissimilarities of several subjects; give the benchmark one assembly "

@@ -1,1 +1,4 @@
-"""From a stimulus file to the batch that a model sees: placement on the screen, preprocessing, batches."""
+"""From a stimulus file to the batch that a model sees: placement on the screen, preprocessing, batches.
+
+``preprocess.py`` resizes stimuli; training images are resized in ``vvscale.data.augment.resize``.
+"""

@@ -23,6 +23,7 @@ from vvscale.errors import ConfigError, unknown_name
 
 # Shape legend: n images, H x W pixels.
 
+DEFAULT_IMAGE_SIZE = 224
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -63,7 +64,7 @@ class Preprocessing:
     """
 
     name: str = "brainscore"
-    image_size: int = 224
+    image_size: int = DEFAULT_IMAGE_SIZE
     resize: int | None = None
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
@@ -95,7 +96,9 @@ class Preprocessing:
             raise ConfigError(f"Got resize={self.resize} below image_size={self.image_size}; nothing can be cut out.")
 
     @classmethod
-    def from_record(cls, name: str, record: Mapping[str, Any], *, visual_degrees: float = 8.0) -> Preprocessing:
+    def from_record(
+        cls, name: str, record: Mapping[str, Any], *, image_size: int | None = None, visual_degrees: float = 8.0
+    ) -> Preprocessing:
         """Apply a rule with a model's own settings.
 
         Parameters
@@ -104,14 +107,17 @@ class Preprocessing:
             The rule, a key of :data:`RULES`.
         record
             What the record of the weights says under ``preprocessing``: image_size, resize, mean, std. ``resize``
-            is used by the rule ``gokce2025`` only.
+            is used by the rule ``gokce2025`` only. Without an image_size it is 224 pixels.
+        image_size
+            In place of the model's own, with the rule's proportion of ``resize`` to it.
         visual_degrees
             Visual angle of the model's field of view.
         """
-        resize = record.get("resize") if name == "gokce2025" else None
+        # The model's resize goes with the model's size.
+        resize = record.get("resize") if name == "gokce2025" and image_size is None else None
         return cls(
             name,
-            image_size=int(record["image_size"]),
+            image_size=int(record.get("image_size", DEFAULT_IMAGE_SIZE) if image_size is None else image_size),
             resize=None if resize is None else int(resize),
             mean=tuple(record.get("mean", IMAGENET_MEAN)),
             std=tuple(record.get("std", IMAGENET_STD)),

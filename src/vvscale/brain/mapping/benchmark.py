@@ -103,6 +103,11 @@ class MappingBenchmark(Benchmark):
         return self.whole.images
 
     @property
+    def tested(self) -> np.ndarray:
+        """Those of the whole benchmark: a part is fitted on fewer images, not judged on others."""
+        return self.whole.tested
+
+    @property
     def n_targets(self) -> int:
         """Neuroids that are scored."""
         n = self.subset.neuroids

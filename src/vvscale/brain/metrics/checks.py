@@ -139,12 +139,12 @@ def correlate_sums(sums: np.ndarray) -> np.ndarray:
     return np.where(is_flat, np.nan, np.clip(r, -1.0, 1.0))
 
 
-def digest_of(name: str, **tables: Any) -> str:
+def arrays_digest(name: str, **tables: Any) -> str:
     """Return the SHA-256 of named arrays of numbers or labels, with their types and shapes.
 
     Examples
     --------
-    >>> digest_of("a", x=[1, 2]) == digest_of("a", x=[1, 2]) != digest_of("a", x=[2, 1])
+    >>> arrays_digest("a", x=[1, 2]) == arrays_digest("a", x=[1, 2]) != arrays_digest("a", x=[2, 1])
     True
     """
     total = hashlib.sha256(name.encode())

@@ -10,6 +10,7 @@ Arrays are NumPy's on the CPU and PyTorch's on a device; the code is the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -337,7 +338,7 @@ class GramAccumulator:
                 "n_features), one row per image in the order of the responses."
             )
         if self._device is None and self._precision == "float32" and block.dtype == np.float32:
-            narrow = self._centred_narrow(block)
+            narrow, _ = self._centred_narrow(block)
             self._sum += np.matmul(narrow, narrow.T, out=self._products)
             return
         centred = self.centred(block)
@@ -349,14 +350,62 @@ class GramAccumulator:
                 narrow = centred.to(getattr(_torch(), self._precision))
                 self._sum += (narrow @ narrow.T).to(self._sum.dtype)
 
+    def add_with_scaled(
+        self, block: np.ndarray, other: GramAccumulator, factor: np.ndarray, shift: np.ndarray, places: int
+    ) -> None:
+        """Add a block, and to another sum the same features times ``factor`` plus ``shift``: one product serves both.
+
+        Parameters
+        ----------
+        block
+            (N, w) float32; both sums are of float32 products on the CPU and not standardised.
+        other
+            The other sum.
+        factor, shift
+            (w / places,) float32, of each stretch of ``places`` features.
+        places
+            Features that share a factor; w is a multiple of it.
+
+        Examples
+        --------
+        >>> conv, norm = GramAccumulator(2, precision="float32"), GramAccumulator(2, precision="float32")
+        >>> block = np.array([[1.0, 0.0], [3.0, 0.0]], np.float32)
+        >>> conv.add_with_scaled(block, norm, np.full(1, 2, np.float32), np.zeros(1, np.float32), places=2)
+        >>> conv.gram().trace(), norm.gram().trace()
+        (2.0, 8.0)
+        """
+        narrow, mean = self._centred_narrow(block)
+        wide = np.repeat(factor, places)
+        other._keep_scaled_means(narrow, mean, wide, np.repeat(shift, places))
+        for stretch, scale in enumerate(factor):
+            part = narrow[:, stretch * places : (stretch + 1) * places]
+            products = np.matmul(part, part.T, out=self._products)
+            self._sum += products
+            products *= scale * scale
+            other._sum += products
+
+    def _keep_scaled_means(self, centred: np.ndarray, mean: np.ndarray, factor: np.ndarray, shift: np.ndarray) -> None:
+        """As ``_keep_means`` for a block that is ``factor`` times another, plus ``shift``, each (w,)."""
+        own = factor * mean + shift
+        self._n_features += len(mean)
+        self.offset += float(len(centred) * (own.astype(np.float64) ** 2).sum())
+        sums = centred @ np.stack((factor * own, factor), 1)
+        self.level += sums[:, 0]
+        self.totals += sums[:, 1] + own.sum(dtype=np.float64)
+
     def gram(self) -> Gram:
         """Return the inner products of all features added so far, in the table that they were summed in.
 
         Raises
         ------
         DataError
-            No feature varies between images.
+            No feature varies between images, or they are so large that products overflow.
         """
+        if not math.isfinite(float(self._sum.trace())):
+            raise DataError(
+                f"Inner products of {self._n_features} features overflow {self._precision}. Expected activations of at "
+                "most about 1e18. The model has probably overflowed at this layer."
+            )
         self._rows = self._products = np.empty(0, np.float32)
         kept = Gram.from_products(
             self._sum,
@@ -390,8 +439,8 @@ class GramAccumulator:
         self._keep_means(block, mean)
         return block
 
-    def _centred_narrow(self, block: np.ndarray) -> np.ndarray:
-        """Return a float32 block less its means, in a third of the time and memory of :meth:`centred`.
+    def _centred_narrow(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return a float32 block less its means, and the means, in a third of the time and memory of :meth:`centred`.
 
         A mean rounded to float32 moves a feature of all images alike, which the final centring takes out. Blocks are
         written into the same memory each time: fresh memory costs the system more than the arithmetic.
@@ -418,7 +467,7 @@ class GramAccumulator:
             centred *= (1.0 / scale).astype(np.float32)
             mean = (mean / scale).astype(np.float32)
         self._keep_means(centred, mean)
-        return centred
+        return centred, mean
 
     def _keep_means(self, centred: Any, mean: Any) -> None:
         """Remember what centring took out of a block: it costs one column more in the products.

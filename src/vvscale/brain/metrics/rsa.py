@@ -14,7 +14,7 @@ from vvscale.brain.metrics.checks import as_responses, correlate_sums, pearson
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import Need, Target
 from vvscale.brain.metrics.similarity import Similarity, weighted_pairs
-from vvscale.errors import DataError, ShapeError, unknown_name
+from vvscale.errors import DataError, unknown_name
 
 # Shape legend: n images, m = n (n - 1) / 2 pairs of images, M subjects, D bootstrap draws.
 
@@ -167,43 +167,6 @@ def representational_similarity(features: Any, responses: Any, *, comparison: st
     right = as_responses(responses, len(left))
     compare = COMPARISONS[RSA(comparison).comparison]
     return compare(upper(dissimilarity(left)), upper(dissimilarity(right)))
-
-
-def rdm_noise_ceiling(rdms: Any, *, comparison: str = "spearman") -> tuple[float, float]:
-    """Return how similar subjects are to the mean of the others, and of all: the bounds of the best model.
-
-    Parameters
-    ----------
-    rdms
-        (n_subjects, n_images, n_images) dissimilarities, at least 2 subjects.
-    comparison
-        As of :class:`RSA`.
-
-    Returns
-    -------
-    lower, upper
-        Mean similarity of each subject to the mean of the others, and to the mean of all subjects. Before they are
-        averaged, tables are made comparable: ranks for ``spearman`` and ``kendall``, standard scores for ``pearson``,
-        unit length for ``cosine``.
-
-    Source
-    ------
-    Nili et al. 2014, PLoS Computational Biology 10(4); rsatoolbox/util/inference_util.py, pool_rdm.
-    """
-    tables = np.stack([upper(np.asarray(one, dtype=np.float64)) for one in rdms])
-    if len(tables) < 2:
-        raise ShapeError(f"Got the dissimilarities of {len(tables)} subject; a noise ceiling needs at least 2.")
-    compare = COMPARISONS[RSA(comparison).comparison]
-    if comparison in ("spearman", "kendall"):
-        alike = np.stack([rankdata(one) for one in tables])
-    elif comparison == "pearson":
-        alike = (tables - tables.mean(1, keepdims=True)) / tables.std(1, keepdims=True)
-    else:
-        alike = tables / np.sqrt((tables**2).mean(1, keepdims=True))
-    total = alike.sum(0)
-    high = np.mean([compare(one, total) for one in tables])
-    low = np.mean([compare(one, total - own) for one, own in zip(tables, alike, strict=True)])
-    return float(low), float(high)
 
 
 def upper(table: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.prepared.ceilings import variance_ceiling_percent
+from vvscale.brain.ceilings.percent import variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
 from vvscale.brain.recordings.netcdf import read_neural
 from vvscale.errors import DataError, MissingDataError

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.prepared.ceilings import nsd_ceiling_percent
+from vvscale.brain.ceilings.percent import nsd_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
 from vvscale.brain.prepared.optional import import_nibabel
 from vvscale.errors import DataError, MissingDataError

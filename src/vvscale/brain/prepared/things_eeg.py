@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vvscale.brain.prepared.ceilings import variance_ceiling_percent
+from vvscale.brain.ceilings.percent import variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
 from vvscale.brain.prepared.things import EEG_GROUPS, read_dict, sensor_groups, things_id
 from vvscale.errors import DataError, MissingDataError

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.prepared.ceilings import variance_ceiling_percent
+from vvscale.brain.ceilings.percent import variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
 from vvscale.brain.prepared.optional import import_mne
 from vvscale.brain.prepared.things import EEG_GROUPS, sensor_groups, things_id

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vvscale.brain.prepared.ceilings import variance_ceiling_percent
+from vvscale.brain.ceilings.percent import variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
 from vvscale.brain.prepared.things import things_id
 from vvscale.errors import DataError, MissingDataError

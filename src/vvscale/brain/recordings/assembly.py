@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from vvscale.brain.inputs.stimuli import refuse_duplicates
-from vvscale.brain.metrics.checks import as_responses, digest_of
+from vvscale.brain.metrics.checks import arrays_digest, as_responses
 from vvscale.errors import DataError, MissingDataError, ShapeError
 
 # Shape legend: P presentations, N images, q neuroids, M subjects.
@@ -146,21 +146,13 @@ class Assembly:
             image_order=order,
         )
 
-    def of_neuroids(self, kept: np.ndarray) -> Assembly:
-        """Return the neuroids of a (q,) mask."""
-        if not kept.any():
-            raise DataError(f"None of the {len(kept)} neuroids of '{self.assembly_id}' would be left.")
-        reliability = None if self.reliability is None else np.asarray(self.reliability)[kept]
-        names = np.asarray(self.neuroid_id)[kept]
-        return replace(self, responses=self.responses[:, kept], neuroid_id=names, reliability=reliability)
-
     def digest(self) -> str:
         """Return the SHA-256 of the responses and their labels, in their order; it is computed once."""
         return self._digest
 
     @cached_property
     def _digest(self) -> str:
-        return digest_of(
+        return arrays_digest(
             f"{self.assembly_id} {self.region}",
             responses=self.responses,
             stimulus_id=self.stimulus_id,
@@ -211,4 +203,4 @@ class Rdms:
 
     def digest(self) -> str:
         """Return the SHA-256 of the tables and their labels."""
-        return digest_of(f"{self.assembly_id} {self.region}", tables=self.tables, stimulus_id=self.stimulus_id)
+        return arrays_digest(f"{self.assembly_id} {self.region}", tables=self.tables, stimulus_id=self.stimulus_id)

@@ -16,7 +16,7 @@ import numpy as np
 
 from vvscale.brain.activations.memory import peak_memory
 from vvscale.brain.benchmarks.benchmark import Benchmark
-from vvscale.brain.metrics.checks import digest_of
+from vvscale.brain.metrics.checks import arrays_digest
 from vvscale.brain.scoring.results import LayerFailure, LayerScore, ModelScores, Usage
 from vvscale.core.hdf5 import check_hdf5
 from vvscale.core.inputs.arrays import plain_arrays
@@ -118,7 +118,7 @@ class Features:
     def digest(self) -> str:
         """Return the SHA-256 of the features and their labels."""
         tables = {f"layer {layer}": np.asarray(table) for layer, table in self.layers.items()}
-        return digest_of(self.name, stimulus_id=self.stimulus_id, **tables)
+        return arrays_digest(self.name, stimulus_id=self.stimulus_id, **tables)
 
 
 def read_features(path: str | Path, stimulus_ids: str | Path | None = None, *, name: str = "") -> Features:
@@ -289,7 +289,7 @@ def score_features(
         scores=tuple(scores),
         failures=tuple(failures),
         provenance={
-            "run_id": digest_of("features", digest=[digest], seed=[seed], resamples=[resamples])[:16],
+            "run_id": arrays_digest("features", digest=[digest], seed=[seed], resamples=[resamples])[:16],
             "weights_digest": digest,
             "preprocessing": "features",
             "preprocessing_digest": digest,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from vvscale.brain.activations.memory import Pass, Sizes, check_memory, plan_passes, resident_memory
 from vvscale.brain.activations.record import Probe
@@ -79,6 +80,8 @@ def plan_recording(
     if projection.kind == "sparse":
         seen = seen.underived()
     pairs = tuple(pair for pair in pairs if pair.layer in seen.layers)
+    is_parallel = options.device == "cpu" and all(pair.benchmark.needs.kind != "features" for pair in pairs)
+    threads = torch.get_num_threads() if options.threads is None else options.threads
     sizes = Sizes(
         memory=options.memory_bytes,
         resident=resident_memory(),
@@ -87,6 +90,7 @@ def plan_recording(
         n_pixels=n_pixels,
         batch_size=options.batch_size,
         n_tables=n_more + max((pair.benchmark.n_tables for pair in pairs), default=0),
+        threads=threads if is_parallel else 1,
     )
     if not pairs:
         return Recording(stimuli, (), sizes, seen, ())

@@ -36,6 +36,7 @@ from vvscale.brain.scoring.options import ScoreOptions
 from vvscale.brain.scoring.recording import Recording, estimate_seconds
 from vvscale.brain.scoring.results import ModelScores
 from vvscale.brain.scoring.session import Session
+from vvscale.brain.scoring.tuned import refuse_tuned_images
 from vvscale.brain.scoring.work import plan_work
 from vvscale.core.inputs.plain import refuse_own_input
 from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
@@ -43,8 +44,6 @@ from vvscale.models import LoadedModel, load_model, model_record
 from vvscale.scores import ScoreStore, load_scores
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
-
-DEFAULT_IMAGE_SIZE = 224
 
 Model = tuple[nn.Module, Mapping[str, Any]]
 """A module and its record."""
@@ -309,6 +308,7 @@ def _session(
     options: ScoreOptions, model: Model, benchmarks: Sequence[Benchmark], ref: str, layers: Layers
 ) -> tuple[Session, Mapping[str, Any]]:
     module, record = model
+    refuse_tuned_images(record, benchmarks)
     images = None if options.projection_images is None else images_of_folder(options.projection_images)
     work = plan_work(
         module,
@@ -347,10 +347,10 @@ def _named(model: LoadedModel, fallback: str, options: ScoreOptions) -> Model:
 
 
 def _preprocessing(options: ScoreOptions, record: Mapping[str, Any]) -> Preprocessing:
-    own = {"image_size": DEFAULT_IMAGE_SIZE, **record.get("preprocessing", {})}
-    if options.image_size is not None:
-        own |= {"image_size": options.image_size, "resize": None}
-    return Preprocessing.from_record(options.preprocessing, own, visual_degrees=options.degrees)
+    return Preprocessing.from_record(
+        options.preprocessing, record.get("preprocessing", {}), image_size=options.image_size,
+        visual_degrees=options.degrees,
+    )  # fmt: skip
 
 
 def _layers(

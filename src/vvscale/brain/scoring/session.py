@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from vvscale.brain.activations.families import are_summed, family_products
 from vvscale.brain.activations.hooks import evaluating
 from vvscale.brain.activations.memory import Pass, n_at_once, naming_memory, peak_memory, reusing_memory
 from vvscale.brain.activations.parallel import run_each
-from vvscale.brain.activations.products import layer_blocks, layer_products
+from vvscale.brain.activations.products import blas_threads, layer_blocks, layer_products
 from vvscale.brain.activations.record import PROBED_IMAGES, Probe, Recorder, probe
 from vvscale.brain.activations.steadiness import unsteady_layers
 from vvscale.brain.activations.storage import HeldActivations
@@ -30,6 +31,7 @@ from vvscale.brain.inputs.batches import image_batches
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.gram import Gram
+from vvscale.brain.metrics.metric import Needs
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.layers import LayerCommitment
 from vvscale.brain.scoring.options import ScoringOptions
@@ -124,7 +126,7 @@ class Session:
         self._projection = work.options.how_projected
         self._cache = cache
         self._advance: Progress = lambda name: None
-        self._lock, self._at_once = threading.Lock(), 1
+        self._lock, self._at_once, self._as_families = threading.Lock(), 1, False
         self._scores: dict[tuple[str, str], LayerScore] = {}
         self._failures: list[LayerFailure] = []
         self._seconds: dict[str, float] = defaultdict(float)
@@ -233,21 +235,13 @@ class Session:
             families = seen.families()
 
             def score(source: str) -> None:
-                for name in families[source]:
-                    self._score_layer(recording, seen, held, name)
+                for name, made in self._products(recording, seen, held, families[source]):
+                    self._score_layer(recording, seen, name, made)
                 held.drop(source)
 
-            self._at_once = self._n_at_once(recording, one)
+            self._at_once, is_room = n_at_once(recording.sizes, recording.seen, self._projection, one.holding)
+            self._as_families = is_room and self._options.device == "cpu"
             run_each(score, families, self._at_once)
-
-    def _n_at_once(self, recording: Recording, one: Pass) -> int:
-        """Return how many layers are worked on at one time: as many as threads, where memory allows."""
-        options = self._options
-        needs_features = any(pair.benchmark.needs.kind == "features" for pair in recording.pairs)
-        if options.device != "cpu" or needs_features:
-            return 1
-        threads = torch.get_num_threads() if options.threads is None else options.threads
-        return n_at_once(recording.sizes, recording.seen, self._projection, one.holding, threads)
 
     def _record(self, recording: Recording, seen: Probe, held: HeldActivations) -> None:
         projection = self._projection
@@ -279,26 +273,44 @@ class Session:
                     self._advance("images")
             self._n_forward += recorder.n_forward
 
-    def _score_layer(self, recording: Recording, seen: Probe, held: HeldActivations, name: str) -> None:
-        names = [name, *(other for other, layer in seen.layers.items() if layer.same_as == name)]
-        pairs = [pair for pair in recording.pairs if pair.layer in names]
-        stimuli = self.work.stimuli[recording.stimuli]
-        firsts = {pair.benchmark.benchmark_id: pair for pair in reversed(pairs)}
-        try:
-            with self._timed("products"):
-                made = layer_products(
-                    lambda: layer_blocks(held, self.work.module, seen.layers, name),
-                    seen.layers[name],
-                    needs={pair.benchmark.needs for pair in pairs},
-                    projection=self._projection,
-                    image_names=stimuli.stimulus_id,
-                    device=None if self._options.device == "cpu" else self._options.device,
-                    n_fitted=recording.sizes.n_fitted,
-                    n_threads=self._options.threads if self._at_once == 1 else None,
+    def _products(
+        self, recording: Recording, seen: Probe, held: HeldActivations, names: Sequence[str]
+    ) -> Iterator[tuple[str, dict[Needs, Any] | DataError]]:
+        """Yield what benchmarks need of a recorded layer and of those that follow from it, or why there is none."""
+        needs = {name: {pair.benchmark.needs for pair in _pairs(recording, seen, name)[1]} for name in names}
+        image_names = self.work.stimuli[recording.stimuli].stimulus_id
+        n_threads = self._options.threads if self._at_once == 1 else None
+        sums = [are_summed(seen.layers[name], needs[name], self._projection, len(image_names)) for name in names]
+        if self._as_families and len(names) > 1 and all(sums):
+            with self._timed("products"), blas_threads(n_threads):
+                made = family_products(
+                    held.blocks(names[0]), self.work.module, seen.layers, names, needs=needs, image_names=image_names
                 )
-        except DataError as error:
-            self._failures += [LayerFailure(one, "", f"Layer '{one}': {error}") for one in names]
+            for name in names:
+                yield name, made.pop(name)
             return
+        for name in names:
+            try:
+                with self._timed("products"), blas_threads(n_threads):
+                    one = layer_products(
+                        lambda name=name: layer_blocks(held, self.work.module, seen.layers, name),
+                        seen.layers[name],
+                        needs=needs[name],
+                        projection=self._projection,
+                        image_names=image_names,
+                        device=None if self._options.device == "cpu" else self._options.device,
+                        n_fitted=recording.sizes.n_fitted,
+                    )
+            except DataError as error:
+                one = error
+            yield name, one
+
+    def _score_layer(self, recording: Recording, seen: Probe, name: str, made: dict[Needs, Any] | DataError) -> None:
+        names, pairs = _pairs(recording, seen, name)
+        if isinstance(made, DataError):
+            self._failures += [LayerFailure(one, "", f"Layer '{one}': {made}") for one in names]
+            return
+        firsts = {pair.benchmark.benchmark_id: pair for pair in reversed(pairs)}
         if self._cache is not None:
             for needs, gram in made.items():
                 if isinstance(gram, Gram):
@@ -368,3 +380,9 @@ class Session:
         finally:
             with self._lock:
                 self._seconds[stage] += time.perf_counter() - start
+
+
+def _pairs(recording: Recording, seen: Probe, name: str) -> tuple[list[str], list[Pair]]:
+    """Return a layer with those that are the same tensor, and what is to be scored of them."""
+    names = [name, *(other for other, layer in seen.layers.items() if layer.same_as == name)]
+    return names, [pair for pair in recording.pairs if pair.layer in names]

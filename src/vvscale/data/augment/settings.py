@@ -97,7 +97,7 @@ class Augmentation:
         for name in ("ratio", "blur_sigma"):
             low, high = _pair(self, name)
             _check(self, name, 0 < low <= high, "two numbers 0 < low <= high")
-        _check(self, "shift", 0 <= self.shift < self.image_size, "whole pixels from 0 to below image_size")
+        _check(self, "shift", 0 <= self.shift < self.image_size, "whole pixels from 0 to below `image_size`")
         expected = "at least 0, one number or four, and at most 0.5 for the hue"
         _check(
             self, "color_jitter", len(self.jitter) == 4 and min(self.jitter) >= 0 and self.jitter[3] <= 0.5, expected
@@ -167,7 +167,7 @@ class Evaluation:
         _check_size(self)
         if self.resize is None:
             object.__setattr__(self, "resize", self.image_size)
-        _check(self, "resize", self.side >= self.image_size, f"at least image_size, {self.image_size}")
+        _check(self, "resize", self.side >= self.image_size, f"at least `image_size`, {self.image_size}")
         if self.rule not in get_args(ResizeRule):
             raise unknown_name("rule of resizing", str(self.rule), get_args(ResizeRule))
 
@@ -206,4 +206,4 @@ def _pair(transform: Transform, name: str) -> tuple[float, float]:
 def _check(transform: Transform, name: str, is_valid: bool, expected: str) -> None:
     if not is_valid:
         kind = type(transform).__name__
-        raise ConfigError(f"{kind}: {name} is {getattr(transform, name)!r}; expected {expected}.")
+        raise ConfigError(f"{kind}: `{name}` is {getattr(transform, name)!r}; expected {expected}.")

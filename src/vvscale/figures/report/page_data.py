@@ -18,6 +18,7 @@ from vvscale.figures.citations import BY_VALUE, entries, of_table
 from vvscale.figures.drawing import style
 from vvscale.figures.report.laws import NOT_ALLOWED, joint_of
 from vvscale.laws.planning.plan import scatter_of
+from vvscale.laws.planning.support import FARTHEST
 from vvscale.laws.uncertainty.intervals import t_quantile
 from vvscale.scores import NEURAL, REGIONS
 
@@ -174,6 +175,7 @@ def planner(fits: Fits) -> tuple[dict[str, Any] | None, LawCurve | None, str]:
         "path": jsonable(path),
         "smallest": float(flop.min()),
         "largest": float(flop.max()),
+        "farthest": FARTHEST,
     }
     return made, law, ""
 

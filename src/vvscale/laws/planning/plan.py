@@ -1,7 +1,8 @@
 """Spend a compute budget: the parameters N and samples D that a joint law predicts the most from.
 
 A joint law says what N and D are worth, a cost C = m N^p D^q what they cost; ``allocate`` weighs them. A plan knows
-the rows behind its law: what lies beyond them is a warning, and what nobody can say has no number.
+the rows behind its law: what lies beyond them is a warning, what lies far beyond them is not advised, and what nobody
+can say has no number.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pandas as pd
 from vvscale.errors import UsageError
 from vvscale.laws.planning.allocate import Bounds, allocate, optimum
 from vvscale.laws.planning.cost import Cost, complete_rows
+from vvscale.laws.planning.support import rows_needed
 from vvscale.laws.uncertainty.intervals import FEWEST, crv3, percentile, t_quantile
 
 if TYPE_CHECKING:
@@ -96,6 +98,11 @@ class Plan:
     plateau: str = ""
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_advised(self) -> bool:
+        """Whether the plan lies near enough to the rows of its fit to be followed."""
+        return not any(each.is_far for each in self.warnings)
+
     def table(self) -> pd.DataFrame:
         """One row per quantity."""
         rows = [
@@ -109,16 +116,17 @@ class Plan:
         return pd.DataFrame(cells, columns=["quantity", "value", "low", "high"])
 
     def words(self) -> tuple[str, ...]:
-        """What a person should read beside the numbers: warnings first."""
+        """What a person should read beside the numbers: what is not advised first, then warnings."""
         lost = self.share_without_optimum
         dropped = [f"{lost:.0%} of the resamples have no optimum; the intervals leave them out."] if lost else []
-        return (*(f"Warning: {each.words}" for each in self.warnings), *dropped, *self.notes)
+        needed = [f"{self.budget:.3g} FLOP: {rows}" for rows in [rows_needed(self.warnings)] if rows]
+        return (*needed, *(f"Warning: {each.words}" for each in self.warnings), *dropped, *self.notes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.__dict__.items()}
         more = {"cost": dict(self.cost.__dict__), "warnings": [each.to_dict() for each in self.warnings]}
-        return {**plain, **more}
+        return {**plain, **more, "is_advised": self.is_advised}
 
     def _repr_html_(self) -> str:
         head = f"<p>{self.budget:.3g} FLOP; {self.cost.source}</p>"

@@ -15,6 +15,7 @@ import pandas as pd
 
 from vvscale.errors import UsageError
 from vvscale.laws.planning.joint import DOUBTFUL, JointLaw
+from vvscale.laws.planning.support import Beyond, rows_needed
 from vvscale.laws.uncertainty.intervals import FEWEST, LEVEL, percentile, student
 
 if TYPE_CHECKING:
@@ -45,9 +46,12 @@ class Purchase:
     now, then, gain_low, gain_high
         Predicted outcome before and after, and the interval of what is gained.
     is_established
-        Whether the interval of the share is narrower than one half. If not, nothing is advised.
+        Whether the interval of the share is narrower than one half, and neither what there is nor what would be bought
+        lies far beyond the rows of the fit. If not, nothing is advised.
     doubts
-        Why it is not, and what lies beyond the rows of the fit, in sentences.
+        Why it is not, and what lies beyond the rows, in sentences.
+    warnings
+        What lies beyond the rows, and by how much.
     unit, method, level
         What was resampled, how intervals are made, and their coverage.
     """
@@ -66,6 +70,7 @@ class Purchase:
     unit: str
     method: str
     level: float = LEVEL
+    warnings: tuple[Beyond, ...] = ()
 
     @property
     def words(self) -> str:
@@ -96,7 +101,7 @@ class Purchase:
         held = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {
             name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in held.items()
-        } | {"words": self.words}
+        } | {"warnings": [each.to_dict() for each in self.warnings], "words": self.words}
 
     def _repr_html_(self) -> str:
         return f"<p>{self.words}</p>"
@@ -154,16 +159,30 @@ def buy_next(
     gain = float(now[0] - along[chosen])  # type: ignore[index]
     gain_low, gain_high = _interval(law, gains, gain, level)
     doubts = list(_doubts(law, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), columns[0]))
-    is_established = not doubts
-    if law.support is not None:
-        at = {name: float(one[chosen]) for name, one in zip(columns, inputs, strict=True)}
-        doubts += [each.words for each in law.support.beyond(**at)]
+    beyond = _beyond(law, columns, have, [float(one[chosen]) for one in inputs])
+    needed = [rows for rows in [rows_needed(beyond)] if rows]
+    is_established = not doubts and not needed
+    doubts += [*needed, *(each.words for each in beyond)]
     return Purchase(
         columns=columns, share=float(_SHARES[chosen]), low=float(np.clip(low, 0, 1)), high=float(np.clip(high, 0, 1)),
         hours=(float(hours[0, chosen]), float(hours[1, chosen])), now=float(now[0]), then=float(along[chosen]),  # type: ignore[index]
         gain_low=float(gain_low), gain_high=float(gain_high), is_established=is_established, doubts=tuple(doubts),
-        unit=law.unit, method=law.method, level=level,
+        unit=law.unit, method=law.method, level=level, warnings=beyond,
     )  # fmt: skip
+
+
+def _beyond(
+    law: JointLaw, columns: tuple[str, str], have: Sequence[float], then: Sequence[float]
+) -> tuple[Beyond, ...]:
+    """Return what lies beyond the rows before or after the purchase, each input once, where it is further out."""
+    if law.support is None:
+        return ()
+    found: dict[str, Beyond] = {}
+    for values in (have, then):
+        for each in law.support.beyond(**dict(zip(columns, map(float, values), strict=True))):
+            if each.quantity not in found or each.factor > found[each.quantity].factor:
+                found[each.quantity] = each
+    return tuple(found.values())
 
 
 def _losses(draws: dict[str, Array], first: Array, second: Array) -> Array:

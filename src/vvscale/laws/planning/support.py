@@ -1,7 +1,8 @@
 """What the rows of a fit span, and by how much a plan goes beyond them.
 
 A law is an interpolation of its rows: beyond them it says what would happen if nothing changed. A plan that goes
-there says so, with the factor, and how often each image of the largest data set would have to be seen.
+there says so, with the factor, and how often each image of the largest data set would have to be seen. Far beyond them
+neither a plan nor a purchase is advised, and what rows would be needed is said instead.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # Within this factor of the largest or smallest row a value is that row's, rounded.
 ROUNDED = 1.0 + 1e-6
+# A decade is what `--hold-out` judges laws on ("top decade"); how they fare further out no held-out row of theirs says.
+FARTHEST = 10.0
 FAMILY = "parent_family"
 # Columns whose spans matter to a plan, with the words for them.
 MEASURES = {"n_params": "parameters", "samples_seen": "samples seen", "train_flop": "training FLOP"}
@@ -49,6 +52,11 @@ class Beyond:
     epochs: float | None = None
 
     @property
+    def is_far(self) -> bool:
+        """Whether it is so far beyond that nothing is advised."""
+        return self.factor > FARTHEST
+
+    @property
     def words(self) -> str:
         """A sentence."""
         side = "largest" if self.value > self.limit else "smallest"
@@ -61,7 +69,29 @@ class Beyond:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {**asdict(self), "words": self.words}
+        return {**asdict(self), "is_far": self.is_far, "words": self.words}
+
+
+def rows_needed(beyond: Iterable[Beyond]) -> str:
+    """Return which rows an advice would need, in a sentence; empty where nothing is far beyond the rows.
+
+    Examples
+    --------
+    >>> rows_needed([Beyond("train_flop", 1e18, 1e15, 1e3)])
+    'Nothing is advised more than 10 times beyond the rows: fit rows of at least 1e+17 training FLOP.'
+    >>> rows_needed([Beyond("train_flop", 2e15, 1e15, 2.0)])
+    ''
+    """
+    needed = []
+    for each in beyond:
+        if each.is_far:
+            is_above = each.value > each.limit
+            nearest = each.value / FARTHEST if is_above else each.value * FARTHEST
+            what = MEASURES.get(each.quantity, each.quantity)
+            needed.append(f"at {'least' if is_above else 'most'} {nearest:.3g} {what}")
+    if not needed:
+        return ""
+    return f"Nothing is advised more than {FARTHEST:g} times beyond the rows: fit rows of {' and of '.join(needed)}."
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from vvscale.errors import UsageError
 from vvscale.laws.planning.allocate import Bounds, allocate
 from vvscale.laws.planning.plan import scatter_of
+from vvscale.laws.planning.support import rows_needed
 from vvscale.laws.uncertainty.intervals import FEWEST, crv3, percentile, t_quantile
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ class TargetBudget:
         lost = self.share_without_optimum
         lacking = f"; {lost:.0%} of the resamples have no optimum and are left out" if lost else ""
         told = f"A {self.label} of {self.target:g} needs {self.budget:.3g} FLOP{spread}{doubt}{lacking}."
-        return " ".join([told, *(f"Warning: {each.words}" for each in self.warnings)])
+        needed = [rows for rows in [rows_needed(self.warnings)] if rows]
+        return " ".join([told, *needed, *(f"Warning: {each.words}" for each in self.warnings)])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

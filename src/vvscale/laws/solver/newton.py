@@ -171,80 +171,97 @@ def _minimise(
     best = np.full(len(weights), np.inf)
     if known is not None:
         np.minimum.at(best, problem, known)
-    known = best
-    theta = form.project(theta.copy())
-    k, p = theta.shape
-    total = weights.sum(axis=1)
-    loss = np.full(k, np.inf)
-    gradient = np.zeros((k, p))
-    hessian = np.zeros((k, p, p))
-    metric = np.zeros((k, p, p))
-    damping = np.full(k, 1e-2)
-    flat_steps = np.zeros(k, dtype=int)
-    rejected = np.zeros(k, dtype=int)
-    steps = np.zeros(k, dtype=int)
-    at_edge = np.zeros(k, dtype=int)
-    trial = theta.copy()
-    predicted = np.full(k, np.inf)
-
+    now = _Descents(form, form.project(theta.copy()))
+    k = len(theta)
     room = int(np.clip(NUMBERS_PER_STEP // max(sample.points.u[0].size, 1), 8, 512))
     live = np.arange(min(room, k))
     waiting = live.size
     while live.size:
-        new_loss, new_gradient, new_hessian, new_metric = _expand(form, sample, weights[problem[live]], trial[live])
-        drop = loss[live] - new_loss
-        better = new_loss < loss[live]
-        taken = live[better]
-        ratio = np.where(np.isfinite(drop), drop / predicted[live], 1.0)[better]
-        is_flat = drop[better] <= flat * new_loss[better]
-        theta[taken] = trial[taken]
-        loss[taken] = new_loss[better]
-        gradient[taken] = new_gradient[better]
-        hessian[taken] = new_hessian[better]
-        metric[taken] = new_metric[better]
-        scale = np.where(ratio > 0.7, 0.15, np.where(ratio < 0.2, 3.0, 1.0))
-        damping[taken] = np.maximum(damping[taken] * scale, 1e-12)
-        flat_steps[taken] = np.where(is_flat, flat_steps[taken] + 1, 0)
-        rejected[taken] = 0
-        refused = live[~better]
-        damping[refused] = np.maximum(damping[refused] * 5.0, 1e-3)
-        rejected[refused] += 1
-        steps[live] += 1
-        # Refused steps count as well: on the edge most of them only try to leave the form.
-        at_edge[live] = np.where(form.on_edge(theta[live]), at_edge[live] + 1, 0)
-
-        # A refused step that promised nothing measurable is as far as the arithmetic goes.
-        hopeless = (np.abs(predicted[live]) < 1e-16 * loss[live]) & (damping[live] < 10.0) & ~better
-        done = (
-            (flat_steps[live] >= 2)
-            | hopeless
-            | (rejected[live] > MAX_REJECTED)
-            | (steps[live] >= max_steps)
-            | (at_edge[live] >= MAX_AT_EDGE)
-            | ~np.isfinite(loss[live])
-        )
+        done = now.judge(live, _expand(form, sample, weights[problem[live]], now.trial[live]), flat, max_steps)
         # Not yet known is infinite, and compares as never the same.
-        done |= np.abs(loss[live] / known[problem[live]] - 1.0) <= SAME
+        done |= np.abs(now.loss[live] / best[problem[live]] - 1.0) <= SAME
         # Only a minimum becomes known: a search given up at the edge may stop anywhere along it.
-        minima = live[flat_steps[live] >= 2]
-        np.minimum.at(known, problem[minima], loss[minima])
+        minima = live[now.flat_steps[live] >= 2]
+        np.minimum.at(best, problem[minima], now.loss[minima])
         live = live[~done]
         if live.size:
-            held = form.held(theta[live], gradient[live])
-            step, damping[live] = _step(gradient[live], hessian[live], metric[live], damping[live], held)
-            trial[live] = form.project(theta[live] + step)
-            moved = trial[live] - theta[live]
-            slope = np.einsum("bp,bp->b", gradient[live], moved)
-            predicted[live] = -slope - 0.5 * np.einsum("bp,bpq,bq->b", moved, hessian[live], moved)
+            now.propose(live)
         if live.size <= room // 2 and waiting < k:
             fresh = np.arange(waiting, min(waiting + room - live.size, k))
             waiting += fresh.size
             live = np.concatenate([live, fresh])
 
-    held = form.held(theta, gradient)
-    return Minima(
-        theta, loss, _scaled(np.abs(np.where(held, 0.0, gradient)), metric, loss, sample.delta * total[problem])
-    )
+    free = np.abs(np.where(form.held(now.theta, now.gradient), 0.0, now.gradient))
+    unit = sample.delta * weights.sum(axis=1)[problem]
+    return Minima(now.theta, now.loss, _scaled(free, now.metric, now.loss, unit))
+
+
+class _Descents:
+    """Where k searches are, what is known there, and where each tries next."""
+
+    def __init__(self, form: Form, theta: Array) -> None:
+        k, p = theta.shape
+        self.form = form
+        self.theta = theta
+        self.loss = np.full(k, np.inf)
+        self.gradient = np.zeros((k, p))
+        self.hessian = np.zeros((k, p, p))
+        self.metric = np.zeros((k, p, p))
+        self.damping = np.full(k, 1e-2)
+        self.trial = theta.copy()
+        # By how much the loss should fall at the trial.
+        self.predicted = np.full(k, np.inf)
+        self.flat_steps = np.zeros(k, dtype=int)
+        self.rejected = np.zeros(k, dtype=int)
+        self.steps = np.zeros(k, dtype=int)
+        self.at_edge = np.zeros(k, dtype=int)
+
+    def judge(
+        self, live: NDArray[np.intp], at_trial: tuple[Array, Array, Array, Array], flat: float, max_steps: int
+    ) -> NDArray[np.bool_]:
+        """Take the trials that lower the loss, set the damping by how they went; which searches are over (b,)."""
+        new_loss, new_gradient, new_hessian, new_metric = at_trial
+        drop = self.loss[live] - new_loss
+        better = new_loss < self.loss[live]
+        taken = live[better]
+        ratio = np.where(np.isfinite(drop), drop / self.predicted[live], 1.0)[better]
+        is_flat = drop[better] <= flat * new_loss[better]
+        self.theta[taken] = self.trial[taken]
+        self.loss[taken] = new_loss[better]
+        self.gradient[taken] = new_gradient[better]
+        self.hessian[taken] = new_hessian[better]
+        self.metric[taken] = new_metric[better]
+        scale = np.where(ratio > 0.7, 0.15, np.where(ratio < 0.2, 3.0, 1.0))
+        self.damping[taken] = np.maximum(self.damping[taken] * scale, 1e-12)
+        self.flat_steps[taken] = np.where(is_flat, self.flat_steps[taken] + 1, 0)
+        self.rejected[taken] = 0
+        refused = live[~better]
+        self.damping[refused] = np.maximum(self.damping[refused] * 5.0, 1e-3)
+        self.rejected[refused] += 1
+        self.steps[live] += 1
+        # Refused steps count as well: on the edge most of them only try to leave the form.
+        self.at_edge[live] = np.where(self.form.on_edge(self.theta[live]), self.at_edge[live] + 1, 0)
+        # A refused step that promised nothing measurable is as far as the arithmetic goes.
+        is_small = np.abs(self.predicted[live]) < 1e-16 * self.loss[live]
+        hopeless = is_small & (self.damping[live] < 10.0) & ~better
+        return (
+            (self.flat_steps[live] >= 2)
+            | hopeless
+            | (self.rejected[live] > MAX_REJECTED)
+            | (self.steps[live] >= max_steps)
+            | (self.at_edge[live] >= MAX_AT_EDGE)
+            | ~np.isfinite(self.loss[live])
+        )
+
+    def propose(self, live: NDArray[np.intp]) -> None:
+        """Step to the next trial of each live search, and predict by how much its loss falls."""
+        theta, gradient, hessian = self.theta[live], self.gradient[live], self.hessian[live]
+        held = self.form.held(theta, gradient)
+        step, self.damping[live] = _step(gradient, hessian, self.metric[live], self.damping[live], held)
+        self.trial[live] = self.form.project(theta + step)
+        moved = self.trial[live] - theta
+        slope = np.einsum("bp,bp->b", gradient, moved)
+        self.predicted[live] = -slope - 0.5 * np.einsum("bp,bpq,bq->b", moved, hessian, moved)
 
 
 def _scaled(gradient: Array, metric: Array, loss: Array, unit: Array) -> Array:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vvscale.laws.forms.plateau import Plateau, Vanishing
-from vvscale.laws.solver.newton import Minima, minimise
+from vvscale.laws.solver.minima import AGREE, STUCK, Best, agreement, descend, exchange, recentre
 from vvscale.laws.solver.refine import refine
 from vvscale.laws.solver.starts import candidate_losses, candidates, pick_apart
 
@@ -39,19 +39,10 @@ REPEATING = 12
 SMALL = 64
 # Resamples whose grid solutions make the dictionary.
 PILOTS = 4
-# Basins told apart when optima are exchanged, and how many of them each resample tries.
-BASINS = 48
+# Basins that each resample tries when optima are exchanged.
 TRIED_BASINS = 2
-MAX_EXCHANGES = 4
-# Relative difference of loss that counts as better.
-BETTER = 1e-10
-# Scaled gradient above which a search has not converged.
-STUCK = 1e-5
-RECENTRINGS = 5
 # So many searches that end at one optimum leave little doubt about it.
 TRUSTED = 2
-# Two starts agree if their losses differ by less than this, relatively.
-AGREE = 1e-6
 # The convex line E = 0 is reached by letting the Huber threshold fall to its value.
 CONTINUATION = (5.0,)
 # Grid starts of an E = 0 form that is not convex.
@@ -173,8 +164,8 @@ def _solve(search: _Search, n_starts: int) -> Optima:
         effort = search.run(np.arange(SCOUTS), effort)
         search.run(np.arange(SCOUTS, len(weights)), effort)
         if not effort.exchange:
-            _exchange(search.best, search.interior, search.sample, weights, np.arange(len(weights)), n_tried=0)
-        hard = search.lonely()
+            exchange(search.best, search.interior, search.sample, weights, np.arange(len(weights)), n_tried=0)
+        hard = search.reached_once()
         # Where most resamples have several minima the data do not identify the law, and no search mends that.
         if 0 < hard.size <= MOSTLY_EASY * len(weights):
             search.run(hard, full)
@@ -207,8 +198,8 @@ class _Search:
         self.sample, self.weights = sample, weights
         self.negative = negative
         self.starts = np.empty((0, interior.size)) if starts is None else starts
-        self.best = _Best(len(weights), interior.size)
-        self.line = _Best(len(weights), boundary.size) if boundary is not None else None
+        self.best = Best(len(weights), interior.size)
+        self.line = Best(len(weights), boundary.size) if boundary is not None else None
 
     def run(self, rows: NDArray[np.intp], effort: Effort) -> Effort:
         """Search for ``rows``; return the effort that was worth it."""
@@ -216,14 +207,14 @@ class _Search:
         ends: list[Array] = []
         smooth: list[NDArray[np.bool_]] = []
 
-        def descend(starts: Array) -> None:
+        def search_from(starts: Array) -> None:
             """Search from starts (s, len(rows), p); few resamples are searched from all of them at once."""
             at_once = len(starts) if len(rows) * len(starts) <= SMALL else 1
             for first in range(0, len(starts), at_once):
                 batch = starts[first : first + at_once]
                 problem = np.tile(rows, len(batch))
                 theta = batch.reshape(-1, batch.shape[-1])
-                minima = _descend(self.interior, self.sample, weights, theta, problem, known=best.bar[problem])
+                minima = descend(self.interior, self.sample, weights, theta, problem, known=best.bar[problem])
                 for part in minima.split(len(batch)):
                     best.offer(part, rows)
                     ends.append(part.loss)
@@ -232,20 +223,20 @@ class _Search:
         if isinstance(self.interior, Plateau):
             n_starts = max(effort.grid) + 1
             starts = _grid_starts(self.interior, self.sample, weights, rows, n_starts, negative=self.negative)
-            descend(starts[list(effort.grid)])
+            search_from(starts[list(effort.grid)])
         if len(self.starts):
-            descend(np.tile(self.starts[:, None], (1, len(rows), 1)))
+            search_from(np.tile(self.starts[:, None], (1, len(rows), 1)))
         near_zero = False
         if self.boundary is not None and self.line is not None and effort.boundary:
             self._solve_line(self.boundary, self.line, rows)
             line = self.line.loss[rows]
             near_zero = bool((line < NEAR_ZERO * best.loss[rows]).any())
             best.bar[rows] = np.minimum(best.bar[rows], line)
-            descend(self.boundary.inside(self.line.theta[rows])[None])
+            search_from(self.boundary.inside(self.line.theta[rows])[None])
         if isinstance(self.interior, Plateau) and rows[0] == 0 and self._is_doubtful(self.interior):
             self._refine_original(self.interior)
-        exchanged = _exchange(best, self.interior, self.sample, weights, rows, TRIED_BASINS if effort.exchange else 0)
-        _recentre(best, self.interior, self.sample, weights, rows)
+        exchanged = exchange(best, self.interior, self.sample, weights, rows, TRIED_BASINS if effort.exchange else 0)
+        recentre(best, self.interior, self.sample, weights, rows)
 
         # A start was needed if for some resample it, and none before it, ended at the best optimum.
         reached = np.array(ends) <= best.bar[rows] * (1.0 + AGREE)
@@ -255,17 +246,17 @@ class _Search:
         several = bool((np.array(smooth) & ~reached).any())
         return Effort(needed, near_zero, exchanged or several)
 
-    def _solve_line(self, form: Vanishing, line: _Best, rows: NDArray[np.intp]) -> None:
+    def _solve_line(self, form: Vanishing, line: Best, rows: NDArray[np.intp]) -> None:
         """Solve the E = 0 form, from its grid with a falling Huber threshold."""
         n_starts = 1 if form.is_convex else LINE_STARTS
         for theta in _grid_starts(form, self.sample, self.weights, rows, n_starts, negative=self.negative):
             # One batch of few rows takes as long as its slowest search: more of them cost more than they save.
             for factor in CONTINUATION if len(rows) > SMALL else ():
                 eased = replace(self.sample, delta=factor * self.sample.delta)
-                theta = _descend(form, eased, self.weights, theta, rows, coarse=True).theta
-            line.offer(_descend(form, self.sample, self.weights, theta, rows, known=line.bar[rows]), rows)
+                theta = descend(form, eased, self.weights, theta, rows, coarse=True).theta
+            line.offer(descend(form, self.sample, self.weights, theta, rows, known=line.bar[rows]), rows)
         if not form.is_convex:
-            _exchange(line, form, self.sample, self.weights, rows, TRIED_BASINS)
+            exchange(line, form, self.sample, self.weights, rows, TRIED_BASINS)
 
     def _is_doubtful(self, interior: Plateau) -> bool:
         """Whether the optimum of the original rows was reached by few searches, or has a term that means nothing."""
@@ -273,7 +264,7 @@ class _Search:
         at_zero = line is not None and line.loss[0] <= best.loss[0]
         form, found = (self.boundary, line) if at_zero and self.boundary is not None else (interior, best)
         assert found is not None
-        _, n_agree = _agreement(best.ends + (line.ends if line is not None else []), best.bar)
+        _, n_agree = agreement(best.ends + (line.ends if line is not None else []), best.bar)
         return bool(n_agree[0] < TRUSTED or found.gradient[0] > STUCK or form.on_face(found.theta[:1])[0])
 
     def _refine_original(self, interior: Plateau) -> None:
@@ -287,10 +278,10 @@ class _Search:
         for part in refine(interior, theta=self.best.theta[0], **options).each():
             self.best.offer(part, original)
 
-    def lonely(self) -> NDArray[np.intp]:
+    def reached_once(self) -> NDArray[np.intp]:
         """Resamples whose best interior optimum was reached by only one of several searches."""
         best = self.best
-        n_starts, n_agree = _agreement(best.ends, best.bar)
+        n_starts, n_agree = agreement(best.ends, best.bar)
         return np.nonzero((n_starts > 1) & (n_agree == 1) & (best.loss <= best.bar))[0]
 
     def optima(self) -> Optima:
@@ -304,7 +295,7 @@ class _Search:
             best.loss = np.where(at_zero, self.line.loss, best.loss)
             best.gradient = np.where(at_zero, self.line.gradient, best.gradient)
             best.ends += self.line.ends
-        n_starts, n_agree = _agreement(best.ends, best.loss)
+        n_starts, n_agree = agreement(best.ends, best.loss)
         return Optima(best.theta, at_zero, best.loss, best.gradient, n_starts, n_agree)
 
 
@@ -321,142 +312,3 @@ def _grid_starts(
     theta, place = candidates(form, sample, weights[:PILOTS], negative=negative)
     picks = pick_apart(candidate_losses(form, sample, weights[rows], theta), place, n_starts)
     return theta[picks.T]
-
-
-class _Best:
-    """The best minimum of each resample so far, and where all searches ended."""
-
-    def __init__(self, n: int, p: int) -> None:
-        self.theta = np.full((n, p), np.nan)
-        self.loss = np.full(n, np.inf)
-        self.gradient = np.full(n, np.inf)
-        # The loss to beat: one's own, or that of the boundary form.
-        self.bar = np.full(n, np.inf)
-        self.ends: list[tuple[NDArray[np.intp], Array]] = []
-
-    def offer(self, minima: Minima, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Take what is better; return the resamples that clearly improved."""
-        self.ends.append((rows, minima.loss))
-        clearly = rows[minima.loss < self.bar[rows] * (1.0 - AGREE)]
-        better = minima.loss < self.loss[rows]
-        taken = rows[better]
-        self.theta[taken] = minima.theta[better]
-        self.loss[taken] = minima.loss[better]
-        self.gradient[taken] = minima.gradient[better]
-        self.bar[taken] = np.minimum(self.bar[taken], self.loss[taken])
-        return clearly
-
-
-def _agreement(ends: list[tuple[NDArray[np.intp], Array]], loss: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Count each resample's searches, and those that ended at ``loss`` (B,)."""
-    n_starts = np.zeros(len(loss), dtype=np.intp)
-    n_agree = np.zeros(len(loss), dtype=np.intp)
-    for rows, end in ends:
-        n_starts[rows] += 1
-        n_agree[rows] += end <= loss[rows] * (1.0 + AGREE) + 1e-300
-    return n_starts, n_agree
-
-
-def _exchange(best: _Best, form: Form, sample: Sample, weights: Array, rows: NDArray[np.intp], n_tried: int) -> bool:
-    """Let every one of ``rows`` try the optima of the others until none gains; say whether any gained.
-
-    An optimum that already beats one's own is always tried, and besides it the ``n_tried`` most promising
-    other basins.
-    """
-    if len(rows) == 1:
-        return False
-    everyone = np.arange(len(rows))
-    changed, gained = everyone, False
-    weights = weights[rows]
-    for _ in range(MAX_EXCHANGES):
-        pool = best.theta[rows]
-        losses = candidate_losses(form, sample, weights, pool)
-        basin = _basins(_curves(form, sample, pool), BASINS)
-        n_basins = basin.max() + 1
-        # For each resample the best representative of every basin (n_basins, B); its own basin only if some
-        # optimum there already beats it.
-        chosen = np.stack([np.where(basin == k, losses, np.inf).argmin(axis=1) for k in range(n_basins)])
-        value = losses[everyone, chosen]
-        beats = value < best.bar[rows] * (1.0 - BETTER)
-        value = np.where((basin == np.arange(n_basins)[:, None]) & ~beats, np.inf, value)
-        improved = []
-        for place, rank in enumerate(np.argsort(value, axis=0)[: max(n_tried, 1)]):
-            worth = beats[rank, everyone]
-            if place < n_tried:
-                worth |= np.isfinite(value[rank, everyone]) & np.isin(everyone, changed)
-            trying = np.nonzero(worth)[0]
-            if trying.size:
-                starts = pool[chosen[rank[trying], trying]]
-                known = best.bar[rows[trying]]
-                ends = _descend(form, sample, weights, starts, trying, known=known)
-                improved.append(best.offer(ends, rows[trying]))
-        changed = np.nonzero(np.isin(rows, np.concatenate(improved)))[0] if improved else everyone[:0]
-        if not changed.size:
-            break
-        gained = True
-    return gained
-
-
-def _recentre(best: _Best, form: Form, sample: Sample, weights: Array, rows: NDArray[np.intp]) -> None:
-    """Retry searches that got stuck from the ends of the data.
-
-    A law so steep that it only moves the first points has almost no slope at the centre, where the parameters
-    are defined, and Newton's steps there are ill-conditioned; at that end they are not.
-    """
-    if not isinstance(form, Plateau) or form.size != 3:
-        return
-    u = sample.points.u[0]
-    for shift in (float(u.min()), float(u.max())) * RECENTRINGS:
-        # On the edge E = 0 a gradient is the pressure against it, not a search that got stuck.
-        stuck = rows[(best.gradient[rows] > STUCK) & np.isfinite(best.loss[rows]) & ~form.on_edge(best.theta[rows])]
-        moved = replace(sample, points=replace(sample.points, u=(u - shift,)))
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            starts = form.moved(best.theta[stuck], shift)
-            usable = np.isfinite(starts).all(axis=1)
-            if not usable.any():
-                continue
-            ends = _descend(form, moved, weights, starts[usable], stuck[usable])
-            back = form.moved(ends.theta, -shift)
-        # The way back from a very steep law may underflow; then the old optimum stays.
-        ends.loss[~np.isfinite(back).all(axis=1)] = np.inf
-        ends.theta = back
-        best.offer(ends, stuck[usable])
-
-
-def _curves(form: Form, sample: Sample, theta: Array) -> Array:
-    """Curves f (k, m) of many parameter vectors."""
-    return np.concatenate([form.evaluate(theta[i : i + 64], sample.points).f for i in range(0, len(theta), 64)])
-
-
-def _basins(curves: Array, n: int) -> NDArray[np.intp]:
-    """Group curves (k, m) around farthest-first representatives; the basin of each, shape (k,).
-
-    Distances are between curves, not parameters: parameters that the data do not tell apart count as one.
-    """
-    curves = np.where(np.isfinite(curves), curves, 0.0)
-    basin = np.zeros(len(curves), dtype=np.intp)
-    distance = np.abs(curves - curves[0]).mean(axis=1)
-    for k in range(1, min(n, len(curves))):
-        far = int(distance.argmax())
-        if distance[far] < 1e-6:
-            break
-        to_far = np.abs(curves - curves[far]).mean(axis=1)
-        basin[to_far < distance] = k
-        distance = np.minimum(distance, to_far)
-    return basin
-
-
-def _descend(
-    form: Form,
-    sample: Sample,
-    weights: Array,
-    theta: Array,
-    problem: NDArray[np.intp] | None = None,
-    *,
-    known: Array | None = None,
-    coarse: bool = False,
-) -> Minima:
-    """``minimise`` with the solver's own defaults."""
-    problem = np.arange(len(theta)) if problem is None else problem
-    effort = {"flat": 1e-3, "max_steps": 12} if coarse else {}
-    return minimise(form, sample, weights, theta, problem, known=known, **effort)

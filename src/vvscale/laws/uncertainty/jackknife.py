@@ -12,6 +12,7 @@ is nearly absolute, for which leaving out one row at a time is inconsistent.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,13 +92,14 @@ class Jackknife:
 
     def degrees(self, name: str) -> float:
         """Degrees of freedom of the interval of a parameter or derived quantity: the groups it rests on, less one."""
-        return float(self.leverage.degrees(lambda optima: self._at(optima)[name][:, None])[0])
+        return float(self.leverage.degrees(lambda _: self._moved[name][:, None])[0])
 
-    def _at(self, optima: Optima) -> dict[str, Array]:
-        """Parameters and what follows from them of other optima of the law, name -> (B,)."""
-        fit = self.fit
-        params = natural(fit.law, fit.problem, optima, fit.offsets)
-        return {**params, **fit.derived_from(params, optima)}
+    @cached_property
+    def _moved(self) -> dict[str, Array]:
+        """Parameters and what follows from them at the moved optima of the leverage, name -> (2 p,); made once."""
+        fit, moved = self.fit, self.leverage.moved
+        params = natural(fit.law, fit.problem, moved, fit.offsets)
+        return {**params, **fit.derived_from(params, moved)}
 
     def curve(self, *x: Sequence[float] | Array, level: float = LEVEL) -> tuple[Array, Array]:
         """Interval of the fitted curve (of the average group) at new inputs, in raw units; two arrays (m,).
@@ -140,7 +142,7 @@ class Jackknife:
         return f"<p>95 % t intervals, each of {self.n_groups} {self.by} left out</p>{self.table().to_html(index=False)}"
 
     def _values(self, name: str) -> tuple[float, Array]:
-        return self.fit.quantities()[name], {**self.params, **self.derived()}[name]
+        return self.fit.quantities()[name], self.params[name] if name in self.params else self.derived()[name]
 
 
 def jackknife(fit: Fit, *, by: str | None = None) -> Jackknife:

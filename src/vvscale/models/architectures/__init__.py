@@ -1,5 +1,5 @@
-"""Architectures by name: their families, designs and layers.
+"""Architectures by name: their families, configurations and layers.
 
-A built-in one is added in ``names.py``, a new family also in ``designs.py`` and ``families.py``; a network of one's own
+A built-in one is added in ``names.py``, a new family also in ``configs.py`` and ``families.py``; a network of one's own
 needs no change here: ``register_architecture``, or ``file.py:NAME``.
 """

@@ -15,14 +15,14 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from vvscale.errors import ConfigError
-from vvscale.models.architectures.designs import (
-    AlexNetDesign,
+from vvscale.models.architectures.configs import (
+    AlexNetConfig,
     Architecture,
-    ConvNeXtDesign,
-    EfficientNetDesign,
-    LibraryDesign,
-    OwnDesign,
-    ViTDesign,
+    ConvNeXtConfig,
+    EfficientNetConfig,
+    LibraryConfig,
+    OwnConfig,
+    ViTConfig,
 )
 from vvscale.models.architectures.families import PATCH, ModelOptions, construct
 from vvscale.models.architectures.names import Stem, architecture, stem_for
@@ -92,18 +92,18 @@ def build_model(
     """
     known = architecture(name)
     options = _options(known, n_classes, image_size, in_channels, stem, drop_path, layer_scale)
-    if isinstance(known.design, LibraryDesign):
+    if isinstance(known.config, LibraryConfig):
         from vvscale.models.architectures.library import build_library_model
 
-        module = _seeded(partial(build_library_model, known.design, options, is_pretrained=pretrained), seed)
-    elif isinstance(known.design, OwnDesign):
-        module = _seeded(partial(build_own, known.name, known.design, options), seed)
+        module = _seeded(partial(build_library_model, known.config, options, is_pretrained=pretrained), seed)
+    elif isinstance(known.config, OwnConfig):
+        module = _seeded(partial(build_own, known.name, known.config, options), seed)
     else:
         module = _seeded(partial(_build, known, options), seed)
     module.built_as = (known.name, options)  # pyright: ignore[reportArgumentType]
-    if pretrained and isinstance(known.design, OwnDesign):
+    if pretrained and isinstance(known.config, OwnConfig):
         raise ConfigError(f"'{name}' is a network of your own; vvscale knows no pretrained weights for it.")
-    if pretrained and not isinstance(known.design, LibraryDesign):
+    if pretrained and not isinstance(known.config, LibraryConfig):
         from vvscale.models.architectures.library import load_library_weights
 
         load_library_weights(module, known)
@@ -125,7 +125,7 @@ def build_skeleton(name: str, **options: Any) -> nn.Module:
 def build_to_load(name: str, **options: Any) -> nn.Module:
     """Build a network whose state is about to be loaded: a skeleton where the state holds all there is to it."""
     # The network of a library or a user may have buffers that its state leaves out.
-    is_others = isinstance(architecture(name).design, LibraryDesign | OwnDesign)
+    is_others = isinstance(architecture(name).config, LibraryConfig | OwnConfig)
     return build_model(name, **options, seed=0) if is_others else build_skeleton(name, **options)
 
 
@@ -155,27 +155,27 @@ def _options(
         if value < lowest:
             raise ConfigError(f"Cannot build '{known.name}' with {option} {value}; expected at least {lowest}.")
     size = known.image_size if image_size is None else image_size
-    smallest = 1 if isinstance(known.design, OwnDesign) else 7 if isinstance(known.design, AlexNetDesign) else 8
+    smallest = 1 if isinstance(known.config, OwnConfig) else 7 if isinstance(known.config, AlexNetConfig) else 8
     if size < smallest:
         raise ConfigError(f"Cannot build '{known.name}' for images of {size} pixels; expected at least {smallest}.")
     if stem not in ("auto", "published", "small"):
         raise ConfigError(f"Unknown stem '{stem}'. Expected 'auto', 'published' or 'small'.")
     if not 0 <= drop_path < 1:
         raise ConfigError(f"drop_path is {drop_path}; expected a rate from 0 up to, not including, 1.")
-    if isinstance(known.design, LibraryDesign | OwnDesign):
+    if isinstance(known.config, LibraryConfig | OwnConfig):
         _refuse(known, stem=stem == "small", drop_path=drop_path, layer_scale=layer_scale is not None)
         return ModelOptions(n_classes, size, in_channels, "published")
     chosen = stem_for(known.name, size, stem) or "published"
-    if isinstance(known.design, ViTDesign) and chosen == "published" and size % PATCH:
+    if isinstance(known.config, ViTConfig) and chosen == "published" and size % PATCH:
         raise ConfigError(
             f"Cannot build '{known.name}' for images of {size} pixels: they do not divide into patches of {PATCH}. "
             f"Expected a multiple of {PATCH}, such as {max(1, round(size / PATCH)) * PATCH}, or stem 'small'."
         )
-    takes_drop = isinstance(known.design, ConvNeXtDesign | EfficientNetDesign | ViTDesign)
-    takes_scale = isinstance(known.design, ConvNeXtDesign | ViTDesign)
+    takes_drop = isinstance(known.config, ConvNeXtConfig | EfficientNetConfig | ViTConfig)
+    takes_scale = isinstance(known.config, ConvNeXtConfig | ViTConfig)
     _refuse(known, drop_path=drop_path and not takes_drop, layer_scale=layer_scale is not None and not takes_scale)
     if takes_scale and layer_scale is None:
-        layer_scale = known.design.layer_scale  # pyright: ignore[reportAttributeAccessIssue]
+        layer_scale = known.config.layer_scale  # pyright: ignore[reportAttributeAccessIssue]
     return ModelOptions(n_classes, size, in_channels, chosen, drop_path, layer_scale)
 
 
@@ -199,7 +199,7 @@ def _seeded(make: Callable[[], nn.Module], seed: int | None) -> nn.Module:
 
 def _build(known: Architecture, options: ModelOptions) -> nn.Module:
     # Libraries refuse or warn at 0 classes, so the classifier is built for one and then taken off.
-    module = construct(known.design, replace(options, n_classes=options.n_classes or 1))
+    module = construct(known.config, replace(options, n_classes=options.n_classes or 1))
     if options.n_classes == 0:
         module.set_submodule(known.head_layer, nn.Identity())
     return module

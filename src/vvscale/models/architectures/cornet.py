@@ -14,7 +14,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from vvscale.models.architectures.designs import CORnetDesign
+from vvscale.models.architectures.configs import CORnetConfig
 
 # The bottleneck of an area is this many times wider than its output.
 _EXPANSION = 4
@@ -67,7 +67,7 @@ class CORnetS(nn.Sequential):
 
     Parameters
     ----------
-    design
+    config
         Width of each area and how often it recurs.
     n_classes
         Outputs of the classifier.
@@ -77,8 +77,8 @@ class CORnetS(nn.Sequential):
         Stem for small images: 3x3 of stride 1 without max-pooling, instead of 7x7 of stride 2 with it.
     """
 
-    def __init__(self, design: CORnetDesign, *, n_classes: int, in_channels: int, is_small: bool) -> None:
-        v1, v2, v4, it = design.widths
+    def __init__(self, config: CORnetConfig, *, n_classes: int, in_channels: int, is_small: bool) -> None:
+        v1, v2, v4, it = config.widths
         kernel, stride = (3, 1) if is_small else (7, 2)
         first: OrderedDict[str, nn.Module] = OrderedDict(
             conv1=nn.Conv2d(in_channels, v1, kernel, stride=stride, padding=kernel // 2, bias=False),
@@ -99,9 +99,9 @@ class CORnetS(nn.Sequential):
         super().__init__(
             OrderedDict(
                 V1=nn.Sequential(first),
-                V2=RecurrentArea(v1, v2, times=design.times[0]),
-                V4=RecurrentArea(v2, v4, times=design.times[1]),
-                IT=RecurrentArea(v4, it, times=design.times[2]),
+                V2=RecurrentArea(v1, v2, times=config.times[0]),
+                V4=RecurrentArea(v2, v4, times=config.times[1]),
+                IT=RecurrentArea(v4, it, times=config.times[2]),
                 decoder=nn.Sequential(decoder),
             )
         )

@@ -1,4 +1,4 @@
-"""From a design and options to layers: torchvision's and timm's where they define the network, ours for the rest.
+"""From configuration and options to layers: torchvision's and timm's where they define a network, ours for the rest.
 
 Every network of a family comes from one constructor, the published ones and those scaled in width or depth
 alike. This module must not read names.
@@ -14,16 +14,16 @@ from torchvision.models import AlexNet
 from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 from torchvision.models.efficientnet import EfficientNet, MBConvConfig
 
-from vvscale.models.architectures.cornet import CORnetS
-from vvscale.models.architectures.designs import (
-    AlexNetDesign,
-    ConvNeXtDesign,
-    CORnetDesign,
-    Design,
-    EfficientNetDesign,
-    ResNetDesign,
-    ViTDesign,
+from vvscale.models.architectures.configs import (
+    AlexNetConfig,
+    Config,
+    ConvNeXtConfig,
+    CORnetConfig,
+    EfficientNetConfig,
+    ResNetConfig,
+    ViTConfig,
 )
+from vvscale.models.architectures.cornet import CORnetS
 from vvscale.models.architectures.resnet import ResNetFlex
 
 # Expansion, kernel, stride, inputs, outputs, blocks of each stage.
@@ -58,38 +58,38 @@ class ModelOptions:
         return asdict(self)
 
 
-def construct(design: Design, options: ModelOptions) -> nn.Module:
-    """Build the network of a design with a classifier of at least one class."""
-    if isinstance(design, ResNetDesign):
+def construct(config: Config, options: ModelOptions) -> nn.Module:
+    """Build the network of a configuration with a classifier of at least one class."""
+    if isinstance(config, ResNetConfig):
         return ResNetFlex(
-            design,
+            config,
             n_classes=options.n_classes,
             in_channels=options.in_channels,
             is_small=options.stem == "small",
         )
-    if isinstance(design, CORnetDesign):
+    if isinstance(config, CORnetConfig):
         return CORnetS(
-            design,
+            config,
             n_classes=options.n_classes,
             in_channels=options.in_channels,
             is_small=options.stem == "small",
         )
-    if isinstance(design, AlexNetDesign):
-        return AlexNetFlex(design, options)
-    if isinstance(design, EfficientNetDesign):
-        return _efficientnet(design, options)
-    if isinstance(design, ConvNeXtDesign):
-        return _convnext(design, options)
-    assert isinstance(design, ViTDesign)
-    return _vit(design, options)
+    if isinstance(config, AlexNetConfig):
+        return AlexNetFlex(config, options)
+    if isinstance(config, EfficientNetConfig):
+        return _efficientnet(config, options)
+    if isinstance(config, ConvNeXtConfig):
+        return _convnext(config, options)
+    assert isinstance(config, ViTConfig)
+    return _vit(config, options)
 
 
 class AlexNetFlex(AlexNet):
     """torchvision's AlexNet with all widths times a factor, and a 3x3 stem for small images."""
 
-    def __init__(self, design: AlexNetDesign, options: ModelOptions) -> None:
+    def __init__(self, config: AlexNetConfig, options: ModelOptions) -> None:
         nn.Module.__init__(self)
-        w1, w2, w3, w4, hidden = (max(1, int(width * design.width)) for width in (64, 192, 384, 256, 4096))
+        w1, w2, w3, w4, hidden = (max(1, int(width * config.width)) for width in (64, 192, 384, 256, 4096))
         if options.stem == "small":
             first, pool = nn.Conv2d(options.in_channels, w1, 3, padding=1), nn.Identity()
         else:
@@ -122,11 +122,11 @@ class AlexNetFlex(AlexNet):
         )
 
 
-def _efficientnet(design: EfficientNetDesign, options: ModelOptions) -> nn.Module:
-    stages = [MBConvConfig(*stage, width_mult=design.width, depth_mult=design.depth) for stage in _EFFICIENTNET_B0]
+def _efficientnet(config: EfficientNetConfig, options: ModelOptions) -> nn.Module:
+    stages = [MBConvConfig(*stage, width_mult=config.width, depth_mult=config.depth) for stage in _EFFICIENTNET_B0]
     module = EfficientNet(
         stages,
-        design.dropout,
+        config.dropout,
         stochastic_depth_prob=options.drop_path,
         num_classes=options.n_classes,
     )
@@ -139,25 +139,25 @@ def _efficientnet(design: EfficientNetDesign, options: ModelOptions) -> nn.Modul
     return module
 
 
-def _convnext(design: ConvNeXtDesign, options: ModelOptions) -> nn.Module:
+def _convnext(config: ConvNeXtConfig, options: ModelOptions) -> nn.Module:
     assert options.layer_scale is not None
-    outputs = (*design.widths[1:], None)
+    outputs = (*config.widths[1:], None)
     module = ConvNeXt(
-        [CNBlockConfig(*stage) for stage in zip(design.widths, outputs, design.blocks, strict=True)],
+        [CNBlockConfig(*stage) for stage in zip(config.widths, outputs, config.blocks, strict=True)],
         stochastic_depth_prob=options.drop_path,
         layer_scale=options.layer_scale,
         num_classes=options.n_classes,
     )
     if options.stem == "small" or options.in_channels != 3:
         kernel, stride, padding = (3, 1, 1) if options.stem == "small" else (4, 4, 0)
-        conv = nn.Conv2d(options.in_channels, design.widths[0], kernel, stride=stride, padding=padding)
+        conv = nn.Conv2d(options.in_channels, config.widths[0], kernel, stride=stride, padding=padding)
         nn.init.trunc_normal_(conv.weight, std=0.02)
         nn.init.zeros_(conv.bias)  # pyright: ignore[reportArgumentType]
         module.set_submodule("features.0.0", conv)
     return module
 
 
-def _vit(design: ViTDesign, options: ModelOptions) -> nn.Module:
+def _vit(config: ViTConfig, options: ModelOptions) -> nn.Module:
     # timm takes seconds to import, and only these networks need it.
     from timm.layers.drop import DropPath
     from timm.models.vision_transformer import VisionTransformer
@@ -168,10 +168,10 @@ def _vit(design: ViTDesign, options: ModelOptions) -> nn.Module:
         patch_size=patch,
         in_chans=options.in_channels,
         num_classes=options.n_classes,
-        embed_dim=design.width,
-        depth=design.blocks,
-        num_heads=design.heads,
-        no_embed_class=design.is_deit,
+        embed_dim=config.width,
+        depth=config.blocks,
+        num_heads=config.heads,
+        no_embed_class=config.is_deit,
         init_values=options.layer_scale,
     )
     if options.drop_path:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from vvscale.errors import ConfigError, MissingDataError, UnknownNameError, did_you_mean
-from vvscale.models.architectures.designs import Architecture, LibraryDesign
+from vvscale.models.architectures.configs import Architecture, LibraryConfig
 from vvscale.models.architectures.families import ModelOptions
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 _FAMILIES = {"Davit": "DaVit", "EfficientVit": "EfficientViT-B", "Levit": "LeViT", "VisionTransformer": "ViT"}
 
 
-def build_library_model(design: LibraryDesign, options: ModelOptions, *, is_pretrained: bool) -> nn.Module:
+def build_library_model(config: LibraryConfig, options: ModelOptions, *, is_pretrained: bool) -> nn.Module:
     """Build a network of timm or torchvision, in training mode.
 
     Raises
@@ -37,26 +37,26 @@ def build_library_model(design: LibraryDesign, options: ModelOptions, *, is_pret
     MissingDataError
         The weights could not be had.
     """
-    make = _timm if design.library == "timm" else _torchvision
-    return make(design, options, is_pretrained).train()
+    make = _timm if config.library == "timm" else _torchvision
+    return make(config, options, is_pretrained).train()
 
 
-def _timm(design: LibraryDesign, options: ModelOptions, is_pretrained: bool) -> nn.Module:
+def _timm(config: LibraryConfig, options: ModelOptions, is_pretrained: bool) -> nn.Module:
     import timm
 
-    if is_pretrained and not timm.is_model_pretrained(design.name):
-        raise _no_weights(f"timm:{design.name}")
+    if is_pretrained and not timm.is_model_pretrained(config.name):
+        raise _no_weights(f"timm:{config.name}")
     # Only networks of one size take it as an argument.
-    size = {"img_size": options.image_size} if _timm_config(design.name).get("fixed_input_size") else {}
+    size = {"img_size": options.image_size} if _timm_config(config.name).get("fixed_input_size") else {}
     make = partial(
         timm.create_model,
-        design.name,
+        config.name,
         pretrained=is_pretrained,
         num_classes=options.n_classes,
         in_chans=options.in_channels,
         **size,
     )
-    return _downloaded(f"timm:{design.name}", make) if is_pretrained else make()
+    return _downloaded(f"timm:{config.name}", make) if is_pretrained else make()
 
 
 def _timm_config(name: str) -> dict[str, Any]:
@@ -66,10 +66,10 @@ def _timm_config(name: str) -> dict[str, Any]:
     return config.to_dict() if config else {}
 
 
-def _torchvision(design: LibraryDesign, options: ModelOptions, is_pretrained: bool) -> nn.Module:
+def _torchvision(config: LibraryConfig, options: ModelOptions, is_pretrained: bool) -> nn.Module:
     from torchvision import models
 
-    base, _, tag = design.name.partition(".")
+    base, _, tag = config.name.partition(".")
     if options.in_channels != 3 or options.n_classes == 0:
         raise ConfigError(
             f"torchvision's {base} takes images of 3 channels and has a classifier; got {options.in_channels} channels "
@@ -86,7 +86,7 @@ def _torchvision(design: LibraryDesign, options: ModelOptions, is_pretrained: bo
             f"{n_known}, or for '{base}' of the study with pretrained=True, whose classifier is drawn anew."
         )
     return _downloaded(
-        f"torchvision:{design.name}", partial(models.get_model, base, weights=chosen, progress=False, **size)
+        f"torchvision:{config.name}", partial(models.get_model, base, weights=chosen, progress=False, **size)
     )
 
 
@@ -121,15 +121,15 @@ def load_library_weights(module: nn.Module, known: Architecture) -> None:
     assert all(key.startswith(f"{known.head_layer}.") for key in absent)
 
 
-def _twin(known: Architecture) -> LibraryDesign:
+def _twin(known: Architecture) -> LibraryConfig:
     name, (kind, _, size) = known.name, known.name.partition("_")
     if "flex" not in name and "*" not in name:
         if known.parent_family in {"ResNet", "EfficientNet", "ConvNeXt", "AlexNet"}:
-            return LibraryDesign("torchvision", name)
+            return LibraryConfig("torchvision", name)
         if kind == "deit" and size != "tiny":
-            return LibraryDesign("timm", f"deit3_{size}_patch16_224")
+            return LibraryConfig("timm", f"deit3_{size}_patch16_224")
         if kind == "vit":
-            return LibraryDesign("timm", f"{name}_patch16_224")
+            return LibraryConfig("timm", f"{name}_patch16_224")
     raise _no_weights(name)
 
 
@@ -139,7 +139,7 @@ def library_family(module: nn.Module) -> str:
     return _FAMILIES.get(name, name)
 
 
-def library_preprocessing(design: LibraryDesign) -> dict[str, Any]:
+def library_preprocessing(config: LibraryConfig) -> dict[str, Any]:
     """Return how the library prepares images for a network: image_size, resize (pixels), mean, std.
 
     Raises
@@ -147,32 +147,32 @@ def library_preprocessing(design: LibraryDesign) -> dict[str, Any]:
     UnknownNameError
         The library has no such network or weights.
     """
-    base, dot, tag = design.name.partition(".")
-    if design.library == "timm":
+    base, dot, tag = config.name.partition(".")
+    if config.library == "timm":
         import timm
         from timm.data.config import resolve_data_config
 
         if not timm.is_model(base):
-            raise _unknown("timm", design.name, timm.list_models())
+            raise _unknown("timm", config.name, timm.list_models())
         tagged = timm.list_pretrained(f"{base}.*")
-        if dot and design.name not in tagged:
-            raise _unknown("timm", design.name, tagged)
-        config = resolve_data_config({}, pretrained_cfg=_timm_config(design.name))
-        size = config["input_size"][-1]
+        if dot and config.name not in tagged:
+            raise _unknown("timm", config.name, tagged)
+        data = resolve_data_config({}, pretrained_cfg=_timm_config(config.name))
+        size = data["input_size"][-1]
         return {
             "image_size": size,
-            "resize": math.floor(size / config["crop_pct"]),
-            "mean": list(config["mean"]),
-            "std": list(config["std"]),
+            "resize": math.floor(size / data["crop_pct"]),
+            "mean": list(data["mean"]),
+            "std": list(data["std"]),
         }
     from torchvision import models
 
     known = models.list_models(module=models)
     if base not in known:
-        raise _unknown("torchvision", design.name, known)
+        raise _unknown("torchvision", config.name, known)
     weights = models.get_model_weights(base)
     if dot and tag not in weights.__members__:
-        raise _unknown("torchvision", design.name, [f"{base}.{one}" for one in weights.__members__])
+        raise _unknown("torchvision", config.name, [f"{base}.{one}" for one in weights.__members__])
     preset = weights[tag or "DEFAULT"].transforms()
     return {
         "image_size": preset.crop_size[0],

@@ -25,17 +25,17 @@ import numpy as np
 
 from vvscale.core.userfile import is_user_file
 from vvscale.errors import ConfigError, UnknownNameError, did_you_mean
-from vvscale.models.architectures.designs import (
-    AlexNetDesign,
+from vvscale.models.architectures.configs import (
+    AlexNetConfig,
     Architecture,
-    ConvNeXtDesign,
-    CORnetDesign,
-    Design,
-    EfficientNetDesign,
-    LibraryDesign,
-    OwnDesign,
-    ResNetDesign,
-    ViTDesign,
+    Config,
+    ConvNeXtConfig,
+    CORnetConfig,
+    EfficientNetConfig,
+    LibraryConfig,
+    OwnConfig,
+    ResNetConfig,
+    ViTConfig,
 )
 from vvscale.models.architectures.own import REGISTERED, architecture_of_file
 
@@ -43,8 +43,8 @@ HINT = "'vvscale ls architectures' lists them."
 LIBRARIES = ("timm", "torchvision")
 
 _RESNET_WIDTHS = (64, 64, 128, 256, 512)
-_CONVNEXT_TINY = ConvNeXtDesign((96, 192, 384, 768), (3, 3, 9, 3))
-_DEIT_SMALL = ViTDesign(384, 12, 6)
+_CONVNEXT_TINY = ConvNeXtConfig((96, 192, 384, 768), (3, 3, 9, 3))
+_DEIT_SMALL = ViTConfig(384, 12, 6)
 _RESNETS: tuple[tuple[int, tuple[int, ...], Literal["basic", "bottleneck"]], ...] = (
     (18, (2, 2, 2, 2), "basic"),
     (34, (3, 4, 6, 3), "basic"),
@@ -76,14 +76,14 @@ def _published() -> dict[str, Architecture]:
     known: list[Architecture] = []
 
     def add(
-        name: str, design: Design, *, family: str = "", size: int = 224, resize: int = 256, drop: float = 0.0
+        name: str, config: Config, *, family: str = "", size: int = 224, resize: int = 256, drop: float = 0.0
     ) -> None:
-        known.append(_describe(name, design, family=family, image_size=size, resize=resize, drop_path=drop))
+        known.append(_describe(name, config, family=family, image_size=size, resize=resize, drop_path=drop))
 
-    add("alexnet", AlexNetDesign())
-    add("cornet_s", CORnetDesign())
+    add("alexnet", AlexNetConfig())
+    add("cornet_s", CORnetConfig())
     for layers, blocks, block in _RESNETS:
-        add(f"resnet{layers}", ResNetDesign(_RESNET_WIDTHS, blocks, block))
+        add(f"resnet{layers}", ResNetConfig(_RESNET_WIDTHS, blocks, block))
     for number, width, depth, dropout, size, resize in (
         (0, 1.0, 1.0, 0.2, 224, 256),
         (1, 1.0, 1.1, 0.2, 240, 255),
@@ -91,23 +91,23 @@ def _published() -> dict[str, Architecture]:
         (3, 1.2, 1.4, 0.3, 320, 320),
         (4, 1.4, 1.8, 0.4, 384, 384),
     ):
-        add(f"efficientnet_b{number}", EfficientNetDesign(width, depth, dropout), size=size, resize=resize, drop=0.2)
+        add(f"efficientnet_b{number}", EfficientNetConfig(width, depth, dropout), size=size, resize=resize, drop=0.2)
     for size_name, width, blocks, drop in (
         ("tiny", 96, (3, 3, 9, 3), 0.1),
         ("small", 96, (3, 3, 27, 3), 0.4),
         ("base", 128, (3, 3, 27, 3), 0.5),
         ("large", 192, (3, 3, 27, 3), 0.5),
     ):
-        add(f"convnext_{size_name}", ConvNeXtDesign(_doubling(width, 4), blocks), drop=drop)
+        add(f"convnext_{size_name}", ConvNeXtConfig(_doubling(width, 4), blocks), drop=drop)
     for size_name, width, blocks, heads, drop in (
         ("tiny", 192, 12, 3, 0.0),
         ("small", 384, 12, 6, 0.0),
         ("base", 768, 12, 12, 0.1),
         ("large", 1024, 24, 16, 0.4),
     ):
-        add(f"deit_{size_name}", ViTDesign(width, blocks, heads), drop=drop)
-    add("vit_small", ViTDesign(384, 12, 6, is_deit=False), drop=0.1)
-    add("vit_base", ViTDesign(768, 12, 12, is_deit=False), drop=0.1)
+        add(f"deit_{size_name}", ViTConfig(width, blocks, heads), drop=drop)
+    add("vit_small", ViTConfig(384, 12, 6, is_deit=False), drop=0.1)
+    add("vit_base", ViTConfig(768, 12, 12, is_deit=False), drop=0.1)
     for index in range(20):
         name = f"resnetflexfilters-f-1-16-20-{index}"
         add(name, _flex_filters(name, 1, 16, 20, index), family="ResNetFlex")
@@ -117,7 +117,7 @@ def _published() -> dict[str, Architecture]:
     for blocks in _FLEX_DEPTHS:
         add(
             f"resnetflexfilters-d-{'-'.join(map(str, blocks))}",
-            ResNetDesign(_RESNET_WIDTHS, blocks),
+            ResNetConfig(_RESNET_WIDTHS, blocks),
             family="ResNetFlex",
         )
     for index in range(4):
@@ -129,15 +129,15 @@ def _published() -> dict[str, Architecture]:
 
 def _describe(
     name: str,
-    design: Design,
+    config: Config,
     *,
     family: str = "",
     image_size: int = 224,
     resize: int = 256,
     drop_path: float = 0.0,
 ) -> Architecture:
-    parent = "" if isinstance(design, LibraryDesign) else design.family
-    readout, head = ("", "") if isinstance(design, LibraryDesign) else (design.readout_layer, design.head_layer)
+    parent = "" if isinstance(config, LibraryConfig) else config.family
+    readout, head = ("", "") if isinstance(config, LibraryConfig) else (config.readout_layer, config.head_layer)
     return Architecture(
         name=name,
         family=family or parent,
@@ -147,7 +147,7 @@ def _describe(
         readout_layer=readout,
         head_layer=head,
         drop_path=drop_path,
-        design=design,
+        config=config,
     )
 
 
@@ -164,14 +164,14 @@ def _divisor(name: str, start: int, end: int, n: int, index: int) -> float:
     return float(np.geomspace(start, end, n)[index])
 
 
-def _flex_filters(name: str, start: int, end: int, n: int, index: int) -> ResNetDesign:
+def _flex_filters(name: str, start: int, end: int, n: int, index: int) -> ResNetConfig:
     divisor = _divisor(name, start, end, n, index)
-    return ResNetDesign(tuple(int(2 * width / divisor) for width in _RESNET_WIDTHS), (2, 2, 2, 2))
+    return ResNetConfig(tuple(int(2 * width / divisor) for width in _RESNET_WIDTHS), (2, 2, 2, 2))
 
 
-def _flex_filters_rounded(name: str, scale: int, start: int, end: int, n: int, index: int) -> ResNetDesign:
+def _flex_filters_rounded(name: str, scale: int, start: int, end: int, n: int, index: int) -> ResNetConfig:
     divisor = _divisor(name, start, end, n, index)
-    return ResNetDesign(tuple(round(scale * width / divisor / 8) * 8 for width in _RESNET_WIDTHS), (2, 2, 2, 2))
+    return ResNetConfig(tuple(round(scale * width / divisor / 8) * 8 for width in _RESNET_WIDTHS), (2, 2, 2, 2))
 
 
 def _read_filters(name: str, numbers: list[int]) -> Architecture:
@@ -179,31 +179,31 @@ def _read_filters(name: str, numbers: list[int]) -> Architecture:
 
 
 def _read_filters_rounded(name: str, numbers: list[int]) -> Architecture:
-    design = _flex_filters_rounded(name, *numbers)  # pyright: ignore[reportArgumentType]
-    return _describe(name, design, family="ResNetFlex")
+    config = _flex_filters_rounded(name, *numbers)  # pyright: ignore[reportArgumentType]
+    return _describe(name, config, family="ResNetFlex")
 
 
 def _read_depths(name: str, numbers: list[int]) -> Architecture:
-    return _describe(name, ResNetDesign(_RESNET_WIDTHS, tuple(numbers)), family="ResNetFlex")
+    return _describe(name, ResNetConfig(_RESNET_WIDTHS, tuple(numbers)), family="ResNetFlex")
 
 
 def _read_resnet(name: str, numbers: list[int]) -> Architecture:
     width, *blocks = numbers
     stages = len(blocks)
-    design = ResNetDesign((width, *_doubling(width, 4)), (*blocks, *(0,) * (4 - stages)))
+    config = ResNetConfig((width, *_doubling(width, 4)), (*blocks, *(0,) * (4 - stages)))
     size = {} if stages == 4 else {"image_size": _SMALL_IMAGE, "resize": _SMALL_IMAGE}
-    return _describe(name, design, family="ResNetFlex", **size)
+    return _describe(name, config, family="ResNetFlex", **size)
 
 
 def _read_convnext(name: str, numbers: list[int]) -> Architecture:
     width, *blocks = numbers
-    return _describe(name, ConvNeXtDesign(_doubling(width, 4), tuple(blocks)), family="ConvNeXtFlex")
+    return _describe(name, ConvNeXtConfig(_doubling(width, 4), tuple(blocks)), family="ConvNeXtFlex")
 
 
 def _read_vit(name: str, numbers: list[int]) -> Architecture:
     width, blocks, *heads = numbers
-    design = ViTDesign(width, blocks, heads[0] if heads else 6)
-    return _describe(name, design, family="ViTFlex")
+    config = ViTConfig(width, blocks, heads[0] if heads else 6)
+    return _describe(name, config, family="ViTFlex")
 
 
 # Names that follow a rule; the groups of digits are the numbers that the reader gets.
@@ -240,7 +240,7 @@ def architecture(name: str) -> Architecture:
 
     Examples
     --------
-    >>> architecture("resnetflexfilters-f-1-16-20-19").design.widths
+    >>> architecture("resnetflexfilters-f-1-16-20-19").config.widths
     (8, 8, 16, 32, 64)
     >>> architecture("resnet18*0.25").parent_family
     'ResNet'
@@ -257,7 +257,7 @@ def _read(name: str) -> Architecture:
         return architecture_of_file(name)
     library, colon, rest = name.partition(":")
     if colon and library in LIBRARIES:
-        return _of_library(name, LibraryDesign(library, rest))  # pyright: ignore[reportArgumentType]
+        return _of_library(name, LibraryConfig(library, rest))  # pyright: ignore[reportArgumentType]
     if base in PUBLISHED:
         return PUBLISHED[base]
     for _, pattern, read in _RULES:
@@ -271,12 +271,12 @@ def _read(name: str) -> Architecture:
     )
 
 
-def _of_library(name: str, design: LibraryDesign) -> Architecture:
+def _of_library(name: str, config: LibraryConfig) -> Architecture:
     from vvscale.models.architectures.library import library_preprocessing
 
-    sizes = library_preprocessing(design)
+    sizes = library_preprocessing(config)
     size = {"image_size": sizes["image_size"], "resize": sizes["resize"]}
-    return _describe(name, design, family=design.library, **size)
+    return _describe(name, config, family=config.library, **size)
 
 
 def _scaled(base: Architecture, text: str, name: str) -> Architecture:
@@ -284,7 +284,7 @@ def _scaled(base: Architecture, text: str, name: str) -> Architecture:
         factor = float(text)
     except ValueError:
         factor = float("nan")
-    if isinstance(base.design, LibraryDesign | OwnDesign) or not 0 < factor <= 64:
+    if isinstance(base.config, LibraryConfig | OwnConfig) or not 0 < factor <= 64:
         raise ConfigError(
             f"Cannot scale the width of '{base.name}' by '{text}' (in '{name}'). Expected a network of the study "
             "and a factor above 0 and at most 64, such as 'resnet18*0.25'."
@@ -296,21 +296,21 @@ def _scaled(base: Architecture, text: str, name: str) -> Architecture:
         name=f"{base.name}*{factor:g}",
         family=base.family if base.family.endswith("Flex") else f"{base.parent_family}Flex",
         drop_path=0.0,
-        design=base.design.scaled(factor),
+        config=base.config.scaled(factor),
     )
 
 
 def _checked(one: Architecture) -> Architecture:
-    design = one.design
-    if isinstance(design, ViTDesign):
-        wrong = design.heads < 1 or design.width < 1 or design.blocks < 1 or design.width % design.heads
+    config = one.config
+    if isinstance(config, ViTConfig):
+        wrong = config.heads < 1 or config.width < 1 or config.blocks < 1 or config.width % config.heads
     else:
-        assert isinstance(design, ResNetDesign | ConvNeXtDesign)
-        is_short = isinstance(design, ConvNeXtDesign) and min(design.blocks) < 1
-        wrong = min(design.widths) < 1 or sum(design.blocks) < 1 or is_short
+        assert isinstance(config, ResNetConfig | ConvNeXtConfig)
+        is_short = isinstance(config, ConvNeXtConfig) and min(config.blocks) < 1
+        wrong = min(config.widths) < 1 or sum(config.blocks) < 1 or is_short
     if wrong:
         raise ConfigError(
-            f"'{one.name}' describes no network: {design}. Expected widths and depths of at least 1 (a stage of a "
+            f"'{one.name}' describes no network: {config}. Expected widths and depths of at least 1 (a stage of a "
             "ResNet may have 0 blocks) and a width of a transformer that is a multiple of its heads."
         )
     return one
@@ -353,7 +353,7 @@ def stem_for(name: str, image_size: int, stem: Stem = "auto") -> Literal["publis
     >>> stem_for("resnet18", 64), stem_for("resnet18", 128), stem_for("resnet18", 64, "published")
     ('small', 'published', 'published')
     """
-    if isinstance(architecture(name).design, LibraryDesign | OwnDesign):
+    if isinstance(architecture(name).config, LibraryConfig | OwnConfig):
         return ""
     if stem == "auto":
         return "small" if image_size <= SMALL_IMAGE else "published"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vvscale.core.registry import Registry
 from vvscale.core.userfile import call_user_code, load_user_file, split_ref
 from vvscale.errors import UsageError, unknown_name
-from vvscale.models.architectures.designs import Architecture, OwnDesign
+from vvscale.models.architectures.configs import Architecture, OwnConfig
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,7 +73,7 @@ def describe(
         readout_layer=readout_layer,
         head_layer=head_layer,
         drop_path=0.0,
-        design=OwnDesign(build, family, readout_layer, head_layer),
+        config=OwnConfig(build, family, readout_layer, head_layer),
     )
 
 
@@ -91,30 +91,30 @@ def _declared_size(build: Any) -> int | None:
 
 def says_its_size(known: Architecture) -> bool:
     """Whether a network of the user says for which images it is made, so that its cost can be measured."""
-    assert isinstance(known.design, OwnDesign)
-    return ".py:" not in known.name or _declared_size(known.design.build) is not None
+    assert isinstance(known.config, OwnConfig)
+    return ".py:" not in known.name or _declared_size(known.config.build) is not None
 
 
-def build_own(name: str, design: OwnDesign, options: ModelOptions) -> nn.Module:
+def build_own(name: str, config: OwnConfig, options: ModelOptions) -> nn.Module:
     """Build a network of the user, with those of the options that it takes."""
     from torch import nn
 
-    loses_head = options.n_classes == 0 and bool(design.head_layer)
+    loses_head = options.n_classes == 0 and bool(config.head_layer)
     offered = {
         "n_classes": 1 if loses_head else options.n_classes,
         "image_size": options.image_size,
         "in_channels": options.in_channels,
     }
     try:
-        taken = inspect.signature(design.build).parameters
+        taken = inspect.signature(config.build).parameters
     except (TypeError, ValueError):
         taken = {}
     takes_all = any(one.kind is one.VAR_KEYWORD for one in taken.values())
     given = {key: value for key, value in offered.items() if takes_all or key in taken}
     path = split_ref(name)[0] if ".py:" in name else None
-    module = call_user_code(lambda: design.build(**given), f"Building the network '{name}'", path)
+    module = call_user_code(lambda: config.build(**given), f"Building the network '{name}'", path)
     if not isinstance(module, nn.Module):
         raise UsageError(f"'{name}' gives a {type(module).__name__}; expected a torch.nn.Module.")
     if loses_head:
-        module.set_submodule(design.head_layer, nn.Identity())
+        module.set_submodule(config.head_layer, nn.Identity())
     return module

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from vvscale.errors import ConfigError, UsageError
-from vvscale.models.architectures.designs import Architecture
+from vvscale.models.architectures.configs import Architecture
 from vvscale.models.architectures.names import PUBLISHED
 from vvscale.models.architectures.own import REGISTERED, USUAL_SIZE, describe
 

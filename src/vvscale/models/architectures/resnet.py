@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from vvscale.models.architectures.designs import ResNetDesign
+from vvscale.models.architectures.configs import ResNetConfig
 
 _BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
@@ -21,7 +21,7 @@ class ResNetFlex(ResNet):
 
     Parameters
     ----------
-    design
+    config
         Widths and depths.
     n_classes
         Outputs of the classifier.
@@ -31,19 +31,19 @@ class ResNetFlex(ResNet):
         Stem for small images: 3x3 of stride 1 without max-pooling, instead of 7x7 of stride 2 with it.
     """
 
-    def __init__(self, design: ResNetDesign, *, n_classes: int, in_channels: int, is_small: bool) -> None:
+    def __init__(self, config: ResNetConfig, *, n_classes: int, in_channels: int, is_small: bool) -> None:
         # torchvision's own constructor would build, and draw the weights of, the unscaled network first.
         nn.Module.__init__(self)
         self._norm_layer = nn.BatchNorm2d
         self.dilation, self.groups, self.base_width = 1, 1, 64
-        self.inplanes, *widths = design.widths
-        block = _BLOCKS[design.block]
+        self.inplanes, *widths = config.widths
+        block = _BLOCKS[config.block]
         kernel, stride = (3, 1) if is_small else (7, 2)
         self.conv1 = nn.Conv2d(in_channels, self.inplanes, kernel, stride=stride, padding=kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(self.inplanes)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if is_small else nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        for stage, (width, n_blocks) in enumerate(zip(widths, design.blocks, strict=True), start=1):
+        for stage, (width, n_blocks) in enumerate(zip(widths, config.blocks, strict=True), start=1):
             stride = 1 if stage == 1 else 2
             layer = self._make_layer(block, width, n_blocks, stride=stride) if n_blocks else nn.Identity()
             setattr(self, f"layer{stage}", layer)

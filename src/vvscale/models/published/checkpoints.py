@@ -25,7 +25,7 @@ from vvscale.core.files import remove_inside
 from vvscale.core.hashing import hash_of
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, unknown_name
 from vvscale.models.architectures.build import build_to_load
-from vvscale.models.architectures.designs import LibraryDesign
+from vvscale.models.architectures.configs import LibraryConfig
 from vvscale.models.architectures.names import architecture
 from vvscale.models.layers import named_child, unwrapped
 from vvscale.models.published.local_files import COLLECTION, downloads_folder, weights_folder
@@ -269,7 +269,7 @@ def _loaded(checkpoint: Checkpoint, state: State) -> nn.Module:
     known = architecture(checkpoint.model)
     head = f"{known.head_layer}.weight"
     n_classes = bare[head].shape[0] if head in bare else 0
-    if isinstance(known.design, LibraryDesign):
+    if isinstance(known.config, LibraryConfig):
         # The few of these are ImageNet classifiers.
         n_classes = 1000
     module = build_to_load(checkpoint.model, n_classes=n_classes)

@@ -92,7 +92,6 @@ def check_recordings(resolved: Resolved) -> None:
     if resolved.absent or not (sizes or resolved.tuned_to):
         return
     # These load PyTorch, which other studies need not wait for.
-    from vvscale.brain.benchmarks.neural import NeuralBenchmark
     from vvscale.brain.scoring.options import ScoreOptions
     from vvscale.brain.scoring.run import benchmarks_of
     from vvscale.study.tasks.fine_tune import recordings
@@ -106,8 +105,7 @@ def check_recordings(resolved: Resolved) -> None:
     from vvscale.train.neural.decoders import targets_of
     from vvscale.train.neural.digests import refuse_trained_images
 
-    whole = benchmarks_of(dataclasses.replace(options, on=spec.score.benchmarks, mapping_samples=()))
-    tested = [one for one in whole if isinstance(one, NeuralBenchmark)]
+    tested = benchmarks_of(dataclasses.replace(options, on=spec.score.benchmarks, mapping_samples=()))
     for name, benchmarks in resolved.tuned_to.items():
         source = recordings(tuple(one["id"] for one in benchmarks), options.fixed_test)
         for one in source:

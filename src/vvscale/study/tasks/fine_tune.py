@@ -13,7 +13,6 @@ from vvscale.study.tasks.tuning import TUNED
 if TYPE_CHECKING:
     from vvscale.brain.benchmarks.neural import NeuralBenchmark
 
-STATE = "state.pt"
 # Recorded training images of a data set that is not here yet, for estimates alone.
 _RECORDED_IMAGES = 1000
 
@@ -26,7 +25,9 @@ def run_fine_tune(context: TaskContext) -> dict[str, Any]:
     :class:`vvscale.train.neural.options.FineTuneOptions`; ``arch`` and ``dataset`` of the training.
     """
     from vvscale.brain.inputs.preprocess import Preprocessing
+    from vvscale.brain.scoring.tuned import with_tuned_images
     from vvscale.models import load_model, save_weights
+    from vvscale.train.neural.digests import trained_images
     from vvscale.train.neural.options import FineTuneOptions
     from vvscale.train.neural.task import Task
     from vvscale.train.neural.tune import tune
@@ -47,7 +48,8 @@ def run_fine_tune(context: TaskContext) -> dict[str, Any]:
     )  # fmt: skip
     row = {**record["row"], **columns, "finetune": params["name"], "accuracy": task.accuracy(task.network)}
     row["model_id"] = f"{row['model_id']}{TUNED}{params['name']}-{options.fraction:g}"
-    save_weights(context.out / "weights.safetensors", task.network, {**record, "row": row})
+    known = with_tuned_images(record, trained_images(source))
+    save_weights(context.out / "weights.safetensors", task.network, {**known, "row": row})
     return {"model_id": row["model_id"], "accuracy": row["accuracy"], **columns}
 
 

@@ -25,10 +25,11 @@ from vvscale.core.files import write_json, write_with
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import MissingDataError
 from vvscale.study.graph.kinds import Estimate, Kind, Rates, TaskContext
-from vvscale.study.tasks.fine_tune import STATE, estimate_fine_tune, run_fine_tune
+from vvscale.study.tasks.fine_tune import estimate_fine_tune, run_fine_tune
 from vvscale.study.tasks.forecast import run_forecast
 from vvscale.study.tasks.notes import NOT_TO_BE_HAD, read_notes, why, write_notes
 from vvscale.study.tasks.rows import LAYERS, fit_options, outcomes, score_rows, untuned_named, whole_networks
+from vvscale.train.compute.file_names import CHECKPOINT, STATE
 
 if TYPE_CHECKING:
     from vvscale.figures.base.fits import Fits
@@ -208,13 +209,13 @@ def _weights(folder: Path, epoch: int | None) -> Path:
 
 
 PIPELINE = {
-    "train": Kind(run_train, "training", estimate_train, can_spread=True, scratch=("checkpoint*",)),
+    "train": Kind(run_train, "training", estimate_train, can_spread=True, scratch=(f"{CHECKPOINT}*",)),
     "layers": Kind(run_layers, "selecting layers", estimate_score),
     "fine-tune": Kind(run_fine_tune, "fine-tuning", estimate_fine_tune, scratch=(STATE, "task/*")),
     "score": Kind(run_score, "scoring", estimate_score),
     "table": Kind(run_table, "collecting", lambda facts, rates: Estimate(seconds=2.0), may_lack=("scores",)),
     "fit": Kind(run_fit, "fitting", lambda facts, rates: Estimate(seconds=2.0, n_bytes=1e6)),
-    "forecast": Kind(run_forecast, "forecasting", estimate_train, scratch=("seed-*/checkpoint*",)),
+    "forecast": Kind(run_forecast, "forecasting", estimate_train, scratch=(f"seed-*/{CHECKPOINT}*",)),
     "figures": Kind(run_figures, "drawing", lambda facts, rates: Estimate(seconds=20.0, n_bytes=1e7)),
     "report": Kind(
         run_report,

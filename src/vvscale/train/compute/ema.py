@@ -27,7 +27,7 @@ class Ema:
 
     def __post_init__(self) -> None:
         if not 0 < self.decay < 1:
-            raise ConfigError(f"The decay of the weight average is {self.decay}; expected a number in (0, 1).")
+            raise ConfigError(f"`decay` of the weight average is {self.decay}; expected a number in (0, 1).")
 
 
 class WeightAverage:

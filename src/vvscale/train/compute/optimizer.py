@@ -43,14 +43,14 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         if self.lr <= 0:
-            raise ConfigError(f"The learning rate is {self.lr}; expected a number above 0.")
+            raise ConfigError(f"The learning rate `lr` is {self.lr}; expected a number above 0.")
         fractions = (self.momentum, *self.betas)
         if min(fractions) < 0 or max(fractions) >= 1:
-            raise ConfigError(f"Momentum and betas are {fractions}; expected numbers in [0, 1).")
+            raise ConfigError(f"`momentum` and `betas` are {fractions}; expected numbers in [0, 1).")
         if self.weight_decay < 0 or (self.clip_norm is not None and self.clip_norm <= 0):
             raise ConfigError(
-                f"Got weight_decay={self.weight_decay}, clip_norm={self.clip_norm}; expected at least 0, and above 0 "
-                "or none."
+                f"Got `weight_decay={self.weight_decay}`, `clip_norm={self.clip_norm}`; expected at least 0, and "
+                "above 0 or none."
             )
 
 

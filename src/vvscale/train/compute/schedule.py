@@ -44,19 +44,18 @@ class Schedule:
         length = self.steps if self.epochs is None else self.epochs
         if (self.epochs is None) == (self.steps is None) or length is None or length < 1:
             raise ConfigError(
-                f"The schedule has epochs={self.epochs} and steps={self.steps}; expected exactly one of them, at "
-                "least 1."
+                f"Got `epochs={self.epochs}` and `steps={self.steps}`; expected exactly one of them, at least 1."
             )
         if not 0 <= self.warmup_fraction < 1 or self.warmup_epochs < 0 or self.min_lr < 0:
             raise ConfigError(
-                f"The schedule has warmup_fraction={self.warmup_fraction}, warmup_epochs={self.warmup_epochs}, "
-                f"min_lr={self.min_lr}; expected a fraction in [0, 1) and nothing below 0."
+                f"Got `warmup_fraction={self.warmup_fraction}`, `warmup_epochs={self.warmup_epochs}`, "
+                f"`min_lr={self.min_lr}`; expected a fraction in [0, 1) and nothing below 0."
             )
         if self.warmup_epochs and self.warmup_fraction:
-            raise ConfigError("The schedule has warmup_epochs and warmup_fraction; expected at most one of them.")
+            raise ConfigError("Got `warmup_epochs` and `warmup_fraction`; expected at most one of them.")
         if self.epochs is not None and self.warmup_epochs >= self.epochs:
             raise ConfigError(
-                f"The warm-up of {self.warmup_epochs:g} epochs fills the run of {self.epochs}; expected it to be "
+                f"`warmup_epochs={self.warmup_epochs:g}` fills the run of `epochs={self.epochs}`; expected it to be "
                 "shorter."
             )
 

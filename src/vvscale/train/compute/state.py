@@ -13,8 +13,8 @@ import torch
 
 from vvscale.core.files import write_bytes
 from vvscale.errors import ConfigError, VvscaleWarning
+from vvscale.train.compute.file_names import STATE
 
-STATE = "state.pt"
 # A SHA-256 in hexadecimal stands before the bytes that it is of.
 _N_DIGITS = 64
 

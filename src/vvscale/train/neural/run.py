@@ -12,9 +12,11 @@ from vvscale.brain.catalogue import resolve_benchmarks, with_metrics
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.mapping.fixed import with_fixed_test
 from vvscale.brain.scoring.layers import read_commitment
+from vvscale.brain.scoring.tuned import refuse_tuned_images, with_tuned_images
 from vvscale.errors import UsageError
 from vvscale.models import load_model, save_weights
 from vvscale.scores import ScoreStore
+from vvscale.train.neural.digests import trained_images
 from vvscale.train.neural.options import FineTuneOptions
 from vvscale.train.neural.task import Task
 from vvscale.train.neural.tune import FineTuned, fine_tune
@@ -100,6 +102,7 @@ def fine_tune_model(
     first = source[0].stimuli
     source = [replace(one, stimuli=first) if one.stimuli.digest() == first.digest() else one for one in source]
     record = load_model(model).record
+    refuse_tuned_images(record, [*source, *test])
     task = Task.load(
         str(record["model"]), model, data, out=out / "task", seed=options.seed, batch_size=options.task_batch,
         device=device,
@@ -111,7 +114,8 @@ def fine_tune_model(
     )  # fmt: skip
     model_id = f"{record['row']['model_id']}_tuned-{source[0].region}-{options.seed}"
     rows = found.rows.assign(model_id=model_id, run_id=f"{options.control}-{options.fraction:g}-{found.n_updates}")
-    save_weights(weights, task.network, {**record, "row": {**record["row"], "model_id": model_id}})
+    known = with_tuned_images(record, trained_images(source))
+    save_weights(weights, task.network, {**known, "row": {**record["row"], "model_id": model_id}})
     return StoredFineTuning(model_id, found, ScoreStore(out / "scores").append(rows), weights)
 
 

@@ -41,7 +41,7 @@ class Attack:
     def __post_init__(self) -> None:
         if self.eps <= 0 or self.alpha <= 0 or self.steps < 1 or (self.method == "ffgsm" and self.steps != 1):
             raise ConfigError(
-                f"The attack {self.method} has eps={self.eps}, alpha={self.alpha}, steps={self.steps}; expected "
+                f"The attack {self.method} has `eps={self.eps}`, `alpha={self.alpha}`, `steps={self.steps}`; expected "
                 "all above 0, and one step for ffgsm."
             )
 

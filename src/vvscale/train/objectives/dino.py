@@ -59,7 +59,7 @@ class DINO:
                 "expected temperatures above 0 and momenta in [0, 1)."
             )
         if min(self.dim, self.hidden, self.bottleneck) < 1 or self.frozen_epochs < 0:
-            raise ConfigError("DINO has a width below 1 or negative frozen_epochs; expected whole numbers.")
+            raise ConfigError("DINO has a width below 1 or negative `frozen_epochs`; expected whole numbers.")
 
 
 def dino_loss(

@@ -36,8 +36,8 @@ class SimCLR:
     def __post_init__(self) -> None:
         if self.temperature <= 0 or min(self.hidden, self.dim) < 1:
             raise ConfigError(
-                f"SimCLR has temperature={self.temperature}, hidden={self.hidden}, dim={self.dim}; expected numbers "
-                "above 0."
+                f"SimCLR has `temperature={self.temperature}`, `hidden={self.hidden}`, `dim={self.dim}`; expected "
+                "numbers above 0."
             )
 
 

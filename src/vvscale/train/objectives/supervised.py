@@ -33,9 +33,9 @@ class Loss:
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
-            raise ConfigError(f"Label smoothing is {self.label_smoothing}; expected a number in [0, 1).")
+            raise ConfigError(f"`label_smoothing` is {self.label_smoothing}; expected a number in [0, 1).")
         if self.target_threshold is not None and self.name != "binary_cross_entropy":
-            raise ConfigError("A target_threshold belongs to binary_cross_entropy; leave it out of cross_entropy.")
+            raise ConfigError("A `target_threshold` belongs to binary_cross_entropy; leave it out of cross_entropy.")
 
 
 class Criterion(nn.Module):

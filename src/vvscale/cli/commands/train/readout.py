@@ -42,36 +42,15 @@ def readout(
     device
         cpu or cuda.
     """
-    from vvscale.brain.benchmarks.neural import NeuralBenchmark
-    from vvscale.brain.catalogue import load_benchmark
-    from vvscale.brain.inputs.preprocess import Preprocessing
-    from vvscale.brain.mapping.fixed import with_fixed_test
-    from vvscale.brain.scoring.layers import resolve_name
-    from vvscale.brain.scoring.run import DEFAULT_IMAGE_SIZE
-    from vvscale.errors import UsageError
-    from vvscale.models import load_model
-    from vvscale.scores import ScoreStore
-    from vvscale.train.readouts.fit import record_tokens, train_readout
+    from vvscale.train.readouts.run import read_out_model
 
-    benchmark = load_benchmark(on)
-    if not isinstance(benchmark, NeuralBenchmark):
-        raise UsageError(f"'{on}' is no recording of neuroids, so there is nothing to read out.")
-    benchmark = with_fixed_test(benchmark, test_share)
-    loaded = load_model(model)
-    own = {"image_size": DEFAULT_IMAGE_SIZE, **loaded.record.get("preprocessing", {})}
-    if image_size is not None:
-        own |= {"image_size": image_size, "resize": None}
-    name = resolve_name(loaded.module, layer)
-    tokens = record_tokens(loaded.module, name, benchmark, Preprocessing.from_record("brainscore", own), device)
-    found = train_readout(tokens, benchmark, out=out, layer=name, device=device, options=options)
-    row = loaded.record.get("row", {})
-    rows = {**found.row, "model_id": row.get("model_id") or model, "run_id": f"{options.kind}-{options.seed}"}
-    import pandas as pd
-
-    path = ScoreStore(out / "scores").append(pd.DataFrame([rows]))
-    output.say(f"{options.kind} of {name} on {benchmark.benchmark_id}: {found.score}")
+    done = read_out_model(
+        model, on=on, layer=layer, test_share=test_share, image_size=image_size, out=out, device=device, options=options
+    )
+    found = done.found
+    output.say(f"{options.kind} of {done.layer} on {done.benchmark_id}: {found.score}")
     output.say(f"{found.n_params:,} parameters; a linear readout of all features has {found.n_params_linear:,}.")
-    output.say(f"Stored 1 row in {path}")
+    output.say(f"Stored 1 row in {done.scores_path}")
     others = "attention-individual" if options.kind == "attention-shared" else "attention-shared"
     output.say(f"Next: the same with `--kind {others} --out {out}-{others}`")
-    output.document({"command": "readout", **found.to_dict(), "model_id": rows["model_id"]})
+    output.document({"command": "readout", **done.to_dict()})

@@ -161,6 +161,10 @@
     // The largest run itself, typed with three digits, is no extrapolation.
     if (beyond > 1.01) problem.textContent = `${brief(beyond)} times the largest budget in the table: an extrapolation.`;
     if (below > 1) problem.textContent = `${brief(below)} times below the smallest budget in the table: an extrapolation.`;
+    // As `vvscale plan` has it; the largest run times the limit is inside, whatever its digits.
+    if (Math.max(beyond, below) > 1.01 * data.plan.farthest) {
+      problem.textContent += ` Nothing is advised more than ${brief(data.plan.farthest)} times beyond the rows.`;
+    }
     if (answer.isHeld) problem.textContent += " A bound on N holds the plan away from its optimum.";
   }
   if (data.plan) {

@@ -1,4 +1,4 @@
-"""Noise ceilings of prepared files, in percent of variance."""
+"""Noise ceilings in percent of variance, as prepared files keep them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The numbers that define a network of each family: widths, depths, heads; no layers yet.
 
-A design is a value, so that names can be read, listed and scaled without PyTorch. ``scaled`` multiplies the
+A configuration is a value, so that names can be read, listed and scaled without PyTorch. ``scaled`` multiplies the
 widths and leaves the depth alone. This module must not import torch.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 
 @dataclass(frozen=True)
-class ResNetDesign:
+class ResNetConfig:
     """A ResNet: filters of the stem and of each stage, blocks per stage (0 = the stage is left out)."""
 
     widths: tuple[int, ...]
@@ -23,13 +23,13 @@ class ResNetDesign:
     readout_layer: ClassVar[str] = "avgpool"
     head_layer: ClassVar[str] = "fc"
 
-    def scaled(self, factor: float) -> ResNetDesign:
+    def scaled(self, factor: float) -> ResNetConfig:
         """Truncate to whole filters, as ResNetFlex does."""
         return replace(self, widths=tuple(max(1, int(width * factor)) for width in self.widths))
 
 
 @dataclass(frozen=True)
-class EfficientNetDesign:
+class EfficientNetConfig:
     """An EfficientNet: factors on the widths and depths of b0, and the dropout before its classifier."""
 
     width: float
@@ -40,13 +40,13 @@ class EfficientNetDesign:
     readout_layer: ClassVar[str] = "avgpool"
     head_layer: ClassVar[str] = "classifier.1"
 
-    def scaled(self, factor: float) -> EfficientNetDesign:
+    def scaled(self, factor: float) -> EfficientNetConfig:
         """Scale before rounding to multiples of 8, as the family does between b0 and b7."""
         return replace(self, width=self.width * factor)
 
 
 @dataclass(frozen=True)
-class AlexNetDesign:
+class AlexNetConfig:
     """AlexNet with all widths times a factor."""
 
     width: float = 1.0
@@ -55,13 +55,13 @@ class AlexNetDesign:
     readout_layer: ClassVar[str] = "avgpool"
     head_layer: ClassVar[str] = "classifier.6"
 
-    def scaled(self, factor: float) -> AlexNetDesign:
+    def scaled(self, factor: float) -> AlexNetConfig:
         """Truncate to whole channels when built."""
         return replace(self, width=self.width * factor)
 
 
 @dataclass(frozen=True)
-class ConvNeXtDesign:
+class ConvNeXtConfig:
     """A ConvNeXt: width and number of blocks of each stage."""
 
     widths: tuple[int, ...]
@@ -72,13 +72,13 @@ class ConvNeXtDesign:
     head_layer: ClassVar[str] = "classifier.2"
     layer_scale: ClassVar[float] = 1e-6
 
-    def scaled(self, factor: float) -> ConvNeXtDesign:
+    def scaled(self, factor: float) -> ConvNeXtConfig:
         """Round to multiples of 8, as ConvNeXtFlex does."""
         return replace(self, widths=tuple(max(8, round(width * factor / 8) * 8) for width in self.widths))
 
 
 @dataclass(frozen=True)
-class ViTDesign:
+class ViTConfig:
     """A vision transformer with patches of 16 pixels: token width, blocks and attention heads.
 
     ``is_deit`` tells DeiT-III (layer scale, no position for the class token) from the plain network.
@@ -98,13 +98,13 @@ class ViTDesign:
         """Initial layer scale; None without."""
         return 1e-4 if self.is_deit else None
 
-    def scaled(self, factor: float) -> ViTDesign:
+    def scaled(self, factor: float) -> ViTConfig:
         """Keep the number of heads and round the width to a multiple of it, as ViTFlex does."""
         return replace(self, width=max(1, round(self.width * factor / self.heads)) * self.heads)
 
 
 @dataclass(frozen=True)
-class CORnetDesign:
+class CORnetConfig:
     """A CORnet-S: width of V1, V2, V4 and IT, and how often each recurs."""
 
     widths: tuple[int, int, int, int] = (64, 128, 256, 512)
@@ -114,14 +114,14 @@ class CORnetDesign:
     readout_layer: ClassVar[str] = "decoder.avgpool"
     head_layer: ClassVar[str] = "decoder.linear"
 
-    def scaled(self, factor: float) -> CORnetDesign:
+    def scaled(self, factor: float) -> CORnetConfig:
         """Truncate to whole filters."""
         v1, v2, v4, it = (max(1, int(width * factor)) for width in self.widths)
         return replace(self, widths=(v1, v2, v4, it))
 
 
 @dataclass(frozen=True)
-class LibraryDesign:
+class LibraryConfig:
     """A network that a library defines: built by its own name there, with or without its weights."""
 
     library: Literal["timm", "torchvision"]
@@ -129,7 +129,7 @@ class LibraryDesign:
 
 
 @dataclass(frozen=True)
-class OwnDesign:
+class OwnConfig:
     """A network of the user: what builds it, and where its classifier and the layer of a readout are."""
 
     build: Callable[..., Any]
@@ -138,15 +138,15 @@ class OwnDesign:
     head_layer: str = ""
 
 
-Design = (
-    ResNetDesign
-    | EfficientNetDesign
-    | AlexNetDesign
-    | ConvNeXtDesign
-    | ViTDesign
-    | CORnetDesign
-    | LibraryDesign
-    | OwnDesign
+Config = (
+    ResNetConfig
+    | EfficientNetConfig
+    | AlexNetConfig
+    | ConvNeXtConfig
+    | ViTConfig
+    | CORnetConfig
+    | LibraryConfig
+    | OwnConfig
 )
 
 
@@ -171,7 +171,7 @@ class Architecture:
         The classifier; empty where a library defines the network.
     drop_path
         Rate of stochastic depth in the study's training.
-    design
+    config
         The numbers that define it.
     """
 
@@ -183,4 +183,4 @@ class Architecture:
     readout_layer: str
     head_layer: str
     drop_path: float
-    design: Design
+    config: Config

@@ -1,0 +1,100 @@
+"""From names to a scored readout: load the network and the recordings, train, store the row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vvscale.brain.benchmarks.neural import NeuralBenchmark
+from vvscale.brain.catalogue import load_benchmark
+from vvscale.brain.inputs.preprocess import Preprocessing
+from vvscale.brain.mapping.fixed import with_fixed_test
+from vvscale.brain.scoring.layers import resolve_name
+from vvscale.errors import UsageError
+from vvscale.models import load_model
+from vvscale.scores import ScoreStore
+from vvscale.train.readouts.fit import ReadoutScore, record_tokens, train_readout
+from vvscale.train.readouts.options import ReadoutOptions
+
+
+@dataclass(frozen=True, eq=False)
+class StoredReadout:
+    """A trained readout and where its row was stored.
+
+    Attributes
+    ----------
+    model_id
+        Of the network that is read out.
+    layer, benchmark_id
+        As on the row: the layer under its full name, the benchmark with its test images.
+    found
+        The readout and its score.
+    scores_path
+        Part of the score store.
+    """
+
+    model_id: str
+    layer: str
+    benchmark_id: str
+    found: ReadoutScore
+    scores_path: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**self.found.to_dict(), "model_id": self.model_id}
+
+
+def read_out_model(
+    model: str,
+    *,
+    on: str,
+    layer: str,
+    test_share: float = 0.2,
+    image_size: int | None = None,
+    out: str | Path = "out/readout",
+    device: str = "cpu",
+    options: ReadoutOptions | None = None,
+) -> StoredReadout:
+    """Train a readout of a layer's tokens for all subjects of a benchmark, and store its score; rerun to resume.
+
+    Parameters
+    ----------
+    model
+        As :func:`vvscale.models.load_model` takes it.
+    on
+        One benchmark, such as a region of a prepared file: ``tvsd.h5:V4``.
+    layer
+        Name of the layer; its places, or tokens, are what the readout looks at.
+    test_share
+        Share of the images that tests, in (0, 1), where the benchmark has no fixed test images.
+    image_size
+        Input size in pixels; the model's own by default.
+    out
+        Folder of the state and of the score store.
+    device
+        cpu or cuda.
+    options
+        How the readout is trained.
+
+    Raises
+    ------
+    UsageError
+        The benchmark has no recordings of neuroids.
+    """
+    options, out = options or ReadoutOptions(), Path(out)
+    benchmark = load_benchmark(on)
+    if not isinstance(benchmark, NeuralBenchmark):
+        raise UsageError(f"'{on}' is no recording of neuroids, so there is nothing to read out.")
+    benchmark = with_fixed_test(benchmark, test_share)
+    loaded = load_model(model)
+    shown = Preprocessing.from_record("brainscore", loaded.record.get("preprocessing", {}), image_size=image_size)
+    name = resolve_name(loaded.module, layer)
+    tokens = record_tokens(loaded.module, name, benchmark, shown, device)
+    found = train_readout(tokens, benchmark, out=out, layer=name, device=device, options=options)
+    model_id = loaded.record.get("row", {}).get("model_id") or model
+    row = {**found.row, "model_id": model_id, "run_id": f"{options.kind}-{options.seed}"}
+    path = ScoreStore(out / "scores").append(pd.DataFrame([row]))
+    return StoredReadout(model_id, name, benchmark.benchmark_id, found, path)
