@@ -85,8 +85,8 @@ def write(only: str = "") -> None:
         "",
         "What a user gets for each: the exit code (2 a wrong request, 3 data that do not allow it, 4 a run that cannot",
         "go on, 5 a law that cannot be fitted) and one sentence.",
-        f"`tests/cli/test_bad_inputs.py` tries all {len(ALL)}, holds that nothing is written, removed or changed by them, and",
-        "writes this page when it is run as a program.",
+        f"`tests/cli/test_bad_inputs.py` tries all {len(ALL)}, holds that nothing is written, removed or changed by",
+        "them, and writes this page when it is run as a program.",
     ]
     for part, inputs in PARTS.items():
         lines += ["", f"## {part}", "", "| what is wrong | command | exit | what is said |", "|---|---|---|---|"]
