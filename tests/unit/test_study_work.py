@@ -526,3 +526,75 @@ def test_scratch_behind_a_link_is_not_removed(tmp_path: Path):
     with pytest.raises(DataError, match="outside"):
         here.remove_scratch(("store/*",))
     assert (victim / "dear").exists()
+
+
+def test_results_that_are_a_link_are_refused(tmp_path: Path):
+    made = graph(2)
+    folder = begin(tmp_path / "study", made)
+    victim = tmp_path / "victim"
+    (victim / "dear").mkdir(parents=True)
+    (victim / "data").write_text("dear")
+    folder.results.symlink_to(victim)
+    (folder.path / "published.json").write_text(json.dumps({"dear": "nobody", "data": "nobody"}))
+    with pytest.raises(DataError, match="outside"):
+        work(folder, made)
+    assert sorted(path.name for path in victim.iterdir()) == ["data", "dear"]
+
+
+def test_a_record_that_names_a_folder_removes_no_folder(tmp_path: Path):
+    made = graph(2)
+    folder = begin(tmp_path / "study", made)
+    (folder.results / "mine").mkdir(parents=True)
+    (folder.results / "mine" / "data").write_text("dear")
+    (folder.path / "published.json").write_text(json.dumps({"mine": "nobody"}))
+    work(folder, made)
+    assert (folder.results / "mine" / "data").read_text() == "dear"
+
+
+def test_a_task_that_is_a_link_is_neither_written_nor_discarded(tmp_path: Path):
+    made = graph(2)
+    folder = begin(tmp_path / "study", made)
+    victim = tmp_path / "victim"
+    (victim / "out").mkdir(parents=True)
+    (victim / "done.json").write_text("{")
+    here = folder.task(made.tasks[0].id)
+    here.path.parent.mkdir(parents=True)
+    here.path.symlink_to(victim)
+    with pytest.raises(DataError, match="outside"):
+        work(folder, made)
+    assert sorted(path.name for path in victim.iterdir()) == ["done.json", "out"]
+
+
+def test_a_lock_that_is_a_link_writes_nothing_elsewhere(tmp_path: Path):
+    folder = begin(tmp_path / "study", graph(2))
+    (tmp_path / "victim").write_text("dear")
+    (folder.path / "lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(DataError, match="is a link, a pipe or a device"), folder.alone():
+        pass
+    assert (tmp_path / "victim").read_text() == "dear"
+
+
+@pytest.mark.parametrize("name", ["spec.toml", "results/t/values.json"])
+def test_a_folder_with_files_of_others_is_no_place_for_a_study(tmp_path: Path, name: str):
+    mine = tmp_path / name
+    mine.parent.mkdir(exist_ok=True, parents=True)
+    mine.write_text("dear")
+    with pytest.raises(UsageError, match=f"holds '{name}' and no 'spec.json'"):
+        begin(tmp_path, graph(2))
+    assert mine.read_text() == "dear"
+    assert not (tmp_path / "graphs").exists()
+
+
+def test_a_study_may_be_begun_beside_its_own_file(tmp_path: Path):
+    (tmp_path / "spec.toml").write_text("name = 'test'")
+    folder = StudyFolder(tmp_path)
+    folder.write_plan({"name": "test"}, graph(2), source=tmp_path / "spec.toml")
+    assert (tmp_path / "spec.toml").read_text() == "name = 'test'"
+
+
+def test_a_study_does_not_take_the_folder_of_another(tmp_path: Path):
+    folder = begin(tmp_path, graph(2))
+    work(folder, graph(2))
+    with pytest.raises(UsageError, match="holds the study 'test', and this one is 'other'"):
+        folder.write_plan({"name": "other"}, graph(3))
+    assert values(folder) == [100, 101]

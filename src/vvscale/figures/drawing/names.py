@@ -40,6 +40,17 @@ SCORE_LABELS: Mapping[str, str] = MappingProxyType(
 )
 
 
+def literal(text: str) -> str:
+    r"""Return a text that is drawn as it is: between two dollar signs the drawer would read formulas.
+
+    Examples
+    --------
+    >>> print(literal("cost ($) and $/h"))
+    cost (\$) and \$/h
+    """
+    return text.replace("$", r"\$")
+
+
 def written(name: str) -> str:
     """Return a name as people write it."""
     return WRITTEN.get(name, name)

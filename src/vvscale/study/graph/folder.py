@@ -31,12 +31,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vvscale.core.files import inside, is_safe_name, locked, make_folder, remove_inside, write_json, write_with
+from vvscale.core.files import (
+    inside,
+    is_safe_name,
+    locked,
+    make_folder,
+    open_own,
+    remove_inside,
+    write_json,
+    write_with,
+)
+from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, StoppedError, UsageError
 from vvscale.study.graph.graph import Graph, Task
 
 _LOCK = "lock"
+_SPEC = "spec.toml"
 _RETRY_SECONDS = 0.2
 # Longer than anybody takes to look who runs a study.
 _GLANCE_SECONDS = 1.0
@@ -88,7 +99,9 @@ class StudyFolder:
             with locked(path) as is_mine:
                 if is_mine:
                     holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
-                    path.write_text(json.dumps(holder), encoding="utf-8")
+                    with open_own(path) as file:
+                        file.truncate(0)
+                        file.write(json.dumps(holder))
                     yield
                     return
             # Whoever asks who runs it has the lock for a moment too.
@@ -108,12 +121,42 @@ class StudyFolder:
         except (OSError, UsageError):
             return None
 
-    def write_plan(self, spec: Mapping[str, Any], graph: Graph) -> None:
-        """Write the resolved specification and the graph, and make this plan the current one."""
-        digest = graph.digest
+    def write_plan(self, spec: Mapping[str, Any], graph: Graph, *, source: Path | None = None) -> None:
+        """Write specification, a copy of its ``source`` and graph, and make this plan the current one.
+
+        Raises
+        ------
+        UsageError
+            The folder holds another study, or others' files under the names of one.
+        """
+        self.refuse_others_files(spec, graph, source)
         # Written even if it is there: what lies there may be damaged.
-        graph.write(self._graph_path(digest))
-        write_json(self.path / "spec.json", {**spec, "graph": digest})
+        graph.write(self._graph_path(graph.digest))
+        write_json(self.path / "spec.json", {**spec, "graph": graph.digest})
+        if source is not None and source.is_file():
+            write_with(self.path / _SPEC, lambda part: shutil.copyfile(source, part))
+
+    def refuse_others_files(self, spec: Mapping[str, Any], graph: Graph, source: Path | None) -> None:
+        """Refuse a folder in which this plan would write over, or remove, what is of somebody else."""
+        before = _read_json(self.path / "spec.json", "name")
+        if before is not None and "name" in spec and before["name"] != spec["name"]:
+            raise UsageError(
+                f"The folder '{self.path}' holds the study '{before['name']}', and this one is '{spec['name']}': its "
+                "results would be removed. Choose another `out`, or give the study that name."
+            )
+        if (self.path / "spec.json").exists() or (self.path / "published.json").exists():
+            return
+        copy = self.path / _SPEC
+        is_own = source is not None and copy.exists() and source.exists() and copy.samefile(source)
+        found = [copy] if copy.exists() and not is_own else []
+        targets = [target for task in graph.tasks for target in task.publish.values()]
+        found += [self.results / target for target in targets if (self.results / target).exists()]
+        if found:
+            raise UsageError(
+                f"The folder '{self.path}' holds '{found[0].relative_to(self.path)}' and no 'spec.json', so it is not "
+                f"the folder of a study, which would write over such files. Choose another `out`, such as "
+                f"'{self.path / str(spec.get('name', 'study'))}'."
+            )
 
     def spec(self) -> dict[str, Any]:
         """Return the resolved specification of the current plan.
@@ -127,7 +170,7 @@ class StudyFolder:
         """
         path = self.path / "spec.json"
         try:
-            return parse_json(path.read_text(encoding="utf-8"))
+            return parse_json(plain_file(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise MissingDataError(
                 f"There is no study in '{self.path}': '{path.name}' is absent. Expected a folder that `vvscale study "
@@ -155,6 +198,7 @@ class StudyFolder:
     def publish(self, task: Task) -> list[Path]:
         """Copy what a finished task publishes to where people look; what is there already is left."""
         written, record = [], self._published()
+        results = inside(self.path, "results")
         out = self.task(task.id).out
         for source, target in task.publish.items():
             taken = out if source == "." else inside(out, source)
@@ -166,7 +210,7 @@ class StudyFolder:
                 record |= dict.fromkeys(names, task.id)
                 write_json(self.path / "published.json", record)
             for name in names:
-                made = inside(self.results, name)
+                made = inside(results, name)
                 from_path = taken / name.removeprefix(f"{target}/") if taken.is_dir() else taken
                 if not made.exists() or file_digest(made) != file_digest(from_path):
                     make_folder(made.parent)
@@ -178,7 +222,11 @@ class StudyFolder:
         """Remove published files of tasks that are not in ``done``: of other plans, and of what is to be done again."""
         record = self._published()
         stale = sorted(name for name, task_id in record.items() if task_id not in done)
-        removed = [self.results / name for name in stale if remove_inside(self.results, name)]
+        results = inside(self.path, "results")
+        # Files are published and no folders: a record that names one was changed, and a folder may hold more.
+        removed = [
+            self.results / name for name in stale if not (results / name).is_dir() and remove_inside(results, name)
+        ]
         if stale:
             kept = {name: task_id for name, task_id in record.items() if name not in stale}
             write_json(self.path / "published.json", kept)
@@ -207,9 +255,15 @@ class TaskFolder:
         """Its output."""
         return self.path / "out"
 
+    @property
+    def _tasks(self) -> Path:
+        """The folder of all tasks; what is written or removed lies below it, by whatever links."""
+        return self.path.parents[1]
+
     @contextmanager
     def held(self, stop: Callable[[], bool]) -> Iterator[None]:
         """Hold the task alone; wait while another process has it, such as a worker of a run that was killed."""
+        inside(self._tasks, self.path)
         while True:
             with locked(self.path / _LOCK) as is_mine:
                 if is_mine:
@@ -247,11 +301,11 @@ class TaskFolder:
     def discard(self) -> None:
         """Remove the result, so that the task begins anew; interrupted, what is left still counts as damaged."""
         for name in ("out", "done.json"):
-            remove_inside(self.path, name)
+            remove_inside(self._tasks, self.path / name)
 
     def forget_error(self) -> None:
         """Remove ``error.json``."""
-        remove_inside(self.path, "error.json")
+        remove_inside(self._tasks, self.path / "error.json")
 
     def remove_scratch(self, patterns: tuple[str, ...]) -> None:
         """Remove files that only served to resume, and parts that a killed process left."""
@@ -321,8 +375,8 @@ def _entries(folder: Path) -> list[str]:
 def _read_json(path: Path, key: str | None) -> dict[str, Any] | None:
     """Return a JSON object that has a key; None for anything else."""
     try:
-        content = parse_json(path.read_bytes())
-    except (OSError, ValueError):
+        content = parse_json(plain_file(path).read_bytes())
+    except (OSError, ValueError, DataError):
         return None
     return content if isinstance(content, dict) and (key is None or key in content) else None
 
