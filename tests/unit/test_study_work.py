@@ -239,9 +239,18 @@ def damage(folder: StudyFolder, made: Graph, label: str, how: str) -> None:
         (here.out / "value.json").write_text("12345")
     elif how == "done":
         (here.path / "done.json").write_text('{"claim"')
+    elif how in ("value", "name", "seal"):
+        old, new = {
+            "value": ('"seconds"', '"sekonds"'),
+            "name": ('"result"', '"resulu"'),
+            "seal": ('"content_', '"contenu_'),
+        }[how]
+        record = (here.path / "done.json").read_text()
+        assert old in record
+        (here.path / "done.json").write_text(record.replace(old, new))
 
 
-@pytest.mark.parametrize("how", ["output", "content", "done"])
+@pytest.mark.parametrize("how", ["output", "content", "done", "value", "name", "seal"])
 def test_a_damaged_result_is_named_and_made_again_from_nothing(tmp_path: Path, how: str):
     made = graph()
     folder = begin(tmp_path, made)

@@ -184,7 +184,7 @@ def _record(request: Request, here: TaskFolder, kind: Kind, began: float, result
         "result": dict(result),
         "outputs": here.digests(),
     }
-    here.write("done", content, durable=seconds > _WORTH_A_FLUSH_SECONDS)
+    here.write_done(content, durable=seconds > _WORTH_A_FLUSH_SECONDS)
     here.forget_error()
     return Answer("done", seconds=seconds)
 

@@ -42,13 +42,16 @@ from vvscale.core.files import (
     write_with,
 )
 from vvscale.core.inputs.plain import plain_file
-from vvscale.core.jsonable import parse_json
+from vvscale.core.jsonable import parse_json, seal_holds, sealed
 from vvscale.errors import DataError, MissingDataError, StoppedError, UsageError
 from vvscale.study.graph.graph import Graph, Task
 
 _LOCK = "lock"
 _SPEC = "spec.toml"
 _RETRY_SECONDS = 0.2
+_UNSEALED = {
+    "id", "kind", "worker", "claim", "began", "seconds", "study", "code_version", "lacking", "result", "outputs",
+}  # fmt: skip
 # Longer than anybody takes to look who runs a study.
 _GLANCE_SECONDS = 1.0
 
@@ -282,8 +285,16 @@ class TaskFolder:
             return not is_free
 
     def done(self) -> dict[str, Any] | None:
-        """Return ``done.json``; None if it is absent or not whole."""
-        return _read_json(self.path / "done.json", "outputs")
+        """Return ``done.json``; None if it is absent or not what was written."""
+        record = _read_json(self.path / "done.json", "outputs")
+        if record is None or seal_holds(record):
+            return record
+        # Earlier versions wrote these names and no seal.
+        return record if record.keys() <= _UNSEALED and "result" in record else None
+
+    def write_done(self, content: Mapping[str, Any], *, durable: bool) -> None:
+        """Record that the task is finished, with a digest of the record: its values go into notes and results."""
+        self.write("done", sealed(content), durable=durable)
 
     def error(self) -> dict[str, Any] | None:
         """Return ``error.json``; None if it is absent or not whole."""
@@ -322,7 +333,7 @@ class TaskFolder:
         """Return the task's sound result, or None and what is wrong with the one that is there."""
         done = self.done()
         if done is None:
-            return None, "'done.json' cannot be read" if (self.path / "done.json").exists() else ""
+            return None, "'done.json' is not what was written" if (self.path / "done.json").exists() else ""
         damage = self._problem(done, rehash=rehash)
         return (None, damage) if damage else (done, "")
 
