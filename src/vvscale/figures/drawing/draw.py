@@ -10,6 +10,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFormatter
 
 from vvscale.figures.drawing import style
+from vvscale.figures.drawing.fonts import shared_text
 from vvscale.figures.drawing.legend import handles_of, height_of, is_turned, keep_inside, put_below, texts
 from vvscale.figures.drawing.limits import limits
 from vvscale.figures.drawing.names import literal
@@ -32,7 +33,7 @@ NUMBER_WIDTH = 0.5
 
 def draw(data: FigureData) -> Canvas:
     """Draw a figure; nothing is shown or written, and no global state of matplotlib changes."""
-    with style.applied():
+    with style.applied(), shared_text():
         n_columns = min(data.n_columns, len(data.panels))
         n_rows = -(-len(data.panels) // n_columns)
         width = style.PAGE if n_columns > 1 else style.COLUMN

@@ -71,7 +71,9 @@ def save(
 def render(canvas: Canvas, kind: str) -> bytes:
     """Return a drawn figure as the bytes of a file; the same figure gives the same bytes."""
     when = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}[kind]
+    from vvscale.figures.drawing.fonts import shared_text
+
     buffer = io.BytesIO()
-    with style.applied():
+    with style.applied(), shared_text():
         canvas.savefig(buffer, format=kind, dpi=style.PNG_DPI, metadata=when)
     return buffer.getvalue()

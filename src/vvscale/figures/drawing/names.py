@@ -40,8 +40,8 @@ SCORE_LABELS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# Powers of ten and the share of variance, as figures write them in labels.
-_FORMULA = re.compile(r"(\$10\^\{-?\d+\}\$|\$R\^2\$)")
+# Powers of ten, the share of variance and power laws, as figures write them in labels.
+_FORMULA = re.compile(r"(\$10\^\{-?\d+\}\$|\$R\^2\$|\$\\propto\$|\$\^\{-?[\d.]+\}\$)")
 
 
 def literal(text: str) -> str:

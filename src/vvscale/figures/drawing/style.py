@@ -76,6 +76,8 @@ SETTINGS: Mapping[str, Any] = MappingProxyType(
         "font.size": 7.0,
         "axes.titlesize": 7.5,
         "axes.titleweight": "bold",
+        # Titles stand on their axes. Else all ticks are measured again, to see whether some are in the way.
+        "axes.titley": 1.0,
         "axes.labelsize": 7.0,
         "axes.linewidth": 0.6,
         "axes.spines.top": False,
