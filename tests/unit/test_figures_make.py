@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -167,6 +168,11 @@ def test_a_fit_is_made_once_and_again_when_its_rows_change(lab, fits_of, tmp_pat
     again = fits_of(lab, folder=folder).curve(one)
     np.testing.assert_array_equal(first.y, again.y)
     assert first.facts == again.facts
+    assert sorted(folder.iterdir()) == kept
+    # Under another name it is the same law.
+    asked = fits_of(lab, folder=folder).question(one)
+    other = fits_of(lab, folder=folder).curve(replace(asked, name="another"))
+    assert other.facts == {**first.facts, "name": "another"}
     assert sorted(folder.iterdir()) == kept
     changed = lab.copy()
     changed.loc[changed.index[0], "score"] += 1e-9

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -97,11 +97,13 @@ class Fits:
     def curve(self, asked: Experiment | Question) -> LawCurve:
         """Return a fitted law, from the disk if it was fitted to these very rows before."""
         asked = asked if isinstance(asked, Question) else self.question(asked)
+        # Several figures ask for one law under names of their own: it is fitted once, and called as asked.
         request = {
-            **{key: jsonable(value) for key, value in asked.__dict__.items() if key != "frame"},
+            **{key: jsonable(value) for key, value in asked.__dict__.items() if key not in {"frame", "name"}},
             "rows": _rows_digest(asked.frame, asked.x), "n_resamples": self.n_resamples, "seed": self.seed,
         }  # fmt: skip
-        return LawCurve.from_dict(self.kept("curve", request, lambda: self._curve(asked).to_dict()))
+        made = LawCurve.from_dict(self.kept("curve", request, lambda: self._curve(asked).to_dict()))
+        return replace(made, facts={**made.facts, "name": asked.name})
 
     def fit(self, asked: Experiment | Question) -> Fit:
         """Fit without resampling; takes milliseconds to a second and is not kept."""

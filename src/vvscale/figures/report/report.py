@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,7 +142,7 @@ def _page(
 ) -> str:  # fmt: skip
     laws, absent = laws_of(fits)
     plan, law, reason = planner(fits)
-    library, schema = _library()
+    library, schema = _library(fits)
     by_name = {one.name: sections.figure(one, drawings[one.name]) for one in drawn if one.files}
     headline = next((by_name.pop(name) for name in HEADLINES if name in by_name), "")
     placed = {
@@ -186,7 +187,7 @@ def _fill(page: str, parts: Mapping[str, str]) -> str:
     return "".join(parts[piece] if place % 2 else piece for place, piece in enumerate(pieces))
 
 
-def _library() -> tuple[str, str]:
+def _library(fits: Fits) -> tuple[str, str]:
     """Vega, Vega-Lite and vega-embed as one script, and the address by which specifications name their version."""
     try:
         import vl_convert
@@ -195,7 +196,14 @@ def _library() -> tuple[str, str]:
             "The report needs the library that draws its scatter plot, 'vl-convert-python', which is not installed. "
             "Next: pip install 'vvscale[figures]'."
         ) from error
-    major = str(vl_convert.get_vegalite_versions()[-1]).split(".")[0]
-    # Without a snippet the bundle defines vegaEmbed itself; the stub leaves out that this is the default.
-    bundle = vl_convert.javascript_bundle(vl_version=vl_convert.get_vegalite_versions()[-1])  # pyright: ignore[reportCallIssue]
-    return bundle.replace("</script", "<\\/script"), f"https://vega.github.io/schema/vega-lite/v{major}.json"
+    newest = str(vl_convert.get_vegalite_versions()[-1])
+    # Bundling takes a second and depends on versions alone, so that it is kept once for all tables.
+    request = {"vl_convert": version("vl-convert-python"), "vega_lite": newest}
+
+    def bundle() -> str:
+        # Without a snippet the bundle defines vegaEmbed itself; the stub leaves out that this is the default.
+        return vl_convert.javascript_bundle(vl_version=newest)  # pyright: ignore[reportCallIssue]
+
+    script: str = replace(fits, folder=None).kept("library", request, bundle)
+    schema = f"https://vega.github.io/schema/vega-lite/v{newest.partition('.')[0]}.json"
+    return script.replace("</script", "<\\/script"), schema
