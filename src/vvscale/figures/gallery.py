@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES", "Drawn", "all_of", "draw_all", "in_order", "make", "matching"]
 
-# These take the longest where nothing is kept yet; they go first, so that no core waits for a late long one.
-LONGEST = ("icml-5a", "ccn-2d", "icml-4a", "ccn-1", "icml-3b", "icml-3a", "icml-2a", "icml-2b", "horizon", "icml-S6")
+# They go first, so that no core waits for a late long one: those that take the longest where nothing is kept yet, then
+# those with most to draw.
+LONGEST = (
+    "icml-5a", "ccn-2d", "icml-4a", "ccn-1", "icml-3b", "icml-3a", "icml-2a", "icml-2b", "horizon", "icml-S6",
+    "icml-S3", "icml-S1", "residuals", "regions", "allocation",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -148,8 +147,3 @@ def _sizes(panel: Panel) -> list[Line2D]:
         look = {"color": style.GREY, "marker": "o", "linestyle": "", "markersize": float(np.sqrt(area))}
         made.append(Line2D([], [], label=f"{symbol} = ${said}$", **look))
     return made
-
-
-def without_labels(panel: Panel, names: set[str]) -> Panel:
-    """Return the panel with some series kept out of its legend."""
-    return replace(panel, series=tuple(replace(s, label=None) if s.name in names else s for s in panel.series))

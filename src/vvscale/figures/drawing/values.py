@@ -6,7 +6,7 @@ alone. This module must not draw, fit or load anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -116,6 +116,11 @@ class Panel:
     fits: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
+def without_labels(panel: Panel, names: set[str]) -> Panel:
+    """Return the panel with some series kept out of its legend."""
+    return replace(panel, series=tuple(replace(s, label=None) if s.name in names else s for s in panel.series))
+
+
 @dataclass(frozen=True)
 class FigureData:
     """A figure as values.
@@ -164,10 +169,14 @@ class FigureData:
             }
             for panel in self.panels
         ]
-        rows = [
-            {str(name): jsonable(cell) for name, cell in row.items() if jsonable(cell) is not None}
-            for row in self.table().to_dict("records")
-        ]
+        # A column is text or numbers, and most of its cells do not apply to a mark: only those that do are looked at.
+        whole = self.table()
+        columns = {name: (whole[name].tolist(), whole[name].notna().tolist()) for name in COLUMNS}
+        rows: list[dict[str, Any]] = [{} for _ in range(len(whole))]
+        for name, (cells, known) in columns.items():
+            for row, cell, is_known in zip(rows, cells, known, strict=True):
+                if is_known and (made := jsonable(cell)) is not None:
+                    row[name] = made
         return {
             "name": self.name,
             "title": self.title,

@@ -14,9 +14,8 @@ from vvscale.figures.base.marks import AXES, curve, line, points
 from vvscale.figures.base.registry import figure
 from vvscale.figures.base.scaling import Shown, scaling
 from vvscale.figures.drawing import style
-from vvscale.figures.drawing.legend import without_labels
 from vvscale.figures.drawing.limits import ROOM
-from vvscale.figures.drawing.values import ADDED, Axis, FigureData, Panel, Series
+from vvscale.figures.drawing.values import ADDED, Axis, FigureData, Panel, Series, without_labels
 from vvscale.figures.general.rows import Rows, rows_of
 
 if TYPE_CHECKING:

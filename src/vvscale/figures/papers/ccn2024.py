@@ -11,8 +11,7 @@ from vvscale.figures.base.marks import curve, score_axis
 from vvscale.figures.base.registry import preset
 from vvscale.figures.base.scaling import Shown, scaling
 from vvscale.figures.drawing import style
-from vvscale.figures.drawing.legend import without_labels
-from vvscale.figures.drawing.values import FigureData, Series
+from vvscale.figures.drawing.values import FigureData, Series, without_labels
 from vvscale.figures.general.allocation import PATH, allocation_panel
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS
 from vvscale.scores import REGIONS

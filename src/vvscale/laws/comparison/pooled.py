@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import least_squares
 
 from vvscale.laws.uncertainty.resample import default_unit, design_effect
 
@@ -115,6 +114,9 @@ def fit_pooled(n: Array, d: Array, y: Array, frame: pd.DataFrame, group_column: 
     >>> bool(np.abs(law.predict(n, d, ["a"] * 60) - y).max() < 0.01)
     True
     """
+    # Imported with the first pooled law: the drawer needs this module for none of its figures.
+    from scipy.optimize import least_squares
+
     codes, names = pd.factorize(frame[group_column].astype(str), sort=True)
     level = float(np.median(y))
     centre = float(np.log(n).mean()), float(np.log(d).mean())
