@@ -270,6 +270,25 @@ def test_a_damaged_result_is_named_and_made_again_from_nothing(tmp_path: Path, h
     assert study_status(folder).is_complete
 
 
+def test_a_flipped_bit_of_a_record_is_seen_or_changes_nothing(tmp_path: Path):
+    made = graph()
+    folder = begin(tmp_path, made)
+    work(folder, made)
+    here = folder.task(by_label(made, "noop 2"))
+    path = here.path / "done.json"
+    whole, sound = path.read_bytes(), here.done()
+    assert sound is not None
+    seen = 0
+    for bit in range(8 * len(whole)):
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(content)
+        found = here.done()
+        assert found in (None, sound), bit
+        seen += found is None
+    assert seen > 6 * len(whole)
+
+
 def test_a_change_that_keeps_size_and_time_is_found_by_reading(tmp_path: Path):
     made = graph()
     folder = begin(tmp_path, made)
