@@ -149,7 +149,10 @@ class Tally:
 
 def strike(run: Run, blow: str, moments: random.Random) -> float | None:
     """Deal one blow; return when, or None if there was nobody to strike."""
-    everybody = [psutil.Process(run.main.pid), *run.others()]
+    try:
+        everybody = [psutil.Process(run.main.pid), *run.others()]
+    except psutil.NoSuchProcess:  # the run has just ended
+        return None
     victims = {
         "tree": everybody, "sleep": everybody, "group": everybody, "worker": run.workers(),
         "pool": run.named("process_worker_pool"), "exchange": run.named("high_throughput.interchange"),

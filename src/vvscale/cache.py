@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from vvscale.brain.benchmarks import public
-from vvscale.brain.recordings.stimulus_files import remove_unpacked
+from vvscale.brain.recordings.stimulus_files import own_unpacked, remove_unpacked
 from vvscale.models.published import local_files as kept
 from vvscale.scores import published
 
@@ -60,6 +60,9 @@ def held() -> Iterator[Held]:
         state = "unpacked" if folder.is_dir() else "absent"
         remove = partial(remove_unpacked, folder)
         yield Held(f"{folder.name}/", folder, state, "vvscale fetch benchmarks", remove)
+    for folder in sorted(own_unpacked().glob("*")) if own_unpacked().is_dir() else ():
+        remove = partial(remove_unpacked, folder)
+        yield Held(f"unpacked/{folder.name}/", folder, "unpacked", "vvscale check BENCHMARK.toml", remove)
     for path, state in kept.kept_weights():
         name = f"{path.parent.name}@{path.stem.removeprefix('ep')}"
         yield Held(name, path, state, f"vvscale fetch weights {path.parent.name}", partial(kept.remove, path))

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -328,6 +328,39 @@ def test_names_of_javascript_and_of_spreadsheets_are_names(chromium, tmp_path):
     for name in names[3:9]:
         assert f"'{name}" in content
     assert sum(name in content for name in names[:3]) == 3
+
+
+def test_columns_of_any_name_are_shown_and_citing_odd_values_does_no_harm(chromium, tmp_path):
+    """Vega looks for "loss.val" inside of "loss"; "series" and "panel" are names of the page's own."""
+    columns = ["loss.val", "acc[top1]", "series", "panel", "it's", 'a"b', "=1+1"]
+    table = pd.DataFrame({name: np.linspace(0.1, 0.9, 8) * (k + 1) for k, name in enumerate(columns)})
+    table.insert(0, "model_id", [f"<img src=x onerror=alert({k})>" for k in range(8)])
+    table["dataset"] = ["constructor", "toString", "<script>alert(1)</script>", "cost $ and $\\frac{$"] * 2
+    table.to_parquet(tmp_path / "mine.parquet")
+    fits = Fits(open_source(tmp_path / "mine.parquet"), n_resamples=5, folder=tmp_path)
+    made = write_report(tmp_path / "own.html", fits, title="<b>mine</b>", n_workers=1)
+    page = chromium.new_context(accept_downloads=True).new_page()
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", lambda dialog: (problems.append(dialog.message), dialog.dismiss()))
+    for x in columns[:4]:
+        page.goto(f"{made.path.as_uri()}#{urlencode({'x': x, 'y': 'series', 'colour': 'dataset'})}")
+        page.reload()
+        page.wait_for_selector("body[data-drawn]")
+        assert page.locator("#x").input_value() == x
+        assert count(page) == marks(page).count() == 8, x
+        # All on one diagonal: the values are those of the columns.
+        assert page.evaluate("document.querySelectorAll('#plot path[aria-roledescription=point]').length") == 8
+    places = [re.findall(r"[-.\d]+", mark.get_attribute("transform")) for mark in marks(page).all()]
+    assert len({place[0] for place in places}) == 8
+    with page.expect_download() as download:
+        page.locator("#bibtex").click()
+    with page.expect_download() as download:
+        page.locator("#csv").click()
+    head = download.value.path().read_bytes().decode().splitlines()[0]
+    page.context.close()
+    assert not problems
+    assert "'=1+1" in head
 
 
 def test_the_packed_models_are_the_table(report, gokce2025):

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - one input a line
-"""More than two hundred inputs that are wrong, each with the exit code and the words that a user must get.
+"""More than four hundred inputs that are wrong, each with the exit code and the words that a user must get.
 
 ``test_bad_inputs.py`` tries them all, and writes docs/bad-inputs.md from what they give:
 
@@ -70,7 +70,7 @@ class Bad:
     says
         Words of the sentence, as a regular expression.
     files
-        Name -> content of what lies in the folder; a name that ends in ``/`` is an empty folder.
+        Name -> content of what lies in the folder; a name that ends in ``/`` is an empty folder, one in ``|`` a pipe.
     """
 
     what: str
@@ -274,6 +274,44 @@ FIGURES = [
     Bad(
         "an export of no rows", "export t.csv --csv o.csv --where region=V9", 2, "Unknown region 'V9'", {"t.csv": ROWS}
     ),
+    Bad(
+        "an export over its own table", "export t.csv --csv t.csv", 2, "it is what this command reads", {"t.csv": ROWS}
+    ),
+    Bad(
+        "an export over its own table by another name",
+        "export t.csv --csv ./a/../t.csv",
+        2,
+        "it is what this command reads",
+        {"t.csv": ROWS, "a/": ""},
+    ),
+    Bad(
+        "an export into the store that it reads",
+        "export store --parquet store/2.parquet",
+        2,
+        "would lie in 'store'",
+        {"store/": ""},
+    ),
+    Bad(
+        "two formats under one name", "export t.csv --csv o --parquet o", 2, "Both --csv and --parquet", {"t.csv": ROWS}
+    ),
+    Bad(
+        "a figure over the table that it shows",
+        "figure compute --scores compute.csv --out .",
+        2,
+        "Cannot write 'compute.csv'",
+        {"compute.csv": ROWS},
+    ),
+    Bad(
+        "a picture over the table that it shows",
+        "fit t.csv --x x --y y --plot t.csv",
+        2,
+        "it is what this command reads",
+        {"t.csv": WIDE},
+    ),
+    Bad(
+        "a study over the table that it is from", "design t.csv --budget 1e15 --out t.csv", 2, "reads", {"t.csv": ROWS}
+    ),
+    Bad("references over what they are of", "cite t.csv --out t.csv", 2, "reads", {"t.csv": ROWS}),
     Bad("an unknown model", "show m7 --table t.csv", 2, "m7", {"t.csv": ROWS}),
     Bad("a list of an unknown kind", "ls modles", 2, "modles"),
     Bad("a citation of nothing known", "cite nobody2020", 2, "nobody2020"),
@@ -359,6 +397,9 @@ IMAGES = [
 ]
 
 
+BASE = "based_on = 'tiny'\n"
+
+
 def trained(what: str, more: str, says: str, code: int = 2, files: Mapping[str, str | bytes] | None = None) -> Bad:
     """Return a training run that cannot begin."""
     return Bad(what, f"train resnetflex-w2-d1-1-1 --data digits --out r {more}", code, says, files or {})
@@ -411,6 +452,106 @@ TRAINING = [
         "spec.json",
         3,
         {"r/spec.json": DEEP_JSON},
+    ),
+]
+
+
+RECIPES = [
+    recipe("a learning rate below zero", BASE + "[optimizer]\nlr = -0.1\n", "`lr` is -0.1"),
+    recipe("a learning rate of zero", BASE + "[optimizer]\nlr = 0\n", "`lr` is 0.0"),
+    recipe("a learning rate that is a text", BASE + "[optimizer]\nlr = 'high'\n", "'lr' in 'optimizer'.*a number"),
+    recipe("a learning rate that is no number", BASE + "[optimizer]\nlr = nan\n", "finite number"),
+    recipe("an unknown optimizer", BASE + "[optimizer]\nname = 'adamm'\n", "one of 'sgd', 'adamw', 'lars'"),
+    recipe("a momentum above one", BASE + "[optimizer]\nmomentum = 1.5\n", r"`momentum`.*\[0, 1\)"),
+    recipe("a weight decay below zero", BASE + "[optimizer]\nweight_decay = -1.0\n", "weight_decay=-1.0"),
+    recipe("gradients cut to nothing", BASE + "[optimizer]\nclip_norm = 0.0\n", "clip_norm=0.0"),
+    recipe(
+        "three betas", BASE + "[optimizer]\nname = 'adamw'\nbetas = [0.9, 0.99, 0.999]\n", "3 values for 'betas'.*2"
+    ),
+    recipe("epochs and steps", BASE + "[schedule]\nepochs = 3\nsteps = 5\n", "exactly one of them"),
+    recipe("neither epochs nor steps", BASE + "[schedule]\nepochs = 'none'\n", "exactly one of them"),
+    recipe("half an epoch", BASE + "[schedule]\nepochs = 2.5\n", "expected a whole number"),
+    recipe("epochs without end", BASE + "[schedule]\nepochs = 1000000000000000000000\n", r"below 2\^63"),
+    recipe(
+        "a warm-up longer than the run",
+        BASE + "[schedule]\nepochs = 3\nwarmup_fraction = 0.0\nwarmup_epochs = 9\n",
+        "`warmup_epochs=9` fills the run",
+    ),
+    recipe("a warm-up of twice the run", BASE + "[schedule]\nwarmup_fraction = 2.0\n", "warmup_fraction=2.0"),
+    recipe("an unknown decay", BASE + "[schedule]\ndecay = 'cosin'\n", "one of 'cosine', 'linear', 'constant'"),
+    recipe("a batch of no image", BASE + "batch_size = 0\n", "batch_size=0"),
+    recipe("an epoch of no batch", BASE + "batches_per_epoch = 0\n", "batches_per_epoch=0"),
+    recipe("images that are never shown", BASE + "repeats = 0\n", "repeats=0"),
+    recipe("an unknown objective", BASE + "objective = 'simcrl'\n", "one of 'supervised', 'simclr'"),
+    recipe("views that are not there", BASE + "objective = 'simclr'\n", "got 0; expected 2 or more"),
+    recipe("the settings of another objective", BASE + "[simclr]\nhidden = 16\n", r"has a section \[simclr\]"),
+    recipe("views of an objective of one", BASE + "[[views]]\nblur = 0.5\n", "takes one view"),
+    recipe("an attack without its settings", BASE + "objective = 'adversarial'\n", r"lacks the section \[attack\]"),
+    recipe("labels smoothed away", BASE + "[loss]\nlabel_smoothing = 2.0\n", "`label_smoothing` is 2.0"),
+    recipe("all blocks dropped", BASE + "drop_path = 1.0\n", "`drop_path` is 1.0"),
+    recipe("an average that grows", BASE + "[ema]\ndecay = 2.0\n", "`decay` of the weight average is 2.0"),
+    recipe("a mixture below nothing", BASE + "[augmentation]\nmixup = -1.0\n", "`mixup` is -1.0"),
+    recipe("a flip more often than always", BASE + "[augmentation]\nhflip = 2.0\n", "`hflip` is 2.0"),
+    recipe("a spread of zero", BASE + "[augmentation]\nstd = [0.0, 0.3, 0.3]\n", "`std` is.*above 0"),
+    recipe("two means of three channels", BASE + "[augmentation]\nmean = [0.3, 0.3]\n", "2 values for 'mean'"),
+    recipe("a crop from large to small", BASE + "[augmentation]\nscale = [0.9, 0.1]\n", "low <= high"),
+    recipe("a shift beyond the image", BASE + "[augmentation]\nshift = 100\n", "`shift` is 100"),
+    recipe("an unknown RandAugment", BASE + "[augmentation]\nrand_augment = 'lots'\n", "Cannot use the RandAugment"),
+    recipe("an unknown way to erase", BASE + "[augmentation]\nerasing_mode = 'pixle'\n", "one of 'pixel', 'const'"),
+    recipe("an image size in a recipe", BASE + "[augmentation]\nimage_size = 8\n", "belongs to the run"),
+    recipe("an augmentation that is a number", BASE + "augmentation = 3\n", "expected a table"),
+    recipe("evaluations below every epoch", BASE + "evaluations_per_decade = -2\n", "`evaluations_per_decade` is -2"),
+    recipe("a recipe that is based on itself", "based_on = 'a.toml'\n", r"based on itself: a.toml -> a.toml"),
+    recipe("a recipe that is based on nothing known", "based_on = 'tinny'\n", "Did you mean 'tiny'"),
+    recipe("a recipe that is based on a number", "based_on = 3\n", "'based_on'.*the name of a recipe"),
+    recipe("a recipe without a schedule", "batch_size = 8\n", "'schedule' is missing"),
+    recipe("a table that is there twice", BASE + "[schedule]\nepochs = 3\n[schedule]\nepochs = 4\n", "twice"),
+    trained("a recipe based on no file", "--recipe a.toml --dry-run", "b.toml", 3, {"a.toml": "based_on = 'b.toml'\n"}),
+    trained("a recipe in UTF-16", "--recipe a.toml --dry-run", "UTF-16.*iconv", 3, {"a.toml": BASE.encode("utf-16")}),
+    trained("a recipe that is a folder", "--recipe a.toml --dry-run", "Is a directory", 3, {"a.toml/": ""}),
+    trained("a recipe that is a pipe", "--recipe a.toml --dry-run", "is a pipe or a device", 3, {"a.toml|": ""}),
+    trained("a value of a value", "--set batch_size.a=3 --dry-run", "is a value and no table"),
+    trained("a table that becomes a number", "--set optimizer=3 --dry-run", "expected a table"),
+    trained("a change of nothing at all", "--set =3 --dry-run", "KEY=VALUE"),
+    trained(
+        "a batch of more images than there are",
+        "--set batch_size=100000 --set fits_batch=false --dry-run",
+        "The batch of 100000 images is larger",
+    ),
+    trained("a save before now", "--save-seconds -1 --dry-run", "--save-seconds"),
+    trained("scores at no evaluation", "--score-on simulated --score-every 0 --dry-run", "--score-every"),
+    trained("scores on an unknown benchmark", "--score-on nobody --dry-run", "Unknown benchmark 'nobody'"),
+    trained("an unknown tracker", "--track nobody --dry-run", "Known: tensorboard, wandb"),
+    trained("a part of a batch without images", "--micro-batch 0 --dry-run", "--micro-batch"),
+    trained("images kept nowhere", "--residency gpu --dry-run", "--residency"),
+    trained("an unknown rule of subsets", "--subset-rule odd --dry-run", "--subset-rule"),
+    trained(
+        "a run among weights of others",
+        "--set schedule.steps=1",
+        "not the folder of a run",
+        2,
+        {"r/weights.safetensors": "mine"},
+    ),
+    trained(
+        "a run among states of others",
+        "--set schedule.steps=1",
+        "not the folder of a run",
+        2,
+        {"r/checkpoint-500.pt": "mine"},
+    ),
+    trained(
+        "a run in a folder whose record is a pipe",
+        "--set schedule.steps=1",
+        "is a pipe or a device",
+        3,
+        {"r/spec.json|": ""},
+    ),
+    Bad(
+        "weights of a network that fine-tuning would write over",
+        "fine-tune r --on simulated --layers layer1 --out r",
+        2,
+        "holds the weights of another network",
+        {"r/weights.safetensors": "mine"},
     ),
 ]
 
@@ -480,6 +621,146 @@ LAB = 'benchmark_id = "L.IT"\nregion = "IT"\n[stimuli]\nimages = "images"\ndegre
 LAB_FILES = {**{f"images/{k}.png": png() for k in range(4)}, "r.npy": npy_of(np.arange(12.0).reshape(4, 3))}
 
 
+RNG = np.random.default_rng(0)
+TINY = "untrained:resnetflex-w2-d1-1-1"
+# Responses that agree with themselves, so that only what is asked is wrong.
+RECORDED = {
+    "lab.toml": LAB.replace('"neuroid"]', '"neuroid", "repetition"]') + '[metric]\nname = "ridge-cv"\n',
+    **{f"images/{k:02d}.png": png() for k in range(12)},
+    "r.npy": npy_of(RNG.random((12, 4, 1)) + 0.1 * RNG.random((12, 4, 3))),
+    "f.npy": npy_of(RNG.random((12, 9))),
+    "ids.txt": "\n".join(f"{k:02d}" for k in range(12)),
+}
+
+
+def asked(
+    what: str, more: str, says: str, code: int = 2, files: Mapping[str, str | bytes] | None = None, layers: str = "all"
+) -> Bad:
+    """Return a right network and right recordings with an option that cannot be."""
+    command = f"score {TINY} --on lab.toml --layers {layers} --dry-run {more}"
+    return Bad(what, command, code, says, {**RECORDED, **(files or {})})
+
+
+def committed(what: str, text: str, says: str, code: int = 2, name: str = "l.toml") -> Bad:
+    """Return a file of layers that cannot be."""
+    return asked(what, "", says, code, {name: text}, layers=name)
+
+
+def given(what: str, says: str, more: str = "", code: int = 3, files: Mapping[str, str | bytes] | None = None) -> Bad:
+    """Return features of other programs that cannot be scored."""
+    command = f"score --features f.npy --stimulus-ids ids.txt --on lab.toml {more}"
+    return Bad(what, command, code, says, {**RECORDED, **(files or {})})
+
+
+OPTIONS = [
+    asked("a projection without a number", "--projection sparse", "The number, from 1"),
+    asked("an unknown projection", "--projection umap-10", "Unknown projection 'umap-10'"),
+    asked("a projection to nothing", "--projection pca-0", "The number, from 1"),
+    asked("no resamples of a score", "--resamples 0", "--resamples"),
+    asked("a seed of scores below zero", "--seed -1", "--seed"),
+    asked("memory that is no amount", "--memory lots", "a size such as 4GB"),
+    asked("less memory than anything needs", "--memory 1KB", "does not fit into a memory.*Raise", 4),
+    asked("a device that nobody has", "--device tpu", "cpu, cuda"),
+    asked("a GPU for scores that is not there", "--device cuda:9", "asks for GPU 9"),
+    asked("a batch of no images", "--batch-size 0", "--batch-size"),
+    asked("no pass through the network", "--max-passes 0", "--max-passes"),
+    asked("no thread", "--threads 0", "--threads"),
+    asked("a benchmark from no file of Python", "--on none.py", "none.py", 3),
+    asked("a benchmark from no file of recordings", "--on none.h5:V1", "none.h5", 3),
+    asked("recordings that are a pipe", "--on p.h5:V1", "is a pipe or a device", 3, {"p.h5|": ""}),
+    asked("an unknown preprocessing", "--preprocessing imagenet", "brainscore"),
+    asked("a network that sees no pixel", "--image-size 0", "--image-size"),
+    asked("an image of a million pixels a side", "--image-size 1000000", "at most 8192"),
+    asked("a view of no width", "--degrees 0", "--degrees"),
+    asked("a view of no known width", "--degrees nan", "finite number"),
+    asked("components of images that are not there", "--projection pca-3 --projection-images none", "no images in", 3),
+    asked("an unknown formula", "--formula r2", r"r\^2/c"),
+    asked("an unknown metric", "--metric plz", "Did you mean 'pls'"),
+    asked("an unknown design", "--design loo", "k-fold"),
+    asked("a design that the images have no label for", "--design train-test", "no label 'split'; it has none", 3),
+    asked("all images for testing", "--fixed-test 1.5", "at most 0.9"),
+    asked("no image for testing", "--fixed-test 0", "more than 0"),
+    asked("a mapping on many images", "--mapping-samples many", "a share such as 10%"),
+    asked("a mapping on no images", "--mapping-samples 0%", "a share such as 10%"),
+    asked("a mapping on twice the images", "--mapping-samples 200%", "a share such as 10%"),
+    asked("a mapping on a comma", "--mapping-samples ,", "without any amount"),
+    asked("a mapping on more images than there are", "--mapping-samples 5000", "there are fewer", 3),
+    asked("no subset for a mapping", "--mapping-samples 50% --mapping-seeds 0", "--mapping-seeds"),
+    asked("scores of no neuroid", "--mapping-neuroids 0", "`--mapping-neuroids` is 0"),
+    asked("scores of more neuroids than there are", "--mapping-neuroids 5000", "there are fewer", 3),
+    asked("a mapping on no repetition", "--mapping-repetitions 0", "`--mapping-repetitions` is 0"),
+    asked("a mapping on more repetitions than there are", "--mapping-repetitions 50", "shown 3 times only", 3),
+    asked("an unknown cache", "--cache yes", "products"),
+    asked("an architecture of what has one", "--arch resnet18", "says what network it is"),
+    asked("rows to compare with that are not there", "--expect none.csv", "none.csv", 3),
+    asked(
+        "rows to compare with of another table", "--expect e.csv", "no column 'model_id'", 3, {"e.csv": "a,b\n1,2\n"}
+    ),
+    asked("a tolerance below zero", "--tolerance -1", "--tolerance"),
+    asked("a store in place of a file", "--out f.npy", "it is a file"),
+    asked("layers to a file of another kind", "--commit l.yaml", ".toml or .json"),
+    asked("scores of layers in place of a folder", "--layers-table images", "folder of that name"),
+    asked("scores of layers over the benchmark", "--layers-table lab.toml", "it is what this command reads"),
+    Bad(
+        "one name for two networks",
+        f"score {TINY} untrained:resnetflex-w3-d1-1-1 --on lab.toml --name a --dry-run",
+        2,
+        "`--name` is of one model",
+        RECORDED,
+    ),
+    Bad(
+        "one table of layers for two networks",
+        f"score {TINY} untrained:resnetflex-w3-d1-1-1 --on lab.toml --layers-table l.csv --dry-run",
+        2,
+        "`--layers-table` is of one model",
+        RECORDED,
+    ),
+    asked("a pattern of layers that none has", "", "No layer matches", layers="layer9.*"),
+    asked("a layer that is misspelt", "", "Did you mean 'layer1'", layers="layr1"),
+    asked("layers from no file", "", "none.toml", 3, layers="none.toml"),
+    committed("layers that are no TOML", "layers =", "not valid TOML"),
+    committed("layers without their table", "IT = 'layer1'", "no table 'layers'"),
+    committed("layers with an unknown key", '{"layers": {"IT": "layer1"}, "modle": "a"}', "'model'", name="l.json"),
+    committed("layers that are nested deeply", DEEP_JSON, "nested too deeply", name="l.json"),
+    committed("layers of another region", "layers = { V1 = 'layer1' }", "No layer is committed to IT"),
+    committed("layers that the network lacks", "layers = { IT = 'layer9' }", "Unknown layer"),
+    committed("a layer that is a number", "layers = { IT = 3 }", "commits 3 to IT"),
+    committed("a region that is misspelt", "layers = { it = 'layer1' }", "Did you mean 'IT'"),
+    Bad("a network and features", f"score {TINY} --features f.npy --on lab.toml", 2, "give one or the other", RECORDED),
+    Bad(
+        "labels without features", f"score {TINY} --stimulus-ids ids.txt --on lab.toml", 2, "none were given", RECORDED
+    ),
+    Bad("features of another format", "score --features f.txt", 2, r"ends in .npy", {"f.txt": "1 2"}),
+    Bad("features that are not there", "score --features none.npy", 3, "none.npy"),
+    Bad("features without labels", "score --features f.npy --on lab.toml", 3, "--stimulus-ids", RECORDED),
+    Bad("labels that are not there", "score --features f.npy --stimulus-ids n.txt", 3, "n.txt", RECORDED),
+    given("fewer labels than features", "expected 2 rows", files={"ids.txt": "00\n01"}),
+    given(
+        "one label twice",
+        "two rows of the image '10'",
+        files={"ids.txt": "\n".join([*(f"{k:02d}" for k in range(11)), "10"])},
+    ),
+    given("labels of other images", "lack 12 of the 12 images", files={"ids.txt": "\n".join("abcdefghijkl")}),
+    given("labels in UTF-16", "ids.txt.*UTF-16.*iconv", files={"ids.txt": "00\n01".encode("utf-16")}),
+    given("features that are not finite", "hold nan at image 0", files={"f.npy": npy_of(np.full((12, 9), np.nan))}),
+    given("features that are texts", "expected real numbers", files={"f.npy": npy_of(np.array([["a", "b"]] * 12))}),
+    given("features that are complex", "expected real numbers", files={"f.npy": npy_of(np.ones((12, 9)) * 1j)}),
+    given("one number for all images", "expected 12 rows", files={"f.npy": npy_of(np.array(3.0))}),
+    given("no feature", "1 feature", files={"f.npy": npy_of(np.zeros((12, 0)))}),
+    given("features that do not differ", "differs between images", files={"f.npy": npy_of(np.ones((12, 9)))}),
+    given("half a file of features", "f.npy", files={"f.npy": npy_of(np.ones((12, 9)))[:90]}),
+    given(
+        "a file that claims terabytes",
+        "f.npy",
+        files={"f.npy": npy_of(np.ones((12, 9))).replace(b"(12, 9), ", b"(12, 99999999999999), ")},
+    ),
+    Bad("an archive of no array", "score --features f.npz --on lab.toml", 3, "f.npz", {**RECORDED, "f.npz": zip_of()}),
+    Bad("an archive that is a text", "score --features f.npz", 3, "it is no NumPy file", {"f.npz": "no"}),
+    Bad("features that are no HDF5", "score --features f.h5", 3, "f.h5", {"f.h5": "no"}),
+    Bad("features that are a pipe", "score --features f.npy", 3, "is a pipe or a device", {"f.npy|": ""}),
+]
+
+
 def lab(what: str, text: str, says: str, code: int = 2, files: Mapping[str, str | bytes] | None = None) -> Bad:
     """Return a benchmark that cannot be read."""
     return Bad(what, "check lab.toml", code, says, {"lab.toml": text, **LAB_FILES, **(files or {})})
@@ -535,8 +816,99 @@ STUDIES = [
     Bad("no workers for a study", "study run demo --out o --workers 0", 2, "--workers"),
 ]
 
-ALL = [*TABLES, *QUESTIONS, *PLANS, *FIGURES, *IMAGES, *TRAINING, *SCORING, *RECORDINGS, *STUDIES]
+CHANGES = [
+    changed("an unknown axis", 'axes.archs=["resnet18"]', "Did you mean 'arch'"),
+    changed("an axis without values", "axes.seed=[]", "has no value"),
+    changed("a seed that is a text", 'axes.seed=["a"]', "expected a whole number"),
+    changed("a seed of a run below zero", "axes.seed=[-1]", "negative value"),
+    changed("an unknown architecture", 'axes.arch=["resnet19"]', "Did you mean 'resnet18'"),
+    changed("an architecture that is a number", "axes.arch=[18]", "expected text"),
+    changed("an unknown data set", 'axes.dataset="digit"', "Did you mean 'digits'"),
+    changed("an unknown recipe of runs", 'axes.recipe="tinny"', "Did you mean 'tiny'"),
+    changed("an unknown key of the recipe", "axes.recipe.lr=3", "Unknown key 'lr' in the recipe 'tiny'"),
+    changed("more images of a class than all images", "axes.samples_per_class=[100000]", "has 1097 in all"),
+    changed("an unknown rule of a run's images", 'axes.subset_rule="odd"', "Known: nested, published, uniform"),
+    changed("a share of no recordings", "axes.finetune_fraction=[0]", "a percentage above 0"),
+    changed("a mapping on twice the recordings", 'axes.mapping_samples=["200%"]', "a share such as 10%"),
+    changed("a way to fine-tune that is not described", 'axes.finetune=["b"]', r"Describe it in \[finetune.b\]"),
+    changed("a way to fine-tune on nothing", "finetune.a={ epochs = 3 }", "'on' is missing"),
+    changed("a way not to fine-tune", 'finetune.none={ on = ["simulated"] }', "not tuned"),
+    changed("a benchmark of nobody in a study", 'score.benchmarks=["nobody"]', "Unknown benchmark 'nobody'"),
+    changed("layers of one region for five", 'score.layers={ V1 = "conv1" }', "names none for IT, V2, V4, behavior"),
+    changed("layers by an unknown rule", 'score.layers="best"', "one of 'committed', 'select' or a table"),
+    changed("a layer that no network has", 'score.layers.IT="layer9"', "Unknown layer of .*'layer9'"),
+    changed("an unknown option of scoring", "score.options={ sed = 0 }", "Did you mean 'seed'"),
+    changed("an option of scoring out of bounds", "score.options={ resamples = 0 }", "at least 1"),
+    changed("an option that the study sets itself", 'score.options={ device = "cuda" }', "the study itself sets it"),
+    changed("weights of an epoch that is not kept", "score.epochs=[7]", "after epoch 7"),
+    changed("an unknown law of a study", 'laws.1.law="pwr"', "Did you mean 'power'"),
+    changed("an unknown input of a law", 'laws.1.x=["speed"]', "'speed'"),
+    changed("two inputs of a law of one", 'laws.1.x=["train_flop", "n_params"]', "has 2 inputs"),
+    changed("an unknown outcome of a law", 'laws.0.y="speed"', "The law 'accuracy' may have misalignment"),
+    changed("an unknown unit of a law", 'laws.0.by=["lab"]', "Known: arch, cell, family, row"),
+    changed("a law that leads out of the study", 'laws.0.name="../.."', "cannot name a file or folder"),
+    changed("two laws of one name", 'laws.1.name="accuracy"', "Two laws are named 'accuracy'"),
+    changed("two laws that differ in capitals", 'laws.1.name="Accuracy"', "capitals or not"),
+    changed("a law drawn less than never", "laws.0.resamples=-1", "at least 0"),
+    changed("a budget of a law below zero", "laws.0.budgets=[-1.0]", "more than 0"),
+    changed("a law that is not there", 'laws.9.name="a"', "no entry '9' among 2"),
+    changed("a forecast by a law of one input", 'forecast.law="IT"', "goes by the law 'IT'"),
+    changed("a forecast for nothing", "forecast.budget=0", "a budget above 0"),
+    changed("a forecast too sure of itself", "forecast.level=0.99", "at most 0.875"),
+    changed("a forecast of an unknown network", 'forecast.arch=["resnet19"]', "Did you mean 'resnet18'"),
+    changed("a forecast for an unknown unit", 'forecast.by="lab"', "Known: arch, cell, family, row"),
+    changed("an unknown figure of a study", 'report.figures=["acuracy"]', "Did you mean 'accuracy'"),
+    changed("an unknown scheduler", 'engine.kind="slrum"', "one of 'local', 'slurm'"),
+    changed("fewer workers than none", "engine.workers=-3", "at least 0"),
+    changed("workers without memory", "engine.mem_gb=0", "more than 0"),
+    changed("more GPUs than are named", "engine.gpus_per_task=2", "names 0 in `gpus`"),
+    changed("two nodes on one machine", "engine.nodes_per_task=2", "only on slurm"),
+    changed("a device without rates", 'engine.device="tpu"', "a100, cpu, h100, h200"),
+    changed("a silence too short to hear", "engine.silence_seconds=1", "at least 5"),
+    changed("a time that is a text", 'engine.time_minutes="long"', "a whole number"),
+    changed(
+        "a line of a job script with a second one", r'engine.directives=["--a\nrm -rf x"]', "expected one line of text"
+    ),
+    changed("a queue with a second line", r'engine.partition="gpu\nrm -rf x"', "expected one line of text"),
+    changed("containers without an image", 'engine.kind="kubernetes"', "needs `image`"),
+    changed("a group with the name of all others", 'engine.groups=[{ name = "main" }]', "named 'main'"),
+    changed("a group with a name of two words", 'engine.groups=[{ name = "a b" }]', "letters, digits"),
+    changed("an exclusion of nothing", 'exclude=[{ arch = "vit*" }]', "matches no run"),
+    changed("an inclusion without a network", "include=[{ seed = 9 }]", "has no 'arch'"),
+    changed("a rule for no run", 'set=[{ where = { seed = 9 }, to = { recipe = "resnet" } }]', "matches no run"),
+    changed("a name with a slash", 'name="a/b"', "letters, digits"),
+    changed("half a seed", "seed=1.5", "a whole number"),
+    changed("a study of two kinds", "diagnostics={ chains = 3 }", "Take one away"),
+    Bad("a device of a plan without rates", "study plan demo --out o --device tpu", 2, "a100, cpu, h100, h200"),
+    Bad("a change of what was never begun", "study resume demo --set axes.seed=[1]", 3, "There is no study in"),
+    Bad(
+        "a study among results of others",
+        "study run demo --out o",
+        2,
+        "not the folder of a study",
+        {"o/results/scores.parquet": "mine"},
+    ),
+    Bad("a study over the file of another", "study run demo --out o", 2, "holds 'spec.toml'", {"o/spec.toml": "mine"}),
+    Bad("a study whose record is a pipe", "study status o", 3, "is a pipe or a device", {"o/spec.json|": ""}),
+    Bad("a study that is a pipe", "study plan s.toml --out o", 3, "is a pipe or a device", {"s.toml|": ""}),
+]
+
+ALL = [
+    *TABLES,
+    *QUESTIONS,
+    *PLANS,
+    *FIGURES,
+    *IMAGES,
+    *TRAINING,
+    *RECIPES,
+    *SCORING,
+    *OPTIONS,
+    *RECORDINGS,
+    *STUDIES,
+    *CHANGES,
+]
 PARTS = {
     "Tables": TABLES, "Questions about a table": QUESTIONS, "Plans, designs and claims": PLANS, "Figures, lists and files": FIGURES,
-    "Images": IMAGES, "Training": TRAINING, "Scoring": SCORING, "Recordings": RECORDINGS, "Studies": STUDIES,
+    "Images": IMAGES, "Training": TRAINING, "Recipes and runs": RECIPES, "Scoring": SCORING, "Options of scoring": OPTIONS,
+    "Recordings": RECORDINGS, "Studies": STUDIES, "Changes of a study": CHANGES,
 }  # fmt: skip

@@ -156,6 +156,14 @@ def test_removing_takes_only_what_was_unpacked(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["mine.txt", "set.csv", "set.zip"]
 
 
+def test_a_folder_that_holds_other_files_is_not_replaced(folder):
+    (folder / "set").mkdir()
+    (folder / "set" / "mine.txt").write_text("dear")
+    with pytest.raises(DataError, match=r"files that are not of the archive, first 'mine.txt'. Nothing was removed"):
+        read(folder)
+    assert [path.name for path in (folder / "set").iterdir()] == ["mine.txt"]
+
+
 def link(name):
     entry = zipfile.ZipInfo(name)
     entry.external_attr = (stat.S_IFLNK | 0o777) << 16

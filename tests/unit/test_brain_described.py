@@ -1,11 +1,14 @@
 """A benchmark that a TOML file describes is the benchmark that Python would make of the same arrays."""
 
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from vvscale.brain import PLS, KFold, NeuralBenchmark, RidgeCV, load_benchmark
+from vvscale.cache import held
 from vvscale.errors import ConfigError, DataError, MissingDataError, UnknownNameError
 
 N, Q, R = 24, 5, 4
@@ -62,6 +65,39 @@ def test_metric_design_and_ceiling_are_names_or_tables(folder):
     made = described(folder, TOP + 'ceiling = "shipped"\n' + STIMULI + means)
     np.testing.assert_allclose(made.parts[0].ceiling.r[0], np.linspace(0.2, 0.95, Q))
     np.testing.assert_allclose(made.assembly.mean.to_numpy(), np.load(folder / "means.npy")[::-1])
+
+
+def test_an_archive_leaves_the_folder_it_was_packed_from_alone(folder, own_cache):
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        for path in (folder / "images").iterdir():
+            archive.write(path, path.name)
+    (folder / "images" / "im00.png").write_bytes(b"my own version")
+    (folder / "images" / "notes.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    text = TOP + STIMULI.replace('"images"', '"images.zip"') + ASSEMBLY
+    made = described(folder, text)
+    assert {path.parents[1] for path in made.stimuli.paths} == {own_cache / "unpacked"}
+    assert described(folder, text).stimuli.digest() == made.stimuli.digest()
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == {
+        **before, folder / "lab.toml": text.encode()
+    }  # fmt: skip
+    held_there = [one for one in held() if one.name.startswith("unpacked/images-")]
+    assert [(one.state, one.path) for one in held_there] == [("unpacked", made.stimuli.paths[0].parent)]
+    held_there[0].remove()
+    assert list((own_cache / "unpacked").iterdir()) == []
+
+
+def test_rows_that_go_by_names_with_two_orders_are_refused(folder):
+    """Sorted as text 10 comes before 2, and a program that wrote the responses probably counted."""
+    table = pd.read_csv(folder / "stimuli.csv")
+    for number, name in enumerate(table["filename"]):
+        (folder / "images" / name).rename(folder / "images" / f"{number}.png")
+    alone = TOP.replace('stratify_by = "kind"\n', "") + STIMULI.replace('table = "stimuli.csv"\n', "")
+    with pytest.raises(ConfigError, match=r"as text '10' is number 3, by numbers '2' is.*one stimulus_id per line"):
+        described(folder, alone + ASSEMBLY)
+    (folder / "order.txt").write_text("\n".join(map(str, range(N))))
+    made = described(folder, alone + ASSEMBLY + 'images = "order.txt"\n')
+    np.testing.assert_allclose(made.assembly.mean.loc["10"], np.nanmean(np.load(folder / "responses.npy"), 2)[:, 10])
 
 
 def test_several_assemblies_are_several_subjects(folder):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from vvscale.brain import Preprocessing, StimulusSet
 from vvscale.brain.inputs.screen import GRAY, as_rgb, open_stimulus, place_on_screen
+from vvscale.data.prepare.decode import UnreadableError, decode, read_header
 from vvscale.errors import DataError, MissingDataError, ShapeError
 
 
@@ -205,3 +206,17 @@ def test_a_jpeg_that_is_placed_is_compressed_again_as_in_the_reference(tmp_path)
     with Image.open(tmp_path / "a.jpg") as image:
         expected = np.asarray(image, dtype=np.float32).transpose(2, 0, 1) / 255
     np.testing.assert_allclose(own.batch(stimuli, [0])[0], expected, atol=1e-6)
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n0 0 8 8 rectfill\nshowpage\n%%EOF\n"
+
+
+def test_no_other_program_is_started_to_read_an_image(tmp_path):
+    """Pillow would hand PostScript under the name of a picture to Ghostscript."""
+    (tmp_path / "a.png").write_bytes(POSTSCRIPT)
+    with pytest.raises(DataError, match=r"Cannot read the image .*a\.png.*cannot identify"):
+        open_stimulus(stimulus_set(paths=[tmp_path / "a.png"]), 0)
+    with pytest.raises(UnreadableError, match="not an image file"):
+        read_header(tmp_path, "a.png", 0)
+    with pytest.raises(UnreadableError, match="not an image file"):
+        decode(POSTSCRIPT, 0)

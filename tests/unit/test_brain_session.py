@@ -386,7 +386,7 @@ def lonely(benchmark):
 
 def test_a_stratum_of_one_image_is_refused_before_the_model_runs(benchmarks):
     with pytest.raises(
-        ShapeError, match=r"Benchmark 'simulated\.V1-pls' cannot be scored on: Stratum 'alone' has only one image"
+        ShapeError, match=r"Benchmark 'simulated\.V1-pls' cannot score any model: Stratum 'alone' has only one image"
     ):
         score_layers(net(), benchmarks=[lonely(benchmarks[0])], **FAST)
 

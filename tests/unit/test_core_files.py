@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vvscale.core.files import inside, is_safe_name, remove_inside, safe_name
+from vvscale.core.files import append_line, inside, is_safe_name, locked, remove_inside, safe_name
 from vvscale.errors import DataError, UsageError
 
 OUTSIDE = ["..", "../..", "../../../victim", "a/../..", "a/../../b", "/etc", "a/../../../etc", ""]
@@ -81,3 +82,17 @@ def test_a_folder_reached_through_a_link_is_itself(tmp_path: Path):
     assert inside(tmp_path / "link", "fits/a") == tmp_path / "real" / "fits" / "a"
     assert remove_inside(tmp_path / "link", tmp_path / "link" / "fits")
     assert not (tmp_path / "real" / "fits").exists()
+
+
+def test_a_lock_or_a_log_that_leads_elsewhere_is_refused_and_not_followed(tmp_path: Path):
+    (tmp_path / "victim").write_text("dear")
+    (tmp_path / "link").symlink_to(tmp_path / "victim")
+    (tmp_path / "absent").symlink_to(tmp_path / "made")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "absent", "pipe"):
+        with pytest.raises(DataError, match=f"{name}' is a link, a pipe or a device"), locked(tmp_path / name):
+            pass
+        with pytest.raises(DataError, match="remove that file"):
+            append_line(tmp_path / name, "a line")
+    assert (tmp_path / "victim").read_text() == "dear"
+    assert not (tmp_path / "made").exists()

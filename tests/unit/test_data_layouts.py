@@ -344,9 +344,57 @@ def half_labelled(root: Path) -> None:
     shard(root / "train" / "shard-000000.tar", {"a.jpg": jpeg(1), "a.cls": b"2", "b.jpg": jpeg(2)})
 
 
+def odd_shard(root: Path, *members: tuple[str, bytes | str]) -> None:
+    """Write a shard beside two sound ones; a text is where a link leads to."""
+    webdataset(root)
+    with tarfile.open(root / "train" / "shard-000000.tar", "w") as archive:
+        for name, content in members:
+            entry = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                entry.type, entry.linkname = tarfile.SYMTYPE, content
+                archive.addfile(entry)
+            else:
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+
+
+def same_member_twice(root: Path) -> None:
+    odd_shard(root, ("a.jpg", jpeg(1)), ("a.cls", b"2"), ("./a.jpg", jpeg(2)))
+
+
+def picture_and_mask(root: Path) -> None:
+    odd_shard(root, ("a.jpg", jpeg(1)), ("a.cls", b"2"), ("a.mask.jpg", jpeg(2)))
+
+
+def linked_member(root: Path) -> None:
+    odd_shard(root, ("a.jpg", jpeg(1)), ("a.cls", b"2"), ("b.jpg", "/etc/passwd"), ("b.cls", b"2"))
+
+
+def test_a_shard_made_on_a_mac_and_one_with_hard_links_have_all_their_images(tmp_path):
+    webdataset(tmp_path / "source")
+    with tarfile.open(tmp_path / "source" / "train" / "shard-000000.tar", "w") as archive:
+        for name, content in (("10/._a.jpg", b"finder"), ("10/a.jpg", jpeg(1)), ("10/a.cls", b"10"),
+                              ("2/b.cls", b"2")):  # fmt: skip
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+        entry = tarfile.TarInfo("2/b.jpg")
+        entry.type, entry.linkname = tarfile.LNKTYPE, "10/a.jpg"
+        archive.addfile(entry)
+    listing = read_layout(tmp_path / "source")
+    assert [path.rpartition("#")[2] for path, _ in listing.splits["train"]][:2] == ["10/a.jpg", "2/b.jpg"]
+    done = prepare_images(tmp_path / "source", out=tmp_path / "out")
+    train = load_dataset(tmp_path / "out").train
+    assert done.layout == "tars"
+    assert len(train.labels) == 4
+
+
 @pytest.mark.parametrize(
     ("make", "error", "said"),
     [
+        (same_member_twice, DataError, r"holds '\./a\.jpg', a second file of this name"),
+        (picture_and_mask, DataError, r"one class beside two images, 'a\.jpg' and 'a\.mask\.jpg'"),
+        (linked_member, DataError, r"holds 'b\.jpg', a link, a pipe or a file with holes"),
         (cut_short, DataError, r"has 2,367 bytes; its header says 2,368"),
         (no_labels, MissingDataError, r"has no labels beside it; expected 'mnist8m-labels-idx1-ubyte'"),
         (other_count, DataError, r"has 3 images and .* 2 labels"),

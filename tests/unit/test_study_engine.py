@@ -19,7 +19,7 @@ import pytest
 from parsl.jobs.states import JobState, JobStatus
 
 from vvscale.core.config import from_table
-from vvscale.errors import ConfigError, MissingDataError, RunError
+from vvscale.errors import ConfigError, MissingDataError, RunError, UsageError
 from vvscale.study.engine.engine import Engine
 from vvscale.study.engine.lifeline import lifeline_command
 from vvscale.study.engine.worker import Answer, Request
@@ -93,6 +93,46 @@ def test_a_job_that_is_not_taken_is_an_error_that_says_so(tmp_path: Path, monkey
     ready = Prepared(begin(tmp_path / "out", graph), graph, EngineSpec(kind="slurm"), None)
     with pytest.raises(RunError, match="slurm did not take the job"):
         submit_study(ready)
+
+
+@pytest.mark.parametrize("name", ["my study", "$(touch owned)", "a'b", 'a"b', "a;b", "a\nb"])
+def test_a_folder_that_a_shell_would_take_apart_is_not_submitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    from vvscale.study.prepare import Prepared
+    from vvscale.study.submit import submit_study
+
+    (tmp_path / "bin").mkdir()
+    for command in ("sbatch", "sacct"):
+        (tmp_path / "bin" / command).write_text("#!/bin/sh\necho Submitted batch job 123\n")
+        (tmp_path / "bin" / command).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    builder = GraphBuilder({"noop": "1"})
+    builder.add("noop", {"value": 1})
+    graph = builder.build()
+    ready = Prepared(begin(tmp_path / name, graph), graph, EngineSpec(kind="slurm"), None)
+    with pytest.raises(UsageError, match="characters that job scripts cannot hold"):
+        submit_study(ready)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "bin"])
+
+
+@pytest.mark.parametrize(
+    "field", ["partition", "account", "qos", "constraint", "gres", "directives", "gpus", "image", "volumes"]
+)
+def test_a_value_of_two_lines_is_no_line_of_a_job_script(field: str):
+    text = "gpu\ntouch owned"
+    value = (text,) if field in ("directives", "gpus", "volumes") else text
+    with pytest.raises(ConfigError, match=rf"`{field}` is 'gpu\\ntouch owned'; expected one line"):
+        EngineSpec(**{field: value})
+    with pytest.raises(ConfigError, match="expected one line"):
+        GroupSpec(name="a", **{field: value})
+
+
+@pytest.mark.parametrize("name", ["two words", "$(touch owned)", "a'b", "a;b"])
+def test_a_group_has_a_name_that_can_stand_in_a_command(name: str):
+    with pytest.raises(ConfigError, match="expected letters, digits"):
+        GroupSpec(name=name)
 
 
 class OneThread:

@@ -84,9 +84,13 @@ def test_changes_reach_into_tables_and_lists(tmp_path: Path):
     spec = load_spec(write(tmp_path, GOOD), changes=changes)
     assert (spec.engine.workers, spec.laws[0].resamples, spec.report.title) == (3, 50, "T")
     assert {run.seed for run in spec.runs()} == {5}
+    changed = load_spec(write(tmp_path, GOOD), changes={"axes.recipe.batch_size": 8})
+    assert {run.changes for run in changed.runs()} == {(("batch_size", 8),)}
+    with pytest.raises(ConfigError, match=r"`workers` is -1; expected at least 0\.$"):
+        load_spec(write(tmp_path, GOOD), changes={"engine.workers": -1})
     with pytest.raises(ConfigError, match="'name' is a value and no table"):
         load_spec(write(tmp_path, GOOD), changes={"name.x": 1})
-    with pytest.raises(ConfigError, match=r"Cannot set 'laws\.7': there is no such entry"):
+    with pytest.raises(ConfigError, match=r"Cannot set 'laws\.7': there is no entry '7' among 1, counted from 0"):
         load_spec(write(tmp_path, GOOD), changes={"laws.7": 1})
 
 
@@ -115,6 +119,8 @@ def test_each_mistake_says_what_and_where(tmp_path: Path, mistake: str):
 def test_more_mistakes(tmp_path: Path):
     with pytest.raises(ConfigError, match="Two laws are named 'accuracy'"):
         load_spec(write(tmp_path, GOOD + '\n[[laws]]\nname = "accuracy"\n'))
+    with pytest.raises(ConfigError, match="Two laws are named 'accuracy', capitals or not"):
+        load_spec(write(tmp_path, GOOD + '\n[[laws]]\nname = "Accuracy"\n'))
     with pytest.raises(ConfigError, match=r"has \[axes\], or \[diagnostics\]"):
         load_spec(write(tmp_path, 'name = "x"'))
     with pytest.raises(ConfigError, match=r"not valid TOML.*line 2"):

@@ -239,9 +239,18 @@ def damage(folder: StudyFolder, made: Graph, label: str, how: str) -> None:
         (here.out / "value.json").write_text("12345")
     elif how == "done":
         (here.path / "done.json").write_text('{"claim"')
+    elif how in ("value", "name", "seal"):
+        old, new = {
+            "value": ('"seconds"', '"sekonds"'),
+            "name": ('"result"', '"resulu"'),
+            "seal": ('"content_', '"contenu_'),
+        }[how]
+        record = (here.path / "done.json").read_text()
+        assert old in record
+        (here.path / "done.json").write_text(record.replace(old, new))
 
 
-@pytest.mark.parametrize("how", ["output", "content", "done"])
+@pytest.mark.parametrize("how", ["output", "content", "done", "value", "name", "seal"])
 def test_a_damaged_result_is_named_and_made_again_from_nothing(tmp_path: Path, how: str):
     made = graph()
     folder = begin(tmp_path, made)
@@ -259,6 +268,25 @@ def test_a_damaged_result_is_named_and_made_again_from_nothing(tmp_path: Path, h
     assert [request.label for request in engine.ran] == ["noop 2"]
     assert survey(folder, made).damaged == []
     assert study_status(folder).is_complete
+
+
+def test_a_flipped_bit_of_a_record_is_seen_or_changes_nothing(tmp_path: Path):
+    made = graph()
+    folder = begin(tmp_path, made)
+    work(folder, made)
+    here = folder.task(by_label(made, "noop 2"))
+    path = here.path / "done.json"
+    whole, sound = path.read_bytes(), here.done()
+    assert sound is not None
+    seen = 0
+    for bit in range(8 * len(whole)):
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(content)
+        found = here.done()
+        assert found in (None, sound), bit
+        seen += found is None
+    assert seen > 6 * len(whole)
 
 
 def test_a_change_that_keeps_size_and_time_is_found_by_reading(tmp_path: Path):
@@ -526,3 +554,75 @@ def test_scratch_behind_a_link_is_not_removed(tmp_path: Path):
     with pytest.raises(DataError, match="outside"):
         here.remove_scratch(("store/*",))
     assert (victim / "dear").exists()
+
+
+def test_results_that_are_a_link_are_refused(tmp_path: Path):
+    made = graph(2)
+    folder = begin(tmp_path / "study", made)
+    victim = tmp_path / "victim"
+    (victim / "dear").mkdir(parents=True)
+    (victim / "data").write_text("dear")
+    folder.results.symlink_to(victim)
+    (folder.path / "published.json").write_text(json.dumps({"dear": "nobody", "data": "nobody"}))
+    with pytest.raises(DataError, match="outside"):
+        work(folder, made)
+    assert sorted(path.name for path in victim.iterdir()) == ["data", "dear"]
+
+
+def test_a_record_that_names_a_folder_removes_no_folder(tmp_path: Path):
+    made = graph(2)
+    folder = begin(tmp_path / "study", made)
+    (folder.results / "mine").mkdir(parents=True)
+    (folder.results / "mine" / "data").write_text("dear")
+    (folder.path / "published.json").write_text(json.dumps({"mine": "nobody"}))
+    work(folder, made)
+    assert (folder.results / "mine" / "data").read_text() == "dear"
+
+
+def test_a_task_that_is_a_link_is_neither_written_nor_discarded(tmp_path: Path):
+    made = graph(2)
+    folder = begin(tmp_path / "study", made)
+    victim = tmp_path / "victim"
+    (victim / "out").mkdir(parents=True)
+    (victim / "done.json").write_text("{")
+    here = folder.task(made.tasks[0].id)
+    here.path.parent.mkdir(parents=True)
+    here.path.symlink_to(victim)
+    with pytest.raises(DataError, match="outside"):
+        work(folder, made)
+    assert sorted(path.name for path in victim.iterdir()) == ["done.json", "out"]
+
+
+def test_a_lock_that_is_a_link_writes_nothing_elsewhere(tmp_path: Path):
+    folder = begin(tmp_path / "study", graph(2))
+    (tmp_path / "victim").write_text("dear")
+    (folder.path / "lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(DataError, match="is a link, a pipe or a device"), folder.alone():
+        pass
+    assert (tmp_path / "victim").read_text() == "dear"
+
+
+@pytest.mark.parametrize("name", ["spec.toml", "results/t/values.json"])
+def test_a_folder_with_files_of_others_is_no_place_for_a_study(tmp_path: Path, name: str):
+    mine = tmp_path / name
+    mine.parent.mkdir(exist_ok=True, parents=True)
+    mine.write_text("dear")
+    with pytest.raises(UsageError, match=f"holds '{name}' and no 'spec.json'"):
+        begin(tmp_path, graph(2))
+    assert mine.read_text() == "dear"
+    assert not (tmp_path / "graphs").exists()
+
+
+def test_a_study_may_be_begun_beside_its_own_file(tmp_path: Path):
+    (tmp_path / "spec.toml").write_text("name = 'test'")
+    folder = StudyFolder(tmp_path)
+    folder.write_plan({"name": "test"}, graph(2), source=tmp_path / "spec.toml")
+    assert (tmp_path / "spec.toml").read_text() == "name = 'test'"
+
+
+def test_a_study_does_not_take_the_folder_of_another(tmp_path: Path):
+    folder = begin(tmp_path, graph(2))
+    work(folder, graph(2))
+    with pytest.raises(UsageError, match="holds the study 'test', and this one is 'other'"):
+        folder.write_plan({"name": "other"}, graph(3))
+    assert values(folder) == [100, 101]

@@ -222,3 +222,12 @@ def test_the_command_line(run, tmp_path, capsys, monkeypatch):
     known = set(load_model(str(weights)).record["tuned_images"])
     both = with_tuned_images(load_model(str(weights)).record, ["f" * 64])["tuned_images"]
     assert set(both) == known | {"f" * 16}
+
+
+def test_the_weights_of_another_network_are_not_written_over(tmp_path):
+    from vvscale.train.neural.run import fine_tune_model
+
+    (tmp_path / "weights.safetensors").write_text("dear")
+    with pytest.raises(UsageError, match=r"holds the weights of another network.*another `out`"):
+        fine_tune_model("anything", on=["simulated"], layers="0", out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]

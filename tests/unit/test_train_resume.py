@@ -338,6 +338,16 @@ def test_without_a_sound_state_training_begins_anew_and_says_so(damage: str, sto
     assert outcome(stopped) == outcome(whole)
 
 
+@pytest.mark.parametrize("name", ["weights.safetensors", "log.jsonl", "checkpoint-500.pt", "epochs/ep1.safetensors"])
+def test_files_of_others_in_the_folder_are_not_written_over(name: str, tmp_path: Path):
+    mine = tmp_path / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("dear")
+    with pytest.raises(UsageError, match=r"and no 'spec.json', so it is not the folder of a run.*another `out`"):
+        train(spec(), out=tmp_path, device="cpu", exclusive=True)
+    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["dear"]
+
+
 @pytest.mark.parametrize("name", ["spec.json", "result.json", "weights.json", "weights.safetensors"])
 def test_no_flipped_bit_of_a_finished_run_changes_what_it_says(name: str, whole: Path, tmp_path: Path):
     """Healed or refused: the answer is the old one, or none."""

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from vvscale.core.inputs.plain import plain_file
 from vvscale.errors import ConfigError, MissingDataError, did_you_mean
 
 T = TypeVar("T")
@@ -34,11 +35,20 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        return parse_toml(path.read_text(encoding="utf-8-sig"))
+        return parse_toml(plain_file(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise MissingDataError(f"There is no file '{path}'. Expected a TOML file; check the spelling.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise MissingDataError(f"Cannot read '{path}': {error}. Expected a TOML file in UTF-8.") from error
+    except UnicodeDecodeError as error:
+        is_wide = path.read_bytes()[:2] in (b"\xff\xfe", b"\xfe\xff")
+        kind, of = ("UTF-16", "utf-16") if is_wide else ("another encoding", "latin1")
+        raise MissingDataError(
+            f"Cannot read '{path}': it is text in {kind}. Expected a TOML file in UTF-8. Convert it: iconv -f {of} -t "
+            f"utf-8 '{path}'."
+        ) from error
+    except OSError as error:
+        raise MissingDataError(
+            f"Cannot read '{path}': {error.strerror or error}. Expected a TOML file; check the path."
+        ) from error
     except ValueError as error:
         raise ConfigError(f"'{path}' is not valid TOML: {error}.") from error
 
@@ -179,6 +189,9 @@ def convert(hint: Any, value: Any, where: str) -> Any:
                 return convert(choice, value, where)
             except ConfigError:
                 continue
+        if _is_container(choices[-1]) and not isinstance(value, list | tuple | Mapping):
+            # The last choice alone would be named as what was expected.
+            raise ConfigError(f"Got {value!r} for {where}; expected {_described(hint)}.")
         return convert(choices[-1], value, where)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_table(cast(type, hint), value, where)
@@ -198,6 +211,10 @@ def convert(hint: Any, value: Any, where: str) -> Any:
     if (hint is bool and isinstance(value, bool)) or (hint is str and isinstance(value, str)):
         return value
     raise ConfigError(f"Got {value!r} for {where}; expected {_described(hint)}.")
+
+
+def _is_container(hint: Any) -> bool:
+    return dataclasses.is_dataclass(hint) or get_origin(hint) in (tuple, dict, Mapping)
 
 
 def is_sequence(hint: Any) -> bool:

@@ -22,12 +22,13 @@ import os
 import re
 import shutil
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vvscale.errors import DataError, UsageError
 
@@ -171,6 +172,47 @@ def make_folder(path: Path) -> Path:
     return Path(path)
 
 
+@contextmanager
+def open_own(path: Path) -> Iterator[IO[str]]:
+    """Open a file to append to, made if it is not there; one that leads elsewhere is refused, not followed.
+
+    A folder that came from somebody else may hold a link or a pipe under any name.
+
+    Raises
+    ------
+    DataError
+        It is a link, a pipe or a device.
+    UsageError
+        It cannot be written to.
+    """
+    path = Path(path)
+    try:
+        # Opening a pipe would otherwise wait for its other end.
+        number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:
+            raise _not_plain(path) from error
+        raise _cannot_write(path, error) from error
+    with os.fdopen(number, "a", encoding="utf-8") as file:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise _not_plain(path)
+        yield file
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line of text to a file of ours."""
+    make_folder(Path(path).parent)
+    with open_own(path) as file:
+        file.write(line + "\n")
+
+
+def _not_plain(path: Path) -> DataError:
+    return DataError(
+        f"'{path}' is a link, a pipe or a device; expected a plain file that vvscale made. Nothing was written. Most "
+        "likely the folder was changed by hand or comes from somebody else; remove that file."
+    )
+
+
 # What a file system without locks answers.
 _WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 
@@ -195,7 +237,7 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
     (True, False)
     """
     make_folder(path.parent)
-    with path.open("a") as file:
+    with open_own(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

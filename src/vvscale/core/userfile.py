@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from vvscale.core.hashing import digest_of
+from vvscale.core.inputs.plain import plain_file
 from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ def load_user_file(path: Path, what: str) -> dict[str, Any]:
         Its code fails; the message says in which line.
     """
     try:
-        content = path.read_bytes()
+        content = plain_file(path).read_bytes()
     except OSError as error:
         raise MissingDataError(
             f"Cannot read the {what} file '{path}': {error.strerror}. Expected a Python file; check the path."

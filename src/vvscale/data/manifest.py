@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vvscale.core.files import write_json, write_with
+from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import SEAL, parse_json, seal_holds, sealed
 from vvscale.data.prepare.parallel import Progress, counted
 from vvscale.data.store import FORMAT, ImageStore, content_digest
@@ -73,7 +74,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        manifest = parse_json(path.read_text(encoding="utf-8"))
+        manifest = parse_json(plain_file(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MissingDataError(
             f"'{folder}' is not a prepared data set: it has no {MANIFEST}. Expected the folder that `vvscale prepare` "

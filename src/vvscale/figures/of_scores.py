@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vvscale.core.inputs.plain import refuse_own_input
 from vvscale.figures.base.fits import Fits
 from vvscale.figures.base.open_tables import open_source
 from vvscale.figures.gallery import make
@@ -59,6 +60,8 @@ def draw_figure(
     'compute'
     """
     chosen = FigureOptions.of(options, **fields)
+    if out is not None:
+        refuse_own_input(out, scores, *(one.rpartition("=")[2] for one in chosen.add))
     drawn = Drawing(make(name, _fits(scores, chosen), chosen))
     if out is not None:
         drawn.save(out)

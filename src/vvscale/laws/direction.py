@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from vvscale.errors import VvscaleError
 from vvscale.laws.uncertainty.resample import FEW_CLUSTERS, clusters, default_unit
@@ -155,6 +155,6 @@ def _signs(x: Array, y: Array, group: NDArray[np.intp]) -> NDArray[np.intp]:
     spread = inverse @ (scores @ scores.T) @ inverse * n_groups / (n_groups - 1)
     # Rounding leaves an exact line without residuals.
     error = np.sqrt(np.maximum(np.diag(spread), 0.0)) + 1e-9 * np.abs(y).max()
-    is_sure = np.abs(slope) > stats.t.ppf(0.5 + SURE / 2, n_groups - 1) * error
+    is_sure = np.abs(slope) > special.stdtrit(n_groups - 1, 0.5 + SURE / 2) * error
     signs[varies] = np.where(is_sure, np.sign(slope), 0)[1:]
     return signs

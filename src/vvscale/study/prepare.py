@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from types import FrameType
 from typing import Any
 
 from vvscale.core.config import from_table
-from vvscale.core.files import write_with
 from vvscale.errors import DataError, InterruptedRunError, MissingDataError, StoppedError, unknown_name
 from vvscale.study.build import build_graph
 from vvscale.study.graph.folder import StudyFolder
@@ -90,10 +88,13 @@ class Prepared:
                 f"The study '{self.resolved.spec.name}' cannot run here: {self.resolved.absent[0]} `vvscale study "
                 "plan` works without it."
             )
-        self.folder.write_plan(self.resolved.to_dict(), self.graph)
-        source = Path(self.resolved.spec.source)
-        if source.is_file():
-            write_with(self.folder.path / "spec.toml", lambda part: shutil.copyfile(source, part))
+        self.folder.write_plan(self.resolved.to_dict(), self.graph, source=Path(self.resolved.spec.source))
+
+    def refuse_others_files(self) -> None:
+        """Refuse a folder with files that are not of this study and that it would write over, before any is made."""
+        if self.resolved is not None:
+            spec = self.resolved.spec
+            self.folder.refuse_others_files({"name": spec.name}, self.graph, Path(spec.source))
 
 
 def rates_of(engine: EngineSpec) -> Rates:

@@ -116,6 +116,7 @@ def run_study(
     if not isinstance(study, Prepared):
         study = prepare_study(study, out=out, changes=None if workers is None else {"engine.workers": workers})
     folder = study.folder
+    study.refuse_others_files()
     try:
         with submitted_again(study), folder.alone():
             study.write()

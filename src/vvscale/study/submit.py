@@ -14,6 +14,7 @@ from vvscale.core.files import make_folder
 from vvscale.errors import RunError, StoppedError, UsageError
 from vvscale.study.engine.worker import END, GRACE
 from vvscale.study.prepare import Prepared
+from vvscale.study.spec.workers import refuse_odd_path
 
 _IN_QUEUE = "VVSCALE_SUBMITTED"
 
@@ -26,7 +27,7 @@ def submit_study(study: Prepared) -> str:
     Raises
     ------
     UsageError
-        The engine is this machine, or the study is run by another process.
+        The engine is this machine, the study is run by another process, or its folder cannot stand in a job script.
     RunError
         The scheduler did not take the job.
     """
@@ -35,6 +36,8 @@ def submit_study(study: Prepared) -> str:
             'A study with kind = "local" runs on this machine and has no queue. Set engine.kind to slurm, pbs, lsf, '
             "gridengine, htcondor or kubernetes, or leave out `submit`."
         )
+    refuse_odd_path(study.engine, study.folder.path)
+    study.refuse_others_files()
     with study.folder.alone():
         study.write()
     return _submit(study)

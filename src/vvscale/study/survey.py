@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from vvscale.core.config import read_toml
 from vvscale.errors import DataError, MissingDataError
-from vvscale.study.graph.folder import StudyFolder, files_below
+from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
+from vvscale.study.graph.task_folder import files_below
 from vvscale.study.prepare import OUT, Stop
 from vvscale.study.spec.schema import named_specs
 from vvscale.study.status import study_status

@@ -131,20 +131,14 @@ def _loader(
 ) -> Loader:
     recipe = spec.recipe
     n_images = len(subset.index)
-    batch_size = recipe.batch_for(n_images)
-    if batch_size > n_images:
-        raise ConfigError(
-            f"The batch of {batch_size} images is larger than the subset of {n_images} "
-            f"({spec.samples_per_class} per class of '{spec.dataset_name}'). Lower it with "
-            f"`changes=batch_size={n_images}`, or train on the whole subset at once with `changes=fits_batch=true`."
-        )
+    batch_size = batch_of(spec, n_images)
     needs_equal_shares = recipe.simclr is not None and here.world_size > 1
     if needs_equal_shares and (batch_size % here.world_size or (n_images % batch_size and not recipe.drop_last)):
         raise ConfigError(
             f"SimCLR compares images of all {here.world_size} processes and needs equal shares of every batch. "
             "Choose a `batch_size` that is a multiple of their number, and `changes=drop_last=true`."
         )
-    transforms = tuple(_at(view, evaluation.image_size) for view in recipe.views or (recipe.augmentation,))
+    transforms = transforms_of(recipe, evaluation)
     return Loader(
         dataset.train,
         subset.index,
@@ -158,6 +152,23 @@ def _loader(
         drop_last=recipe.drop_last,
         repeats=recipe.repeats,
     )
+
+
+def batch_of(spec: RunSpec, n_images: int) -> int:
+    """Return the images per step, or refuse a batch that a subset does not fill."""
+    batch_size = spec.recipe.batch_for(n_images)
+    if batch_size > n_images:
+        raise ConfigError(
+            f"The batch of {batch_size} images is larger than the subset of {n_images} "
+            f"({spec.samples_per_class} per class of '{spec.dataset_name}'). Lower it with "
+            f"`changes=batch_size={n_images}`, or train on the whole subset at once with `changes=fits_batch=true`."
+        )
+    return batch_size
+
+
+def transforms_of(recipe: Recipe, evaluation: Evaluation) -> tuple[Augmentation, ...]:
+    """Return the views of training images, or the one, in the size that the network sees."""
+    return tuple(_at(view, evaluation.image_size) for view in recipe.views or (recipe.augmentation,))
 
 
 def _at(view: Augmentation, image_size: int) -> Augmentation:

@@ -12,7 +12,16 @@ import torch
 from vvscale.data import load_dataset
 from vvscale.models import build_model
 from vvscale.models.architectures.names import Stem
-from vvscale.train.build import build_network, build_objective, choose_subset, cost_of, evaluation_of, start_from
+from vvscale.train.build import (
+    batch_of,
+    build_network,
+    build_objective,
+    choose_subset,
+    cost_of,
+    evaluation_of,
+    start_from,
+    transforms_of,
+)
 from vvscale.train.compute.ranks import ranks
 from vvscale.train.compute.schedule import log_epochs
 from vvscale.train.recipe import REFERENCE_SIZE
@@ -112,7 +121,9 @@ def estimate(spec: RunSpec, *, device: str = "auto", micro_batch: int | None = N
     dataset = load_dataset(spec.dataset)
     n_images = len(choose_subset(spec, dataset).index)
     evaluation = evaluation_of(spec, dataset)
-    batch = min(recipe.batch_for(n_images), n_images)
+    # What the run would refuse is refused here.
+    transforms_of(recipe, evaluation)
+    batch = batch_of(spec, n_images)
     steps_per_epoch = n_images // batch if recipe.drop_last else -(-n_images // batch)
     n_steps = recipe.schedule.n_steps(steps_per_epoch)
     n_epochs = -(-n_steps // steps_per_epoch)

@@ -74,6 +74,8 @@ def train(
         SIGTERM or SIGUSR1 came; the state is saved.
     """
     folder = RunFolder(out)
+    if exclusive:
+        folder.refuse_others_files()
     with ranks(device) as here, _stopping() as is_stopped:
         job = build_job(spec, here, options or Options(), folder)
         # A run that has ended is only read, and may lie where one cannot write.

@@ -110,6 +110,12 @@ class Recipe:
             raise ConfigError(f"Got `batch_size={self.batch_size}`, `repeats={self.repeats}`; expected at least 1.")
         if self.batches_per_epoch is not None and self.batches_per_epoch < 1:
             raise ConfigError(f"Got `batches_per_epoch={self.batches_per_epoch}`; expected at least 1, or none.")
+        for name in ("evaluations_per_decade", "checkpoints_per_decade"):
+            if getattr(self, name) < -1:
+                raise ConfigError(
+                    f"`{name}` is {getattr(self, name)}; expected a number per factor of ten, 0 for the end only, or "
+                    "-1 for every epoch."
+                )
         if self.drop_path != "published" and not 0 <= self.drop_path < 1:
             raise ConfigError(f"`drop_path` is {self.drop_path}; expected a number in [0, 1), or 'published'.")
         if self.objective in _N_VIEWS and len(self.views) < _N_VIEWS[self.objective]:

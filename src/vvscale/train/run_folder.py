@@ -24,8 +24,9 @@ from typing import Any
 
 import torch
 
-from vvscale.core.files import locked, make_folder, write_bytes, write_json, write_with
+from vvscale.core.files import append_line, locked, remove_inside, write_bytes, write_json, write_with
 from vvscale.core.hashing import hash_of
+from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import SEAL, parse_json, seal_holds, sealed
 from vvscale.errors import ConfigError, DataError, DigestError, UsageError, VvscaleWarning
 from vvscale.models import load_weights
@@ -40,6 +41,9 @@ _UNSEALED_CHECKPOINT = f"{CHECKPOINT}.pt"
 _N_CHECKPOINTS = 2
 # 64 bits tell a damaged file from a sound one; the whole digest would make names hard to read.
 _NAME_DIGITS = 16
+# Files of a run that it writes anew or removes.
+_WRITTEN = ("checkpoint-*.pt", "checkpoint.pt", "epochs", "log.jsonl", "result.json", "weights.json",
+            "weights.safetensors")  # fmt: skip
 _PLACES = {"run.dataset", "run.dataset_label"}
 """Images are known by their digests; a folder of them may have moved or got another name."""
 
@@ -82,6 +86,26 @@ class RunFolder:
                 "that run."
             )
 
+    def refuse_others_files(self) -> None:
+        """Refuse a folder that no run has claimed and that holds files of the names that a run writes.
+
+        They would be written over, and what looks like a state to resume from would be removed at the end.
+
+        Raises
+        ------
+        UsageError
+            There are such files.
+        """
+        if (self.path / "spec.json").exists():
+            return
+        found = sorted(path.name for name in _WRITTEN for path in self.path.glob(name))
+        if found:
+            raise UsageError(
+                f"The folder '{self.path}' holds '{found[0]}' ({len(found)} such) and no 'spec.json', so it is not the "
+                "folder of a run; training would write over such files. Give another `out`, such as "
+                f"'{self.path / 'run'}'."
+            )
+
     @contextmanager
     def alone(self, here: Ranks) -> Iterator[None]:
         """Keep other runs out of the folder meanwhile; the system frees it however the first process ends.
@@ -103,7 +127,7 @@ class RunFolder:
             finally:
                 # Once the run has ended nobody needs it; before, it is kept, for another may have opened it.
                 if here.is_first and self.result() is not None:
-                    path.unlink(missing_ok=True)
+                    remove_inside(self.path, path)
 
     def result(self) -> dict[str, Any] | None:
         """Return how the run ended, or None while it has not.
@@ -143,7 +167,7 @@ class RunFolder:
         """Write how the run ended; what was needed to resume is removed."""
         write_json(self.path / "result.json", sealed({**result, "format": _FORMAT}))
         for path in self.checkpoints():
-            path.unlink(missing_ok=True)
+            remove_inside(self.path, path)
 
     def checkpoints(self) -> list[Path]:
         """Return the states to resume from, the latest first."""
@@ -155,7 +179,7 @@ class RunFolder:
         write_with(part, lambda path: torch.save({"format": _FORMAT, **state}, path))
         part.replace(self.path / f"{CHECKPOINT}-{step:09d}-{hash_of(part)[:_NAME_DIGITS]}.pt")
         for path in self.checkpoints()[_N_CHECKPOINTS:]:
-            path.unlink(missing_ok=True)
+            remove_inside(self.path, path)
 
     def load(self, here: Ranks) -> dict[str, Any] | None:
         """Return the latest sound state to resume from, or None to begin anew.
@@ -181,16 +205,14 @@ class RunFolder:
 
     def log(self, line: Mapping[str, Any]) -> None:
         """Append one line to the log."""
-        make_folder(self.path)
-        with self._log.open("a") as file:
-            file.write(json.dumps(dict(line)) + "\n")
+        append_line(self._log, json.dumps(dict(line)))
 
     def log_lines(self) -> list[dict[str, Any]]:
         """Return all whole lines of the log."""
         if not self._log.exists():
             return []
         lines = []
-        for text in self._log.read_bytes().splitlines():
+        for text in plain_file(self._log).read_bytes().splitlines():
             try:
                 line = parse_json(text)
             except ValueError:
@@ -200,7 +222,7 @@ class RunFolder:
 
     def forget_after(self, epoch: int) -> None:
         """Drop the lines of the log about later epochs: they will be written again."""
-        kept = [line for line in self.log_lines() if line["epoch"] <= epoch]
+        kept = [line for line in self.log_lines() if line.get("epoch", epoch) <= epoch]
         if self._log.exists():
             write_bytes(self._log, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
@@ -212,7 +234,7 @@ class RunFolder:
 def _read_sealed(path: Path) -> dict[str, Any]:
     """Return a record of the run, checked against its own digest."""
     try:
-        record = parse_json(path.read_text(encoding="utf-8"))
+        record = parse_json(plain_file(path).read_text(encoding="utf-8"))
         is_sound = seal_holds(record) or (record.get("format") in {_UNSEALED_FORMAT, None} and SEAL not in record)
     except (OSError, ValueError, AttributeError) as error:
         raise _damaged(path, str(error)) from error

@@ -56,7 +56,8 @@ class Projection:
             return cls()
         match = _NAME.match(text)
         if match is None:
-            raise unknown_name("projection", text, ["none", "sparse-1000", "gaussian-1000", "pca-1000"])
+            hint = "The number, from 1, is how many features a layer keeps; any other is as good."
+            raise unknown_name("projection", text, ["none", "sparse-1000", "gaussian-1000", "pca-1000"], hint)
         return cls(match["kind"], int(match["n"]), seed if match["kind"] != "pca" else 0)
 
     def __str__(self) -> str:

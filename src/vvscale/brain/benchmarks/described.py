@@ -23,6 +23,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -38,15 +39,18 @@ from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.metric import metric_by_name
 from vvscale.brain.recordings.assembly import Assembly
 from vvscale.brain.recordings.netcdf import read_neural
-from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES, read_stimulus_set
+from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES, read_stimulus_set, unpacked_folder
 from vvscale.core.config import convert, parse_toml
 from vvscale.core.hdf5 import check_hdf5
+from vvscale.core.inputs.arrays import plain_arrays
+from vvscale.core.inputs.plain import plain_file
 from vvscale.errors import ConfigError, DataError, MissingDataError, VvscaleError, did_you_mean
 from vvscale.scores.read import load_table
 
 # Shape legend: R repetitions, N images, q neuroids.
 
 AXES = ("repetition", "image", "neuroid")
+_NUMBERS = re.compile(r"([0-9]+)")
 
 # Key -> type of its value; object is left to what reads it.
 _TOP: Mapping[str, Any] = MappingProxyType(
@@ -88,6 +92,8 @@ def read_benchmark(path: str | Path) -> NeuralBenchmark:
             )
     stimuli = _stimuli(held["stimuli"], path, str(held["benchmark_id"]))
     subjects = held["assembly"] if isinstance(held["assembly"], list) else [held["assembly"]]
+    if "table" not in held["stimuli"]:
+        _refuse_unsaid_order(stimuli, subjects, path)
     assemblies = tuple(
         _assembly(one, path, stimuli, str(held["region"]), f"{held['benchmark_id']}.{number}")
         for number, one in enumerate(subjects)
@@ -108,7 +114,7 @@ def read_benchmark(path: str | Path) -> NeuralBenchmark:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return parse_toml(path.read_text(encoding="utf-8-sig"))
+        return parse_toml(plain_file(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise MissingDataError(f"Cannot read the benchmark file '{path}': {error.strerror}; check the path.") from error
     except ValueError as error:
@@ -151,7 +157,7 @@ def _stimuli(held: Mapping[str, Any], path: Path, benchmark_id: str) -> Stimulus
     if images.suffix == ".zip":
         if table is None:
             raise ConfigError(f"[stimuli] in '{path}' names an archive; name its 'table' too.")
-        return read_stimulus_set(table, images, identifier=identifier, degrees=degrees)
+        return read_stimulus_set(table, images, identifier=identifier, degrees=degrees, folder=unpacked_folder(images))
     if not images.is_dir():
         raise MissingDataError(f"There is no folder or archive of images '{images}', which '{path}' names.")
     if table is None:
@@ -171,6 +177,21 @@ def _stimuli(held: Mapping[str, Any], path: Path, benchmark_id: str) -> Stimulus
     if absent:
         raise MissingDataError(f"{len(absent)} of the images that '{table}' names are not there, first '{absent[0]}'.")
     return StimulusSet(identifier, labels.drop(columns="filename"), degrees, paths=tuple(paths))
+
+
+def _refuse_unsaid_order(stimuli: StimulusSet, subjects: list[Any], path: Path) -> None:
+    """Refuse rows of responses whose images go by the names of files that two programs would sort in two ways."""
+    names = stimuli.stimulus_id.tolist()
+    by_number = sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in _NUMBERS.split(name)])
+    for held in subjects:
+        says = isinstance(held, Mapping) and ("images" in held or str(held.get("responses", "")).endswith(".nc"))
+        if by_number != names and not says:
+            at = next(n for n, (one, other) in enumerate(zip(names, by_number, strict=True)) if one != other)
+            raise ConfigError(
+                f"Nothing in '{path}' says which image each row of responses is of, and names of files have two "
+                f"orders: as text '{names[at]}' is number {at + 1}, by numbers '{by_number[at]}' is. Name the order in "
+                "[assembly] images, a text file with one stimulus_id per line, or the images in a [stimuli] table."
+            )
 
 
 def _assembly(held: Mapping[str, Any], path: Path, stimuli: StimulusSet, region: str, usual: str) -> Assembly:
@@ -231,9 +252,10 @@ def _read_array(folder: Path, name: str) -> np.ndarray:
         raise MissingDataError(f"There is no file '{path}'; check the path.")
     try:
         if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+            with plain_arrays(path):
+                return np.load(path, allow_pickle=False)
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
+            with plain_arrays(path), np.load(path, allow_pickle=False) as arrays:
                 return arrays[key or arrays.files[0]]
         if path.suffix in (".h5", ".hdf5"):
             import h5py
@@ -252,6 +274,6 @@ def _read_array(folder: Path, name: str) -> np.ndarray:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        return [line.strip() for line in plain_file(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise MissingDataError(f"Cannot read '{path}': {error}; expected one label a line.") from error

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.data.depth import to_eight_bits
+from vvscale.data.image_file import open_image
 from vvscale.errors import DataError, MissingDataError
 
 GRAY = (128, 128, 128)
@@ -44,7 +45,7 @@ def open_stimulus(stimuli: StimulusSet, row: int) -> Image.Image:
         return Image.fromarray(stimuli.pixels[row])
     path = stimuli.paths[row]
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             image.load()
             return to_eight_bits(image)
     except FileNotFoundError as error:

@@ -94,7 +94,7 @@ class StimulusSet:
         if column not in self.table:
             raise MissingDataError(
                 f"The stimulus set '{self.identifier}' has no label '{column}'; it has "
-                f"{', '.join(map(str, self.table.columns))}."
+                f"{', '.join(map(str, self.table.columns)) or 'none'}."
             )
         return self.table[column]
 

@@ -92,6 +92,11 @@ class Subset:
     neuroids: int | None = None
     repetitions: int | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("neuroids", "repetitions"):
+            if (n := getattr(self, name)) is not None and n < 1:
+                raise ConfigError(f"`mapping_{name}` is {n}; expected at least 1.")
+
     @property
     def is_everything(self) -> bool:
         """Whether nothing is left out."""

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from vvscale.core.files import write_whole
+from vvscale.core.hdf5 import check_hdf5
+from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, ShapeError, unknown_name
 
@@ -125,7 +127,8 @@ class PreparedFile:
         DataError
             It is no HDF5 file.
         """
-        path = Path(path)
+        path = plain_file(path)
+        check_hdf5(path)
         with _opened(path) as file:
             for name in ("train/neural_data", "test/neural_data", "train/stimulus_ids", "test/stimulus_ids"):
                 if name not in file:

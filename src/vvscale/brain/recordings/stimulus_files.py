@@ -19,7 +19,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import pandas as pd
 
 from vvscale.brain.inputs.stimuli import StimulusSet
+from vvscale.core.download import cache_folder
 from vvscale.core.files import remove_inside, whole_folder
+from vvscale.core.hashing import digest_of
 from vvscale.errors import DataError, MissingDataError
 
 # Python's reader raises all of these for archives that are cut short or edited.
@@ -34,6 +36,9 @@ _MOST_GROWTH = 200
 _LEAST_BOMB = 1e9
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """Endings of files that are taken for images where no table names them."""
+
+# Of a digest in the name of a folder: enough to tell archives apart.
+_NAME_DIGITS = 16
 
 # Seconds after which a half unpacked archive is nobody's any more.
 _ABANDONED = 3600.0
@@ -60,16 +65,15 @@ def read_stimulus_set(
     MissingDataError
         A file, a column, a label or an image is absent.
     DataError
-        A label is there twice, the archive is damaged, holds other files, or files that would land elsewhere.
+        A label is there twice, the archive is damaged, holds other files, or files that would land elsewhere; or the
+        folder to unpack to holds something else.
     """
     table = _read_table(table_path)
     folder = archive_path.with_suffix("") if folder is None else folder
     with _opened(archive_path) as archive:
         entries = _entries(archive, archive_path)
         _refuse_other_files(entries, table["filename"], archive_path, table_path)
-        if not _is_whole(folder, entries):
-            remove_unpacked(folder, older_than=_ABANDONED)
-            _unpack(archive, entries, archive_path, folder)
+        _unpack_if_needed(archive, entries, archive_path, folder)
     paths = tuple(folder / name for name in table["filename"])
     return StimulusSet(identifier, table.drop(columns="filename"), degrees=degrees, paths=paths)
 
@@ -96,10 +100,24 @@ def unpack_images(archive_path: Path, *, folder: Path | None = None) -> list[Pat
         entries = {name: entry for name, entry in _entries(archive, archive_path).items() if _is_image(name)}
         if not entries:
             raise MissingDataError(f"There are no images in '{archive_path}'; expected files such as .png or .jpg.")
-        if not _is_whole(folder, entries):
-            remove_unpacked(folder, older_than=_ABANDONED)
-            _unpack(archive, entries, archive_path, folder)
+        _unpack_if_needed(archive, entries, archive_path, folder)
     return [folder / name for name in sorted(entries)]
+
+
+def unpacked_folder(archive_path: Path) -> Path:
+    """Return where the cache keeps the images of an archive that lies among a user's own files.
+
+    It is named after the archive and what is in it. A folder beside the archive would often be the one that the
+    archive was packed from, which must stay as it is.
+    """
+    with _opened(archive_path) as archive:
+        held = sorted((one.filename, one.file_size, one.CRC) for one in archive.infolist())
+    return own_unpacked() / f"{archive_path.stem}-{digest_of(held)[:_NAME_DIGITS]}"
+
+
+def own_unpacked() -> Path:
+    """Return the folder of the cache that holds the images of users' own archives."""
+    return cache_folder() / "unpacked"
 
 
 def _is_image(name: str) -> bool:
@@ -213,6 +231,25 @@ def _is_whole(folder: Path, entries: dict[str, zipfile.ZipInfo]) -> bool:
         )
     except OSError:
         return False
+
+
+def _unpack_if_needed(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], path: Path, folder: Path) -> None:
+    """Unpack an archive unless that was done and nothing changed; what is not of the archive is never removed."""
+    if _is_whole(folder, entries):
+        return
+    # A folder named as the archive may well be the one that it was packed from.
+    others = [] if not folder.is_dir() else [one for one in _files_below(folder) if one not in entries]
+    if others:
+        raise DataError(
+            f"Cannot unpack '{path}' to '{folder}': that folder holds files that are not of the archive, first "
+            f"'{min(others)}'. Nothing was removed or unpacked. Move that folder, or the archive, to another place."
+        )
+    remove_unpacked(folder, older_than=_ABANDONED)
+    _unpack(archive, entries, path, folder)
+
+
+def _files_below(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()]
 
 
 def _unpack(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], path: Path, folder: Path) -> None:

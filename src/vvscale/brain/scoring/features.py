@@ -19,7 +19,10 @@ from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.metrics.checks import arrays_digest
 from vvscale.brain.scoring.results import LayerFailure, LayerScore, ModelScores, Usage
 from vvscale.core.hdf5 import check_hdf5
+from vvscale.core.inputs.arrays import plain_arrays
+from vvscale.core.inputs.plain import plain_file
 from vvscale.core.options import SEED
+from vvscale.data.prepare.sources.lists import text_lines
 from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UsageError, VvscaleError
 
 # Shape legend: N images, p features.
@@ -61,6 +64,11 @@ class Features:
                 raise ShapeError(
                     f"Layer '{layer}' of the features '{self.name}' has shape {table.shape}; expected {len(ids)} rows, "
                     "one for each stimulus_id, of at least one feature."
+                )
+            if table.dtype.kind not in "fiub":
+                raise DataError(
+                    f"Layer '{layer}' of the features '{self.name}' is of type {table.dtype}; expected real numbers. "
+                    "Of complex ones take the real and the imaginary part, or the size, as features."
                 )
             flat[layer] = table.reshape(len(table), -1)
         object.__setattr__(self, "layers", flat)
@@ -139,10 +147,13 @@ def read_features(path: str | Path, stimulus_ids: str | Path | None = None, *, n
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"Features in '{path}': expected a name that ends in {', '.join(SUFFIXES)}.")
+    plain_file(path)
     try:
-        layers, ids = (_read_numpy if path.suffix in (".npy", ".npz") else _read_hdf5)(path)
+        with plain_arrays(path):
+            layers, ids = (_read_numpy if path.suffix in (".npy", ".npz") else _read_hdf5)(path)
         if stimulus_ids is not None:
-            ids = _read_ids(Path(stimulus_ids))
+            with plain_arrays(stimulus_ids):
+                ids = _read_ids(plain_file(stimulus_ids))
     except FileNotFoundError as error:
         raise MissingDataError(f"There is no file '{error.filename or path}'; check the path.") from error
     except VvscaleError:
@@ -189,8 +200,7 @@ def _read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
 def _read_ids(path: Path) -> np.ndarray:
     if path.suffix == ".npy":
         return np.load(path, allow_pickle=False)
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return np.array([line.strip() for line in lines if line.strip()])
+    return np.array([line.strip() for line in text_lines(path, "one label per line") if line.strip()])
 
 
 def _first(table: Mapping[str, Any], what: str) -> Any:

@@ -20,6 +20,7 @@ from torch import nn
 from vvscale.brain.activations.hooks import find_module
 from vvscale.core.config import parse_toml
 from vvscale.core.files import write_bytes, write_json
+from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import ConfigError, DataError, MissingDataError, UnknownNameError, did_you_mean, unknown_name
 from vvscale.scores import REGIONS
@@ -71,13 +72,19 @@ class LayerCommitment:
 
     def save(self, path: str | Path) -> None:
         """Write a .json or .toml file that :func:`read_commitment` reads."""
-        path = Path(path)
+        path = check_commitment_path(path)
         if path.suffix == ".json":
             write_json(path, self.to_dict())
-        elif path.suffix == ".toml":
-            write_bytes(path, _as_toml(self.to_dict()).encode())
         else:
-            raise ConfigError(f"Cannot write layers to '{path}': expected a name that ends in .toml or .json.")
+            write_bytes(path, _as_toml(self.to_dict()).encode())
+
+
+def check_commitment_path(path: str | Path) -> Path:
+    """Return the path of a file for layers, or refuse one of another format."""
+    path = Path(path)
+    if path.suffix not in (".json", ".toml"):
+        raise ConfigError(f"Cannot write layers to '{path}': expected a name that ends in .toml or .json.")
+    return path
 
 
 def default_layers(module: nn.Module) -> list[str]:
@@ -246,7 +253,7 @@ def read_commitment(path: str | Path) -> LayerCommitment:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = plain_file(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise MissingDataError(
             f"Cannot read the layers '{path}': {error}. Expected a .toml or .json file as 'vvscale score --commit' "

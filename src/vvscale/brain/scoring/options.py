@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vvscale.core.options import SEED, Options, option
+from vvscale.errors import ConfigError
 
 if TYPE_CHECKING:
     from vvscale.brain.activations.projection import Projection
@@ -25,6 +26,20 @@ def _readable_projection(projection: str) -> None:
     from vvscale.brain.activations.projection import Projection
 
     Projection.parse(projection)
+
+
+def _some_amounts(texts: tuple[str, ...]) -> None:
+    from vvscale.brain.mapping.subset import Amount
+
+    for text in texts:
+        amounts = [part for part in text.split(",") if part.strip()]
+        if not amounts:
+            raise ConfigError(f"`mapping_samples` is '{text}', without any amount; expected such as 1%,10%,100%.")
+        for amount in amounts:
+            try:
+                Amount.parse(amount)
+            except ConfigError as error:
+                raise ConfigError(f"`mapping_samples`: {error}") from error
 
 
 def _present_device(device: str) -> None:
@@ -121,7 +136,7 @@ class ScoreOptions(ScoringOptions):
         "brainscore", "brainscore (resize with antialias) or gokce2025 (256 without, then the centre).", group=_INPUT
     )
     image_size: int | None = option(
-        None, "Input size; the model's own by default.", unit="pixels", at_least=1, group=_INPUT
+        None, "Input size; the model's own by default.", unit="pixels", at_least=1, at_most=8192, group=_INPUT
     )
     degrees: float = option(8.0, "Visual angle of the model's field of view.", unit="degrees", above=0, group=_INPUT)
     projection_images: Path | None = option(
@@ -155,13 +170,14 @@ class ScoreOptions(ScoringOptions):
         (),
         "Shares or numbers of training images that the mapping is fitted on, such as 1%,10%,100%: a row for each.",
         group=_MAPPING,
+        check=_some_amounts,
     )
     mapping_seeds: int = option(
         3, "Random subsets of each size; those of one seed are nested.", at_least=1, group=_MAPPING
     )
-    mapping_neuroids: tuple[int, ...] = option((), "Numbers of neuroids that are scored.", group=_MAPPING)
+    mapping_neuroids: tuple[int, ...] = option((), "Numbers of neuroids that are scored.", at_least=1, group=_MAPPING)
     mapping_repetitions: tuple[int, ...] = option(
-        (), "Numbers of repetitions that training responses are averaged over.", group=_MAPPING
+        (), "Numbers of repetitions that training responses are averaged over.", at_least=1, group=_MAPPING
     )
     cache: Literal["scores", "products", "none"] = option(
         "scores", "scores: keep finished scores; products: inner products too; none.", group=_COST

@@ -26,13 +26,19 @@ from vvscale.brain.scoring import layers_gokce2026 as gokce2026
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import refuse_drift
 from vvscale.brain.scoring.features import read_features, score_features
-from vvscale.brain.scoring.layers import LayerCommitment, committed_layers, read_commitment
+from vvscale.brain.scoring.layers import (
+    LayerCommitment,
+    check_commitment_path,
+    committed_layers,
+    read_commitment,
+)
 from vvscale.brain.scoring.options import ScoreOptions
 from vvscale.brain.scoring.recording import Recording, estimate_seconds
 from vvscale.brain.scoring.results import ModelScores
 from vvscale.brain.scoring.session import Session
 from vvscale.brain.scoring.tuned import refuse_tuned_images
 from vvscale.brain.scoring.work import plan_work
+from vvscale.core.inputs.plain import refuse_own_input
 from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleNote, VvscaleWarning
 from vvscale.models import LoadedModel, load_model, model_record
 from vvscale.scores import ScoreStore, load_scores
@@ -240,6 +246,8 @@ def score_model(
 def plan_scores(models: Sequence[str], options: ScoreOptions) -> Iterator[dict[str, Any]]:
     """Say what scoring would take, one row per model and stimulus set; nothing but two images is run."""
     options = _checked(models, options)
+    if options.expect is not None:
+        load_scores(str(options.expect))
     if options.features is not None:
         raise UsageError("Features need no model and no plan; leave `dry_run` out.")
     benchmarks = benchmarks_of(options)
@@ -280,9 +288,19 @@ def _checked(models: Sequence[str], options: ScoreOptions) -> ScoreOptions:
         raise UsageError("`stimulus_ids` are the labels of `features`, and none were given.")
     if not models and options.features is None:
         raise UsageError("No model was named; expected at least one, such as 'untrained:resnet18'.")
-    for what in ("name", "commit"):
+    for what in ("name", "commit", "layers_table"):
         if getattr(options, what) is not None and len(models) > 1:
             raise ConfigError(f"`{what}` is of one model, and {len(models)} were named; score them one by one.")
+    if options.out is not None and options.out.is_file():
+        raise UsageError(f"Cannot store rows in '{options.out}': it is a file. Expected the folder of a score store.")
+    # Written last: what is wrong with them should not be found out after an hour.
+    if options.commit is not None:
+        check_commitment_path(options.commit)
+    for path in (options.commit, options.layers_table):
+        if path is not None and path.is_dir():
+            raise UsageError(f"Cannot write '{path}': there is a folder of that name. Give the name of a file.")
+        if path is not None:
+            refuse_own_input(path, options.features, options.stimulus_ids, options.expect, *options.on)
     return options
 
 

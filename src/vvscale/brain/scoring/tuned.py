@@ -38,5 +38,5 @@ def refuse_tuned_images(record: Mapping[str, Any], benchmarks: Sequence[Benchmar
                 raise DataError(
                     f"'{model_id}' was fine-tuned on recordings of '{name}', which is a test image of "
                     f"'{one.benchmark_id}': its score there would be worthless. Give `fixed_test` the share that it "
-                    "was tuned with (`--fixed-test 0.2` for `vvscale fine-tune`), or score it on other images."
+                    "was tuned with, 0.2 if that was not chosen, or score it on other images."
                 )

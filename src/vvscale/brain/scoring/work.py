@@ -182,7 +182,7 @@ def refuse_unscorable(benchmark: Benchmark) -> None:
         row_order(benchmark.stimuli.stimulus_id, benchmark.images, "The stimuli")
         benchmark.refuse_unscorable()
     except (DataError, UsageError) as error:
-        raise type(error)(f"Benchmark '{benchmark.benchmark_id}' cannot be scored on: {error}") from error
+        raise type(error)(f"Benchmark '{benchmark.benchmark_id}' cannot score any model: {error}") from error
 
 
 def _pair(

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from vvscale.data.depth import is_wide, to_eight_bits
+from vvscale.data.image_file import open_image
 from vvscale.data.prepare.sources.containers import container_of, read_bytes
 
 _KIND_OF_MODE = {
@@ -113,7 +114,7 @@ class _said:  # noqa: N801 - used like a keyword
 def _open(data: bytes | io.BufferedReader) -> Image.Image:
     if data == b"" or (not isinstance(data, bytes) and not os.fstat(data.fileno()).st_size):
         raise UnreadableError("the file is empty")
-    return Image.open(io.BytesIO(data) if isinstance(data, bytes) else data)
+    return open_image(io.BytesIO(data) if isinstance(data, bytes) else data)
 
 
 def _header(image: Image.Image, size: int) -> Header:

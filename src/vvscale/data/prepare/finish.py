@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.core.files import make_folder, write_json
+from vvscale.core.files import make_folder, remove_inside, write_json
 from vvscale.core.jsonable import sealed
 from vvscale.data.manifest import MANIFEST, PIXELS, write_store
 from vvscale.data.prepare.inputs import Inputs
@@ -40,7 +40,7 @@ def refuse_corrupt(out: Path, failed: list[dict[str, str]], skip_corrupt: bool) 
             f"{len(failed)} images cannot be decoded: {shown}{'; ...' if len(failed) > 5 else ''}. All are listed in "
             f"'{out / 'corrupt.json'}'. Replace them, or leave them out with `skip_corrupt`; finished work is kept."
         )
-    (out / "corrupt.json").unlink(missing_ok=True)
+    remove_inside(out, "corrupt.json")
 
 
 def oddities_of(

@@ -194,7 +194,7 @@ def _clear(out: Path) -> None:
     """Remove the files of an earlier data set and no others; the manifest first, so that no half passes for one."""
     names = [MANIFEST, *(f"{split}/{name}" for split in SPLITS for name in (MANIFEST, INDEX, PIXELS))]
     for name in names:
-        (out / name).unlink(missing_ok=True)
+        remove_inside(out, name)
 
 
 # --- the two passes ---------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def _write_pixels(
         if not path.is_file() or path.stat().st_size != length:
             # Without its file no earlier part is worth anything.
             for part in work.glob(f"pixels-{split}-*.json"):
-                part.unlink()
+                remove_inside(work, part)
             with path.open("wb") as file:
                 file.truncate(length)
     split_of = inputs.files["split"].to_numpy()

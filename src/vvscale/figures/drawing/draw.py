@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFor
 from vvscale.figures.drawing import style
 from vvscale.figures.drawing.legend import handles_of, height_of, is_turned, keep_inside, put_below, texts
 from vvscale.figures.drawing.limits import limits
+from vvscale.figures.drawing.names import literal
 from vvscale.figures.drawing.pen import Pen
 from vvscale.figures.drawing.ticks import log_ticks, minor_ticks
 
@@ -81,13 +82,13 @@ def _draw_panel(canvas: Canvas, axes: Axes, panel: Panel, *, is_alone: bool) -> 
         elif axis.scale == "category" and which == "y":
             axes.set_ylim(len(axis.categories) - 0.5, -0.5)
     # Categories say themselves what they are.
-    axes.set_xlabel("" if panel.x.scale == "category" else panel.x.label)
-    axes.set_ylabel(panel.y.label)
+    axes.set_xlabel("" if panel.x.scale == "category" else literal(panel.x.label))
+    axes.set_ylabel(literal(panel.y.label))
     title = _say(axes, panel, is_alone=is_alone)
     if pen.shades is not None and panel.shade is not None:
         bar = canvas.colorbar(ScalarMappable(pen.shades, style.SHADES), ax=axes, pad=0.01, aspect=30, shrink=0.95)
         bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
-        bar.set_label(panel.shade.label, fontsize=6.2)
+        bar.set_label(literal(panel.shade.label), fontsize=6.2)
         bar.ax.tick_params(labelsize=6)
     return title
 
@@ -96,7 +97,7 @@ def _set_axis(axes: Axes, which: str, axis: Axis, shown: tuple[float, float] | N
     """Scale and ticks of one axis."""
     if axis.scale == "category":
         places = range(len(axis.categories))
-        getattr(axes, f"set_{which}ticks")(list(places), list(axis.categories))
+        getattr(axes, f"set_{which}ticks")(list(places), list(map(literal, axis.categories)))
         axes.grid(visible=False, axis="x" if which == "x" else "y")
         if which == "x" and is_turned(axis):
             axes.tick_params(axis="x", rotation=30)
@@ -117,10 +118,10 @@ def _set_axis(axes: Axes, which: str, axis: Axis, shown: tuple[float, float] | N
 
 def _say(axes: Axes, panel: Panel, *, is_alone: bool) -> Text:
     """Title, and the lines of text inside a panel."""
-    title = axes.set_title(panel.title if is_alone else f"{panel.key}  {panel.title}", loc="left")
+    title = axes.set_title(literal(panel.title if is_alone else f"{panel.key}  {panel.title}"), loc="left")
     if panel.text:
         axes.text(
-            0.02 if panel.text_side == "left" else 0.98, 0.98, "\n".join(panel.text), transform=axes.transAxes,
+            0.02 if panel.text_side == "left" else 0.98, 0.98, literal("\n".join(panel.text)), transform=axes.transAxes,
             ha=panel.text_side, va="top", fontsize=6, color="#333333", zorder=6,
         )  # fmt: skip
     return title

@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import ScaledTranslation
 
 from vvscale.figures.drawing import style
+from vvscale.figures.drawing.names import literal
 from vvscale.figures.drawing.pen import areas
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def handles_of(panel: Panel, width: float) -> list[Line2D]:
         lines = marks[one.name] & {"curve", "line", "rule"}
         dots = marks[one.name] & {"point", "mean", "bar"}
         marker = one.marker if dots or "line" in lines else ""
-        text = "\n".join(textwrap.wrap(one.label, int((width - HANDLE) / CHARACTER)))
+        text = literal("\n".join(textwrap.wrap(one.label, int((width - HANDLE) / CHARACTER))))
         dashes = ("--" if one.is_faded else "-") if lines else ""
         handles.append(Line2D([], [], color=one.colour, marker=marker, markersize=3.5, linestyle=dashes, label=text))
     return [*handles, *_sizes(panel)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -38,6 +39,25 @@ SCORE_LABELS: Mapping[str, str] = MappingProxyType(
         "": "Alignment (ceiling = 1)",
     }
 )
+
+# Powers of ten and the share of variance, as figures write them in labels.
+_FORMULA = re.compile(r"(\$10\^\{-?\d+\}\$|\$R\^2\$)")
+
+
+def literal(text: str) -> str:
+    r"""Return a text that is drawn as it is: between two dollar signs the drawer would read formulas.
+
+    The few formulas that figures write themselves stay formulas.
+
+    Examples
+    --------
+    >>> print(literal("cost ($) and $/h"))
+    cost (\$) and \$/h
+    >>> print(literal("cost ($) of $10^{18}$ FLOP"))
+    cost (\$) of $10^{18}$ FLOP
+    """
+    parts = _FORMULA.split(text)
+    return "".join(part if place % 2 else part.replace("$", r"\$") for place, part in enumerate(parts))
 
 
 def written(name: str) -> str:

@@ -11,6 +11,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patheffects import Normal, Stroke
 
 from vvscale.figures.drawing import style
+from vvscale.figures.drawing.names import literal
 from vvscale.figures.drawing.values import ADDED
 
 if TYPE_CHECKING:
@@ -153,8 +154,8 @@ class Pen:
         """Words on a light ground, centred at a place."""
         for x, y, text in zip(column(marks, "x"), column(marks, "y"), marks["label"], strict=True):
             self.axes.text(
-                x, y, str(text), fontsize=5.8, color=one.colour, ha="center", va="center", zorder=4.5, clip_on=True,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.8},
+                x, y, literal(str(text)), fontsize=5.8, color=one.colour, ha="center", va="center", zorder=4.5,
+                clip_on=True, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.8},
             )  # fmt: skip
 
     def curves(self, one: Series, marks: pd.DataFrame) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +48,7 @@ def degrees_of_freedom(shares: Array | NDArray[np.intp]) -> float:
 
 def t_quantile(degrees: float | Array, level: float = LEVEL) -> Any:
     """How many CRV3 standard errors an interval reaches to either side, at these degrees of freedom."""
-    return stats.t.ppf(0.5 + level / 2, degrees)
+    return special.stdtrit(degrees, 0.5 + level / 2)
 
 
 def crv3(values: Array, estimate: Array | float) -> Any:

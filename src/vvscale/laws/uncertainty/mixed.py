@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from vvscale.core.jsonable import jsonable
 from vvscale.errors import UsageError
@@ -141,7 +141,8 @@ def fit_mixed(fit: Fit, *, levels: Sequence[str] = LEVELS, level: float = LEVEL)
     problem = Likelihood.of(fit, levels)
     best = problem.search()
     named = problem.named(best.theta)
-    cut = float(chi2.ppf(level, 1))
+    # The quantile of chi-squared with one degree of freedom.
+    cut = 2.0 * float(gammaincinv(0.5, level))
     intervals = {name: problem.profile(best, name, cut) for name in problem.profiled}
     if "E" in intervals:
         intervals["S_inf"] = (1.0 - intervals["E"][1], 1.0 - intervals["E"][0])

@@ -21,6 +21,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from vvscale.core.download import MIRROR_VARIABLE, Progress, alone, download
+from vvscale.core.files import remove_inside
 from vvscale.core.hashing import hash_of
 from vvscale.errors import ConfigError, DataError, DigestError, MissingDataError, unknown_name
 from vvscale.models.architectures.build import build_to_load
@@ -224,9 +225,9 @@ def fetch_weights(checkpoint: Checkpoint, *, progress: Progress | None = None) -
                 convert(checkpoint, path)
             except DigestError:
                 # A damaged download would be found again by the next try; a refused one is kept to look at.
-                path.unlink()
+                remove_inside(downloads_folder(), path)
                 raise
-            path.unlink()
+            remove_inside(downloads_folder(), path)
     return checkpoint.cached
 
 

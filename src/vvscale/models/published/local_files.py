@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vvscale.core.download import State, cache_folder
+from vvscale.core.files import remove_inside
 from vvscale.core.hashing import hash_of
 from vvscale.core.jsonable import parse_json
 
@@ -39,8 +40,9 @@ def kept_downloads() -> list[Path]:
 
 def remove(path: Path) -> None:
     """Remove weights with their record, or a download, and the model's folder if nothing else is in it."""
-    path.unlink(missing_ok=True)
+    top = weights_folder() if path.suffix == ".safetensors" else downloads_folder()
+    remove_inside(top, path)
     if path.suffix == ".safetensors":
-        path.with_suffix(".json").unlink(missing_ok=True)
+        remove_inside(top, path.with_suffix(".json"))
     if path.parent.is_dir() and not any(path.parent.iterdir()):
-        path.parent.rmdir()
+        remove_inside(top, path.parent)

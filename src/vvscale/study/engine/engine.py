@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
-from vvscale.errors import MissingDataError, RunError, UsageError
+from vvscale.errors import MissingDataError, RunError
 from vvscale.study.engine.worker import Answer, Request
 from vvscale.study.graph.folder import StudyFolder
-from vvscale.study.spec.workers import EngineSpec
+from vvscale.study.spec.workers import EngineSpec, refuse_odd_path
 
 if TYPE_CHECKING:
     from vvscale.study.engine.session import Session
@@ -89,11 +88,7 @@ class Engine:
             raise MissingDataError(
                 "Studies run on the package parsl, which is not installed. `pip install 'vvscale[study]'`."
             ) from error
-        if self._spec.kind != "local" and shlex.quote(str(self._logs)) != str(self._logs):
-            raise UsageError(
-                f"The path '{self._logs}' has characters that job scripts cannot hold. Choose a folder without blanks "
-                "and quotes for `out`."
-            )
+        refuse_odd_path(self._spec, self._logs)
         self._names = names
         self._starts += 1
         self._n_idle_looks = 0

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vvscale.core.files import write_json
+from vvscale.core.files import remove_inside, write_json
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import RunError, StoppedError
 from vvscale.study.graph.kinds import TaskContext
@@ -44,7 +44,7 @@ def run_spread(context: TaskContext, kind: str) -> Mapping[str, Any]:
 
     folder = context.out.parent
     for name in (_RESULT, _ERROR):
-        (folder / name).unlink(missing_ok=True)
+        remove_inside(folder, name)
     worker = {"host": socket.gethostname(), "pid": os.getpid(), "began": psutil.Process().create_time()}
     settings = {**dataclasses.asdict(dataclasses.replace(context, stop=bool)), "kind": kind, "worker": worker}
     write_json(folder / _SETTINGS, {**settings, "stop": None, "out": str(context.out), "inputs": _texts(context)})

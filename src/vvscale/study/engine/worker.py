@@ -23,9 +23,10 @@ from vvscale import __version__
 from vvscale.core.files import make_folder
 from vvscale.errors import DataError, StoppedError, VvscaleError
 from vvscale.study.engine.torchrun import run_spread
-from vvscale.study.graph.folder import StudyFolder, TaskFolder
+from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Task
 from vvscale.study.graph.kinds import Kind, TaskContext
+from vvscale.study.graph.task_folder import TaskFolder
 from vvscale.study.tasks.registry import TASKS
 
 # Errors of the place where results go; no task is to blame for them.
@@ -184,7 +185,7 @@ def _record(request: Request, here: TaskFolder, kind: Kind, began: float, result
         "result": dict(result),
         "outputs": here.digests(),
     }
-    here.write("done", content, durable=seconds > _WORTH_A_FLUSH_SECONDS)
+    here.write_done(content, durable=seconds > _WORTH_A_FLUSH_SECONDS)
     here.forget_error()
     return Answer("done", seconds=seconds)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vvscale.core.files import safe_name, write_bytes
+from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, UsageError
 
@@ -145,7 +146,7 @@ class Graph:
             It is damaged, was changed, or is of an earlier version.
         """
         try:
-            lines = path.read_text().splitlines()
+            lines = plain_file(path).read_text().splitlines()
             form, digest, n_tasks, n_shared, *more = parse_json(lines[0])
             if form != FORMAT and re.fullmatch(r"vvscale-graph-\d+", str(form)):
                 raise DataError(

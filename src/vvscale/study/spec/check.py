@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from vvscale.errors import ConfigError, UsageError, unknown_name
 from vvscale.study.spec.axes import Run
-from vvscale.study.spec.resolve import Resolved, forecast_run, n_images_of
+from vvscale.study.spec.resolve import DatasetInfo, Resolved, forecast_run, n_images_of
 from vvscale.study.spec.schema import StudySpec
 from vvscale.study.tasks.rows import ACCURACY_ERROR
 
 _OURS = {"on", "layers", "device", "out", "commit"}
 """Options of scoring that the study fills in itself."""
+_MOST_BUILT = 10
+_UNITS = ("row", "cell", "arch", "family")
 _OUTCOMES = ("misalignment", "score", "accuracy", ACCURACY_ERROR)
 
 
@@ -49,17 +51,21 @@ def check_runs(resolved: Resolved) -> None:
     Raises
     ------
     ConfigError
-        A batch is larger than the images of a run, or an epoch that is to be scored is not kept.
+        A subset or a batch is larger than the images of a run, or an epoch that is to be scored is not kept.
+    UnknownNameError
+        A network has no layer of a name that is to be scored.
     """
     seen = set()
     for run in resolved.runs:
         info, recipe = resolved.datasets[run.dataset], resolved.recipes[run.recipe, run.changes]
         n_images = n_images_of(run, info)
-        key = (run.dataset, n_images, run.recipe, run.changes)
+        key = (run.dataset, run.samples_per_class, run.subset_rule, run.recipe, run.changes)
         if key not in seen:
             seen.add(key)
+            _check_subset(run, info)
             _check_batch(run, recipe, n_images)
             _check_epochs(resolved.spec, run, recipe)
+    _check_layers(resolved)
     if resolved.spec.forecast is not None:
         like = forecast_run(resolved.spec, resolved.runs)
         if resolved.recipes[like.recipe, like.changes]["schedule"].get("epochs") is None:
@@ -110,6 +116,38 @@ def check_recordings(resolved: Resolved) -> None:
         refuse_trained_images(source, [*source, *tested])
 
 
+def _check_subset(run: Run, info: DatasetInfo) -> None:
+    """Refuse a subset that no data set of this size holds; one class with fewer is found out by the run."""
+    from vvscale.data.subsets import Rule
+
+    if run.subset_rule not in get_args(Rule):
+        raise unknown_name("rule of subsets", run.subset_rule, get_args(Rule))
+    if run.samples_per_class * info.n_classes > info.n_images:
+        raise ConfigError(
+            f"The run '{run.label}' asks for {run.samples_per_class} images of each of {info.n_classes} classes, and "
+            f"'{run.dataset}' has {info.n_images} in all. Lower 'samples_per_class' of [axes]; 0 stands for all.",
+            key="samples_per_class",
+        )
+
+
+def _check_layers(resolved: Resolved) -> None:
+    """Refuse layers by names that the networks do not have, before any is trained."""
+    layers = resolved.spec.score.layers
+    if not isinstance(layers, Mapping):
+        return
+    import torch
+
+    from vvscale.brain.scoring.layers import resolve_name
+    from vvscale.models import build_model
+
+    # A name that is wrong is wrong for most; building hundreds would take long.
+    for arch in list(dict.fromkeys(run.arch for run in resolved.runs))[:_MOST_BUILT]:
+        with torch.device("meta"):
+            network = build_model(arch)
+        for layer in dict.fromkeys(layers.values()):
+            resolve_name(network, layer)
+
+
 def _check_batch(run: Run, recipe: Mapping[str, Any], n_images: int) -> None:
     from vvscale.train.recipe import batch_for
 
@@ -145,7 +183,13 @@ def _check_score(spec: StudySpec) -> None:
     known = {one.name for one in dataclasses.fields(ScoreOptions)} - _OURS
     for key in spec.score.options:
         if key not in known:
-            raise unknown_name("option of scoring", key, sorted(known), "They stand in [score] options.")
+            if key in _OURS:
+                raise ConfigError(
+                    f"'{key}' stands in [score] options, and the study itself sets it. Take it away; `on` and `layers` "
+                    "are 'benchmarks' and 'layers' of [score].",
+                    key=key,
+                )
+            raise unknown_name("option of scoring", key, known)
     ScoreOptions.from_table(spec.score.options, "[score] options")
     if isinstance(spec.score.layers, Mapping):
         regions = {one.benchmark_id: one.region for one in list_benchmarks()}
@@ -173,7 +217,10 @@ def _check_laws(spec: StudySpec) -> None:
             if column not in columns:
                 raise unknown_name(f"input of the law '{law.name}'", column, columns)
         if law.y not in columns:
-            raise unknown_name(f"outcome of the law '{law.name}'", law.y, [*_OUTCOMES, *columns])
+            hint = f"The law '{law.name}' may have {', '.join(_OUTCOMES)} or a column of `vvscale ls columns` as `y`."
+            raise unknown_name("outcome", law.y, columns, hint)
         for unit in law.by:
-            if unit not in ("row", "cell", "arch", "family", *columns):
-                raise unknown_name(f"resampling unit of the law '{law.name}'", unit, ["row", "cell", "arch", "family"])
+            if unit not in (*_UNITS, *columns):
+                raise unknown_name(f"resampling unit of the law '{law.name}'", unit, _UNITS)
+    if spec.forecast is not None and spec.forecast.by not in (*_UNITS, *columns):
+        raise unknown_name("unit of [forecast] `by`", spec.forecast.by, _UNITS)

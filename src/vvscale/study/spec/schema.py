@@ -251,11 +251,11 @@ class StudySpec:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise ConfigError(f"The study's name is '{self.name}'; expected letters, digits, '.', '_' and '-'.")
-        # Each of these names a folder of the results.
-        names = [safe_name(law.name, "law") for law in self.laws]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        # Each of these names a folder of the results; some disks take "IT" and "it" for one.
+        alike = [safe_name(law.name, "law").casefold() for law in self.laws]
+        twice = next((law.name for law in self.laws if alike.count(law.name.casefold()) > 1), None)
         if twice:
-            raise ConfigError(f"Two laws are named '{twice}'; give one of them another name.")
+            raise ConfigError(f"Two laws are named '{twice}', capitals or not; give one of them another name.")
         if self.forecast is not None:
             law = next((law for law in self.laws if law.name == self.forecast.law), None)
             if law is None or law.law != "joint" or law.x not in ((), _PLANNED) or law.each or law.offsets:
@@ -271,7 +271,8 @@ class StudySpec:
         if UNTUNED in self.finetune:
             raise ConfigError(f"[finetune.{UNTUNED}] cannot be: '{UNTUNED}' names the network that is not tuned.")
         if (self.diagnostics is None) == (not self.axes):
-            raise ConfigError("A study has [axes], or [diagnostics], and not both. Add one of them.")
+            advice = "Take one away." if self.axes else "Add one of them."
+            raise ConfigError(f"A study has [axes], or [diagnostics], and not both. {advice}")
 
     def runs(self) -> list[Run]:
         """Return all points of the axes, in order, without repetition."""
@@ -355,12 +356,17 @@ def load_spec(name: str | Path, *, changes: Mapping[str, Any] | None = None) -> 
         spec = from_table(StudySpec, {**table, "source": str(path)}, f"'{path}'")
         spec.runs()
     except ConfigError as error:
-        raise ConfigError(f"{error}{_line_of(error.key, text)}", key=error.key) from error
+        # What was changed by hand does not stand in the file.
+        key = None if any(error.key in one.split(".") for one in changes or {}) else error.key
+        raise ConfigError(f"{error}{_line_of(key, text)}", key=error.key) from error
     return spec
 
 
 def _put(table: dict[str, Any], keys: list[str], value: Any) -> None:
     """Set a value in nested tables; a list is reached by its number."""
+    if keys[0] == "axes" and len(keys) > 1:
+        # Axes have no tables: what follows is one name, such as "recipe.batch_size".
+        keys = ["axes", ".".join(keys[1:])]
     *path, last = keys
     at: Any = table
     for key in path:
@@ -368,6 +374,8 @@ def _put(table: dict[str, Any], keys: list[str], value: Any) -> None:
             at = at.setdefault(key, {})
         elif key.isdigit() and int(key) < len(at):
             at = at[int(key)]
+        elif isinstance(at, list):
+            raise _no_entry(keys, key, at)
         if not isinstance(at, dict | list):
             raise ConfigError(f"Cannot set '{'.'.join(keys)}': '{key}' is a value and no table.")
     if isinstance(at, list) and last.isdigit() and int(last) < len(at):
@@ -375,7 +383,11 @@ def _put(table: dict[str, Any], keys: list[str], value: Any) -> None:
     elif isinstance(at, dict):
         at[last] = value
     else:
-        raise ConfigError(f"Cannot set '{'.'.join(keys)}': there is no such entry.")
+        raise _no_entry(keys, last, at)
+
+
+def _no_entry(keys: list[str], key: str, at: list[Any]) -> ConfigError:
+    return ConfigError(f"Cannot set '{'.'.join(keys)}': there is no entry '{key}' among {len(at)}, counted from 0.")
 
 
 def _line_of(key: str | None, text: str) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from vvscale.core.files import safe_name
-from vvscale.errors import ConfigError
+from vvscale.errors import ConfigError, UsageError
 from vvscale.study.spec.axes import AxisValue, has_values
 
 Scheduler = Literal["local", "slurm", "pbs", "lsf", "gridengine", "htcondor", "kubernetes"]
@@ -22,6 +25,9 @@ _DEFAULTS: dict[str, Any] = {
     "workers": 0, "per_job": 0, "gpus": (), "gpus_per_task": 0, "per_gpu": 1, "nodes_per_task": 1, "cpus": 1,
     "mem_gb": 8.0, "time_minutes": 240, "grace_seconds": 120, "setup": (), "directives": (), "volumes": (),
 }  # fmt: skip
+# What stands on a line of a job script with other text.
+_ONE_LINE = ("partition", "account", "qos", "constraint", "gres", "directives", "gpus", "image", "namespace", "volumes",
+             "address")  # fmt: skip
 _CLUSTER_WORKERS = 16
 _LOCAL_SILENCE, _CLUSTER_SILENCE = 20, 60
 MAIN = "main"
@@ -87,6 +93,16 @@ class Resources:
                 raise ConfigError(f"`{name}` is {value}; expected at least {least}.", key=name)
         if self.mem_gb is not None and self.mem_gb <= 0:
             raise ConfigError(f"`mem_gb` is {self.mem_gb}; expected more than 0.", key="mem_gb")
+        for name in _ONE_LINE:
+            held = getattr(self, name, None)
+            for text in held if isinstance(held, tuple) else (held,):
+                # A second line of a job script would be a command of its own.
+                if isinstance(text, str) and not text.isprintable():
+                    raise ConfigError(
+                        f"`{name}` is {text!r}; expected one line of text, as it stands in a job script. Shell lines "
+                        "go into `setup`.",
+                        key=name,
+                    )
 
 
 @dataclass(frozen=True)
@@ -109,7 +125,12 @@ class GroupSpec(Resources):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if safe_name(self.name, "group") == MAIN:
+        # It stands in commands, and in names of jobs and of logs.
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", safe_name(self.name, "group")):
+            raise ConfigError(
+                f"A group of [engine] is named '{self.name}'; expected letters, digits, '.', '_' and '-'.", key="name"
+            )
+        if self.name == MAIN:
             raise ConfigError(f"A group of [engine] is named '{MAIN}', as all other workers are; name it otherwise.")
 
 
@@ -236,6 +257,21 @@ class Group:
         if self._spec is None:
             return True
         return kind in self._spec.kinds and has_values(run, self._spec.where)
+
+
+def refuse_odd_path(engine: EngineSpec, path: Path) -> None:
+    """Refuse a path that the job scripts of a scheduler, and its commands, would not take as it is.
+
+    Raises
+    ------
+    UsageError
+        It has blanks, quotes or other characters that mean something to a shell.
+    """
+    if engine.kind != "local" and shlex.quote(str(path)) != str(path):
+        raise UsageError(
+            f"The path '{path}' has characters that job scripts cannot hold. Choose a folder without blanks and quotes "
+            "for `out`."
+        )
 
 
 def available_cores() -> int:

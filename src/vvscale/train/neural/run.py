@@ -87,10 +87,16 @@ def fine_tune_model(
     Raises
     ------
     UsageError
-        A benchmark has no recordings of neuroids.
+        A benchmark has no recordings of neuroids, or ``out`` holds the weights of another network.
     """
     options = options or FineTuneOptions()
     out = Path(out)
+    weights = out / "weights.safetensors"
+    if weights.exists() and not (out / "task" / "spec.json").exists():
+        raise UsageError(
+            f"The folder '{out}' holds the weights of another network, 'weights.safetensors', which fine-tuning would "
+            f"write over. Give another `out`, such as '{out}-tuned'."
+        )
     source, test = (_recordings(names, metric, test_share) for names in (on, test_on))
     # Benchmarks of one stimulus set share it, so that its images pass through the network once.
     first = source[0].stimuli
@@ -108,7 +114,6 @@ def fine_tune_model(
     )  # fmt: skip
     model_id = f"{record['row']['model_id']}_tuned-{source[0].region}-{options.seed}"
     rows = found.rows.assign(model_id=model_id, run_id=f"{options.control}-{options.fraction:g}-{found.n_updates}")
-    weights = out / "weights.safetensors"
     known = with_tuned_images(record, trained_images(source))
     save_weights(weights, task.network, {**known, "row": {**record["row"], "model_id": model_id}})
     return StoredFineTuning(model_id, found, ScoreStore(out / "scores").append(rows), weights)

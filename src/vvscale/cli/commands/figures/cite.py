@@ -31,8 +31,11 @@ def cite(
     out
         A .bib file to write instead of printing.
     """
+    from vvscale.core.inputs.plain import refuse_own_input
     from vvscale.figures.citations import bibtex, cites, entries
 
+    if out is not None:
+        refuse_own_input(out, *what)
     keys = cites(what)
     text = bibtex(keys)
     if not keys:

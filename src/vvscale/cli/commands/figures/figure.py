@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from os.path import isfile as is_file
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +57,7 @@ def figure(
         source = open_source(options.scores, add=options.add)
         fits = Fits(source, n_resamples=options.resamples, seed=options.seed)
     chosen = matching(names) if fits is None or names else all_of(fits, options)
+    _refuse_own_tables([out / f"{name}.{one}" for name in chosen for one in formats], options)
     if fits is None or dry_run:
         output.say(f"Would draw {', '.join(chosen)} as {', '.join(formats)} into '{out}'.")
         output.document({"command": "figure", "out": str(out), "would_draw": chosen, "formats": list(formats)})
@@ -95,3 +97,12 @@ def figure(
             f"{len(lacking)} of {len(drawn)} figures could not be drawn from '{options.scores}'. The first: "
             f"{lacking[0].lacking}"
         )
+
+
+def _refuse_own_tables(written: list[Path], options: FigureOptions) -> None:
+    """Refuse files that are the tables: a figure of a table beside it may have the table's name."""
+    from vvscale.core.inputs.plain import refuse_own_input
+
+    tables = [one for one in (options.scores, *(given.rpartition("=")[2] for given in options.add)) if is_file(one)]
+    for path in written:
+        refuse_own_input(path, *tables)

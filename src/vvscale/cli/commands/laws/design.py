@@ -27,8 +27,11 @@ def design(
     vvscale design compute_chinchilla --budget 3e15 --runs 10 --reduce exponent --out next.toml
     """
     from vvscale.cli.output import brief
+    from vvscale.core.inputs.plain import refuse_own_input
     from vvscale.laws.workflow.design_fit import run_design
 
+    if out is not None:
+        refuse_own_input(out, fit)
     fitted, chosen = run_design(fit, options)
     output.table(chosen.table().map(brief), title=f"{fitted.law.name}: {fitted.formula}")
     output.say(chosen.sentence)

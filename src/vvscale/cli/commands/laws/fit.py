@@ -30,6 +30,7 @@ def fit(
     plot
         Picture of the fit: points, law, band and verdict; .png, .pdf or .svg, or its data as .csv or .json.
     """
+    from vvscale.core.inputs.plain import refuse_own_input
     from vvscale.laws.workflow.fit_tables import run_fits
     from vvscale.laws.workflow.save import save_results
     from vvscale.laws.workflow.tables import fit_tables
@@ -42,6 +43,7 @@ def fit(
         from vvscale.figures.plot import check_plot_path
 
         check_plot_path(plot)
+        refuse_own_input(plot, table)
     results = run_fits(table, options)
     for result in results:
         for title, frame in fit_tables(result):

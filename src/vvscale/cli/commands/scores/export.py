@@ -35,11 +35,16 @@ def export(
         One row per model, the mean over its regions, instead of one per model and benchmark.
     """
     from vvscale.core.files import write_bytes, write_with
+    from vvscale.core.inputs.plain import refuse_own_input
     from vvscale.errors import UsageError
     from vvscale.scores import load_scores, model_table, parse_where, select
 
     if csv is None and parquet is None:
         raise UsageError("Where to? Give --csv FILE.csv, --parquet FILE.parquet, or both.")
+    for path in (one for one in (csv, parquet) if one is not None):
+        refuse_own_input(path, table)
+    if csv is not None and parquet is not None and csv.absolute() == parquet.absolute():
+        raise UsageError(f"Both --csv and --parquet name '{csv}'. Give two files, or one of them.")
     frame = load_scores(table)
     frame = select(frame, **parse_where(list(where))) if where else frame
     frame = model_table(frame).frame if models else frame

@@ -61,6 +61,11 @@ def _estimate(spec: object, options: TrainOptions, output: Output) -> None:
 
     from vvscale.train.estimate import estimate
 
+    if options.score_on:
+        from vvscale.brain.catalogue import benchmark_ids
+
+        # A name that is wrong is found out here as it would be by the run.
+        benchmark_ids(options.score_on)
     found = estimate(spec, device=options.device, micro_batch=options.micro_batch)  # pyright: ignore[reportArgumentType]
     output.table(pd.DataFrame(found.lines(), columns=["quantity", "value"]), title=found.model)
     output.document({"command": "train --dry-run", **found.to_dict()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import struct
 import tarfile
 from collections.abc import Iterator
@@ -80,13 +81,15 @@ def read_shards(root: Path, shards: list[str]) -> Named:
     Raises
     ------
     DataError
-        A shard is damaged, or some of its images have a class beside them and some have not.
+        A shard is damaged, holds an image in a way that is not read, or two images under one name; or some of its
+        images have a class beside them and some have not, or a class is beside two.
     """
     images: Named = []
     for shard in shards:
         path = root / shard
-        names = [name for name in _members(*_stamped(path)) if Path(name).suffix.lower() in SUFFIXES]
+        names = [name for name in _members(*_stamped(path)) if _is_image(name)]
         label_of = dict(_labels(path))
+        _refuse_second_images(path, names if label_of else [])
         unlabelled = [name for name in names if _key(name) not in label_of]
         if label_of and unlabelled:
             raise DataError(
@@ -98,6 +101,24 @@ def read_shards(root: Path, shards: list[str]) -> Named:
             label = label_of.get(_key(name)) or (folder[0] if folder[1] else Path(shard).name.removesuffix(".tar"))
             images.append((f"{shard}#{name}", label))
     return images
+
+
+def _is_image(name: str) -> bool:
+    """Whether a member is an image; those of a hidden name are what a Mac adds beside each file."""
+    base = name.rpartition("/")[2]
+    return Path(base).suffix.lower() in SUFFIXES and not base.startswith(".")
+
+
+def _refuse_second_images(path: Path, names: list[str]) -> None:
+    """Refuse a sample with two images, such as a picture and its mask; both would be shown as the class."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(_key(name), name)
+        if other != name:
+            raise DataError(
+                f"The shard '{path}' has one class beside two images, '{other}' and '{name}'. Expected one image for "
+                "each KEY, as in KEY.jpg and KEY.cls; write the shards without the other."
+            )
 
 
 def _labels(path: Path) -> Iterator[tuple[str, str]]:
@@ -137,16 +158,36 @@ def _stamped(path: Path) -> tuple[Path, int, int]:
     return path, stat.st_size, stat.st_mtime_ns
 
 
+def _odd_member(path: Path, name: str, what: str) -> DataError:
+    return DataError(
+        f"The shard '{path}' holds '{name}', {what}; expected each image once, as a plain file. One of them would be "
+        "missing without a word; write the archive again."
+    )
+
+
 @lru_cache(maxsize=64)
 def _members(path: Path, n_bytes: int, _changed: int) -> dict[str, tuple[int, int]]:
     """Return name -> offset and size in bytes of the plain files of an archive; only its headers are read."""
+    found: dict[str, tuple[int, int]] = {}
+    seen: set[str] = set()
     try:
         with tarfile.open(path, "r:") as archive:
-            found = {
-                member.name: (member.offset_data, member.size)
-                for member in archive
-                if member.isreg() and not member.issparse()
-            }
+            for member in archive:
+                name = member.name
+                if member.islnk() and member.linkname in found:
+                    # A second name of a file that came before, as tar writes hard links.
+                    place = found[member.linkname]
+                elif member.isreg() and not member.issparse():
+                    place = member.offset_data, member.size
+                elif _is_image(name) and not member.isdir():
+                    raise _odd_member(path, name, "a link, a pipe or a file with holes")
+                else:
+                    continue
+                # "./a.png" and "a.png" are one file once unpacked.
+                if _is_image(name) and posixpath.normpath(name) in seen:
+                    raise _odd_member(path, name, "a second file of this name")
+                seen.add(posixpath.normpath(name))
+                found[name] = place
     except (tarfile.TarError, ValueError, EOFError, OSError) as error:
         raise DataError(
             f"Cannot read the shard '{path}': {error}. Expected a plain .tar file; it was cut short, or is packed in "

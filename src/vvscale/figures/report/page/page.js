@@ -24,6 +24,9 @@
     return rows;
   })();
 
+  const columnNames = Object.keys(data.models.columns);
+  const fieldOf = (column) => `c${columnNames.indexOf(column)}`;
+
   // ---- theme ---------------------------------------------------------------------------------------------------
   const prefersDark = window.matchMedia("(prefers-color-scheme: dark)");
   let chosenTheme = null;
@@ -279,7 +282,7 @@
     const rows = shown();
     if (!brush) return rows;
     const inside = (value, [low, high]) => value >= Math.min(low, high) && value <= Math.max(low, high);
-    return rows.filter((row) => Object.entries(brush).every(([column, ends]) => inside(row[column], ends)));
+    return rows.filter((row) => [...brush].every(([column, ends]) => inside(row[column], ends)));
   }
   function paintSelection() {
     const rows = selected();
@@ -313,7 +316,7 @@
     const axis = (column, label) => {
       if (scaleOf(column) !== "log") {
         return {
-          field: column, type: "quantitative", title: label, scale: { zero: false, padding: 8 },
+          field: fieldOf(column), type: "quantitative", title: label, scale: { zero: false, padding: 8 },
           axis: { tickCount: width < 480 ? 4 : 7 },
         };
       }
@@ -324,7 +327,7 @@
       const ticks = [];
       for (let power = low; power <= high; power += step) ticks.push(10 ** power);
       return {
-        field: column, type: "quantitative", title: label, scale: { type: "log", nice: false, padding: 8 },
+        field: fieldOf(column), type: "quantitative", title: label, scale: { type: "log", nice: false, padding: 8 },
         axis: { values: ticks, format: "~e" },
       };
     };
@@ -332,8 +335,8 @@
     const nColumns = state.facet ? Math.max(1, Math.min(facets.length, Math.floor(width / 240))) : 1;
     const legendWidth = width > 700 ? 150 : 0;
     const panelWidth = Math.max(120, (width - legendWidth - 60 * (state.facet ? nColumns : 1)) / nColumns - 8);
-    const tips = data.explore.tips.map(([field, title]) => ({
-      field, title, ...(typeof models[0][field] === "number" || data.explore.numbers.includes(field) ? { type: "quantitative", format: ".4~g" } : { type: "nominal" }),
+    const tips = data.explore.tips.map(([column, title]) => ({
+      field: fieldOf(column), title, ...(typeof models[0][column] === "number" || data.explore.numbers.includes(column) ? { type: "quantitative", format: ".4~g" } : { type: "nominal" }),
     }));
     const field = "series";
     const legend = { orient: legendWidth ? "right" : "bottom", columns: legendWidth ? 1 : 2, symbolOpacity: 1 };
@@ -356,12 +359,18 @@
     if (state.regression === "1") {
       layer.push({
         mark: { type: "line", clip: true, strokeWidth: 2 },
-        transform: [{ regression: state.y, on: state.x, groupby: [field], method: scaleOf(state.x) === "log" ? "log" : "linear" }],
+        transform: [{ regression: fieldOf(state.y), on: fieldOf(state.x), groupby: [field], method: scaleOf(state.x) === "log" ? "log" : "linear" }],
         encoding: { x: axis(state.x, axes.x[state.x]), y: axis(state.y, axes.y[state.y]), color: { field, type: "nominal" } },
       });
     }
     const inner = { width: panelWidth, height: state.facet ? 190 : Math.min(440, Math.max(280, width * 0.5)), layer };
-    const rows = values.map((row) => ({ ...row, series: row[state.colour] ?? "unknown", panel: state.facet ? (row[state.facet] ?? "unknown") : "" }));
+    // A user's column may be called "loss.val", which Vega would look for inside of "loss", or "series": each gets a
+    // name that is ours alone.
+    const rows = values.map((row) => {
+      const made = { series: row[state.colour] ?? "unknown", panel: state.facet ? (row[state.facet] ?? "unknown") : "" };
+      for (const column of columnNames) made[fieldOf(column)] = row[column];
+      return made;
+    });
     const body = state.facet
       ? { facet: { field: "panel", type: "nominal", title: null }, columns: nColumns, spec: inner }
       : inner;
@@ -395,7 +404,7 @@
     try {
       made.view.addDataListener("brush_store", (_, stored) => {
         const one = stored[stored.length - 1];
-        brush = one ? Object.fromEntries(one.fields.map((each, i) => [each.field, one.values[i]])) : null;
+        brush = one ? new Map(one.fields.map((each, i) => [columnNames[Number(each.field.slice(1))], one.values[i]])) : null;
         paintSelection();
       });
     } catch {
@@ -421,13 +430,13 @@
   };
   byId("csv").addEventListener("click", () => {
     const columns = Object.keys(data.models.columns);
-    const lines = [columns.join(","), ...selected().map((row) => columns.map((column) => cell(row[column])).join(","))];
+    const lines = [columns.map(cell).join(","), ...selected().map((row) => columns.map((column) => cell(row[column])).join(","))];
     download("models.csv", `${lines.join("\n")}\n`, "text/csv");
   });
   byId("bibtex").addEventListener("click", () => {
     const keys = new Set(data.cite.always);
     for (const row of selected()) {
-      for (const [column, byValue] of Object.entries(data.cite.by)) (byValue[row[column]] || []).forEach((key) => keys.add(key));
+      for (const [column, byValue] of Object.entries(data.cite.by)) (Object.hasOwn(byValue, row[column]) ? byValue[row[column]] : []).forEach((key) => keys.add(key));
     }
     const text = [...keys].map((key) => data.cite.entries[key]).join("\n\n");
     download("references.bib", `${text}\n`, "application/x-bibtex");

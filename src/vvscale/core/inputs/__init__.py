@@ -1,0 +1,1 @@
+"""What a command reads, checked before it is read or anything is written beside it."""

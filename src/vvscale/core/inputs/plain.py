@@ -1,0 +1,66 @@
+"""Files that a command reads: plain ones alone, and never written over by the same command."""
+
+from __future__ import annotations
+
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from vvscale.errors import DataError, UsageError
+
+
+def plain_file(path: str | Path) -> Path:
+    """Return a path to read from; what is there and is no plain file is refused, for reading it may never end.
+
+    What is absent, or a folder, is left to the reader.
+
+    Raises
+    ------
+    DataError
+        It is a pipe, a socket or a device.
+    """
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return path
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise DataError(
+            f"'{path}' is a pipe or a device; expected a plain file. Reading it might never end. Write what comes from "
+            "it to a file, and name that."
+        )
+    return path
+
+
+def refuse_own_input(written: str | Path, *read: object) -> None:
+    """Refuse to write a file over one that is read, or into a folder that is read as a whole.
+
+    Parameters
+    ----------
+    written
+        Where to.
+    read
+        What the command was given: paths, names, or nothing; those that are no file and no folder do not count.
+
+    Raises
+    ------
+    UsageError
+        It is one of them.
+
+    Examples
+    --------
+    >>> refuse_own_input("law.png", "gokce2025", None)
+    """
+    written = Path(written)
+    for given in read:
+        if not isinstance(given, str | Path):
+            continue
+        with suppress(OSError, ValueError):  # a name that no file can have
+            one = Path(given)
+            is_same = written.exists() and one.exists() and one.samefile(written)
+            if is_same or (one.is_dir() and written.parent.exists() and one.samefile(written.parent)):
+                what = "is what this command reads" if is_same else f"would lie in '{one}', which this command reads"
+                raise UsageError(
+                    f"Cannot write '{written}': it {what}, and the rows in it would be lost or mixed with others. "
+                    "Nothing was written. Give another file."
+                )
