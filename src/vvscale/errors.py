@@ -96,6 +96,10 @@ class VvscaleWarning(UserWarning):
     """Something soft that the user should know; never an error."""
 
 
+class VvscaleNote(VvscaleWarning):
+    """News that calls for nothing, such as that every tensor of a file was read."""
+
+
 def reason(error: Exception) -> str:
     """Return what an exception says, as a part of a sentence; with its kind where its text alone means nothing.
 

@@ -17,6 +17,7 @@ from vvscale.figures.drawing.values import ADDED, Axis, FigureData, Panel, Serie
 from vvscale.figures.gallery import in_order, make
 from vvscale.figures.options import DrawOptions
 from vvscale.figures.plot import plot_fit, plot_fits
+from vvscale.figures.report.laws import laws_of, sentences
 from vvscale.laws import bootstrap, fit_law
 
 GENERAL = in_order(presets=False)
@@ -198,6 +199,25 @@ def test_added_models_have_a_label_and_a_series_per_outcome(fits_of, tmp_path):
     added = data.table().query(f"layer == '{ADDED}'")
     assert set(added["series"]) == {"our networks"}
     assert "Stars: our networks." in data.caption
+    assert "other benchmarks" not in data.caption
+
+
+def test_added_models_are_not_counted_and_other_benchmarks_are_named(fits_of, tmp_path):
+    """They were once counted as the table's own, and scores of a simulated stream lay beside the brain's in silence."""
+    mine = long(seed=1).assign(benchmark_id=lambda table: "simulated." + table["region"], is_ssl=False)
+    mine.to_csv(tmp_path / "mine.csv", index=False)
+    data = make("compute", fits_of(long().assign(benchmark_id=lambda table: "public." + table["region"]),
+                                   add=[f"ours={tmp_path / 'mine.csv'}"]))  # fmt: skip
+    n_own = int(long().query("~is_ssl")["model_id"].nunique())
+    assert data.panels[0].n == n_own
+    assert f"{n_own} models of" in data.caption
+    assert "'ours' was scored on other benchmarks (simulated.IT, simulated.V4)" in data.caption
+
+
+def test_a_report_says_which_objectives_its_law_leaves_out(fits_of):
+    laws, _ = laws_of(fits_of(long()))
+    assert laws[0].left_out == {"simclr": 18}
+    assert "Left out of this law: 18 simclr." in " ".join(sentences(laws))
 
 
 def test_plot_of_a_fit(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -101,6 +102,16 @@ def test_what_cannot_be_designed_is_refused(joint: Fit):
     flat = frame.assign(misalignment=0.4 + 0.5 * (frame["samples_seen"] / 1e4) ** -0.25)
     with pytest.raises(FitError, match="absent, flat or rising"):
         design_runs(fit_law(flat, law="joint", x=["n_params", "samples_seen"]), 1e16, 3, cost=COST)
+
+
+@pytest.mark.parametrize("shrinkage", [1.2, float("inf"), float("nan")])
+def test_a_design_that_narrows_nothing_says_so(joint: Fit, shrinkage: float):
+    """A page once said "narrow the interval by -inf%"."""
+    made = dataclasses.replace(design_runs(joint, 1e16, 3, reduce="E", cost=COST), shrinkage=shrinkage)
+    assert not made.narrows
+    assert "not expected to narrow" in made.sentence
+    assert "%" not in made.sentence
+    assert json.loads(json.dumps(made.to_dict(), allow_nan=False))["narrows"] is False
 
 
 def test_a_design_is_a_plain_value(joint: Fit):

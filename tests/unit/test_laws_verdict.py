@@ -99,7 +99,10 @@ def test_an_outcome_that_rises_or_turns_gets_one_line_that_says_what_to_do():
     u = np.log(X / X[0]) / np.log(X[-1] / X[0])
     rising = assess(fit_law(table(0.3 + 0.4 * u)))
     assert not rising.is_identified
-    assert [note for note in rising.notes if "rises with train_flop" in note and "fit 1 - score" in note]
+    assert [note for note in rising.notes if "rises with train_flop" in note and "`y=1-" in note]
+    score = table(0.3 + 0.4 * u).rename(columns={"misalignment": "top1"})
+    assert "`y=1-top1`" in " ".join(assess(fit_law(score, y="top1")).notes)
+    assert assess(fit_law(score, y="1-top1")).direction is Direction.FALLS
     turning = assess(fit_law(table(0.7 - 0.8 * u + 0.8 * u**2)))
     assert not turning.is_identified
     assert [note for note in turning.notes if "falls and rises again" in note and "`where`" in note]

@@ -118,7 +118,7 @@ def test_a_missing_classifier_is_said_and_anything_else_refused(network, tmp_pat
 
 def test_what_cannot_be_read_says_why(tmp_path: Path):
     torch.save({"a": torch.ones(2)}, tmp_path / "a.pth")
-    with pytest.raises(ConfigError, match=r"Nothing says what network.*`arch=resnet50`.*file\.py:FUNCTION"):
+    with pytest.raises(ConfigError, match=r"Nothing says what network.*`arch=resnet50`.*file\.py:NAME"):
         load_model(tmp_path / "a.pth")
     torch.save({"epoch": 3}, tmp_path / "b.pth")
     with pytest.raises(MissingDataError, match=r"holds no weights.*got epoch"):

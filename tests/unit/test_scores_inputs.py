@@ -127,6 +127,23 @@ def test_one_model_in_two_rows_is_said():
     assert len(load_rows(table.assign(epoch=range(6)))[0]) == 6
 
 
+def test_one_model_at_several_inputs_is_no_copy():
+    """What tells the rows apart is named; and nothing is said where it is an input of the law."""
+    table = pd.DataFrame(
+        {
+            "model": np.repeat(["a", "b", "c"], 4),
+            "params": np.repeat([1e3, 1e4, 1e5], 4),
+            "images": [10, 20, 40, 80] * 3,
+        }
+    ).assign(my_score=np.linspace(0.1, 0.5, 12))
+    needs = ["params", "1-my_score"]
+    with pytest.warns(VvscaleWarning, match=r"They differ in images: .*`where=images=80`") as told:
+        frame, _ = load_rows(table, needs=needs, y="1-my_score")
+    assert "Remove the copies" not in str(told[0].message)
+    assert frame["1-my_score"].tolist() == (1 - table["my_score"]).tolist()
+    assert len(load_rows(table, needs=["images", *needs], y="1-my_score")[0]) == 12
+
+
 @pytest.mark.parametrize("how", ["frame", "parquet"])
 def test_categories_are_their_values(how, tmp_path: Path):
     table = long_table().astype({"region": "category", "model_id": "category"}).assign(

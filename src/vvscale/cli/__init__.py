@@ -50,16 +50,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     be fitted; 130 interrupted. ``--debug`` shows the traceback of an expected error too.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
-    make_safe()
-    try:
-        with only_documents("--json" in tokens), short_warnings():
-            build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-    except VvscaleError as error:
+
+    def typed(text: str) -> str:
         from vvscale.cli.output import wrapped
 
+        return wrapped(_as_typed(text, tokens), sys.stderr)
+
+    make_safe()
+    try:
+        with only_documents("--json" in tokens), short_warnings(typed):
+            build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except VvscaleError as error:
         if "--debug" in tokens:
             raise
-        print(wrapped(f"vvscale: {_as_typed(str(error), tokens)}", sys.stderr), file=sys.stderr)
+        print(typed(f"vvscale: {error}"), file=sys.stderr)
         return error.exit_code
     except ImportError as error:
         verb = _verb(tokens)

@@ -32,14 +32,19 @@ def stages(*, quiet: bool = False) -> Iterator[Callable[[StudyStatus], None]]:
 def status_lines(status: StudyStatus) -> list[str]:
     """Return one aligned line per stage for people; no table library is loaded, so that the answer is quick."""
     names = ("tasks", "done", "running", "waiting", "failed", "blocked", "rate", "left")
-    width = max([len("stage"), *(len(stage.kind) for stage in status.stages)])
-    lines = ["stage".ljust(width) + "".join(name.rjust(10) for name in names)]
+    rows = [("stage", *names)]
     for stage in status.stages:
         numbers = (stage.n, stage.done, stage.running, stage.waiting, stage.failed, stage.blocked)
         left = duration(stage.seconds_left) if stage.done < stage.n else ""
-        cells = (*map(str, numbers), rate(stage.per_second), left)
-        lines.append((stage.kind.ljust(width) + "".join(cell.rjust(10) for cell in cells)).rstrip())
-    return lines
+        rows.append((stage.kind, *map(str, numbers), rate(stage.per_second), left))
+    # As wide as the cells need, so that a line fits into 80 columns.
+    first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        (
+            row[0].ljust(first) + "".join(cell.rjust(width + 2) for cell, width in zip(row[1:], others, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def duration(seconds: float | None) -> str:

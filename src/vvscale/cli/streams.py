@@ -7,9 +7,11 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import TextIO
+
+from vvscale.errors import VvscaleNote
 
 # How a terminal without Unicode shows what we print; anything else, such as names of files, is escaped.
 PLAIN = {
@@ -79,11 +81,12 @@ def only_documents(is_json: bool) -> Iterator[None]:
 
 
 @contextmanager
-def short_warnings() -> Iterator[None]:
-    """Show a warning as one line without a source path, and none of NumPy's about single numbers."""
+def short_warnings(typed: Callable[[str], str] = str) -> Iterator[None]:
+    """Show a warning without a source path, in the words of ``typed``, and none of NumPy's about single numbers."""
 
     def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-        print(f"vvscale: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        kind = "" if issubclass(category, VvscaleNote) else "warning: "
+        print(typed(f"vvscale: {kind}{' '.join(str(message).split())}"), file=sys.stderr)
 
     with warnings.catch_warnings():
         # A missing or infinite number in the middle of an array is handled where it matters; it is no news to people.

@@ -49,7 +49,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         ),
         "show": Verb(
             group="scores",
-            line="Show one model: where it comes from and every score it has.",
+            line="Show one model and every score it has, or the numbers of a recipe.",
             example="vvscale show resnet18_imagenet_full",
         ),
         "fetch": Verb(
@@ -60,7 +60,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "export": Verb(
             group="scores",
             line="Write a table of scores as CSV or Parquet.",
-            example="vvscale export results/scores --parquet scores.parquet --where region=IT",
+            example="vvscale export out/mine/results/scores.parquet --csv mine.csv",
         ),
         "prepare": Verb(
             group="train",

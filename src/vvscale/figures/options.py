@@ -30,7 +30,10 @@ class DrawOptions(Options):
 
     x: str = option("", "Column of the x-axis; by default compute, samples seen, parameters: the first there is.",
                     group=SHOWN)  # fmt: skip
-    y: str = option("", "A region, 'neural', 'all', or any column; by default the mean over regions.", group=SHOWN)
+    y: str = option(
+        "", "A region, 'neural', 'all', or any column, 1-NAME for a score NAME; by default the mean over regions.",
+        group=SHOWN,
+    )  # fmt: skip
     law: str = option("power", "Law that is fitted; 'none' draws points only. `vvscale ls laws` lists them.",
                       group=SHOWN)  # fmt: skip
     each: str = option("", "Column: each of its values gets its own colour and law.", group=SHOWN)
@@ -60,4 +63,7 @@ class ReportOptions(TableOptions):
     x: tuple[str, ...] = option(
         (), "Column of the input, or two: parameters, then samples. By default those of a score table.", group=TABLE
     )
-    y: str = option("", "A region, 'neural', 'all', or any column; by default the mean over regions.", group=TABLE)
+    y: str = option(
+        "", "A region, 'neural', 'all', or any column, 1-NAME for a score NAME; by default the mean over regions.",
+        group=TABLE,
+    )  # fmt: skip

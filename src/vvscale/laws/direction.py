@@ -30,6 +30,8 @@ TURNS_AT, SHARE = (0.3, 0.5, 0.7), 0.1
 FEWEST_ROWS = 6
 # An input that spans less than this factor within numbers that logarithms have is most likely one already.
 NARROW_SPAN, LARGEST_LOG = 3.0, 60.0
+# Means of two objectives' residuals that differ by so many standard errors are apart; with so few rows nothing is said.
+CLEARLY_APART, FEWEST_OF_OBJECTIVE = 3.3, 4
 
 
 class Direction(StrEnum):
@@ -79,16 +81,36 @@ def notes_on(fit: Fit) -> tuple[str, ...]:
     direction = direction_of(fit)
     where = " and ".join(problem.columns)
     if direction is Direction.RISES and not fit.negative:
+        falling = "misalignment" if problem.outcome == "score" else f"1-{problem.outcome}"
         made.append(
             f"`{problem.outcome}` rises with {where}, and this law only falls: it does not describe these rows. Of a "
-            "score fit 1 - score, that is y=misalignment."
+            f"score fit what is missing to 1: `y={falling}`."
         )
     if direction is Direction.TURNS:
         made.append(
             f"`{problem.outcome}` falls and rises again along {where}: a law that only falls does not describe these "
             "rows. Fit the falling part alone (`where`), or look at what changes there."
         )
+    if _is_apart(fit):
+        made.append(
+            "Self-supervised rows lie apart from supervised ones, so that one law for both describes neither: fit each "
+            "by itself, such as `where=is_ssl=false`."
+        )
     return tuple(made)
+
+
+def _is_apart(fit: Fit) -> bool:
+    """Whether the residuals of the two objectives, where a table has both, clearly have different means."""
+    frame = fit.problem.frame
+    if "is_ssl" not in frame.columns:
+        return False
+    is_ssl = frame["is_ssl"].fillna(value=False).to_numpy(bool)
+    residual = fit.residuals()
+    parts = residual[is_ssl], residual[~is_ssl]
+    if min(map(len, parts)) < FEWEST_OF_OBJECTIVE:
+        return False
+    error = np.sqrt(sum(part.var(ddof=1) / len(part) for part in parts))
+    return bool(abs(parts[0].mean() - parts[1].mean()) > CLEARLY_APART * error)
 
 
 def _groups(fit: Fit) -> NDArray[np.intp]:

@@ -271,7 +271,7 @@ def fit_law(
     x
         Column of the input, or columns of N and D; by default ``train_flop``, or ``n_params`` and ``samples_seen``.
     y
-        Column of the outcome; by default misalignment = 1 - score.
+        Column of the outcome; by default misalignment = 1 - score. ``"1-my_score"`` is 1 minus the column my_score.
     regions
         Regions to average: V1, V2, V4, IT, behavior, ``"neural"`` or ``"all"`` (default).
     where, preset
@@ -319,7 +319,7 @@ def fit_law(
     law = LAWS[law] if isinstance(law, str) else law
     x = x or DEFAULT_X[len(law.inputs)]
     needs = [*([x] if isinstance(x, str) else x), y] if missing == "auto" else ()
-    rows, excluded = load_rows(data, regions=regions, where=where, preset=preset, needs=needs)
+    rows, excluded = load_rows(data, regions=regions, where=where, preset=preset, needs=needs, y=y)
     n_lacking = sum(map(len, excluded.values()))
     if n_lacking:
         warnings.warn(

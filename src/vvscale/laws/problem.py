@@ -15,6 +15,7 @@ from vvscale.errors import DataError, MissingDataError, ShapeError, UsageError, 
 from vvscale.laws.forms.terms import Points
 from vvscale.laws.solver.newton import Sample
 from vvscale.scores import drop_missing
+from vvscale.scores.table import score_behind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -244,10 +245,10 @@ def _require_domain(frame: pd.DataFrame, law: Law, x: Mapping[str, Array], y: st
 def _refuse_percent(y: str, outcome: Array) -> None:
     """Refuse misalignments that are 1 minus a score in percent."""
     scores = 1.0 - outcome
-    if y == "misalignment" and outcome.size and scores.max() > LARGEST_SCORE and scores.min() >= 0:
+    if score_behind(y) and outcome.size and scores.max() > LARGEST_SCORE and scores.min() >= 0:
         raise DataError(
             f"Scores from {scores.min():.3g} to {scores.max():.3g} look like percent: divide by 100. A score is at "
-            "most about 1, the ceiling, and misalignment is 1 - score."
+            f"most about 1, the ceiling, and {y} is 1 - {score_behind(y)}."
         )
 
 

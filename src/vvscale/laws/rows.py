@@ -23,6 +23,7 @@ from vvscale.scores import (
 )
 from vvscale.scores.read import plain_columns
 from vvscale.scores.schema import KEY
+from vvscale.scores.table import with_complements
 from vvscale.scores.validate import BRAINSCORE_NAMES, TEXT_COLUMNS, refuse_percent
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def load_rows(
     where: str | Sequence[str] | Mapping[str, Any] = (),
     preset: str | Sequence[str] | None = None,
     needs: Sequence[str] = (),
+    y: str = "misalignment",
 ) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     """Return one row per observation, and what was left out by reason.
 
@@ -58,6 +60,8 @@ def load_rows(
         Columns without which a model of a score table has no place in the fit, as pretrained models have no training
         compute: those that lack one are left out and named, like those that lack a region. Of any other table a
         missing value is not expected, and nothing is left out.
+    y
+        Column of the outcome, which is made where it is written ``1-COLUMN``.
     """
     frame = read_rows(source)
     texts = [where] if isinstance(where, str) else where
@@ -68,7 +72,8 @@ def load_rows(
     if set(map(str, frame.columns)) >= LONG:
         chosen = select(frame, **conditions)
         models = (mapping_table if is_mapping_table(chosen) else model_table)(chosen, regions)
-        frame, lacking = drop_missing(models.frame, [name for name in needs if name in models.frame.columns])
+        made = with_complements(models.frame, [y])
+        frame, lacking = drop_missing(made, [name for name in needs if name in made.columns])
         excluded = {**models.excluded, **lacking}
     else:
         if regions is not None:
@@ -77,16 +82,19 @@ def load_rows(
                 "over. Leave `regions` out."
             )
         frame = select(frame, **conditions) if conditions else frame
-        _refuse_pooling(frame)
+        _refuse_pooling(frame, [name for name in needs if name != y])
     if "score" in frame.columns and "misalignment" not in frame.columns:
         scores = _scores(frame["score"])
         refuse_percent(scores, str(source) if isinstance(source, str | Path) else "DataFrame")
         frame = frame.assign(misalignment=1.0 - scores)
-    return frame, excluded
+    return with_complements(frame, [y]), excluded
 
 
-def _refuse_pooling(frame: pd.DataFrame) -> None:
-    """Refuse rows of several regions that no model could be told from, and say where a model stands in two rows."""
+def _refuse_pooling(frame: pd.DataFrame, inputs: Sequence[str]) -> None:
+    """Refuse rows of several regions that no model could be told from, and say where a model stands in two rows.
+
+    Rows of one model that differ in an input of the law are what the law is about, and nothing is said.
+    """
     columns = set(map(str, frame.columns))
     if {"region", "score"} <= columns:
         raise DataError(
@@ -96,16 +104,35 @@ def _refuse_pooling(frame: pd.DataFrame) -> None:
         )
     if "model_id" in columns:
         # What else may tell two rows of a model apart: its epoch, its seed.
-        names = [name for name in (*KEY, "seed", "samples_per_class", "dataset") if name in columns]
+        key = (*KEY, "seed", "samples_per_class", "dataset", *inputs)
+        names = [name for name in dict.fromkeys(key) if name in columns]
         is_repeated = frame.duplicated(names, keep=False)
         if is_repeated.any():
             first = frame.loc[is_repeated, "model_id"].iloc[0]
             warnings.warn(
                 f"{int(is_repeated.sum())} rows share their {' and '.join(names)} with another, such as '{first}'; "
-                "each is fitted as an observation of its own. Remove the copies, or average them.",
+                f"each is fitted as an observation of its own. {_told_apart(frame[is_repeated], names)}",
                 VvscaleWarning,
                 stacklevel=4,
             )
+
+
+def _told_apart(repeated: pd.DataFrame, names: list[str]) -> str:
+    """Say what to do about rows of one model, by the column that tells them apart."""
+    others = repeated.drop(columns=names).apply(pd.to_numeric, errors="coerce")
+    # A column with a value for every row is an outcome, or noise; a factor has few values that models share.
+    telling = [
+        str(name)
+        for name, values in others.items()
+        if (repeated.assign(value=values).groupby("model_id")["value"].nunique() > 1).any()
+        and values.nunique() <= len(repeated) / 2
+    ]
+    if not telling:
+        return "Remove the copies, or average them."
+    return (
+        f"They differ in {', '.join(telling[:3])}: choose a value with `where`, such as "
+        f"`where={telling[0]}={others[telling[0]].max():g}`, or average them; a joint law takes a second input."
+    )
 
 
 def _scores(column: pd.Series) -> pd.Series:

@@ -16,6 +16,7 @@ import numpy as np
 from vvscale.laws.direction import Direction, direction_of, notes_on
 from vvscale.laws.solve_law import NO_SLOPE
 from vvscale.laws.status import Edge, Status
+from vvscale.scores.table import score_behind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,11 +105,10 @@ class Verdict:
         """The limit with its interval; of a misalignment that of the score."""
         if self.limit is None:
             return "no limit"
-        is_score = self.outcome == "misalignment"
-        value = 1.0 - self.limit if is_score else self.limit
-        ends = sorted(1.0 - end for end in self.interval) if is_score and self.interval else self.interval
-        name = "score" if is_score else "E"
-        return f"{name} {value:.3f}" + (f", {ends[0]:.3f} to {ends[1]:.3f}" if ends else "")
+        name = score_behind(self.outcome)
+        value = 1.0 - self.limit if name else self.limit
+        ends = sorted(1.0 - end for end in self.interval) if name and self.interval else self.interval
+        return f"{name or 'E'} {value:.3f}" + (f", {ends[0]:.3f} to {ends[1]:.3f}" if ends else "")
 
     def lines(self) -> tuple[str, ...]:
         """Everything that a person should read: the verdict, what else speaks against it, and notes on the columns."""

@@ -60,12 +60,15 @@ class Fitted:
         "plain" or "ema".
     note
         One line: how many tensors were read from where, and which were not.
+    is_partial
+        Whether a tensor of the network is not in the file, or one of the file is not used.
     """
 
     module: nn.Module
     name: str
     weights: str
     note: str
+    is_partial: bool
 
 
 def is_foreign(path: Path) -> bool:
@@ -112,13 +115,11 @@ def load_foreign(path: Path, *, arch: str | None = None, ema: bool | None = None
     module.load_state_dict(fitting, strict=False)
     note = f"{path.name}: {len(fitting)} of {len(expected)} tensors of {arch} read from {place}"
     note += f", without the prefix '{prefix}'" if prefix else ""
-    for keys, text in (
-        (absent, "not in the file, left as drawn"),
-        ([key for key in state if key.removeprefix(prefix) not in expected], "in the file and not used"),
-    ):
+    unused = [key for key in state if key.removeprefix(prefix) not in expected]
+    for keys, text in ((absent, "not in the file, left as drawn"), (unused, "in the file and not used")):
         if keys:
             note += f"; {text}: {', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}"
-    return Fitted(module.eval(), arch, kind, f"{note}.")
+    return Fitted(module.eval(), arch, kind, f"{note}.", is_partial=bool(absent or unused))
 
 
 def read_state(path: Path, *, ema: bool | None = None) -> tuple[dict[str, Tensor], str, str]:
@@ -171,8 +172,8 @@ def _recognised(path: Path, state: State) -> str:
     raise ConfigError(
         f"Nothing says what network the weights in '{path}' ({len(state)} tensors, from '{next(iter(state))}') are "
         "of. Name it with `arch`, such as `arch=resnet50`, `arch=timm:vit_base_patch16_224` or "
-        "`arch=torchvision:resnet50`; 'vvscale ls architectures' lists names. For a network of your own write a "
-        "file.py with a function that builds it and loads these weights, and name file.py:FUNCTION."
+        "`arch=torchvision:resnet50`; 'vvscale ls architectures' lists names. For a network of your own name "
+        "the class or function that builds it, `arch=file.py:NAME`."
     )
 
 

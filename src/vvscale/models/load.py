@@ -54,11 +54,14 @@ class LoadedModel:
     note
         One line on what a user should know before using it, or empty: that it is untrained though its name does not
         say so, or which tensors of another program's file were read.
+    is_doubtful
+        Whether the note is a warning: weights as drawn, or not all tensors of the network and the file.
     """
 
     module: nn.Module
     record: Mapping[str, Any]
     note: str = ""
+    is_doubtful: bool = False
 
 
 def load_model(
@@ -120,7 +123,7 @@ def load_model(
         f"{text} is untrained: its weights are as drawn with seed 0. Trained ones: gokce2025:MODEL_ID, timm:NAME, "
         f"torchvision:NAME, a run's folder or a file; untrained:{text} says that it is meant."
     )
-    return replace(untrained, note=note)
+    return replace(untrained, note=note, is_doubtful=True)
 
 
 def _is_path(text: str) -> bool:
@@ -155,7 +158,7 @@ def _from_foreign(path: Path, arch: str | None, ema: bool | None) -> LoadedModel
     row = {"model_id": path.name.partition(".")[0], "is_random": False}
     source = {"file": path.name, "sha256": hash_of(path)}
     record = model_record(fitted.module, row=row, weights="ema" if fitted.weights == "ema" else "plain", source=source)
-    return LoadedModel(fitted.module, record, fitted.note)
+    return LoadedModel(fitted.module, record, fitted.note, is_doubtful=fitted.is_partial)
 
 
 def _options(path: Path, record: Mapping[str, Any]) -> ModelOptions:

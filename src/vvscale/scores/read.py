@@ -55,6 +55,13 @@ def load_table(
         The file is not UTF-8 text, or not Parquet.
     """
     path = Path(path)
+    if not path.suffix and not path.exists():
+        beside = sorted(one.name for one in path.parent.glob(f"{path.name}.*")) if path.parent.is_dir() else []
+        near = f" Beside it is '{path.parent / beside[0]}'." if beside else ""
+        raise MissingDataError(
+            f"Cannot read '{path}': it does not exist. Expected a published set, a table ({', '.join(SUFFIXES)}) or a "
+            f"store folder; looked from '{Path.cwd()}'.{near or ' Check the spelling.'}"
+        )
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(
             f"Cannot read '{path}': got suffix '{path.suffix}', expected one of {', '.join(SUFFIXES)}. Save "

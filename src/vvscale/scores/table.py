@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,6 +14,8 @@ from vvscale.errors import DataError, MissingDataError, ShapeError, unknown_name
 from vvscale.scores.schema import COLUMNS, NEURAL, REGIONS
 
 REGION_SETS = {"all": REGIONS, "neural": NEURAL}
+# An outcome of this form is what is missing to 1 of a score under a name of one's own.
+_WRITTEN = re.compile(r"1\s*-\s*(\S.*)")
 
 
 @dataclass(frozen=True)
@@ -265,3 +268,41 @@ def _model_columns(scores: pd.DataFrame) -> pd.DataFrame:
                 "correct the table."
             )
     return pd.DataFrame(carried, index=pd.Index(ids, name="model_id"))
+
+
+def score_behind(outcome: str) -> str:
+    """Return the score whose complement an outcome is; empty for any other outcome.
+
+    Examples
+    --------
+    >>> score_behind("1-my_score"), score_behind("misalignment"), score_behind("error")
+    ('my_score', 'score', '')
+    """
+    if outcome == "misalignment":
+        return "score"
+    found = _WRITTEN.fullmatch(outcome.strip())
+    return found[1] if found else ""
+
+
+def with_complements(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Return a table with the columns ``1-COLUMN`` that are asked for and whose COLUMN it has.
+
+    Raises
+    ------
+    DataError
+        The column holds something else than numbers.
+    """
+    for name in names:
+        column = score_behind(name)
+        if name in frame.columns or column not in frame.columns:
+            continue
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        bad = (numbers.isna() & frame[column].notna()).to_numpy()
+        if bad.any():
+            row = int(bad.argmax())
+            raise DataError(
+                f"Column '{column}' is not numeric: row {row + 1} has {frame[column].iloc[row]!r}. Expected numbers; "
+                "correct the table, or fit another column as `y`."
+            )
+        frame = frame.assign(**{name: 1.0 - numbers})
+    return frame

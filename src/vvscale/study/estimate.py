@@ -202,6 +202,11 @@ def _limits(graph: Graph, schedule: Schedule, n_bytes: float, out: Path) -> tupl
     return tuple(sorted(found, key=lambda one: -one["load"]))
 
 
+def _hours(hours: float) -> str:
+    """Hours with two decimals; below a hundredth with two digits, so that a small study does not cost nothing."""
+    return f"{hours:,.2f}" if hours >= 0.01 or hours == 0 else f"{hours:.1g}"
+
+
 def plan_tables(plan: StudyPlan) -> list[tuple[str, pd.DataFrame]]:
     """Return the tables that people read: what each stage costs, and which part breaks first."""
     import pandas as pd
@@ -210,8 +215,8 @@ def plan_tables(plan: StudyPlan) -> list[tuple[str, pd.DataFrame]]:
         {
             "stage": one["stage"],
             "tasks": one["n"],
-            "hours": f"{one['hours']:,.2f}",
-            "longest": f"{one['longest_hours']:,.2f}",
+            "hours": _hours(one["hours"]),
+            "longest": _hours(one["longest_hours"]),
             "FLOP": f"{one['flop']:.3g}",
             "GB": f"{one['n_bytes'] / 1e9:,.3f}",
         }

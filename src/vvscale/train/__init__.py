@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vvscale.train.loop import train as train
     from vvscale.train.recipe import Recipe as Recipe
     from vvscale.train.recipe import load_recipe as load_recipe
-    from vvscale.train.recipe import recipe_names as recipe_names
+    from vvscale.train.recipes import recipe_names as recipe_names
     from vvscale.train.spec import RunResult as RunResult
     from vvscale.train.spec import RunSpec as RunSpec
     from vvscale.train.step import Options as Options

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +22,7 @@ from vvscale.train.objectives.adversarial import Attack
 from vvscale.train.objectives.dino import DINO
 from vvscale.train.objectives.simclr import SimCLR
 from vvscale.train.objectives.supervised import Loss
+from vvscale.train.recipes import recipe_folder, recipe_names
 
 ObjectiveName = Literal["supervised", "simclr", "dino", "adversarial"]
 REFERENCE_SIZE = 224
@@ -162,11 +162,6 @@ def batch_for(n_images: int, batch_size: int, batches_per_epoch: int | None, *, 
     return min(batch_size, n_images) if fits_batch else batch_size
 
 
-def recipe_names() -> list[str]:
-    """Return the names of the recipes that come with the package."""
-    return sorted(path.name.removesuffix(".toml") for path in _builtin().iterdir() if path.name.endswith(".toml"))
-
-
 def default_recipe(family: str, *, is_small: bool) -> str:
     """Return the name of the study's recipe for a family, or of the one for small images.
 
@@ -252,7 +247,7 @@ def _table(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
         path = Path(name)
         own_name = path.stem
     elif name in recipe_names():
-        path = Path(str(_builtin() / f"{name}.toml"))
+        path = Path(str(recipe_folder() / f"{name}.toml"))
         own_name = name
     else:
         hint = f"Known: {', '.join(recipe_names())}; or give a file that ends in .toml."
@@ -290,7 +285,3 @@ def _set(table: dict[str, Any], dotted: str, value: Any) -> None:
         table[parent] = dict(inner)
         table = table[parent]
     table[key] = value
-
-
-def _builtin() -> Any:
-    return files("vvscale.train") / "recipes"

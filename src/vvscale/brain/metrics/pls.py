@@ -55,7 +55,7 @@ class PLS:
         if self.n_components > features.n_features:
             raise ShapeError(
                 f"{self.n_components} components need at least as many features, got {features.n_features}. "
-                f"Pass n_components={features.n_features} or less."
+                'Read so small a layer by ridge regression, `metric="ridge"`, or give PLS fewer components.'
             )
         table = target.responses
         if (np.ptp(table, axis=0) == 0).all():

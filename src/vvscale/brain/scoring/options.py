@@ -185,7 +185,8 @@ class ScoreOptions(ScoringOptions):
     arch: str | None = option(
         None,
         "Architecture of a checkpoint that another program wrote (.pt, .pth, .safetensors): a name of `vvscale ls "
-        "architectures`, timm:NAME or torchvision:NAME; by default the published one whose tensors these are.",
+        "architectures`, timm:NAME, torchvision:NAME, or file.py:NAME of your own; by default the published one whose "
+        "tensors these are.",
         group=_WHAT,
     )
     name: str | None = option(None, "model_id of the rows.", group=_KEEP)

@@ -39,7 +39,7 @@ from vvscale.brain.scoring.session import Session
 from vvscale.brain.scoring.tuned import refuse_tuned_images
 from vvscale.brain.scoring.work import plan_work
 from vvscale.core.inputs.plain import refuse_own_input
-from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
+from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleNote, VvscaleWarning
 from vvscale.models import LoadedModel, load_model, model_record
 from vvscale.scores import ScoreStore, load_scores
 
@@ -336,7 +336,7 @@ def _model(model: str | Path | nn.Module | LoadedModel, options: ScoreOptions) -
 def _load(ref: str, options: ScoreOptions) -> Model:
     loaded = load_model(ref, arch=options.arch)
     if loaded.note:
-        warnings.warn(loaded.note, VvscaleWarning, stacklevel=4)
+        warnings.warn(loaded.note, VvscaleWarning if loaded.is_doubtful else VvscaleNote, stacklevel=4)
     return _named(loaded, ref, options)
 
 

@@ -13,6 +13,8 @@ from vvscale.cli.verbs import epilogue
 from vvscale.study.options import StudyPlanOptions, StudyRunOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vvscale.study.prepare import Prepared
 
 Spec = Annotated[str, Parameter(help="A TOML file, or the name of a study.")]
@@ -28,7 +30,7 @@ study = App(
 )
 
 
-@study.command
+@study.command(help_epilogue="Example: vvscale study init mine")
 @verb
 def init(name: str, /, *, output: Output) -> None:
     """Write NAME.toml, a commented study to start from.
@@ -46,7 +48,7 @@ def init(name: str, /, *, output: Output) -> None:
     output.note(f"Next: `vvscale study plan {path}`")
 
 
-@study.command
+@study.command(help_epilogue="Example: vvscale study plan mine.toml")
 @verb
 def plan(spec: str, /, *, options: StudyPlanOptions, output: Output) -> None:
     """Show what a study would cost: tasks, hours, FLOP, bytes, and which part breaks first. Writes nothing.
@@ -80,7 +82,7 @@ def plan(spec: str, /, *, options: StudyPlanOptions, output: Output) -> None:
     output.note(f"Next: `vvscale study run {spec}`")
 
 
-@study.command
+@study.command(help_epilogue="Example: vvscale study run mine.toml --out out/mine")
 @verb
 def run(spec: Spec, /, *, options: StudyRunOptions, dry_run: DryRun = False, output: Output) -> None:
     """Run a study. Rerun to resume: what is finished is skipped and named."""
@@ -90,7 +92,7 @@ def run(spec: Spec, /, *, options: StudyRunOptions, dry_run: DryRun = False, out
     _go(ready, output, options, dry_run=dry_run)
 
 
-@study.command
+@study.command(help_epilogue="Example: vvscale study resume out/mine")
 @verb
 def resume(spec: Known, /, *, options: StudyRunOptions, dry_run: DryRun = False, output: Output) -> None:
     """Resume a study as it was planned; what failed is tried again. Only engine.KEY may be set."""
@@ -100,7 +102,7 @@ def resume(spec: Known, /, *, options: StudyRunOptions, dry_run: DryRun = False,
     _go(ready, output, options, dry_run=dry_run)
 
 
-@study.command
+@study.command(help_epilogue="Example: vvscale study status out/mine")
 @verb
 def status(spec: Known, /, *, out: Folder = None, output: Output) -> None:
     """Show how far a study is, from any terminal."""
@@ -119,7 +121,7 @@ def status(spec: Known, /, *, out: Folder = None, output: Output) -> None:
         output.note(f"Next: `vvscale study resume {now.path}`")
 
 
-@study.command
+@study.command(help_epilogue="Example: vvscale study report out/mine")
 @verb
 def report(spec: Known, /, *, out: Folder = None, output: Output) -> None:
     """Hand over the results of a study that are finished, and say where they are."""
@@ -130,6 +132,17 @@ def report(spec: Known, /, *, out: Folder = None, output: Output) -> None:
     for path in results:
         output.say(str(path))
     output.document({"results": [str(path) for path in results]})
+    if following := _next(results):
+        output.note(f"Next: {following}")
+
+
+def _next(results: Sequence[Path]) -> str:
+    """Say what to look at: the page, and the table that every other verb takes; empty where there is neither."""
+    page = next((path for path in results if path.name == "report.html"), None)
+    table = next((path for path in results if path.name == "scores.parquet"), None)
+    said = [] if page is None else [f"open {page} in any browser"]
+    said += [] if table is None else [f"`vvscale figure compute --scores {table}`"]
+    return "; or ".join(said)
 
 
 def _go(ready: Prepared, output: Output, options: StudyRunOptions, *, dry_run: bool) -> None:
@@ -168,4 +181,4 @@ def _go(ready: Prepared, output: Output, options: StudyRunOptions, *, dry_run: b
     error = result.error()
     if error is not None:
         raise error
-    output.note(f"Next: `vvscale study report {ready.folder.path}`")
+    output.note(f"Next: {_next(result.results) or f'`vvscale study report {ready.folder.path}`'}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vvscale.figures.drawing.values import ADDED
+from vvscale.laws.direction import Direction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,8 @@ def caption(data: FigureData, fits: Fits) -> str:
     models = f"{max(counts)} {data.panels[0].unit_of_n}" if counts else ""
     if len(set(counts)) > 1:
         models = f"{', '.join(map(str, counts))} {data.panels[0].unit_of_n}"
-    said = [f"{data.title}: {models} of '{fits.source.name}'." if models else f"{data.title}, '{fits.source.name}'."]
+    title = data.title.removesuffix("?")
+    said = [f"{title}: {models} of '{fits.source.name}'." if models else f"{title}, '{fits.source.name}'."]
     marks = {mark for panel in data.panels for mark in panel.rows["mark"]}
     facts = [fit for panel in data.panels for fit in panel.fits]
     if "curve" in marks and facts:
@@ -28,6 +30,7 @@ def caption(data: FigureData, fits: Fits) -> str:
         said.append(f"Intervals: 95 % over resampled {_unit(fits)}." if fits.n_resamples else "")
     if any((panel.rows["layer"] == ADDED).any() for panel in data.panels):
         said.append(f"Stars: {', '.join(fits.source.added)}.")
+        said += fits.source.other_benchmarks()
     return " ".join(part for part in said if part)
 
 
@@ -42,6 +45,11 @@ def _laws(data: FigureData, facts: Sequence[Mapping[str, Any]]) -> list[str]:
         said.append("Pale band: 90 % interval for a model of a new architecture.")
     if any(rows["status"].eq("unidentified").any() for rows in curves if len(rows)):
         said.append("Dashed: the rows do not identify the limit.")
+    rising = {
+        panel.y.column: None for panel in data.panels for fit in panel.fits
+        if not fit["is_score"] and fit.get("direction") == Direction.RISES
+    }  # fmt: skip
+    said += [f"'{name}' rises and this law only falls: where it is a score, ask for y = 1-{name}." for name in rising]
     return said
 
 

@@ -69,6 +69,11 @@ def outcome_of_column(name: str) -> Outcome:
     return Outcome(name, "Score" if name == "score" else column_label(name), name in RISING)
 
 
+def outcome_of_score(name: str) -> Outcome:
+    """Return the outcome of a column that is a score, whatever its name; asked for as ``1-NAME``."""
+    return Outcome(name, "Score" if name == "score" else column_label(name), True)
+
+
 def default_outcome(frame: pd.DataFrame, table: str) -> str:
     """Return the outcome column of a table without regions.
 

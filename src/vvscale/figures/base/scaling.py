@@ -122,7 +122,8 @@ def scaling(
         _gather(fits, one, made, x, size, shade)
     if not made.rows:
         raise MissingDataError(" ".join(dict.fromkeys(made.absent)))
-    drawn = made.frame()
+    # What is laid over stands beside the table's own models and is not counted among them.
+    drawn, n = made.frame(), made.n
     _lay_over(fits, shown, made, x, over)
     made.notes += [f"{key}: left out, {reason}" for reason in dict.fromkeys(made.absent)]
     dots = drawn[drawn["mark"] == "point"]
@@ -131,7 +132,7 @@ def scaling(
         return input_axis(pd.DataFrame({column: dots[place]}), column)
 
     panel = Panel(
-        key, title, axis(x, "x"), y, made.frame(), tuple(made.series), made.n,
+        key, title, axis(x, "x"), y, made.frame(), tuple(made.series), n,
         size=axis(size, "size") if size else None, shade=axis(shade, "shade") if shade else None,
         fits=tuple(made.fits),
     )  # fmt: skip

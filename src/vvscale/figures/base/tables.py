@@ -21,12 +21,13 @@ from vvscale.figures.base.outcomes import (
     default_outcome,
     outcome_of_column,
     outcome_of_regions,
+    outcome_of_score,
     require_column,
 )
 from vvscale.laws.gokce2025.experiments import CONTROLLED, CORE, Experiment, ModelTables
 from vvscale.scores import SETS, model_table
 from vvscale.scores.schema import REGIONS
-from vvscale.scores.table import REGION_SETS
+from vvscale.scores.table import REGION_SETS, score_behind
 
 if TYPE_CHECKING:
     from vvscale.scores import ModelTable
@@ -128,6 +129,10 @@ class Source:
         if self.is_long and set(parts) <= set(self.regions):
             return outcome_of_regions(y, parts)
         name = y or default_outcome(self.models, self.name)
+        behind = score_behind(name)
+        if behind and name not in self.models.columns:
+            require_column(self.models, behind)
+            return outcome_of_score(behind)
         require_column(self.models, name)
         return outcome_of_column(name)
 
@@ -218,6 +223,19 @@ class Source:
             made[label] = frame.dropna(subset=list(columns))
         return made, absent
 
+    def other_benchmarks(self) -> list[str]:
+        """Say which added tables were scored on other benchmarks than this one, so that nobody compares them."""
+        own, said = _benchmarks(self.scores), []
+        for label, one in self.added.items():
+            others = sorted(_benchmarks(one.scores) - own)
+            if own and others:
+                more = f" and {len(others) - 2} more" if len(others) > 2 else ""
+                said.append(
+                    f"'{label}' was scored on other benchmarks ({', '.join(others[:2])}{more}): its scores and those "
+                    f"of '{self.name}' are not of the same recordings."
+                )
+        return said
+
     def require_epochs(self) -> pd.DataFrame:
         """Scores at several epochs per model, or why there are none."""
         if self.epochs is None:
@@ -229,6 +247,10 @@ class Source:
         if self.private is None:
             raise MissingDataError(self.lacking["private"])
         return self.private
+
+
+def _benchmarks(scores: pd.DataFrame) -> set[str]:
+    return set(scores["benchmark_id"].dropna().unique()) if "benchmark_id" in scores.columns else set()
 
 
 def require(frame: pd.DataFrame, columns: Iterable[str], where: str) -> None:

@@ -62,6 +62,10 @@ def _of_axis(axis: Axis, values: Array, *, right: float, is_from_zero: bool = Fa
         span = max(high - low, 0.2)
         return float(10 ** (low - ROOM * span)), float(10 ** (high + min(right * span, MOST_DECADES)))
     low, high = float(values.min()), float(values.max())
+    if high == low and not is_from_zero:
+        # All at one value: as much on either side, for the same reason.
+        around = abs(high) * 0.4 or 1.0
+        return low - around, high + around
     span = high - low or abs(high) * 0.2 or 1.0
     floor = 0.0 if is_from_zero and low >= 0 else low - ROOM * span
     ceiling = 0.0 if is_from_zero and high <= 0 else high + right * span

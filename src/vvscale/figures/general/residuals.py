@@ -129,7 +129,7 @@ def _points(frame: pd.DataFrame, law: LawCurve, rows: Rows, key: str, title: str
     made.append(line("law", law.x[inside], np.zeros(int(inside.sum())), **edges))
     return Panel(
         key, title, input_axis(base, x), Axis("Better than the law by", "residual"),
-        pd.concat(made, ignore_index=True), tuple(looks), int(frame["model_id"].nunique()), fits=(law.facts,),
+        pd.concat(made, ignore_index=True), tuple(looks), int(base["model_id"].nunique()), fits=(law.facts,),
     )  # fmt: skip
 
 

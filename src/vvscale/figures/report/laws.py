@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vvscale.errors import DataError, FitError, UnknownNameError, UsageError
-from vvscale.figures.base.tables import PUBLISHED
+from vvscale.figures.base.tables import PUBLISHED, objective
 from vvscale.figures.drawing.names import column_label, written
 from vvscale.figures.general.allocation import joint_rows
 from vvscale.figures.general.rows import rows_of
@@ -16,7 +16,9 @@ from vvscale.figures.options import DrawOptions
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+
+    import pandas as pd
 
     from vvscale.figures.base.fits import Fits, Question
     from vvscale.figures.base.law_curve import LawCurve
@@ -51,6 +53,8 @@ class Law:
         Its input column; of a joint law the compute.
     best, best_model
         The best score (lowest error) among its rows, and whose it is.
+    left_out
+        How many models of the table the law is not fitted to, by how they were trained.
     """
 
     title: str
@@ -58,6 +62,7 @@ class Law:
     x: str
     best: float
     best_model: str
+    left_out: Mapping[str, int]
 
 
 def laws_of(fits: Fits) -> tuple[list[Law], list[str]]:
@@ -117,7 +122,17 @@ def _law(fits: Fits, title: str, question: Question) -> Law:
     score = 1.0 - frame["misalignment"] if question.is_score else frame["misalignment"]
     place = int(np.argmax(score)) if question.is_score else int(np.argmin(score))
     x = question.x[0] if len(question.x) == 1 else "train_flop"
-    return Law(title, fits.curve(question), x, float(score.iloc[place]), str(frame["model_id"].iloc[place]))
+    best = str(frame["model_id"].iloc[place])
+    return Law(title, fits.curve(question), x, float(score.iloc[place]), best, _left_out(fits.source, frame))
+
+
+def _left_out(source: Source, fitted: pd.DataFrame) -> dict[str, int]:
+    """Models by objective that a law of one's own table does not know; the papers' figures say it of theirs."""
+    models = source.models
+    if source.name == PUBLISHED or "model_id" not in models.columns:
+        return {}
+    others = models[~models["model_id"].isin(fitted["model_id"])]
+    return {str(name): int(n) for name, n in objective(others).value_counts().items()}
 
 
 def sentences(laws: list[Law]) -> list[str]:
@@ -135,6 +150,9 @@ def sentences(laws: list[Law]) -> list[str]:
         f"{law.title.partition(' against')[0]} {moved} with {x}: under the fitted law from {first:.3f} at {low:.3g} to "
         f"{last:.3f} at {high:.3g} ({facts['n']} models)."
     ]
+    if law.left_out:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in law.left_out.items())
+        said.append(f"Left out of this law: {kinds}. Explore the models, or the figure objectives, show them.")
     gain = facts.get("gain")
     if gain and gain[0] is not None:
         ends = "" if gain[1] is None else f" [{gain[1]:.3f}, {gain[2]:.3f}]"

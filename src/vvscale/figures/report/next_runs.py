@@ -41,6 +41,8 @@ class NextRuns:
         """Return the table with what it is for; a line where there is none; nothing where none was asked for."""
         if self.made is None:
             return f'<p class="small">No design of further runs: {escape(self.reason)}</p>' if self.reason else ""
+        if not self.made["narrows"]:
+            return f'<p class="small">{escape(self.made["sentence"])}</p>'
         head = "".join(
             f"<th class=number>{name}</th>" for name in ("runs", "parameters N", "samples seen D", "FLOP each")
         )
@@ -51,7 +53,8 @@ class NextRuns:
         )
         return (
             f"<h3>Runs that would tell most about the law</h3><p>{escape(self.made['sentence'])}</p>"
-            f'<table id="design"><tr>{head}</tr>{rows}</table>'
+            f'<div class="wide" tabindex="0" role="region" aria-label="Runs"><table id="design"><tr>{head}</tr>{rows}'
+            "</table></div>"
             f'<p class="small">As a study: <code>{escape(self.command)}</code></p>'
         )
 

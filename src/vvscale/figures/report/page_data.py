@@ -175,6 +175,8 @@ def planner(fits: Fits) -> tuple[dict[str, Any] | None, LawCurve | None, str]:
         "path": jsonable(path),
         "smallest": float(flop.min()),
         "largest": float(flop.max()),
+        "largest_n": float(frame["n_params"].max()),
+        "largest_d": float(frame["samples_seen"].max()),
         "farthest": FARTHEST,
     }
     return made, law, ""

@@ -89,10 +89,21 @@ class Design:
     by: str
 
     @property
+    def narrows(self) -> bool:
+        """Whether the interval is expected to become narrower at all."""
+        return bool(np.isfinite(self.shrinkage) and self.shrinkage < 1)
+
+    @property
     def sentence(self) -> str:
         """What the runs are expected to bring, in words."""
         low, high = self.shrinkage_range
         what = "all parameters" if self.reduce == "all" else self.reduce
+        if not self.narrows:
+            return (
+                f"{int(self.runs['count'].sum())} runs for {self.spent:.3g} FLOP are not expected to narrow the "
+                f"interval of {what}: these rows leave the law too open to design with. More architectures, or a wider "
+                "range of sizes and images, come first."
+            )
         return (
             f"{int(self.runs['count'].sum())} runs for {self.spent:.3g} FLOP are expected to narrow the interval of "
             f"{what} by {1 - self.shrinkage:.0%} ({1 - high:.0%} to {1 - low:.0%} over resamples of the law). "
@@ -106,7 +117,9 @@ class Design:
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
         plain = {key: value for key, value in self.__dict__.items() if key != "runs"}
-        return jsonable({**plain, "runs": self.runs.to_dict("records"), "sentence": self.sentence})
+        return jsonable(
+            {**plain, "runs": self.runs.to_dict("records"), "narrows": self.narrows, "sentence": self.sentence}
+        )
 
     def _repr_html_(self) -> str:
         return f"<p>{self.sentence}</p>{self.runs.to_html(index=False)}"

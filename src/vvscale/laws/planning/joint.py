@@ -12,6 +12,7 @@ from vvscale.laws.planning.support import Beyond, Support
 from vvscale.laws.solve_law import ratio_name
 from vvscale.laws.status import Status
 from vvscale.laws.verdict import Known, Verdict
+from vvscale.scores.table import score_behind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,7 +80,7 @@ class JointLaw:
     @property
     def label(self) -> str:
         """What 1 - outcome is called."""
-        return "score" if self.outcome == "misalignment" else f"1 - {self.outcome}"
+        return score_behind(self.outcome) or f"1 - {self.outcome}"
 
     @property
     def method(self) -> str:

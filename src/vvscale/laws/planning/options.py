@@ -28,7 +28,7 @@ class DesignOptions(CsvOptions):
     x: tuple[str, ...] = option(
         (), "Input columns: parameters, then samples; of a power law one. Default: n_params samples_seen.", group=_FIT
     )
-    y: str = option("misalignment", "Outcome column; misalignment = 1 - score.", group=_FIT)
+    y: str = option("misalignment", "Outcome column; misalignment = 1 - score, and 1-NAME of a score NAME.", group=_FIT)
     regions: str | None = option(None, "Regions to average, of a score table.", group=_FIT)
     where: tuple[str, ...] = option((), "Condition on rows, such as preset=controlled. Repeatable.", group=_FIT)
     cost: tuple[float, float] | None = option(

@@ -81,7 +81,9 @@ def student(
         return nothing, nothing
     if log and np.all(np.asarray(estimate) > 0) and (values > 0).all():
         low, high = student(np.log(values), np.log(estimate), level, degrees=degrees)
-        return np.exp(low), np.exp(high)
+        # An interval of a logarithm may be wider than numbers go: its end is then infinite.
+        with np.errstate(over="ignore"):
+            return np.exp(low), np.exp(high)
     if odds and np.all((np.asarray(estimate) > 0) & (np.asarray(estimate) < 1)) and ((values > 0) & (values < 1)).all():
         low, high = student(special.logit(values), special.logit(estimate), level, degrees=degrees)
         return special.expit(low), special.expit(high)

@@ -57,7 +57,7 @@ def run_design(source: str, options: DesignOptions) -> tuple[Fit, Design]:
 
 def _fit_table(source: str, options: DesignOptions) -> Fit:
     """Fit a law to a table; columns of the user's own names take the names that a design knows."""
-    rows, excluded = load_rows(source, regions=options.regions, where=options.where)
+    rows, excluded = load_rows(source, regions=options.regions, where=options.where, y=options.y)
     inputs = DEFAULT_X[len(LAWS[options.law].inputs)]
     if options.x:
         # Whatever had the name before is not what the user means by it.

@@ -104,12 +104,13 @@ def _fits(source: str | Path | pd.DataFrame, options: FitOptions) -> list[FitRes
         regions=options.regions or None,
         where=options.where,
         needs=[*x, options.y] if options.missing == "auto" else (),
+        y=options.y,
     )
     if options.each is None:
         # The rows that the conditions left out are the first thing to doubt a conclusion with.
         others = {}
         if options.sensitivity and options.where:
-            others["without the conditions"] = load_rows(source, regions=options.regions or None)[0]
+            others["without the conditions"] = load_rows(source, regions=options.regions or None, y=options.y)[0]
         return [_run(law.name, rows, x, options, excluded, others)]
     if options.each not in rows.columns:
         raise unknown_name("column", options.each, map(str, rows.columns))

@@ -27,7 +27,7 @@ class FitOptions(CsvOptions):
         "samples_seen.",
         group=_LAW,
     )
-    y: str = option("misalignment", "Outcome column; misalignment = 1 - score.", group=_LAW)
+    y: str = option("misalignment", "Outcome column; misalignment = 1 - score, and 1-NAME of a score NAME.", group=_LAW)
     offsets: tuple[str, ...] = option(
         (), "Amplitudes (A, B) that each group of `offset_by` has for itself.", group=_LAW
     )

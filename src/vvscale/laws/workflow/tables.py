@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from vvscale.scores.table import score_behind
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -79,7 +81,7 @@ def fit_tables(result: FitResult) -> list[tuple[str, pd.DataFrame]]:
     """Tables of one fit: its parameters with an interval per resampling unit, then what was asked beside it."""
     fit, made, told = result.fit, result.entry["intervals"], result.entry["jackknife"]
     # Scores at infinity and gains of a score are words for 1 - score, not for any error.
-    unfit = () if fit.problem.outcome == "misalignment" else ("S_inf", "gain")
+    unfit = () if score_behind(fit.problem.outcome) else ("S_inf", "gain")
     rows = []
     for name, value in fit.quantities().items():
         if name in unfit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vvscale.brain.scoring.options import ScoreOptions
-from vvscale.cli.options import verb
+from vvscale.cli.options import verb, with_flags
 from vvscale.cli.output import Output, brief
 from vvscale.core.jsonable import json_rows
 
@@ -70,7 +70,7 @@ def _show(scored: Scored, models: tuple[str, ...], options: ScoreOptions, output
     elif len(best) < len(table):
         output.say(f"The best of {n_layers} layers per region; --layers-table layers.csv keeps all of them.")
     for failure in scores.failures[:MOST_FAILURES]:
-        output.note(f"No score: {failure.reason}")
+        output.note(with_flags(f"No score: {failure.reason}", __name__))
     if len(scores.failures) > MOST_FAILURES:
         n_more = len(scores.failures) - MOST_FAILURES
         output.note(f"No score {n_more} more {'time' if n_more == 1 else 'times'}, for such reasons.")

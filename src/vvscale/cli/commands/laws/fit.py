@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vvscale.cli.options import verb
+from vvscale.cli.options import verb, with_flags
 from vvscale.cli.output import Output
 from vvscale.laws.workflow.options import FitOptions
 
@@ -49,7 +49,7 @@ def fit(
         for title, frame in fit_tables(result):
             output.table(frame, title=title)
         for line in result.words():
-            output.say(line)
+            output.say(with_flags(line, __name__))
     output.document([result.entry for result in results])
     if out is not None:
         for path in save_results(out, results):

@@ -1,7 +1,9 @@
-"""``vvscale show``: everything known about one model."""
+"""``vvscale show``: everything known about one model, or the numbers of a recipe."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -12,6 +14,8 @@ from vvscale.core.jsonable import json_rows, jsonable
 from vvscale.scores.options import CsvOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
 
 
@@ -27,18 +31,21 @@ def show(
     csv_options: CsvOptions,
     output: Output,
 ) -> None:
-    """Show one model: where it comes from and every score it has.
+    """Show one model, where it comes from and every score it has; or every number of a recipe.
 
     Parameters
     ----------
     model_id
-        As listed by 'vvscale ls models'.
+        As listed by 'vvscale ls models', or a recipe of 'vvscale ls recipes'.
     table
         A published set, a .csv or .parquet file, or a store folder.
     """
     from vvscale.errors import unknown_name
     from vvscale.scores import SETS, load_scores, published_notes
 
+    if _is_recipe(model_id):
+        _show_recipe(model_id, output)
+        return
     scores = load_scores(table)
     rows = scores[scores["model_id"] == model_id]
     if rows.empty:
@@ -70,6 +77,41 @@ def show(
             "checkpoints": checkpoints,
         }
     )
+
+
+def _is_recipe(name: str) -> bool:
+    """Whether a name is a recipe's; no model is called so, and a table need not be read to know it."""
+    from vvscale.train import recipe_names
+
+    return name in recipe_names()
+
+
+def _show_recipe(name: str, output: Output) -> None:
+    """Show a recipe by the keys that ``train --set`` and a study's axes take."""
+    from vvscale.train.recipe import load_recipe
+
+    recipe = load_recipe(name).to_dict()
+    output.say(name)
+    # A view has all keys of the augmentation; what it does otherwise is what there is to know of it.
+    views = [
+        {key: value for key, value in view.items() if value != recipe["augmentation"].get(key)}
+        for view in recipe["views"]
+    ]
+    for key, value in _dotted({**recipe, "views": views}):
+        output.say(f"  {key} = {json.dumps(value)}")
+    output.say(
+        f"Next: vvscale train resnet18 --recipe {name} --set optimizer.lr=0.05 --dry-run; in a study, an axis "
+        '"recipe.optimizer.lr" = [0.05, 0.1]'
+    )
+    output.document({"command": "show", "recipe": name, "values": recipe})
+
+
+def _dotted(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
 
 
 def _near(model_id: str, scores: pd.DataFrame) -> tuple[list[str], str]:

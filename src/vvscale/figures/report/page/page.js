@@ -51,7 +51,7 @@
   function brief(value) {
     if (!Number.isFinite(value)) return "–";
     const size = Math.abs(value);
-    if (size >= 1e15) return value.toExponential(2).replace("e+", "e");
+    if (size >= 1e15 || (size > 0 && size < 1e-3)) return value.toExponential(2).replace("e+", "e");
     for (const [unit, name] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
       if (size >= unit) return `${(value / unit).toPrecision(3)} ${name}`;
     }
@@ -146,7 +146,9 @@
     }
     if (least && most && least > most) return refuse("The smallest N is larger than the largest.");
     const answer = plan(budget, least, most);
-    const pair = (ends) => (ends ? `<br><span class="small">${brief(ends[0])} to ${brief(ends[1])}</span>` : "");
+    // Counts below one, or ends that lie six decades apart, are no answer to how many.
+    const isOpen = (ends) => !(ends[0] >= 1 && ends[1] <= 1e6 * ends[0]);
+    const pair = (ends) => (ends ? `<br><span class="small">${isOpen(ends) ? "not known: over six decades" : `${brief(ends[0])} to ${brief(ends[1])}`}</span>` : "");
     const digits = (value) => (Number.isFinite(value) ? value.toFixed(3) : "–");
     const ends = answer.intervals.score;
     cells[0].innerHTML = `<b>${brief(answer.n)}</b>${pair(answer.intervals.n)}`;
@@ -164,6 +166,12 @@
     // As `vvscale plan` has it; the largest run times the limit is inside, whatever its digits.
     if (Math.max(beyond, below) > 1.01 * data.plan.farthest) {
       problem.textContent += ` Nothing is advised more than ${brief(data.plan.farthest)} times beyond the rows.`;
+    }
+    // A budget inside the rows may still be split far outside of them.
+    for (const [value, most, name] of [[answer.n, data.plan.largest_n, "parameters"], [answer.d, data.plan.largest_d, "samples seen"]]) {
+      if (value > 1.01 * data.plan.farthest * most) {
+        problem.textContent += ` ${brief(value)} ${name} are ${brief(value / most)} times the most in the table: no advice.`;
+      }
     }
     if (answer.isHeld) problem.textContent += " A bound on N holds the plan away from its optimum.";
   }
@@ -335,7 +343,7 @@
     const layer = [
       {
         params: [{ name: "brush", select: { type: "interval" } }],
-        mark: { type: "point", filled: true, size: 42, opacity: 0.62 },
+        mark: { type: "point", filled: true, size: 42, opacity: isDark() ? 0.92 : 0.62 },
         encoding: {
           x: axis(state.x, axes.x[state.x]),
           y: axis(state.y, axes.y[state.y]),
