@@ -32,7 +32,7 @@ def stages(*, quiet: bool = False) -> Iterator[Callable[[StudyStatus], None]]:
 def status_lines(status: StudyStatus) -> list[str]:
     """Return one aligned line per stage for people; no table library is loaded, so that the answer is quick."""
     names = ("tasks", "done", "running", "waiting", "failed", "blocked", "rate", "left")
-    rows = [("stage", *names)]
+    rows: list[tuple[str, ...]] = [("stage", *names)]
     for stage in status.stages:
         numbers = (stage.n, stage.done, stage.running, stage.waiting, stage.failed, stage.blocked)
         left = duration(stage.seconds_left) if stage.done < stage.n else ""
