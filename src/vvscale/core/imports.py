@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any
 
@@ -48,6 +49,22 @@ def missing_extra(error: ImportError, wanted: str = "") -> UsageError | None:
     return UsageError(
         f"This needs the package '{module}', which is not installed. Next: pip install 'vvscale[{extra}]'"
     )
+
+
+def require(module: str) -> None:
+    """Raise if a module is not installed, before work is handed to processes that load it.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        It is not.
+
+    Examples
+    --------
+    >>> require("json")
+    """
+    if find_spec(module) is None:
+        raise ModuleNotFoundError(f"No module named '{module}'", name=module)
 
 
 def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:

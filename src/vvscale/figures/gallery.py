@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vvscale.core.files import make_folder
+from vvscale.core.imports import require
 from vvscale.core.processes import available_cores, run_in_processes
 from vvscale.errors import DataError, FitError, MissingDataError, UnknownNameError, UsageError, VvscaleError
 from vvscale.figures.base.captions import caption
@@ -161,6 +162,7 @@ def draw_all(
     if n_workers is not None and n_workers < 1:
         raise UsageError(f"The number of workers must be at least 1, got {n_workers}.")
     formats = check_formats(formats)
+    require("matplotlib")
     for name in names:
         FIGURES[name]
     folder = make_folder(Path(folder))
