@@ -5,6 +5,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -13,11 +14,12 @@ from vvscale.brain import load_benchmark
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.mapping.fixed import with_fixed_test
 from vvscale.brain.scoring.tuned import with_tuned_images
-from vvscale.errors import ConfigError, DataError, UsageError, VvscaleWarning
+from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
 from vvscale.models import load_model
 from vvscale.train.neural.decoders import Decoder, linear_cka
 from vvscale.train.neural.lora import adapt, merge
 from vvscale.train.neural.task import Task
+from vvscale.train.neural.transfer import by_relation, transfer_matrix
 from vvscale.train.neural.tune import fine_tune
 from vvscale.train.run import train_model
 
@@ -186,6 +188,19 @@ def test_low_rank_changes_start_at_nothing_and_merge_into_weights():
     assert "0.weight" in network.state_dict()
     with pytest.raises(ConfigError, match="neither linear"):
         adapt(nn.Sequential(nn.ReLU()), 2, 32.0)
+
+
+def test_the_transfer_matrix_and_its_summary():
+    rows = pd.DataFrame(
+        [(s, t, seed, 0.1 * (s == t) + 0.01 * seed) for s in "abc" for t in "abc" for seed in (0, 1)],
+        columns=["source", "test", "seed", "gain"],
+    )
+    assert transfer_matrix(rows).loc["a", "a"] == pytest.approx(0.105)
+    summary = by_relation(rows, {"a": "EEG", "b": "EEG", "c": "fMRI"})
+    assert summary["mean"].tolist() == pytest.approx([0.105, 0.005, 0.005])
+    assert summary["count"].tolist() == [6, 4, 6]
+    with pytest.raises(MissingDataError, match="modality of 'c'"):
+        by_relation(rows, {"a": "EEG", "b": "EEG"})
 
 
 def test_the_command_line(run, tmp_path, capsys, monkeypatch):

@@ -18,7 +18,7 @@ from vvscale.brain.metrics.checks import as_responses, over_neuroids, over_split
 from vvscale.brain.metrics.predictivity import Aggregate
 from vvscale.brain.metrics.rsa import COMPARISONS, RSA, upper
 from vvscale.brain.metrics.splits import stratified_splits
-from vvscale.errors import MissingDataError, ShapeError
+from vvscale.errors import DataError, MissingDataError, ShapeError
 
 # Shape legend: P presentations, N images, q neuroids, S splits, R repetitions.
 
@@ -208,6 +208,21 @@ def variance_ceiling(responses: Any, *, stimulus_id: Any, repetition: Any) -> Ce
     signal = np.maximum(0.0, 1.0 - noise)
     ratio = signal / np.maximum(noise, 1e-12)
     return Ceiling((ratio / (ratio + 1.0 / n_repetitions))[None])
+
+
+def repetition_reliability(responses: Any, *, stimulus_id: Any, repetition: Any) -> np.ndarray:
+    """Return (q,) mean Pearson correlation over images between every two repetitions.
+
+    It is the ``reliab`` of the TVSD recordings, which are thresholded by it at .1 or .3. Arguments as of
+    :func:`variance_ceiling`.
+    """
+    table = as_responses(responses, may_be_nan=True)
+    frame = pd.DataFrame(table).groupby([np.asarray(repetition), np.asarray(stimulus_id)], sort=True).mean()
+    cube = np.stack([part.to_numpy() for _, part in frame.groupby(level=0)])  # (R, N, q)
+    if np.isnan(cube).any():
+        raise DataError("Correlations between repetitions need every image in every repetition.")
+    pairs = [pearson(cube[a], cube[b]) for a in range(len(cube)) for b in range(a)]
+    return np.mean(pairs, axis=0)
 
 
 def rdm_noise_ceiling(rdms: Any, *, comparison: str = "spearman") -> tuple[float, float]:
