@@ -42,7 +42,7 @@ from vvscale.core.files import (
 )
 from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import parse_json
-from vvscale.errors import DataError, MissingDataError, UsageError
+from vvscale.errors import DataError, MissingDataError, UsageError, shell_words
 from vvscale.study.graph.graph import Graph, Task
 from vvscale.study.graph.task_folder import TaskFolder, file_digest, files_below, read_record
 
@@ -108,7 +108,7 @@ class StudyFolder:
             if time.monotonic() > until:
                 raise UsageError(
                     f"The study in '{self.path}' is run by another process ({_holder(path)}). Watch it with `vvscale "
-                    f"study status {self.path}`, or stop that process and run the same command again."
+                    f"study status {shell_words(self.path)}`, or stop that process and run the same command again."
                 )
             time.sleep(_MOMENT_SECONDS)
 
@@ -179,8 +179,8 @@ class StudyFolder:
         except (OSError, ValueError) as error:
             raise DataError(
                 f"'{path}' is damaged: {error}. Expected the file that `vvscale study run` wrote whole. "
-                f"`vvscale study run '{self.path / 'spec.toml'}' --out '{self.path}'` writes it anew; what is "
-                "finished is kept."
+                f"`vvscale study run {shell_words(self.path / 'spec.toml', '--out', self.path)}` writes it anew; "
+                "what is finished is kept."
             ) from error
 
     def graph(self) -> Graph:
