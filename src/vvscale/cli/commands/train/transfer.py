@@ -28,7 +28,6 @@ def transfer(*tables: str, modality: tuple[str, ...] = (), csv: Path | None = No
     """
     import pandas as pd
 
-    from vvscale.core.config import parse_changes
     from vvscale.core.files import write_bytes
     from vvscale.core.inputs.plain import refuse_own_input
     from vvscale.errors import UsageError
@@ -39,7 +38,12 @@ def transfer(*tables: str, modality: tuple[str, ...] = (), csv: Path | None = No
         raise UsageError("Of which tables? Give store folders of `vvscale fine-tune`, such as out/fine-tuned/scores.")
     if csv is not None:
         refuse_own_input(csv, *tables)
-    modalities = {name: str(value) for name, value in parse_changes(modality).items()}
+    modalities = {}
+    for text in modality:
+        name, _, of = text.partition("=")
+        if not (name and of):
+            raise UsageError(f"`modality` is '{text}'; expected DATASET=MODALITY, such as mine=EEG.")
+        modalities[name] = of
     found = found_by.transfer(pd.concat([load_scores(table) for table in tables], ignore_index=True), modalities)
     output.table(_shown(found.relations), title="Gain of the score: mean and standard error over tunings")
     output.table(_shown(found.matrices), title="Gain by what was tuned to and what was scored on")
