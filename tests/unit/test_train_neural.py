@@ -229,10 +229,10 @@ def test_tuned_networks_are_set_beside_themselves_before():
     assert len(found.gains) == 8
     assert found.gains["accuracy_gain"].tolist() == pytest.approx([-0.05] * 8)
     told = found.relations.set_index(["finetune", "relation"])
-    assert told["mean"].to_dict() == pytest.approx(
+    assert told["gain"].to_dict() == pytest.approx(
         {("a", "same set"): 0.1, ("a", "other set"): 0.05, ("b", "same set"): 0.1, ("b", "other set"): 0.05}
     )
-    assert set(told["count"]) == {2}
+    assert set(told["tunings"]) == {2}
     known = transfer(_study_rows(0.05), {"a": "EEG", "b": "EEG"}).relations
     assert set(known["relation"]) == {"same set", "same modality"}
     with pytest.raises(MissingDataError, match=r"'b' is not given.*`modality`"):

@@ -33,8 +33,8 @@ class Transfer(Result):
     gains
         One row per tuned network and benchmark; see :func:`tuning_gains`.
     relations
-        One row per way to tune and relation of source and test: mean gain, its standard error over tunings, their
-        number, and the mean gain of accuracy.
+        One row per way to tune and relation of source and test: gain, its mean over tunings; gain_sem, the standard
+        error of that; tunings, their number; accuracy_gain, the mean.
     matrices
         One row per way to tune, source and test: the mean gain, and the number of networks.
     """
@@ -80,6 +80,7 @@ def transfer(scores: pd.DataFrame, modality: Mapping[str, str] | None = None) ->
     ways = gains.groupby(list(WAY), sort=True)
     told = {way: by_relation(rows, known if named & set(known) else None) for way, rows in ways}
     relations = pd.concat(told, names=list(WAY)).reset_index()
+    relations = relations.rename(columns={"mean": "gain", "sem": "gain_sem", "count": "tunings"})
     of_pairs = gains.groupby([*WAY, "source", "test"], sort=True)["gain"]
     return Transfer(
         gains,
