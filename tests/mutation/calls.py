@@ -26,14 +26,14 @@ MADE_BY: dict[str, set[str]] = defaultdict(set)
 def _watched(item: pytest.Item, whose: dict[str, set[str]], name: str) -> Iterator[None]:
     found: dict[int, CodeType] = {}
 
-    def note(frame: FrameType, event: str, _: object) -> None:
-        if event == "call":
-            found[id(frame.f_code)] = frame.f_code
+    # A tracer that returns nothing is asked at calls alone, not at lines.
+    def note(frame: FrameType, _event: str, _about: object) -> None:
+        found[id(frame.f_code)] = frame.f_code
 
     started = time.perf_counter()
-    sys.setprofile(note)
+    sys.settrace(note)
     yield
-    sys.setprofile(None)
+    sys.settrace(None)
     SECONDS[item.nodeid] += time.perf_counter() - started
     for code in found.values():
         if f"{os.sep}vvscale{os.sep}" in code.co_filename:
