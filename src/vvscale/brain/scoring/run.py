@@ -39,8 +39,8 @@ from vvscale.brain.scoring.session import Session
 from vvscale.brain.scoring.tuned import refuse_tuned_images
 from vvscale.brain.scoring.work import plan_work
 from vvscale.core.inputs.plain import refuse_own_input
-from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleNote, VvscaleWarning
-from vvscale.models import LoadedModel, load_model, model_record
+from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UsageError, VvscaleNote, VvscaleWarning
+from vvscale.models import LoadedModel, load_model, model_cost, model_record
 from vvscale.scores import ScoreStore, load_scores
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
@@ -343,7 +343,18 @@ def _load(ref: str, options: ScoreOptions) -> Model:
 def _named(model: LoadedModel, fallback: str, options: ScoreOptions) -> Model:
     row = {**model.record.get("row", {})}
     row["model_id"] = options.name or row.get("model_id") or fallback
+    if options.image_size is not None and row.get("n_params") is None:
+        row |= _cost(model.module, options.image_size)
     return model.module, {**model.record, "row": row}
+
+
+def _cost(module: nn.Module, image_size: int) -> dict[str, int]:
+    """Count what a network costs that did not say for which images it is made; nothing where it cannot be counted."""
+    try:
+        cost = model_cost(module, image_size=image_size)
+    except ShapeError:
+        return {}
+    return {"n_params": cost.n_params, "forward_mac": cost.forward_mac, "forward_flop": cost.forward_flop}
 
 
 def _preprocessing(options: ScoreOptions, record: Mapping[str, Any]) -> Preprocessing:
