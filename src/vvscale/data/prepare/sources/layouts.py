@@ -19,7 +19,7 @@ from vvscale.core.jsonable import parse_json
 from vvscale.core.registry import Registry
 from vvscale.data.prepare.sources.containers import idx_header, read_shards
 from vvscale.data.prepare.sources.listing import Listing, in_order
-from vvscale.data.prepare.sources.lists import numbered, read_list, relative_to
+from vvscale.data.prepare.sources.lists import class_numbers, numbered, read_list, relative_to
 from vvscale.data.prepare.sources.walk import (
     TRAIN_FOLDERS,
     VAL_FOLDERS,
@@ -209,8 +209,7 @@ def _read_webvision(root: Path) -> Listing:
     val_list = root / _needed(root, "info/val_filelist.txt")
     folders = ("val_images_256", "val_images", "val")
     val = [(_placed(root, path, folders), label) for path, label in _official(val_list)]
-    n_classes = 1 + max(int(label) for _, label in train if label.isdigit())
-    names = [str(number) for number in range(n_classes)]
+    names = class_numbers(train, "A training list")
     train, val = numbered(train, names, "the training lists"), numbered(val, names, f"'{val_list}'")
     # Noisy web lists do not have every number.
     return _listing("webvision", root, train, val)
@@ -344,8 +343,7 @@ def read_lists(root: Path, train_list: Path, val_list: Path | None, classes: lis
         rows = {split: numbered(of, classes, f"the {split} list") for split, of in rows.items()}
     elif all(label.removeprefix("-").isascii() and label.removeprefix("-").isdigit() for label in labels):
         # Numbers that are not 0..n-1 would silently become others.
-        n_classes = 1 + max(int(label) for _, label in rows["train"])
-        names = [str(number) for number in range(max(n_classes, 0))]
+        names = class_numbers(rows["train"], f"The list '{train_list}'")
         rows = {split: numbered(of, names, f"the {split} list") for split, of in rows.items()}
         return _listing("lists", root, rows["train"], rows["val"], names)
     return _listing("lists", root, rows["train"], rows["val"])

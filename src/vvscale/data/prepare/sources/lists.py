@@ -13,6 +13,9 @@ from vvscale.errors import DataError, MissingDataError
 # First words of a header line.
 _HEADERS = {"path", "file", "filename", "file_name", "image", "img", "image_path", "filepath", "name"}
 
+# More classes than any data set has; a list of their names still takes no time.
+_MOST_CLASSES = 1_000_000
+
 
 def read_list(path: Path) -> Named:
     """Return (image path, label) of each line of a text file: ``path label``, separated by space, tab or comma.
@@ -118,6 +121,24 @@ def text_lines(path: Path, expected: str) -> list[str]:
         ) from error
     except OSError as error:
         raise DataError(f"Cannot read the list '{path}': {error}. Expected UTF-8 text: {expected}.") from error
+
+
+def class_numbers(rows: Named, what: str) -> list[str]:
+    """Return the names 0, 1, ... of the classes that labels number.
+
+    Raises
+    ------
+    DataError
+        A label is so large that it is no number of a class.
+    """
+    labels = [int(label) for _, label in rows if _is_number(label)]
+    n_classes = 1 + max(labels, default=-1)
+    if n_classes > _MOST_CLASSES:
+        raise DataError(
+            f"{what} has the label '{n_classes - 1}'; expected the numbers of classes, 0..n-1. Likely cause: it is an "
+            "id or another column. Give the classes names, or number them."
+        )
+    return [str(number) for number in range(n_classes)]
 
 
 def numbered(rows: Sequence[tuple[str, str]], names: Sequence[str], what: str) -> Named:
