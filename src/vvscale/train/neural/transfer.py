@@ -105,7 +105,7 @@ def tuning_gains(scores: pd.DataFrame) -> pd.DataFrame:
         tuned.
     """
     if "finetune" not in scores or not scores["finetune"].fillna(UNTUNED).ne(UNTUNED).any():
-        return pd.DataFrame(columns=[*scores.columns, *_ADDED])
+        return pd.DataFrame(columns=list(dict.fromkeys((*scores.columns, *WAY, *_ADDED))))
     rows = whole_rows(last_epochs(scores))
     is_tuned = rows["finetune"].fillna(UNTUNED).ne(UNTUNED)
     tuned = rows[is_tuned].assign(network=rows["model_id"].str.rsplit(TUNED, n=1).str[0])

@@ -13,9 +13,6 @@ from vvscale.errors import DataError, MissingDataError
 # First words of a header line.
 _HEADERS = {"path", "file", "filename", "file_name", "image", "img", "image_path", "filepath", "name"}
 
-# More classes than any data set has; a list of their names still takes no time.
-_MOST_CLASSES = 1_000_000
-
 
 def read_list(path: Path) -> Named:
     """Return (image path, label) of each line of a text file: ``path label``, separated by space, tab or comma.
@@ -123,29 +120,11 @@ def text_lines(path: Path, expected: str) -> list[str]:
         raise DataError(f"Cannot read the list '{path}': {error}. Expected UTF-8 text: {expected}.") from error
 
 
-def class_numbers(rows: Named, what: str) -> list[str]:
-    """Return the names 0, 1, ... of the classes that labels number.
-
-    Raises
-    ------
-    DataError
-        A label is so large that it is no number of a class.
-    """
-    labels = [int(label) for _, label in rows if _is_number(label)]
-    n_classes = 1 + max(labels, default=-1)
-    if n_classes > _MOST_CLASSES:
-        raise DataError(
-            f"{what} has the label '{n_classes - 1}'; expected the numbers of classes, 0..n-1. Likely cause: it is an "
-            "id or another column. Give the classes names, or number them."
-        )
-    return [str(number) for number in range(n_classes)]
-
-
 def numbered(rows: Sequence[tuple[str, str]], names: Sequence[str], what: str) -> Named:
     """Return rows with the class names that their numbers 0..n-1 stand for."""
     named = []
     for position, (path, label) in enumerate(rows, 1):
-        if not _is_number(label) or int(label) >= len(names):
+        if not is_number(label) or int(label) >= len(names):
             raise DataError(
                 f"Image {position} of {what} ('{path}') has the label '{label}', but there are {len(names)} classes: "
                 f"expected 0..{len(names) - 1}. Labels that begin at 1 need 1 subtracted."
@@ -154,6 +133,7 @@ def numbered(rows: Sequence[tuple[str, str]], names: Sequence[str], what: str) -
     return named
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a label is a number from 0 of at most nine digits."""
     # str.isdigit also holds for characters such as a superscript two, which int refuses.
     return text.isascii() and text.isdigit() and len(text) < 10
