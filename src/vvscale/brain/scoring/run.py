@@ -39,7 +39,16 @@ from vvscale.brain.scoring.session import Session
 from vvscale.brain.scoring.tuned import refuse_tuned_images
 from vvscale.brain.scoring.work import plan_work
 from vvscale.core.inputs.plain import refuse_own_input
-from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UsageError, VvscaleNote, VvscaleWarning
+from vvscale.errors import (
+    ConfigError,
+    DataError,
+    MissingDataError,
+    ShapeError,
+    UsageError,
+    VvscaleNote,
+    VvscaleWarning,
+    shell_words,
+)
 from vvscale.models import LoadedModel, load_model, model_cost, model_record
 from vvscale.scores import ScoreStore, load_scores
 
@@ -376,8 +385,8 @@ def _layers(
             return committed_layers(module, record)
         except MissingDataError as error:
             raise MissingDataError(
-                f"{error} Next: `vvscale score {ref} --layers all --commit layers.toml` chooses them by score, then "
-                '`layers="layers.toml"`.'
+                f"{error} Next: `vvscale score {shell_words(ref)} --layers all --commit layers.toml` chooses them by "
+                'score, then `layers="layers.toml"`.'
             ) from error
     if one == gokce2026.NAME:
         return gokce2026.published_layers(benchmarks, module, record)
