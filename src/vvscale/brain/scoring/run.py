@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,15 +40,8 @@ from vvscale.brain.scoring.tuned import refuse_tuned_images
 from vvscale.brain.scoring.work import plan_work
 from vvscale.core.inputs.plain import refuse_own_input
 from vvscale.errors import (
-    ConfigError,
-    DataError,
-    MissingDataError,
-    ShapeError,
-    UsageError,
-    VvscaleNote,
-    VvscaleWarning,
-    shell_words,
-)
+    ConfigError, DataError, MissingDataError, ShapeError, UsageError, VvscaleNote, VvscaleWarning, shell_words,
+)  # fmt: skip
 from vvscale.models import LoadedModel, load_model, model_cost, model_record
 from vvscale.scores import ScoreStore, load_scores
 
@@ -353,17 +346,10 @@ def _named(model: LoadedModel, fallback: str, options: ScoreOptions) -> Model:
     row = {**model.record.get("row", {})}
     row["model_id"] = options.name or row.get("model_id") or fallback
     if options.image_size is not None and row.get("n_params") is None:
-        row |= _cost(model.module, options.image_size)
+        # It has not said for which images it is made; what depends on their values cannot be counted.
+        with suppress(ShapeError):
+            row |= model_cost(model.module, image_size=options.image_size).columns()
     return model.module, {**model.record, "row": row}
-
-
-def _cost(module: nn.Module, image_size: int) -> dict[str, int]:
-    """Count what a network costs that did not say for which images it is made; nothing where it cannot be counted."""
-    try:
-        cost = model_cost(module, image_size=image_size)
-    except ShapeError:
-        return {}
-    return {"n_params": cost.n_params, "forward_mac": cost.forward_mac, "forward_flop": cost.forward_flop}
 
 
 def _preprocessing(options: ScoreOptions, record: Mapping[str, Any]) -> Preprocessing:
