@@ -40,8 +40,15 @@ from vvscale.brain.scoring.tuned import refuse_tuned_images
 from vvscale.brain.scoring.work import plan_work
 from vvscale.core.inputs.plain import refuse_own_input
 from vvscale.errors import (
-    ConfigError, DataError, MissingDataError, ShapeError, UsageError, VvscaleNote, VvscaleWarning, shell_words,
-)  # fmt: skip
+    ConfigError,
+    DataError,
+    MissingDataError,
+    ShapeError,
+    UsageError,
+    VvscaleNote,
+    VvscaleWarning,
+    shell_words,
+)
 from vvscale.models import LoadedModel, load_model, model_cost, model_record
 from vvscale.scores import ScoreStore, load_scores
 
