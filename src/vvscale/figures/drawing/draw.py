@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFormatter
 
 from vvscale.figures.drawing import style
-from vvscale.figures.drawing.fonts import shared_text
+from vvscale.figures.drawing.fonts import shared_formulas
 from vvscale.figures.drawing.legend import handles_of, height_of, is_turned, keep_inside, put_below, texts
 from vvscale.figures.drawing.limits import limits
 from vvscale.figures.drawing.names import literal
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from vvscale.figures.drawing.values import Axis, FigureData, Panel
 
 # A row of categories needs this much height, in inches, to be read.
-CATEGORY_HEIGHT = 0.125
+CATEGORY_HEIGHT = 0.15
 # Intervals between the labels of a linear axis: more run into each other at column width.
 LINEAR_TICKS = 6
 # Inches that "n = 123" needs beside the title.
-NUMBER_WIDTH = 0.5
+NUMBER_WIDTH = 0.56
 
 
 def draw(data: FigureData) -> Canvas:
     """Draw a figure; nothing is shown or written, and no global state of matplotlib changes."""
-    with style.applied(), shared_text():
+    with style.applied(), shared_formulas():
         n_columns = min(data.n_columns, len(data.panels))
         n_rows = -(-len(data.panels) // n_columns)
         width = style.PAGE if n_columns > 1 else style.COLUMN

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Height of a line in points; entries side by side, and how long those may be.
 LINE, SIDE_BY_SIDE, SHORT = 8.2, 3, 17
 # Width of a character and of a handle with its gaps, in inches, at the legend's size.
-CHARACTER, HANDLE = 0.0425, 0.34
+CHARACTER, HANDLE = 0.0425, 0.44
 
 # Where a legend begins, as a share of the axes; and how near to the edge of the sheet it may come, in pixels.
 ANCHOR, EDGE = (-0.02, 0.0), 3.0
@@ -49,7 +49,9 @@ def handles_of(panel: Panel, width: float) -> list[Line2D]:
             continue
         lines = marks[one.name] & {"curve", "line", "rule"}
         dots = marks[one.name] & {"point", "mean", "bar"}
-        marker = one.marker if dots or "line" in lines else ""
+        # Shaded points have no colour of their own: that of the series is its law's.
+        has_dots = "line" in lines or bool(dots and not (lines and panel.shade))
+        marker = ("s" if "bar" in dots else one.marker) if has_dots else ""
         text = literal("\n".join(textwrap.wrap(one.label, int((width - HANDLE) / CHARACTER))))
         dashes = ("--" if one.is_faded else "-") if lines else ""
         handles.append(Line2D([], [], color=one.colour, marker=marker, markersize=3.5, linestyle=dashes, label=text))
