@@ -66,7 +66,8 @@ def fine_tune(
     output.say(f"Stored {len(rows)} rows in {done.scores_path}; weights in {done.weights_path}")
     if options.control == "none":
         output.say(
-            f"Next: the same with `--control shuffled --out {out}-shuffled`: without the pairing it must not gain. "
+            f"Next: the same with `{shell_words('--control', 'shuffled', '--out', f'{out}-shuffled')}`: without the "
+            "pairing it must not gain. "
             f"Then `vvscale transfer {shell_words(out / 'scores', f'{out}-shuffled/scores')}`"
         )
     output.document({"command": "fine-tune", **done.to_dict()})
