@@ -100,7 +100,7 @@ def test_what_a_score_does_beyond_the_knee(before: float, after: float, ends: En
 
 
 def test_a_slope_that_may_be_more_than_half_of_that_before_is_unclear():
-    made = saturation(fit_law(rows(0.01, 0.0025, noise=0.06), x="size"), n=40)
+    made = saturation(fit_law(rows(0.02, 0.003, noise=0.03, knee=5.0, n_archs=6), x="size"), n=40)
     low, high = made.intervals["slope_after"]
     assert made.intervals["bend"][1] < 0
     assert low <= 0
