@@ -11,6 +11,7 @@ from vvscale.errors import ShapeError, UsageError
 from vvscale.laws import fit_law
 from vvscale.laws.comparison.saturation import Ends, saturation
 from vvscale.laws.uncertainty.resample import resamples
+from vvscale.laws.workflow.fit_tables import run_fits
 
 
 def rows(before: float, after: float, *, knee: float = 3.0, noise: float = 0.004, n_archs: int = 14) -> pd.DataFrame:
@@ -128,3 +129,11 @@ def test_what_has_no_broken_line_is_refused():
     two = table.assign(n_params=table["size"], samples_seen=table["size"].to_numpy()[::-1])
     with pytest.raises(UsageError, match=r"needs one input, and this law has n_params, samples_seen"):
         saturation(fit_law(two, law="joint", x=["n_params", "samples_seen"]))
+
+
+@pytest.mark.parametrize("resamples", [0, 20])
+def test_a_fit_that_is_asked_for_it_says_it_with_and_without_resamples(resamples: int):
+    (done,) = run_fits(rows(0.04, 0.0), x=("size",), saturation=True, resamples=resamples)
+    made = done.tables["where the score flattens: a broken line"].set_index("quantity")
+    assert made.loc["knee", "low"] <= made.loc["knee", "value"] <= made.loc["knee", "high"]
+    assert any(one.startswith("The score flattens at size = ") for one in done.sentences)
