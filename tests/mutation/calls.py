@@ -36,8 +36,9 @@ def _watched(item: pytest.Item, whose: dict[str, set[str]], name: str) -> Iterat
     sys.settrace(None)
     SECONDS[item.nodeid] += time.perf_counter() - started
     for code in found.values():
-        if f"{os.sep}vvscale{os.sep}" in code.co_filename:
-            whose[f"{code.co_filename}:{code.co_firstlineno}"].add(name)
+        _, package, rest = code.co_filename.rpartition(f"{os.sep}vvscale{os.sep}")
+        if package:
+            whose[f"vvscale/{rest}:{code.co_firstlineno}"].add(name)
 
 
 @pytest.hookimpl(hookwrapper=True)
