@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -31,9 +32,11 @@ def _watched(item: pytest.Item, whose: dict[str, set[str]], name: str) -> Iterat
         found[id(frame.f_code)] = frame.f_code
 
     started = time.perf_counter()
+    threading.settrace(note)
     sys.settrace(note)
     yield
     sys.settrace(None)
+    threading.settrace(None)  # pyright: ignore[reportArgumentType] - it takes what sys.settrace takes
     SECONDS[item.nodeid] += time.perf_counter() - started
     for code in found.values():
         _, package, rest = code.co_filename.rpartition(f"{os.sep}vvscale{os.sep}")

@@ -179,12 +179,13 @@ def main() -> int:
         shutil.copytree(ROOT / "src", package, ignore=shutil.ignore_patterns("__pycache__"))
         tests = Tests(package, asked.tests, asked.budget, asked.calls and asked.calls.absolute())
         for number, (file, at) in enumerate(chosen, 1):
-            tree = ast.parse(file.read_text())
+            # The checkout may have been worked on meanwhile.
+            target = package / file.absolute().relative_to(ROOT / "src")
+            before = target.read_text()
+            tree = ast.parse(before)
             node, kind, line = list(changes(tree))[at]
             what = f"{file}:{node.lineno}  {change(node, kind)}"
-            target = package / file.absolute().relative_to(ROOT / "src")
             given = tests.of(target, line)
-            before = target.read_text()
             target.write_text(ast.unparse(tree))
             # Compiled files are told apart by second and size alone.
             os.utime(target, (number, number))

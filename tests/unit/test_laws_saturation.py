@@ -121,6 +121,15 @@ def test_a_larger_unit_of_the_input_moves_the_knee_alone():
     assert there.values["slope_before"] == pytest.approx(here.values["slope_before"])
 
 
+def test_the_unit_that_a_law_is_fitted_in_moves_nothing():
+    table = rows(0.04, 0.0)
+    plain = saturation(fit_law(table, x="size"), n=20)
+    for unit in (1e-3, 1e5):
+        made = saturation(fit_law(table, x="size", units={"size": unit}), n=20)
+        assert made.values == pytest.approx(plain.values)
+        assert made.intervals["knee"] == pytest.approx(plain.intervals["knee"])
+
+
 def test_what_has_no_broken_line_is_refused():
     table = rows(0.04, 0.0)
     with pytest.raises(ShapeError, match=r"needs 5 distinct values of size, got 4"):
