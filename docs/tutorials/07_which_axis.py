@@ -81,19 +81,8 @@ for name, more in (
 # What it gained, and what it cost
 # --------------------------------
 
-import json
-
-import pandas as pd
-
-found = {}
-for name in ("real", "shuffled", "quarter", "quarter-matched"):
-    result = json.loads((out / name / "result.json").read_text())
-    row = result["rows"][0]
-    found[name] = {
-        "images": result["n_images"], "updates": result["n_updates"], "gain": row["gain"],
-        "accuracy lost": row["accuracy_before"] - row["accuracy"],
-    }  # fmt: skip
-pd.DataFrame(found).T.round(3)
+names = ("real", "shuffled", "quarter", "quarter-matched")
+main(["transfer", *(str(out / name / "scores") for name in names)])
 
 # %%
 # What to buy next

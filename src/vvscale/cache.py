@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vvscale.brain.benchmarks import public
 from vvscale.brain.recordings.stimulus_files import own_unpacked, remove_unpacked
+from vvscale.errors import shell_words
 from vvscale.models.published import local_files as kept
 from vvscale.scores import published
 
@@ -53,7 +54,7 @@ class Held:
 def held() -> Iterator[Held]:
     """Yield all that vvscale downloads and may have downloaded; every file that is there is read and hashed."""
     for key, one in published.FILES.items():
-        yield Held(key, one.remote.path, one.remote.state(), f"vvscale fetch {key}", one.remote.clear)
+        yield Held(key, one.remote.path, one.remote.state(), f"vvscale fetch {shell_words(key)}", one.remote.clear)
     for key, file in public.FILES.items():
         yield Held(key, file.path, file.state(), "vvscale fetch benchmarks", file.clear)
     for folder in public.unpacked_folders():
@@ -65,7 +66,11 @@ def held() -> Iterator[Held]:
         yield Held(f"unpacked/{folder.name}/", folder, "unpacked", "vvscale check BENCHMARK.toml", remove)
     for path, state in kept.kept_weights():
         name = f"{path.parent.name}@{path.stem.removeprefix('ep')}"
-        yield Held(name, path, state, f"vvscale fetch weights {path.parent.name}", partial(kept.remove, path))
+        yield Held(
+            name, path, state, f"vvscale fetch weights {shell_words(path.parent.name)}", partial(kept.remove, path)
+        )
     for path in kept.kept_downloads():
         name = f"{path.parent.name}/{path.name}"
-        yield Held(name, path, "partial", f"vvscale fetch weights {path.parent.name}", partial(kept.remove, path))
+        yield Held(
+            name, path, "partial", f"vvscale fetch weights {shell_words(path.parent.name)}", partial(kept.remove, path)
+        )

@@ -8,6 +8,7 @@ part of vvscale.
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -110,6 +111,17 @@ def reason(error: Exception) -> str:
     """
     is_sentence = isinstance(error, ValueError | OSError) and str(error)
     return str(error) if is_sentence else f"{type(error).__name__}: {error}"
+
+
+def shell_words(*values: object) -> str:
+    """Return values as one types them in a shell, for a command that a message advises.
+
+    Examples
+    --------
+    >>> shell_words("--out", "my study"), shell_words("out/demo")
+    ("--out 'my study'", 'out/demo')
+    """
+    return shlex.join(map(str, values))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

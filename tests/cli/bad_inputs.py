@@ -553,6 +553,14 @@ RECIPES = [
         "holds the weights of another network",
         {"r/weights.safetensors": "mine"},
     ),
+    Bad("gains of no table", "transfer", 2, "Of which tables"),
+    Bad(
+        "gains where nothing was tuned", "transfer t.csv", 3, "No network of the table was fine-tuned", {"t.csv": ROWS}
+    ),
+    Bad("a modality of nothing", "transfer t.csv --modality EEG", 2, "expected DATASET=MODALITY", {"t.csv": ROWS}),
+    Bad(
+        "gains over their own table", "transfer t.csv --csv t.csv", 2, "it is what this command reads", {"t.csv": ROWS}
+    ),
 ]
 
 

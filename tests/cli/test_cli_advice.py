@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -22,23 +23,46 @@ ADVICE = re.compile(r"[`']vvscale ([^`'\n]+)[`']|Next: vvscale ([^`'\n;|]+)|^\s*
 COMMON = {"--help", "--version"}
 
 
-def texts(path: Path) -> list[str]:
-    """Return the texts of a Python file, names in braces for what is filled in."""
-    found = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.JoinedStr):
-            parts = [one.value if isinstance(one, ast.Constant) else "FILLED" for one in node.values]
-            found.append("".join(map(str, parts)))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found.append(node.value)
-    return found
+# Between these a value was put that a shell would take apart.
+BARE = "\x02", "\x03"
+
+
+def filled(node: ast.AST, known: Mapping[str, ast.AST]) -> str:
+    """Return a text as written: FILLED for a value that goes through `shell_words`, any other between BARE."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(filled(one.value if isinstance(one, ast.FormattedValue) else one, known) for one in node.values)
+    if isinstance(node, ast.Name) and node.id in known:
+        return filled(known[node.id], known)
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "shell_words":
+        return " ".join(str(one.value) if isinstance(one, ast.Constant) else "FILLED" for one in node.args)
+    return f"{BARE[0]}{ast.unparse(node)}{BARE[1]}"
+
+
+def texts(source: str) -> list[str]:
+    """Return the texts of a Python file, with what is filled in."""
+    tree = ast.parse(source)
+    # A list of words may be made in a line of its own.
+    known = {
+        ast.unparse(node.targets[0]): node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("shell_words(")
+    }
+    inner = {id(one) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for one in ast.walk(node)}
+    return [
+        filled(node, known)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        or (isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner)
+    ]
 
 
 def advised() -> dict[str, str]:
     """Return command -> where it is advised."""
     found: dict[str, str] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
-        for text in texts(path):
+        for text in texts(path.read_text()):
             for match in ADVICE.finditer(text):
                 found.setdefault(next(filter(None, match.groups())).strip(), str(path.relative_to(PACKAGE)))
     pages = {REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")}
@@ -88,6 +112,24 @@ def test_an_advised_command_exists(command: str, flags: dict[str, set[str]]):
     known = flags.get(verb) or set().union(*(one for name, one in flags.items() if name.startswith(verb)))
     for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*", command):
         assert flag in known | COMMON, f"{where} advises `vvscale {command}`: `{verb}` has no {flag}"
+
+
+def bare_values(commands: Iterable[str]) -> list[str]:
+    return [command for command in commands if BARE[0] in command]
+
+
+def test_what_is_filled_into_an_advised_command_is_quoted_for_a_shell():
+    """A path with blanks would be several words."""
+    assert not bare_values(command.partition(";")[0] for command in COMMANDS)
+
+
+def test_a_value_that_is_not_quoted_is_seen():
+    def seen(source: str) -> list[str]:
+        return [next(filter(None, found.groups())) for text in texts(source) for found in ADVICE.finditer(text)]
+
+    assert bare_values(seen("say(f'Next: vvscale plan {out} --budget 1')"))
+    assert bare_values(seen("say(f'See `vvscale plan {out}`.')"))
+    assert seen("say(f\"Next: vvscale plan {shell_words(out, '--x', y)}\")") == ["plan FILLED --x FILLED"]
 
 
 # Flags are the command line's business.

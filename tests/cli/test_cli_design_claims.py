@@ -18,6 +18,12 @@ def test_design_prints_runs_and_writes_a_study(tmp_path: Path, capsys: pytest.Ca
     assert sum(run["count"] for run in made["runs"]) == 4
     assert made["shrinkage"] < made["baseline"]
     assert main(["study", "plan", str(out)]) == 0
+    # It is there to be edited; the same command again would take that back.
+    capsys.readouterr()
+    out.write_text(changed := out.read_text() + "# mine\n")
+    assert main([*command, "--out", str(out)]) == 2
+    assert f"There is a file '{out}' already." in capsys.readouterr().err
+    assert out.read_text() == changed
 
 
 def test_design_names_its_flags(capsys: pytest.CaptureFixture[str]):

@@ -134,13 +134,16 @@ def test_status_while_it_runs(tmp_path: Path):
     spec, out = write(tmp_path, chains=12, seconds=0.5), tmp_path / "out"
     run = begin(spec, out)
 
-    def now() -> dict:
-        return json.loads(vvscale("study", "status", out, "--json").stdout)
+    told: dict = {}
+
+    # The run tells what it has seen, which on a busy machine is some tasks behind what lies in the folder.
+    def is_under_way() -> bool:
+        told.update(json.loads(vvscale("study", "status", out, "--json").stdout))
+        return told["n_workers"] == 2 and told["n_done"] > 2
 
     wait_for(lambda: n_done(out) > 2)
-    wait_for(lambda: now()["n_workers"] == 2)
-    told = now()
-    assert 2 < told["n_done"] < 25
+    wait_for(is_under_way)
+    assert told["n_done"] < 25
     assert 0 < sum(stage["running"] for stage in told["stages"]) <= 2
     run.communicate()
 

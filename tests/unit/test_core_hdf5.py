@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -12,8 +13,9 @@ import h5py
 import numpy as np
 import pytest
 
+import vvscale
 from vvscale.core import hdf5
-from vvscale.core.hdf5 import check_hdf5
+from vvscale.core.hdf5 import check_hdf5, open_hdf5
 from vvscale.errors import DataError
 
 
@@ -71,3 +73,81 @@ def test_more_memory_than_there_is(tmp_path: Path):
         file.create_dataset("names", shape=(1 << 40,), dtype=h5py.string_dtype(), chunks=(1 << 10,))
     with pytest.raises(DataError, match="wants more memory than there is"):
         check_hdf5(tmp_path / "a.nc")
+
+
+# Files that point to other files: what these hold is not theirs to show.
+
+
+def _external_link(file: h5py.File, other: Path) -> None:
+    file["kept"] = h5py.ExternalLink(str(other), "numbers")
+
+
+def _deep_link(file: h5py.File, other: Path) -> None:
+    file["a/b/c/kept"] = h5py.ExternalLink(str(other), "/")
+    file["kept"] = h5py.SoftLink("/a/b/c/kept/numbers")
+
+
+def _external_storage(file: h5py.File, other: Path) -> None:
+    file.create_dataset("kept", shape=(4,), dtype="u1", external=[(str(other), 0, 4)])
+
+
+def _virtual(file: h5py.File, other: Path) -> None:
+    layout = h5py.VirtualLayout(shape=(100, 1000), dtype="f8")
+    layout[:] = h5py.VirtualSource(str(other), "numbers", shape=(100, 1000))
+    file.create_virtual_dataset("kept", layout)
+
+
+def _behind_damage(file: h5py.File, other: Path) -> None:
+    # The first array cannot be read: its filter is not there.
+    made = file.create_dataset("a", data=np.arange(1000.0), chunks=(10,), compression="gzip")
+    offset = made.id.get_chunk_info(0).byte_offset
+    _external_link(file, other)
+    name = file.filename
+    file.close()
+    with open(name, "r+b") as raw:
+        raw.seek(offset)
+        raw.write(bytes(8))
+
+
+@pytest.mark.parametrize("userblock", [0, 512, 2048])
+@pytest.mark.parametrize("point", [_external_link, _deep_link, _external_storage, _virtual, _behind_damage])
+def test_a_file_that_points_to_another_one_is_refused_by_its_name(point, userblock: int, path: Path, tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    other = path.rename(tmp_path / "mine" / "secret.h5")
+    with h5py.File(tmp_path / "b.h5", "w", userblock_size=userblock) as file:
+        point(file, other)
+    for look in (check_hdf5, open_hdf5, open_hdf5):
+        with pytest.raises(DataError, match=r"b\.h5' cannot be read: .*secret\.h5'"):
+            look(tmp_path / "b.h5")
+
+
+def test_links_and_views_within_a_file_are_read(path: Path):
+    with h5py.File(path, "a") as file:
+        file["a/again"] = file["numbers"]
+        file["a/up"] = file["/"]
+        file["short"] = h5py.SoftLink("/a/again")
+        file["broken"] = h5py.SoftLink("/nowhere")
+        layout = h5py.VirtualLayout(shape=(100, 1000), dtype="f8")
+        layout[:] = h5py.VirtualSource(file["numbers"])
+        file.create_virtual_dataset("view", layout)
+    with open_hdf5(path) as file:
+        assert float(file["view"][99, 999]) == float(file["short"][99, 999]) == 99_999.0
+
+
+def test_a_file_that_has_changed_is_looked_at_again(path: Path, tmp_path: Path):
+    with open_hdf5(path) as file:
+        assert "numbers" in file
+    with h5py.File(path, "a") as file:
+        _external_link(file, tmp_path / "other.h5")
+    with pytest.raises(DataError, match="link into another file"):
+        open_hdf5(path)
+
+
+def test_nothing_else_opens_hdf5_files_of_others():
+    package = Path(vvscale.__file__).parent
+    opens = [
+        path.relative_to(package).as_posix()
+        for path in sorted(package.rglob("*.py"))
+        if re.search(r"h5py\.File\((?!part, \"w\"\))", path.read_text(encoding="utf-8"))
+    ]
+    assert opens == ["core/hdf5.py"]

@@ -318,9 +318,25 @@ def no_val_list(root: Path) -> None:
     (root / "info/val_filelist.txt").unlink()
 
 
+def huge_label(root: Path) -> None:
+    webvision(root)
+    text(root / "info/train_filelist_flickr.txt", "q0001/d.jpg 999999999")
+
+
 def label_out_of_range(root: Path) -> None:
     places365(root)
     text(root / "places365_val.txt", "Places365_val_00000001.jpg 3")
+
+
+def labels_that_are_ids(root: Path) -> None:
+    webvision(root)
+    text(root / "info/train_filelist_google.txt", "google/q0001/a.jpg 123456789")
+
+
+def labels_that_are_names(root: Path) -> None:
+    webvision(root)
+    for path in (root / "info").glob("train_filelist_*.txt"):
+        text(path, "google/q0001/a.jpg \N{SUPERSCRIPT TWO}")
 
 
 def bad_json(root: Path) -> None:
@@ -402,7 +418,10 @@ def test_a_shard_made_on_a_mac_and_one_with_hard_links_have_all_their_images(tmp
         (half_val_classes, DataError, r"Nothing says the class of 1 images|is unknown"),
         (short_truth, DataError, r"has 1 lines for 6 images"),
         (no_val_list, MissingDataError, r"lacks 'info/val_filelist\.txt'"),
+        (huge_label, DataError, r"largest class in the training lists is 999999999"),
         (label_out_of_range, DataError, r"has the label '3', but there are 3 classes: expected 0\.\.2"),
+        (labels_that_are_ids, DataError, r"largest class in the training lists is 123456789"),
+        (labels_that_are_names, DataError, r"has the label '\N{SUPERSCRIPT TWO}', but there are 0 classes"),
         (bad_json, DataError, r"Cannot read .*train\.json.*Expected JSON with images"),
         (torn_shard, DataError, r"shard-000000\.tar' ends within|Cannot read the shard"),
         (half_labelled, DataError, r"has no class beside 1 of its 2 images, such as 'b\.jpg'"),
@@ -459,7 +478,15 @@ def test_lists_of_numbers_and_of_names(pictures, tmp_path):
     [
         (["picture 0.png 0", "picture 1.png 2"], None, r"the class '1' is empty"),
         (["picture 0.png 0", "picture 1.png -1"], None, r"has the label '-1'.*expected 0\.\.0"),
+        (
+            ["picture 0.png 0", "picture 1.png 999999999"],
+            None,
+            r"largest class in .* is 999999999; expected numbers from 0",
+        ),
+        (["picture 0.png 0", f"picture 1.png {'9' * 5000}"], None, r"but there are 1 classes"),
         (["picture 0.png 0", "picture 1.png 2"], ["a", "b"], r"has the label '2', but there are 2 classes"),
+        (["picture 0.png 0", "picture 1.png 999999999"], None, r"largest class in .*list.txt' is 999999999"),
+        (["picture 0.png 0", f"picture 1.png {'9' * 5000}"], None, r"expected 0\.\.0"),
         (["picture0.png"], None, r"Line 1 of the list .* expected 'path label'"),
         (["# nothing"], None, r"is empty\. Expected lines"),
     ],

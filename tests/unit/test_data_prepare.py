@@ -455,6 +455,15 @@ def test_a_changed_index_is_refused(out):
         load_dataset(out)
 
 
+@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: b""])
+def test_a_damaged_index_in_the_way_is_named(damage, out, source):
+    path = out / "train" / "index.parquet"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=r"index\.parquet' cannot be read: .*`replace`"):
+        prepare_images(source, out, size=20)
+    assert prepare_images(source, out, size=20, replace=True).did == "prepared"
+
+
 def test_another_format_is_refused(out):
     manifest = json.loads((out / "train" / "manifest.json").read_text())
     (out / "train" / "manifest.json").write_text(json.dumps({**manifest, "format": "vvscale-images-9"}))

@@ -70,7 +70,7 @@ def test_a_library_network_comes_back_from_disk(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("timm:resnt18", r"timm has no 'resnt18'\. Did you mean 'resnet18'\?.*ls architectures \"timm:resn\*\""),
+        ("timm:resnt18", r"timm has no 'resnt18'\. Did you mean 'resnet18'\?.*ls architectures 'timm:resn\*'`"),
         ("timm:resnet18.a9_in1k", r"timm has no 'resnet18\.a9_in1k'\. Did you mean 'resnet18\.a\d_in1k'"),
         ("torchvision:resnt18", r"torchvision has no 'resnt18'\. Did you mean 'resnet18'"),
         ("torchvision:resnet18.V1", r"torchvision has no 'resnet18\.V1'"),

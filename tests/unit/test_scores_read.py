@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from vvscale.errors import DataError, MissingDataError, ShapeError, UsageError
@@ -90,6 +93,16 @@ def test_missing_file_folder_and_suffix(tmp_path: Path):
         load_table(tmp_path / "folder.csv")
     with pytest.raises(UsageError, match=r"suffix '\.xlsx', expected one of \.csv, \.parquet"):
         load_table(tmp_path / "t.xlsx")
+
+
+@pytest.mark.parametrize("is_category", [False, True])
+def test_text_of_a_parquet_file_that_is_not_utf_8_is_refused(tmp_path: Path, is_category: bool):
+    ids = pa.StringArray.from_buffers(2, pa.py_buffer(np.array([0, 2, 4], np.int32)), pa.py_buffer(b"m0m\xc0"))
+    if is_category:
+        ids = pa.DictionaryArray.from_arrays(pa.array([0, 1]), ids)
+    pq.write_table(pa.table({"model_id": ids, "score": [0.1, 0.2]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet' as Parquet: .*[Uu][Tt][Ff]-?8"):
+        load_table(tmp_path / "a.parquet")
 
 
 def test_parquet_round_trip_and_damage(tmp_path: Path):

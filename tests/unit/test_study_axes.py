@@ -244,6 +244,8 @@ def test_the_findings_say_what_was_gained_and_what_was_lost():
     assert told[1]["gain"].startswith("-0.0200")
     assert told[1]["networks"] == "4"
     assert tuning_rows(pd.DataFrame(rows[::3], columns=names)) == []
+    # A study that tunes nothing has no such columns.
+    assert tuning_rows(pd.DataFrame({"model_id": ["a"], "benchmark_id": ["b"], "region": ["IT"], "score": [0.1]})) == []
 
 
 @pytest.mark.parametrize("n_updates", [1, 4, 9])

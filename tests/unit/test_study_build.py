@@ -237,6 +237,47 @@ def test_what_must_fail_after_training_is_refused_by_the_plan(tmp_path: Path, ch
         prepare_study(path, changes=changes)
 
 
+NETS = """
+from torch import nn
+small = nn.Sequential(nn.Conv2d(3, 4, 3))
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("timm:resnt18", "timm has no 'resnt18'"),
+        ("torchvision:resnet18.IMAGENET2K_V1", "torchvision has no"),
+        ("untrained:resnt18", "Did you mean 'resnet18'"),
+        ("untrained:resnet18@one", "The seed in 'untrained:resnet18@one' is 'one'"),
+        ("resnt18", "Did you mean 'resnet18'"),
+        ("gokce2025:resnet18_imagenet_ful", "Did you mean 'resnet18_imagenet_full'"),
+        ("gokce2025:resnet18_imagenet_full@last", "expected a whole number"),
+        ("{nets}:smal", "Did you mean 'small'"),
+        ("{broken}:small", "failed in line 4: ZeroDivisionError"),
+    ],
+)  # fmt: skip
+def test_a_further_model_that_nothing_is_called_is_refused_by_the_plan(tmp_path: Path, model: str, words: str):
+    for name, code in (("nets", NETS), ("broken", NETS + "1 / 0\n")):
+        (tmp_path / f"{name}.py").write_text(code)
+    model = model.format(nets=tmp_path / "nets.py", broken=tmp_path / "broken.py")
+    with pytest.raises(VvscaleError, match=words) as found:
+        prepare_study("demo", out=tmp_path / "out", changes={"score.models": ["resnet18", model]})
+    assert f"`models` of [score] names '{model}'" in str(found.value)
+
+
+def test_a_further_model_that_is_not_here_can_be_planned_and_not_run(tmp_path: Path):
+    (tmp_path / "nets.py").write_text(NETS)
+    here = f"{tmp_path / 'nets.py'}:small"
+    assert not prepare_study("demo", out=tmp_path / "out", changes={"score.models": [here]}).absent
+    for absent in (f"{tmp_path}/none.safetensors", f"{tmp_path}/none.py:small", str(tmp_path)):
+        ready = prepare_study("demo", out=tmp_path / "out", changes={"score.models": [here, absent]})
+        assert len(ready.absent) == 1
+        assert ready.absent[0].startswith(f"the model '{absent}'")
+        with pytest.raises(MissingDataError, match="cannot run here: the model"):
+            ready.write()
+
+
 def test_a_run_is_named_by_all_that_tells_it_from_others(tmp_path: Path):
     axes = 'recipe = ["tiny", "resnet"]\n"recipe.lr" = [1, 2]\nimage_size = 8'
     made = spec(tmp_path, SPEC.replace('recipe = "tiny"', axes))

@@ -44,7 +44,7 @@ SCHEDULERS = {
         "#BSUB --exclude=node13",
     )),
     "gridengine": ("qsub", 'Your job 123 ("x") has been submitted', (
-        "#$ -l h_rt=04:00:00", "#$ -pe smp 8", "#$ -l h_vmem=8G", "#$ -l gpu=2", "#$ -P lab", "#$ --exclude=node13",
+        "#$ -l h_rt=04:00:00", "#$ -pe smp 8", "#$ -l mem_free=64G", "#$ -l gpu=2", "#$ -P lab", "#$ --exclude=node13",
     )),
     "htcondor": ("condor_submit", "1 job(s) submitted to cluster 123.", (
         "RequestCpus = 8", "request_gpus = 2", "accounting_group = lab", "requirements            = a100",

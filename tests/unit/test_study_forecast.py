@@ -13,13 +13,14 @@ import pytest
 from vvscale.errors import ConfigError, DataError, UnknownNameError, UsageError
 from vvscale.laws import fit_law
 from vvscale.laws.workflow.save import save_fits
+from vvscale.scores.table import last_epochs
 from vvscale.study.graph.kinds import TaskContext
 from vvscale.study.prepare import prepare_study
 from vvscale.study.spec.resolve import installed_parts
 from vvscale.study.spec.schema import LawSpec, load_spec
 from vvscale.study.tasks.findings import findings, trend_rows
 from vvscale.study.tasks.forecast import choose, run_forecast
-from vvscale.study.tasks.rows import average_seeds, last_epochs, outcomes
+from vvscale.study.tasks.rows import average_seeds, outcomes
 from vvscale.train import load_recipe
 
 SIZES = (3019, 5214, 8005, 11392, 19954)

@@ -451,7 +451,10 @@ def test_a_status_that_is_lost_is_counted_anew(tmp_path: Path):
     folder = begin(tmp_path / "out", made)
     work(folder, made)
     told = study_status(folder)
-    for content in (None, "{", '{"graph": "of another plan"}'):
+    written = (folder.path / "status.json").read_text()
+    assert '"failed": 1' in written
+    damaged = (written.replace('"failed": 1', '"failed": 3'), written.replace('"kind"', '"kint"'))
+    for content in (None, "{", '{"graph": "of another plan"}', *damaged):
         (folder.path / "status.json").unlink(missing_ok=True)
         if content is not None:
             (folder.path / "status.json").write_text(content)
@@ -469,6 +472,28 @@ def test_a_second_run_says_who_has_the_first(tmp_path: Path):
         with pytest.raises(UsageError, match=words), folder.alone():
             pass
     assert folder.runner() is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["", "{", '{"pid": 1}', '{"pid": 1, "host": "a", "since": "noon"}', '{"pid": 1, "host": "a", "since": 1e99}'],
+)
+def test_who_runs_a_study_can_be_asked_whatever_its_lock_says(tmp_path: Path, damage: str):
+    folder = begin(tmp_path, graph())
+    with folder.alone():
+        (folder.path / "lock").write_text(damage)
+        assert folder.runner()
+        with pytest.raises(UsageError, match="is run by another process"), folder.alone():
+            pass
+
+
+@pytest.mark.parametrize("message", ["", " ", 5, None, ["Asked"]])
+def test_an_error_that_says_nothing_is_none(tmp_path: Path, message: object):
+    made = graph(1)
+    folder = begin(tmp_path, made)
+    folder.task(made.tasks[0].id).write("error", {"message": message})
+    assert study_status(folder).n_failed == 0
+    assert work(folder, made).n_failed == 0
 
 
 def test_results_are_handed_over_again_and_absent_ones_are_named(tmp_path: Path):

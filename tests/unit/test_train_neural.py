@@ -19,7 +19,7 @@ from vvscale.models import load_model
 from vvscale.train.neural.decoders import Decoder, linear_cka
 from vvscale.train.neural.lora import adapt, merge
 from vvscale.train.neural.task import Task
-from vvscale.train.neural.transfer import by_relation, transfer_matrix
+from vvscale.train.neural.transfer import by_relation, transfer, transfer_matrix
 from vvscale.train.neural.tune import fine_tune
 from vvscale.train.run import train_model
 
@@ -192,15 +192,59 @@ def test_low_rank_changes_start_at_nothing_and_merge_into_weights():
 
 def test_the_transfer_matrix_and_its_summary():
     rows = pd.DataFrame(
-        [(s, t, seed, 0.1 * (s == t) + 0.01 * seed) for s in "abc" for t in "abc" for seed in (0, 1)],
+        [(f"{s}.V4", f"{t}.IT", seed, 0.1 * (s == t) + 0.01 * seed) for s in "abc" for t in "abc" for seed in (0, 1)],
         columns=["source", "test", "seed", "gain"],
     )
-    assert transfer_matrix(rows).loc["a", "a"] == pytest.approx(0.105)
+    assert transfer_matrix(rows).loc["a.V4", "a.IT"] == pytest.approx(0.105)
     summary = by_relation(rows, {"a": "EEG", "b": "EEG", "c": "fMRI"})
+    assert summary.index.tolist() == ["same set", "same modality", "other modality"]
     assert summary["mean"].tolist() == pytest.approx([0.105, 0.005, 0.005])
     assert summary["count"].tolist() == [6, 4, 6]
+    assert by_relation(rows)["count"].to_dict() == {"same set": 6, "other set": 6}
     with pytest.raises(MissingDataError, match="modality of 'c'"):
         by_relation(rows, {"a": "EEG", "b": "EEG"})
+    with pytest.raises(MissingDataError, match="column 'gain'"):
+        by_relation(rows.drop(columns="gain"))
+
+
+def _study_rows(gain: float) -> pd.DataFrame:
+    """Two networks before and after tuning to a.IT and to b.IT + b.V4, each scored on both sets, and a look at one."""
+    rows = []
+    for network, base in (("n1", 0.3), ("n2", 0.5)):
+        for test in ("a.IT", "b.IT"):
+            row = {"benchmark_id": test, "region": "IT", "epoch": 5.0, "mapping_samples": 100}
+            rows.append({**row, "model_id": network, "score": base, "accuracy": 0.9, "finetune": "none"})
+            rows.append({**row, "model_id": network, "score": 0.0, "accuracy": 0.1, "finetune": "none", "epoch": 0})
+            rows.append({**rows[-2], "mapping_samples": 10, "score": 0.0})
+            for source in ("a.IT", "b.IT+b.V4"):
+                tuned = {"model_id": f"{network}_tuned-{source}-100", "finetune": source[0], "finetune_on": source}
+                after = {"score": base + gain * (1 + (test in source)), "accuracy": 0.85}
+                how = {"finetune_control": "none", "finetune_updates": 30, "epoch": np.nan}
+                rows.append({**row, **tuned, **after, **how})
+    return pd.DataFrame(rows).assign(finetune_fraction=100.0, finetune_samples=64)
+
+
+def test_tuned_networks_are_set_beside_themselves_before():
+    found = transfer(_study_rows(0.05))
+    assert len(found.gains) == 8
+    assert found.gains["accuracy_gain"].tolist() == pytest.approx([-0.05] * 8)
+    told = found.relations.set_index(["finetune", "relation"])
+    assert told["gain"].to_dict() == pytest.approx(
+        {("a", "same set"): 0.1, ("a", "other set"): 0.05, ("b", "same set"): 0.1, ("b", "other set"): 0.05}
+    )
+    assert set(told["tunings"]) == {2}
+    known = transfer(_study_rows(0.05), {"a": "EEG", "b": "EEG"}).relations
+    assert set(known["relation"]) == {"same set", "same modality"}
+    with pytest.raises(MissingDataError, match=r"'b' is not given.*`modality`"):
+        transfer(_study_rows(0.05), {"a": "EEG"})
+
+
+def test_transfer_says_what_a_table_lacks():
+    rows = _study_rows(0.05)
+    with pytest.raises(MissingDataError, match="No network of the table was fine-tuned"):
+        transfer(rows[rows["finetune"].eq("none")])
+    with pytest.raises(MissingDataError, match=r"finetune_on.*earlier version"):
+        transfer(rows.drop(columns="finetune_on"))
 
 
 def test_the_command_line(run, tmp_path, capsys, monkeypatch):
@@ -223,6 +267,15 @@ def test_the_command_line(run, tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "Accuracy" in out
     assert "--control shuffled" in out
+    # Rows of fine-tuning say themselves what was before.
+    assert main(["transfer", "out/fine-tuned/scores", "--csv", "gains.csv", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    gains = pd.read_csv("gains.csv")
+    tests = ["simulated-digits.IT-ridge-cv-test20", "simulated-digits.V4-ridge-cv-test20"]
+    assert [(one["source"], one["test"]) for one in told["matrices"]] == [(tests[0], one) for one in tests]
+    assert [one["gain"] for one in told["matrices"]] == pytest.approx(gains.sort_values("test")["gain"].tolist())
+    assert gains["gain"].tolist() == pytest.approx((gains["score"] - gains["score_before"]).tolist())
+    assert [one["relation"] for one in told["relations"]] == ["same set"]
     weights = tmp_path / "out/fine-tuned/weights.safetensors"
     assert weights.is_file()
     # What it was tuned on it is not scored on: neither with other splits of the recordings, nor by what people chose.

@@ -16,7 +16,7 @@ from vvscale import __version__
 from vvscale.cli.streams import make_safe, only_documents, short_warnings
 from vvscale.cli.verbs import GROUPS, VERBS, epilogue, module_of
 from vvscale.core.imports import missing_extra
-from vvscale.errors import VvscaleError
+from vvscale.errors import VvscaleError, shell_words
 
 INTERRUPTED = 130
 
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in tokens:
             raise
         verb = _verb(tokens)
-        print(f"vvscale: {error} Next: `vvscale {f'{verb} ' if verb else ''}--help`.", file=sys.stderr)
+        print(f"vvscale: {error} Next: `vvscale {shell_words(*verb.split(), '--help')}`.", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # The reader of a pipe, such as head, has seen enough; what is still buffered has nowhere to go.

@@ -80,6 +80,12 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
             example="vvscale fine-tune runs/net --on simulated-digits.IT-pls --layers layer3.0 --lr 1e-3",
             extra="train",
         ),
+        "transfer": Verb(
+            group="train",
+            line="Show what fine-tuning gained, by what was tuned to and scored on.",
+            example="vvscale transfer out/axes/results/scores.parquet",
+            extra="train",
+        ),
         "readout": Verb(
             group="train",
             line="Train a readout of a layer's tokens, shared by subjects, and score it.",

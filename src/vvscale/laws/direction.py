@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from vvscale.errors import VvscaleError
 from vvscale.laws.uncertainty.resample import FEW_CLUSTERS, clusters, default_unit
@@ -152,6 +151,8 @@ def _signs(x: Array, y: Array, group: NDArray[np.intp]) -> NDArray[np.intp]:
     residual = y - slope @ design
     scores = np.stack([np.bincount(code, weights=row * residual, minlength=n_groups) for row in design])
     spread = inverse @ (scores @ scores.T) @ inverse * n_groups / (n_groups - 1)
+    from scipy import special
+
     # Rounding leaves an exact line without residuals.
     error = np.sqrt(np.maximum(np.diag(spread), 0.0)) + 1e-9 * np.abs(y).max()
     is_sure = np.abs(slope) > special.stdtrit(n_groups - 1, 0.5 + SURE / 2) * error

@@ -21,7 +21,7 @@ from torch import nn
 from vvscale.core.download import Progress
 from vvscale.core.hashing import hash_of
 from vvscale.core.userfile import is_user_file
-from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError
+from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, shell_words
 from vvscale.models.architectures.build import build_model, build_to_load
 from vvscale.models.architectures.families import ModelOptions
 from vvscale.models.architectures.names import LIBRARIES, architecture
@@ -112,18 +112,65 @@ def load_model(
     if kind in LIBRARIES and colon:
         return _from_library(text)
     if kind == "untrained" and colon:
-        name, at, seed = rest.rpartition("@")
-        if at and not seed.isdigit():
-            raise ConfigError(
-                f"The seed in '{text}' is '{seed}'; expected a whole number, such as 'untrained:{name}@3'."
-            )
-        return _untrained(name, int(seed)) if at else _untrained(rest, 0)
+        return _untrained(*_read_untrained(text))
     untrained = _untrained(text, 0)
     note = (
         f"{text} is untrained: its weights are as drawn with seed 0. Trained ones: gokce2025:MODEL_ID, timm:NAME, "
         f"torchvision:NAME, a run's folder or a file; untrained:{text} says that it is meant."
     )
     return replace(untrained, note=note, is_doubtful=True)
+
+
+def check_model(ref: str) -> None:
+    """Refuse what names no network, without fetching weights or building it.
+
+    Parameters
+    ----------
+    ref
+        As of ``load_model``.
+
+    Raises
+    ------
+    UnknownNameError, ConfigError
+        Nothing is called so.
+    MissingDataError
+        The file, or the checkpoint of this epoch, is not there.
+
+    Examples
+    --------
+    >>> check_model("untrained:resnet18@3")
+    """
+    kind, colon, rest = ref.partition(":")
+    if kind == COLLECTION and colon and not is_user_file(ref):
+        _check_published(rest)
+    elif not is_user_file(ref) and not colon and _is_path(ref):
+        if not (Path(ref).is_file() or (Path(ref) / WEIGHTS_NAME).is_file()):
+            raise MissingDataError(
+                f"There are no weights in '{ref}'. Expected a file, or the folder of a run with a {WEIGHTS_NAME}; "
+                "check the path."
+            )
+    elif kind == "untrained" and colon and not is_user_file(ref):
+        architecture(_read_untrained(ref)[0])
+    else:
+        architecture(ref)
+
+
+def _check_published(text: str) -> None:
+    model_id, epoch = read_ref(text)
+    table = load_scores(COLLECTION)
+    if (table["is_pretrained"] & (table["model_id"] == model_id)).any():
+        architecture(_library_ref(model_id))
+    else:
+        find_checkpoint(model_id, epoch)
+
+
+def _read_untrained(text: str) -> tuple[str, int]:
+    """Take ``untrained:NAME[@SEED]`` apart."""
+    rest = text.removeprefix("untrained:")
+    name, at, seed = rest.rpartition("@")
+    if at and not seed.isdigit():
+        raise ConfigError(f"The seed in '{text}' is '{seed}'; expected a whole number, such as 'untrained:{name}@3'.")
+    return (name, int(seed)) if at else (rest, 0)
 
 
 def _is_path(text: str) -> bool:
@@ -157,7 +204,7 @@ def _from_foreign(path: Path, arch: str | None, ema: bool | None) -> LoadedModel
     fitted = load_foreign(path, arch=arch, ema=ema)
     row = {"model_id": path.name.partition(".")[0], "is_random": False}
     source = {"file": path.name, "sha256": hash_of(path)}
-    record = model_record(fitted.module, row=row, weights="ema" if fitted.weights == "ema" else "plain", source=source)
+    record = _described(fitted.module, fitted.name, row, source, "ema" if fitted.weights == "ema" else "plain")
     return LoadedModel(fitted.module, record, fitted.note, is_doubtful=fitted.is_partial)
 
 
@@ -196,7 +243,7 @@ def _library_ref(model_id: str) -> str:
     if model_id.startswith("Model-"):
         raise MissingDataError(
             f"'{model_id}' was published by LAION for open_clip, which vvscale does not use. Its scores are in the "
-            f"table: vvscale show {model_id}."
+            f"table: vvscale show {shell_words(model_id)}."
         )
     return f"timm:{model_id.removesuffix('_nc-5000').replace(':', '.')}"
 
@@ -209,15 +256,18 @@ def _from_library(ref: str, *, row: Mapping[str, Any] | None = None) -> LoadedMo
 
 
 def _own(ref: str) -> LoadedModel:
-    known = architecture(ref)
     module = build_model(ref, seed=0)
-    row = {"model_id": known.family}
-    if says_its_size(known):
-        record = model_record(module, row=row, source={"file": ref})
-    else:
-        # Its cost depends on the size of its images, which nobody has said.
-        record = {"row": row, "source": {"file": ref}}
+    record = _described(module, ref, {"model_id": architecture(ref).family}, {"file": ref}, "plain")
     return LoadedModel(module.eval(), record)
+
+
+def _described(
+    module: nn.Module, name: str, row: Mapping[str, Any], source: Mapping[str, Any], weights: Kind
+) -> Mapping[str, Any]:
+    """Return a record, without cost where it depends on the size of images that nobody has said."""
+    if not says_its_size(architecture(name)):
+        return {"row": row, "weights": weights, "source": source}
+    return model_record(module, row=row, weights=weights, source=source)
 
 
 def _untrained(name: str, seed: int) -> LoadedModel:

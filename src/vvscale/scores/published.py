@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from vvscale.core.download import RemoteFile, State, cache_folder
 from vvscale.core.hashing import hash_of
-from vvscale.errors import unknown_name
+from vvscale.errors import shell_words, unknown_name
 
 _COLLECTION = "gokce2025"
 _COMMIT = "e76f924edec181e0b872484eea57e63832281de7"
@@ -33,7 +33,7 @@ class PublishedFile:
     def remote(self) -> RemoteFile:
         """What can be downloaded."""
         address = f"{_HOST}/{self.folder}/{self.name}"
-        command = f"vvscale fetch {self.key}"
+        command = f"vvscale fetch {shell_words(self.key)}"
         return RemoteFile(self.name, _COLLECTION, address, "sha256", self.sha256, self.meaning, command)
 
     @property

@@ -288,7 +288,10 @@ def _read_parquet(path: Path) -> pa.Table:
     try:
         # ParquetFile reads this file alone; a path with '=' in it is not taken for partitions.
         with pq.ParquetFile(path) as file:
-            return file.read()
+            table = file.read()
+        # Else text that is not UTF-8 is found by whoever looks at it first.
+        table.validate(full=True)
+        return table
     except (pa.ArrowException, UnicodeDecodeError, ValueError, OverflowError) as error:
         raise DataError(
             f"Cannot read '{path}' as Parquet: {(str(error) or 'no message').splitlines()[0]}. Expected a whole "

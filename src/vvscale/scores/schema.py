@@ -115,6 +115,7 @@ _ALL = (
     Column("checkpoint_url", "string", "", "Where the scored weights are said to lie."),
     Column("recipe", "string", "", "Name of the training recipe."),
     Column("finetune", "string", "", "How the network was fine-tuned on recordings: its name, or its loss; none."),
+    Column("finetune_on", "string", "", "Benchmarks that it was fine-tuned to, with + between them; none."),
     Column("finetune_control", "string", "", "shuffled: responses belonged to other images; none otherwise."),
     Column("finetune_fraction", "float", "percent", "Recorded training images that fine-tuning used; 0 without."),
     Column("finetune_samples", "integer", "images", "Recorded training images that fine-tuning used; 0 without."),

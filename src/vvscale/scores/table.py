@@ -153,6 +153,14 @@ def _regions_there_are(scores: pd.DataFrame, by_region: pd.DataFrame) -> str:
     return f"It has scores in {said} of {len(by_region)} models. Ask for some: `regions=[{', '.join(names)}]`."
 
 
+def last_epochs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what was measured before a run had ended."""
+    if "epoch" not in rows.columns:
+        return rows
+    latest = rows.groupby("model_id")["epoch"].transform("max")
+    return rows[rows["epoch"].isna() | rows["epoch"].eq(latest)]
+
+
 MAPPING_AXES = ("mapping_samples", "mapping_seed", "mapping_neuroids", "mapping_repetitions")
 """Columns that say which part of the recordings a mapping was fitted on."""
 

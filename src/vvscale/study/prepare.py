@@ -12,13 +12,13 @@ from types import FrameType
 from typing import Any
 
 from vvscale.core.config import from_table
-from vvscale.errors import DataError, InterruptedRunError, MissingDataError, StoppedError, unknown_name
+from vvscale.errors import DataError, InterruptedRunError, MissingDataError, StoppedError, shell_words, unknown_name
 from vvscale.study.build import build_graph
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
 from vvscale.study.graph.kinds import Rates
 from vvscale.study.graph.rates import RATES
-from vvscale.study.spec.check import check_recordings, check_runs, check_spec
+from vvscale.study.spec.check import check_models, check_recordings, check_runs, check_spec
 from vvscale.study.spec.resolve import Parts, Resolved, resolve
 from vvscale.study.spec.schema import StudySpec, load_spec
 from vvscale.study.spec.workers import EngineSpec, Group
@@ -152,6 +152,7 @@ def prepare_study(
     if parts is None:
         check_spec(spec, resolved.runs)
         check_runs(resolved)
+        check_models(resolved)
         check_recordings(resolved)
     graph = build_graph(resolved, rates_of(spec.engine))
     return Prepared(folder_of(spec, out), graph, spec.engine, resolved)
@@ -191,8 +192,9 @@ def take_up(folder: StudyFolder, *, changes: Mapping[str, Any] | None = None) ->
     if older:
         raise DataError(
             f"The study in '{folder.path}' was planned for other versions of {', '.join(older)}; this vvscale would "
-            f"compute something else under the same ids. `vvscale study run '{folder.path / 'spec.toml'}' --out "
-            f"'{folder.path}'` plans it anew; what has not changed is kept."
+            "compute something else under the same ids. `vvscale study run "
+            f"{shell_words(folder.path / 'spec.toml', '--out', folder.path)}` plans it anew; what has not "
+            "changed is kept."
         )
     return Prepared(folder, graph, from_table(EngineSpec, engine, "the engine"), None)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from vvscale.core.files import make_folder
 from vvscale.core.jsonable import Result
-from vvscale.errors import RunError
+from vvscale.errors import RunError, shell_words
 from vvscale.study.engine.engine import Engine
 from vvscale.study.engine.worker import run_task, storage_error
 from vvscale.study.graph.folder import StudyFolder
@@ -69,8 +69,8 @@ class StudyResult(Result):
         blocked = f", and {self.n_blocked} that need them could not start" if self.n_blocked else ""
         return RunError(
             f"{self.n_failed} of {self.n_tasks} tasks failed{blocked}. The first: {first.label}: {first.message} "
-            f"Its traceback is in '{first.path}'. Mend the cause, then `vvscale study resume {self.path}`; or, where "
-            "the study's file must change, `vvscale study run` with that file. What is finished is kept."
+            f"Its traceback is in '{first.path}'. Mend the cause, then `vvscale study resume {shell_words(self.path)}`"
+            "; or, where the study's file must change, `vvscale study run` with that file. What is finished is kept."
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vvscale.core.config import read_toml
-from vvscale.errors import DataError, MissingDataError
+from vvscale.errors import DataError, MissingDataError, shell_words
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
 from vvscale.study.graph.task_folder import files_below
@@ -81,8 +81,8 @@ def survey(folder: StudyFolder, graph: Graph, *, rehash: bool = False, stop: Sto
             continue
         if stop is not None and stop.is_set():
             raise stop.error(
-                f"Stopped while looking at what is finished; no task was begun. `vvscale study resume {folder.path}` "
-                "resumes."
+                f"Stopped while looking at what is finished; no task was begun. `vvscale study resume "
+                f"{shell_words(folder.path)}` resumes."
             )
         here = folder.task(task.id)
         done, damage = here.finished(rehash=rehash)
@@ -118,9 +118,10 @@ def hand_over(folder: StudyFolder) -> list[Path]:
         folder.publish(graph[task_id])
     results = results_of(folder)
     if not results:
+        named = shell_words(folder.path)
         raise MissingDataError(
             f"The study in '{folder.path}' has no result yet. Expected at least the score table. `vvscale study status "
-            f"{folder.path}` says how far it is, `vvscale study resume {folder.path}` resumes it."
+            f"{named}` says how far it is, `vvscale study resume {named}` resumes it."
         )
     return results
 

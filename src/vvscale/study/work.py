@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from vvscale.errors import DataError
+from vvscale.errors import DataError, shell_words
 from vvscale.study.engine.engine import Ended, Engine
 from vvscale.study.engine.worker import Answer, Request
 from vvscale.study.graph.folder import StudyFolder
@@ -88,7 +88,7 @@ class Work:
         status = self.watch.look(is_last=True)
         more = f"; {len(saved)} more saved their state ({some(saved)})" if saved else ""
         raise self.stop.error(
-            f"Stopped with {status.words()}{more}. `vvscale study resume {self.folder.path}` resumes."
+            f"Stopped with {status.words()}{more}. `vvscale study resume {shell_words(self.folder.path)}` resumes."
         )
 
     def _hand_over(self) -> None:

@@ -21,7 +21,7 @@ from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.recordings.assembly import Assembly
 from vvscale.brain.recordings.stimulus_files import unpack_images
 from vvscale.core.download import RemoteFile
-from vvscale.errors import DataError
+from vvscale.errors import DataError, shell_words
 
 # Shape legend: q neurons, N images, R repeats at most, P presentations.
 
@@ -86,7 +86,7 @@ class CowleySession:
     def files(self) -> list[RemoteFile]:
         """Return the records of its two files, the images and the responses."""
         images, responses = BLOBS[self.session]
-        command = f"vvscale fetch benchmarks {COLLECTION}.{self.session}"
+        command = f"vvscale fetch benchmarks {shell_words(f'{COLLECTION}.{self.session}')}"
         return [
             RemoteFile(name, COLLECTION, f"{_HOST}/{folder}/{name}", "git-blob", blob, meaning, command)
             for name, folder, blob, meaning in (

@@ -41,7 +41,7 @@ from vvscale.brain.recordings.assembly import Assembly
 from vvscale.brain.recordings.netcdf import read_neural
 from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES, read_stimulus_set, unpacked_folder
 from vvscale.core.config import convert, parse_toml
-from vvscale.core.hdf5 import check_hdf5
+from vvscale.core.hdf5 import open_hdf5
 from vvscale.core.inputs.arrays import plain_arrays
 from vvscale.core.inputs.plain import plain_file
 from vvscale.errors import ConfigError, DataError, MissingDataError, VvscaleError, did_you_mean
@@ -258,10 +258,7 @@ def _read_array(folder: Path, name: str) -> np.ndarray:
             with plain_arrays(path), np.load(path, allow_pickle=False) as arrays:
                 return arrays[key or arrays.files[0]]
         if path.suffix in (".h5", ".hdf5"):
-            import h5py
-
-            check_hdf5(path)
-            with h5py.File(path, "r") as held:
+            with open_hdf5(path) as held:
                 return np.asarray(held[key])
         if path.suffix == ".csv":
             return pd.read_csv(path, header=None).to_numpy(np.float64)

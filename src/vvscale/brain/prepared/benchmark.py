@@ -22,6 +22,7 @@ from vvscale.brain.prepared.layout import SPLITS, PreparedFile
 from vvscale.brain.prepared.sets import SETS
 from vvscale.brain.recordings.assembly import Assembly
 from vvscale.core.files import whole_folder
+from vvscale.core.hdf5 import open_hdf5
 from vvscale.errors import DataError, MissingDataError, unknown_name
 
 # Shape legend: N images, u units.
@@ -158,7 +159,6 @@ def _image_path(folder: Path, stimulus_id: str) -> Path:
 
 def _unpacked_nsd(archive: Path, ids: Sequence[str]) -> Path:
     """Write the images that are needed from NSD's archive into a folder beside it, once."""
-    import h5py
     from PIL import Image
 
     folder = archive.with_suffix("")
@@ -169,7 +169,7 @@ def _unpacked_nsd(archive: Path, ids: Sequence[str]) -> Path:
             f"There is no '{archive}' with the images of NSD (nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5); put it "
             "there, or give `images`."
         )
-    with h5py.File(archive, "r") as file, whole_folder(folder) as part:
+    with open_hdf5(archive) as file, whole_folder(folder) as part:
         bricks: Any = file["imgBrick"]
         for one in sorted(ids, key=int):
             Image.fromarray(bricks[int(one)]).save(_image_path(part, one))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from vvscale.core.files import write_whole
-from vvscale.core.hdf5 import check_hdf5
+from vvscale.core.hdf5 import open_hdf5
 from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, ShapeError, unknown_name
@@ -52,9 +52,7 @@ class PreparedWriter:
 
     def copy(self, path: Path, subject: str) -> None:
         """Take over the responses and ceilings of a subject from another prepared file."""
-        import h5py
-
-        with h5py.File(path, "r") as part:
+        with open_hdf5(path) as part:
             for name in (f"train/neural_data/{subject}", f"test/neural_data/{subject}", f"noise_ceilings/{subject}"):
                 if name in part:
                     self._file.require_group(name.rpartition("/")[0])
@@ -128,7 +126,6 @@ class PreparedFile:
             It is no HDF5 file.
         """
         path = plain_file(path)
-        check_hdf5(path)
         with _opened(path) as file:
             for name in ("train/neural_data", "test/neural_data", "train/stimulus_ids", "test/stimulus_ids"):
                 if name not in file:
@@ -199,10 +196,8 @@ class PreparedFile:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    import h5py
-
     try:
-        file = h5py.File(path, "r")
+        file = open_hdf5(path)
     except FileNotFoundError as error:
         raise MissingDataError(f"There is no file '{path}'; check the path, or run 'vvscale prepare-brain'.") from error
     except OSError as error:

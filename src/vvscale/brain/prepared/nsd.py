@@ -18,6 +18,7 @@ import pandas as pd
 from vvscale.brain.ceilings.percent import nsd_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
 from vvscale.brain.prepared.optional import import_nibabel
+from vvscale.core.hdf5 import open_hdf5
 from vvscale.errors import DataError, MissingDataError
 
 # Shape legend: N images, V voxels, T trials of a session.
@@ -105,12 +106,10 @@ def stimulus_ids(raw: Path, split: str, subject: str) -> np.ndarray:
 
 def _means(raw: Path, subject: str, table: pd.DataFrame, voxels: np.ndarray, shape: tuple[int, ...]) -> pd.DataFrame:
     """Return the mean response of each image seen, index nsdId; sessions are read one after another."""
-    import h5py
-
     images = np.unique(table["nsd_id"])
     total, count = np.zeros((len(images), len(voxels)), dtype=np.float32), np.zeros(len(images))
     for path in sessions_of(raw, subject):
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             betas = _betas_of(file, path)
             if tuple(betas.shape[1:]) != tuple(reversed(shape)):
                 raise DataError(
@@ -149,9 +148,7 @@ def _trials(raw: Path, subject: str) -> pd.DataFrame:
     sessions = sessions_of(raw, subject)
     if not sessions:
         raise MissingDataError(f"There are no files '{raw / _betas(subject)}/betas_session*.hdf5'.")
-    import h5py
-
-    with h5py.File(sessions[0], "r") as file:
+    with open_hdf5(sessions[0]) as file:
         n_trials = _betas_of(file, sessions[0]).shape[0]
     long = held.melt(id_vars=["nsdId", "shared1000"], value_vars=columns, value_name="trial")
     long = long[long["trial"] > 0]  # 0: not shown to this subject

@@ -18,6 +18,7 @@ from vvscale.brain.prepared.layout import SPLITS, PreparedFile, PreparedWriter, 
 from vvscale.brain.prepared.sets import BrainSet, brain_set
 from vvscale.core.files import remove_inside
 from vvscale.core.hashing import digest_of
+from vvscale.core.hdf5 import open_hdf5
 from vvscale.errors import DataError, MissingDataError, UsageError, unknown_name
 
 # Plain numbers for a plan: one pass of a disk, and a connection of 100 Mbit/s.
@@ -183,13 +184,11 @@ class Job:
 
     def is_done(self, subject: str) -> bool:
         """Whether a part is there that depends on exactly what is here now."""
-        import h5py
-
         path = self.parts / f"{subject}.h5"
         if not path.is_file():
             return False
         try:
-            with h5py.File(path, "r") as file:
+            with open_hdf5(path) as file:
                 return file.attrs.get("digest") == self.digest(subject)
         except OSError:
             return False

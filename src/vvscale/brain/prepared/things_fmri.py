@@ -15,6 +15,7 @@ import pandas as pd
 
 from vvscale.brain.prepared.layout import PreparedWriter
 from vvscale.brain.prepared.things import things_id
+from vvscale.core.hdf5 import open_hdf5
 from vvscale.errors import DataError, MissingDataError
 
 # Shape legend: V voxels of a region, T trials, N images, R repetitions.
@@ -52,13 +53,11 @@ def read_subject(
     raw: Path, subject: str, writer: PreparedWriter, *, min_ceiling: float, rois: tuple[str, ...] = (), **_: Any
 ) -> None:
     """Write one subject: means over repetitions, z-scored over images in each split; voxels above a shipped ceiling."""
-    import h5py
-
     responses, stimuli, voxels = (raw / name for name in raw_files(subject))
     trials, table = _table(stimuli, *_TRIALS), _table(voxels, "nc_testset")
     percent = table["nc_testset"].to_numpy(dtype=np.float64)
     orders = {split: _order(trials, split, stimuli) for split in ("train", "test")}
-    with h5py.File(responses, "r") as file:
+    with open_hdf5(responses) as file:
         values = _values(file, responses, len(table), len(trials))
         for region in rois or tuple(REGIONS):
             chosen = np.flatnonzero(_members(table, region, voxels) & (percent > min_ceiling))

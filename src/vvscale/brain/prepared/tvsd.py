@@ -16,6 +16,7 @@ import numpy as np
 from vvscale.brain.ceilings.percent import variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
 from vvscale.brain.prepared.things import things_id
+from vvscale.core.hdf5 import open_hdf5
 from vvscale.errors import DataError, MissingDataError
 
 # Shape legend: N images, R repetitions, 1024 electrodes.
@@ -84,10 +85,8 @@ def _matlab_text(file: Any, held: Any) -> str:
 
 
 def _mat(path: Path) -> Any:
-    import h5py
-
     try:
-        return h5py.File(path, "r")
+        return open_hdf5(path)
     except FileNotFoundError as error:
         raise MissingDataError(f"There is no file '{path}'; check the folder of raw files.") from error
     except OSError as error:

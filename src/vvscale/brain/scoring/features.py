@@ -18,7 +18,7 @@ from vvscale.brain.activations.memory import peak_memory
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.metrics.checks import arrays_digest
 from vvscale.brain.scoring.results import LayerFailure, LayerScore, ModelScores, Usage
-from vvscale.core.hdf5 import check_hdf5
+from vvscale.core.hdf5 import open_hdf5
 from vvscale.core.inputs.arrays import plain_arrays
 from vvscale.core.inputs.plain import plain_file
 from vvscale.core.options import SEED
@@ -182,8 +182,7 @@ def _read_numpy(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
 def _read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
     import h5py
 
-    check_hdf5(path)
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         datasets: dict[str, Any] = {}
         file.visititems(lambda key, one: datasets.update({key: one}) if isinstance(one, h5py.Dataset) else None)
         labels = {PurePath(key).name: one for key, one in datasets.items() if one.ndim == 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,17 @@ from vvscale.brain.scoring.session import Session
 from vvscale.brain.scoring.tuned import refuse_tuned_images
 from vvscale.brain.scoring.work import plan_work
 from vvscale.core.inputs.plain import refuse_own_input
-from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleNote, VvscaleWarning
-from vvscale.models import LoadedModel, load_model, model_record
+from vvscale.errors import (
+    ConfigError,
+    DataError,
+    MissingDataError,
+    ShapeError,
+    UsageError,
+    VvscaleNote,
+    VvscaleWarning,
+    shell_words,
+)
+from vvscale.models import LoadedModel, load_model, model_cost, model_record
 from vvscale.scores import ScoreStore, load_scores
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
@@ -343,6 +352,10 @@ def _load(ref: str, options: ScoreOptions) -> Model:
 def _named(model: LoadedModel, fallback: str, options: ScoreOptions) -> Model:
     row = {**model.record.get("row", {})}
     row["model_id"] = options.name or row.get("model_id") or fallback
+    if options.image_size is not None and row.get("n_params") is None:
+        # It has not said for which images it is made; what depends on their values cannot be counted.
+        with suppress(ShapeError):
+            row |= model_cost(model.module, image_size=options.image_size).columns()
     return model.module, {**model.record, "row": row}
 
 
@@ -365,8 +378,8 @@ def _layers(
             return committed_layers(module, record)
         except MissingDataError as error:
             raise MissingDataError(
-                f"{error} Next: `vvscale score {ref} --layers all --commit layers.toml` chooses them by score, then "
-                '`layers="layers.toml"`.'
+                f"{error} Next: `vvscale score {shell_words(ref)} --layers all --commit layers.toml` chooses them by "
+                'score, then `layers="layers.toml"`.'
             ) from error
     if one == gokce2026.NAME:
         return gokce2026.published_layers(benchmarks, module, record)

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
 from vvscale.cli.verbs import epilogue
+from vvscale.errors import shell_words
 from vvscale.study.options import StudyPlanOptions, StudyRunOptions
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def init(name: str, /, *, output: Output) -> None:
     path = write_template(name)
     output.say(f"Wrote {path}")
     output.document({"path": str(path)})
-    output.note(f"Next: `vvscale study plan {path}`")
+    output.note(f"Next: `vvscale study plan {shell_words(path)}`")
 
 
 @study.command(help_epilogue="Example: vvscale study plan mine.toml")
@@ -79,7 +80,7 @@ def plan(spec: str, /, *, options: StudyPlanOptions, output: Output) -> None:
     for words in planned.absent:
         output.say(f"absent here: {words}")
     output.document(planned.to_dict())
-    output.note(f"Next: `vvscale study run {spec}`")
+    output.note(f"Next: `vvscale study run {shell_words(spec)}`")
 
 
 @study.command(help_epilogue="Example: vvscale study run mine.toml --out out/mine")
@@ -118,7 +119,7 @@ def status(spec: Known, /, *, out: Folder = None, output: Output) -> None:
     output.say(f"{now.words()}; " + (f"run by {now.runner}; {now.engine}" if now.runner else "nobody runs it now"))
     output.document(now.to_dict())
     if not now.is_complete and not now.runner:
-        output.note(f"Next: `vvscale study resume {now.path}`")
+        output.note(f"Next: `vvscale study resume {shell_words(now.path)}`")
 
 
 @study.command(help_epilogue="Example: vvscale study report out/mine")
@@ -141,7 +142,7 @@ def _next(results: Sequence[Path]) -> str:
     page = next((path for path in results if path.name == "report.html"), None)
     table = next((path for path in results if path.name == "scores.parquet"), None)
     said = [] if page is None else [f"open {page} in any browser"]
-    said += [] if table is None else [f"`vvscale figure compute --scores {table}`"]
+    said += [] if table is None else [f"`vvscale figure compute --scores {shell_words(table)}`"]
     return "; or ".join(said)
 
 
@@ -163,7 +164,7 @@ def _go(ready: Prepared, output: Output, options: StudyRunOptions, *, dry_run: b
         job = submit_study(ready)
         output.say(f"Job {job} of {ready.engine.kind} runs the study; one may log out.")
         output.document({"job": job, "path": str(ready.folder.path)})
-        output.note(f"Next: `vvscale study status {ready.folder.path}`")
+        output.note(f"Next: `vvscale study status {shell_words(ready.folder.path)}`")
         return
     with stop_on_signals() as stop, stages(quiet=output.quiet or output.json) as look:
         result = run_study(
@@ -181,4 +182,4 @@ def _go(ready: Prepared, output: Output, options: StudyRunOptions, *, dry_run: b
     error = result.error()
     if error is not None:
         raise error
-    output.note(f"Next: {_next(result.results) or f'`vvscale study report {ready.folder.path}`'}")
+    output.note(f"Next: {_next(result.results) or f'`vvscale study report {shell_words(ready.folder.path)}`'}")

@@ -32,6 +32,19 @@ def plain_file(path: str | Path) -> Path:
     return path
 
 
+def refuse_existing(written: str | Path) -> None:
+    """Refuse to write a file to edit where there is one: what a user changed in it would be lost.
+
+    Raises
+    ------
+    UsageError
+        Something has that name.
+    """
+    written = Path(written)
+    if written.exists() or written.is_symlink():
+        raise UsageError(f"There is a file '{written}' already. Choose another name, or edit that file.")
+
+
 def refuse_own_input(written: str | Path, *read: object) -> None:
     """Refuse to write a file over one that is read, or into a folder that is read as a whole.
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from vvscale.core.files import locked, make_folder, remove_inside, write_json, write_with
 from vvscale.core.jsonable import parse_json
@@ -148,11 +149,23 @@ def _found(out: Path, inputs: Inputs, listing: Listing, *, replace: bool) -> Pre
         return _prepared(out, "found", listing, splits, report, 0.0)
     if replace:
         return None
-    was = [pd.read_parquet(out / split / INDEX, columns=COLUMNS[1:]).assign(split=split) for split in SPLITS]
+    was = [_listed(out / split / INDEX, columns=COLUMNS[1:]).assign(split=split) for split in SPLITS]
     raise DataError(
         f"'{out}' holds a data set made from something else: {inputs.changes(manifest['settings'], pd.concat(was))}. "
         "Choose another `out`, or replace it with `replace`."
     )
+
+
+def _listed(path: Path, **options: Any) -> pd.DataFrame:
+    """Return the images of a data set that is in the way."""
+    try:
+        return pd.read_parquet(path, **options)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"'{path}' cannot be read: {(str(error) or type(error).__name__).splitlines()[0]}. Expected the images of "
+            "the data set that lies here, made from something else than was asked for. Choose another `out`, or "
+            "replace it with `replace`."
+        ) from error
 
 
 def _is_damaged(out: Path) -> bool:
@@ -173,7 +186,7 @@ def _locked(out: Path, inputs: Inputs, *, replace: bool) -> Iterator[Path]:
         ours = work / inputs.fingerprint[:16]
         others = [folder for folder in work.iterdir() if folder.is_dir() and folder != ours]
         if others and not replace:
-            was = pd.read_parquet(others[0] / "inputs.parquet")
+            was = _listed(others[0] / "inputs.parquet")
             settings = was.attrs["settings"]
             raise DataError(
                 f"'{out}' holds unfinished work on something else: {inputs.changes(settings, was)}. Choose another "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from vvscale.errors import shell_words
 from vvscale.figures.base.tables import PUBLISHED
 from vvscale.figures.report.laws import NOT_ALLOWED, joint_of
 from vvscale.laws.planning.design import design_runs
@@ -71,6 +72,7 @@ def next_runs(fits: Fits) -> NextRuns:
         made = fits.kept("design", request, lambda: design_runs(fits.fit(asked), budget, RUNS).to_dict())
     except NOT_ALLOWED as error:
         return NextRuns(None, str(error))
-    named = (f" --x {' '.join(source.named)}" if source.named else "") + (f" --y {source.y}" if source.y else "")
-    command = f"vvscale design {source.name}{named} --budget {budget:.3g} --runs {RUNS} --out next.toml"
+    named = [*(("--x", *source.named) if source.named else ()), *(("--y", source.y) if source.y else ())]
+    asked_for = shell_words(source.name, *named, "--budget", f"{budget:.3g}", "--runs", RUNS, "--out", "next.toml")
+    command = f"vvscale design {asked_for}"
     return NextRuns(made, command=command)

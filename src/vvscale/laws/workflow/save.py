@@ -13,7 +13,7 @@ import pandas as pd
 
 from vvscale.core.files import make_folder, write_json, write_with
 from vvscale.core.jsonable import parse_json
-from vvscale.errors import DataError, MissingDataError, UsageError, reason, unknown_name
+from vvscale.errors import DataError, MissingDataError, UsageError, reason, shell_words, unknown_name
 from vvscale.laws.law import LAWS
 from vvscale.laws.planning.cost import Cost
 from vvscale.laws.planning.joint import JointLaw, group_ratios
@@ -202,8 +202,8 @@ def _standing(entry: Mapping[str, Any]) -> dict[str, Any]:
 def _not_fits(file: Path, error: Exception) -> DataError:
     if file.suffix.lower() in {".csv", ".tsv", ".parquet"}:
         return DataError(
-            f"'{file}' is a table, and a plan needs a fit. Fit one with `vvscale fit {file} --law joint --x n_params "
-            "samples_seen --out DIR`, with your own names of columns."
+            f"'{file}' is a table, and a plan needs a fit. Fit one with `vvscale fit {shell_words(file)} --law joint "
+            "--x n_params samples_seen --out DIR`, with your own names of columns."
         )
     return DataError(
         f"'{file}' is not a file of fits: {reason(error)}. It may be truncated, hand-edited or of another version; "

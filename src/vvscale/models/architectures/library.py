@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from vvscale.errors import ConfigError, MissingDataError, UnknownNameError, did_you_mean
+from vvscale.errors import ConfigError, MissingDataError, UnknownNameError, did_you_mean, shell_words
 from vvscale.models.architectures.configs import Architecture, LibraryConfig
 from vvscale.models.architectures.families import ModelOptions
 
@@ -199,7 +199,7 @@ def _unknown(library: str, name: str, known: Iterable[str]) -> UnknownNameError:
     names = list(known)
     return UnknownNameError(
         f"{library} has no '{name}'.{did_you_mean(name, names)} "
-        f"'vvscale ls architectures \"{library}:{name[:4]}*\"' lists its networks."
+        f"`vvscale ls architectures {shell_words(f'{library}:{name[:4]}*')}` lists its networks."
     )
 
 

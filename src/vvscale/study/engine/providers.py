@@ -103,7 +103,8 @@ def _lsf(group: Group) -> _Asked:
 
 def _gridengine(group: Group) -> _Asked:
     lines = [f"-pe smp {_cores(group)}"] if _cores(group) > 1 else []
-    lines += [f"-l h_vmem={math.ceil(group.mem_gb / group.cpus)}G"]
+    # Not h_vmem, which limits addresses: PyTorch maps far more of them than it uses, and cannot be loaded.
+    lines += [f"-l mem_free={_gb(group)}G"]
     lines += [f"-l gpu={group.gpus_per_job}"] if group.gpus_per_job else []
     lines += [f"-P {group.of('account')}"] if group.of("account") else []
     return GridEngineProvider, {"queue": group.of("partition")}, lines

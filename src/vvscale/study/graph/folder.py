@@ -41,8 +41,8 @@ from vvscale.core.files import (
     write_with,
 )
 from vvscale.core.inputs.plain import plain_file
-from vvscale.core.jsonable import parse_json
-from vvscale.errors import DataError, MissingDataError, UsageError
+from vvscale.core.jsonable import parse_json, seal_holds, sealed
+from vvscale.errors import DataError, MissingDataError, UsageError, shell_words
 from vvscale.study.graph.graph import Graph, Task
 from vvscale.study.graph.task_folder import TaskFolder, file_digest, files_below, read_record
 
@@ -108,7 +108,7 @@ class StudyFolder:
             if time.monotonic() > until:
                 raise UsageError(
                     f"The study in '{self.path}' is run by another process ({_holder(path)}). Watch it with `vvscale "
-                    f"study status {self.path}`, or stop that process and run the same command again."
+                    f"study status {shell_words(self.path)}`, or stop that process and run the same command again."
                 )
             time.sleep(_MOMENT_SECONDS)
 
@@ -179,8 +179,8 @@ class StudyFolder:
         except (OSError, ValueError) as error:
             raise DataError(
                 f"'{path}' is damaged: {error}. Expected the file that `vvscale study run` wrote whole. "
-                f"`vvscale study run '{self.path / 'spec.toml'}' --out '{self.path}'` writes it anew; what is "
-                "finished is kept."
+                f"`vvscale study run {shell_words(self.path / 'spec.toml', '--out', self.path)}` writes it anew; "
+                "what is finished is kept."
             ) from error
 
     def graph(self) -> Graph:
@@ -189,11 +189,12 @@ class StudyFolder:
 
     def write_status(self, content: Mapping[str, Any]) -> None:
         """Write how far the study is; a power cut may lose it."""
-        write_json(self.path / "status.json", content, durable=False)
+        write_json(self.path / "status.json", sealed(content), durable=False)
 
     def status(self) -> dict[str, Any] | None:
-        """Return what ``write_status`` wrote last; None if there is none."""
-        return read_record(self.path / "status.json", "graph")
+        """Return what ``write_status`` wrote last; None if there is none or it is not what was written."""
+        record = read_record(self.path / "status.json", "graph")
+        return record if record is not None and seal_holds(record) else None
 
     def publish(self, task: Task) -> list[Path]:
         """Copy what a finished task publishes to where people look; what is there already is left."""
@@ -256,8 +257,11 @@ def _holder(path: Path) -> str:
     who = read_record(path, "pid")
     if who is None:
         return "it has just begun"
-    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(float(who["since"])))
-    return f"process {who['pid']} on {who['host']}, since {since}"
+    try:
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(float(who["since"])))
+        return f"process {who['pid']} on {who['host']}, since {since}"
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return "which one its file no longer says"
 
 
 def _remove_empty(folder: Path, top: Path) -> None:

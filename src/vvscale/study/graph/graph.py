@@ -18,7 +18,7 @@ from typing import Any
 from vvscale.core.files import safe_name, write_bytes
 from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import parse_json
-from vvscale.errors import DataError, MissingDataError, UsageError
+from vvscale.errors import DataError, MissingDataError, UsageError, shell_words
 
 FORMAT = "vvscale-graph-2"
 ID_LENGTH = 20
@@ -151,8 +151,8 @@ class Graph:
             if form != FORMAT and re.fullmatch(r"vvscale-graph-\d+", str(form)):
                 raise DataError(
                     f"The plan '{path}' is of another version of vvscale: its format is '{form}', this one reads "
-                    f"'{FORMAT}'. Next: `vvscale study run SPEC --out {path.parents[1]}` plans the study anew; what "
-                    "is finished and has not changed is kept."
+                    f"'{FORMAT}'. Next: `vvscale study run SPEC --out {shell_words(path.parents[1])}` plans the study "
+                    "anew; what is finished and has not changed is kept."
                 )
             if form != FORMAT:
                 raise ValueError(f"its format is '{form}' and not '{FORMAT}'")

@@ -75,8 +75,10 @@ class TaskFolder:
         self.write("done", sealed(content), durable=durable)
 
     def error(self) -> dict[str, Any] | None:
-        """Return ``error.json``; None if it is absent or not whole."""
-        return read_record(self.path / "error.json", "message")
+        """Return ``error.json``; None if it is absent or not whole, or says nothing."""
+        record = read_record(self.path / "error.json", "message")
+        is_told = record is not None and isinstance(record["message"], str) and bool(record["message"].strip())
+        return record if is_told else None
 
     def write(self, name: str, content: Mapping[str, Any], *, durable: bool = True) -> None:
         """Write one of the task's own files."""

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from vvscale.errors import ConfigError, UsageError, unknown_name
+from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError, unknown_name
 from vvscale.study.spec.axes import Run
 from vvscale.study.spec.resolve import DatasetInfo, Resolved, forecast_run, n_images_of
 from vvscale.study.spec.schema import StudySpec
@@ -73,6 +73,27 @@ def check_runs(resolved: Resolved) -> None:
                 "[forecast] needs runs whose compute grows with their images; the recipe "
                 f"'{like.recipe}' has a fixed number of steps. Give it schedule.epochs, or leave out [forecast]."
             )
+
+
+def check_models(resolved: Resolved) -> None:
+    """Refuse further models to score that nothing is called so; files that are not here are noted as absent.
+
+    Raises
+    ------
+    ConfigError
+        Naming the entry.
+    """
+    if not resolved.spec.score.models:
+        return
+    from vvscale.models.load import check_model
+
+    for model in dict.fromkeys(resolved.spec.score.models):
+        try:
+            check_model(model)
+        except MissingDataError as error:
+            resolved.absent.append(f"the model '{model}': {error}")
+        except VvscaleError as error:
+            raise ConfigError(f"`models` of [score] names '{model}': {error}", key="models") from error
 
 
 def check_recordings(resolved: Resolved) -> None:

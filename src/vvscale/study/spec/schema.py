@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from vvscale.core.config import from_table, read_toml
 from vvscale.core.files import safe_name, write_bytes
+from vvscale.core.inputs.plain import refuse_existing
 from vvscale.core.options import MISSING, option
-from vvscale.errors import ConfigError, MissingDataError, UsageError, did_you_mean
+from vvscale.errors import ConfigError, MissingDataError, did_you_mean, shell_words
 from vvscale.laws.workflow.options import FitOptions
 from vvscale.study.spec.axes import AxisValue, Run, Scalar, SetRule, expand_runs
 from vvscale.study.spec.workers import EngineSpec
@@ -310,7 +311,7 @@ def find_spec(name: str | Path) -> Path:
     known = ", ".join(sorted(found)) or "none"
     raise MissingDataError(
         f"No study '{name}'.{did_you_mean(str(name), found)} Expected a TOML file, the folder of a study that was "
-        f"begun, or one of: {known}. `vvscale study init {name}` writes a new one."
+        f"begun, or one of: {known}. `vvscale study init {shell_words(name)}` writes a new one."
     )
 
 
@@ -323,8 +324,7 @@ def write_template(name: str, folder: Path = Path()) -> Path:
         There is a file of that name, or the name cannot be one.
     """
     path = folder / f"{safe_name(name, 'study')}.toml"
-    if path.exists():
-        raise UsageError(f"There is a file '{path}' already. Choose another name, or edit that file.")
+    refuse_existing(path)
     template = (Path(__file__).parent / "template.toml").read_text(encoding="utf-8")
     write_bytes(path, template.format(name=name, file=path).encode())
     return path

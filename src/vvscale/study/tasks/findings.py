@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vvscale.core.jsonable import parse_json
+from vvscale.scores.table import last_epochs
 from vvscale.study.tasks.forecast import FORECAST
 from vvscale.study.tasks.notes import read_notes
-from vvscale.study.tasks.rows import last_epochs, whole_networks
+from vvscale.study.tasks.rows import whole_networks
 from vvscale.study.tasks.tuning import tuning_rows
 
 if TYPE_CHECKING:

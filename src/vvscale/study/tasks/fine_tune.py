@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.study.graph.kinds import Estimate, Rates, TaskContext
 from vvscale.study.tasks.rows import LAYERS
-from vvscale.study.tasks.tuning import TUNED
 
 if TYPE_CHECKING:
     from vvscale.brain.benchmarks.neural import NeuralBenchmark
@@ -30,6 +29,7 @@ def run_fine_tune(context: TaskContext) -> dict[str, Any]:
     from vvscale.train.neural.digests import trained_images
     from vvscale.train.neural.options import FineTuneOptions
     from vvscale.train.neural.task import Task
+    from vvscale.train.neural.transfer import TUNED
     from vvscale.train.neural.tune import tune
 
     params = context.params

@@ -75,6 +75,7 @@ def outcomes(scores: Path | pd.DataFrame, law: Mapping[str, Any]) -> pd.DataFram
         Fields of :class:`vvscale.study.spec.schema.LawSpec`.
     """
     from vvscale.scores import load_scores
+    from vvscale.scores.table import last_epochs
 
     rows = load_scores(scores) if isinstance(scores, Path) else scores
     asked = (*law["where"], *law["x"], law["y"])
@@ -92,14 +93,6 @@ def outcomes(scores: Path | pd.DataFrame, law: Mapping[str, Any]) -> pd.DataFram
     return average_seeds(rows) if law["average_seeds"] else rows
 
 
-def last_epochs(rows: pd.DataFrame) -> pd.DataFrame:
-    """Leave out what was measured before a run had ended."""
-    if "epoch" not in rows.columns:
-        return rows
-    latest = rows.groupby("model_id")["epoch"].transform("max")
-    return rows[rows["epoch"].isna() | rows["epoch"].eq(latest)]
-
-
 def untuned_named(rows: pd.DataFrame) -> pd.DataFrame:
     """Say of networks that were not fine-tuned that they were not, where others were."""
     if "finetune" not in rows.columns:
@@ -107,7 +100,9 @@ def untuned_named(rows: pd.DataFrame) -> pd.DataFrame:
     is_tuned = rows["finetune"].notna()
     for name in ("finetune_fraction", "finetune_samples", "finetune_updates", "lora_rank"):
         rows[name] = rows[name].where(is_tuned, 0)
-    return rows.assign(**{name: rows[name].where(is_tuned, UNTUNED) for name in ("finetune", "finetune_control")})
+    return rows.assign(
+        **{name: rows[name].where(is_tuned, UNTUNED) for name in ("finetune", "finetune_on", "finetune_control")}
+    )
 
 
 def whole_networks(rows: pd.DataFrame, *, keep_parts: bool = False, keep_tuned: bool = False) -> pd.DataFrame:

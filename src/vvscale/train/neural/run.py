@@ -19,6 +19,7 @@ from vvscale.scores import ScoreStore
 from vvscale.train.neural.digests import trained_images
 from vvscale.train.neural.options import FineTuneOptions
 from vvscale.train.neural.task import Task
+from vvscale.train.neural.transfer import TUNED
 from vvscale.train.neural.tune import FineTuned, fine_tune
 
 
@@ -112,7 +113,7 @@ def fine_tune_model(
         preprocessing=Preprocessing.from_record("brainscore", record["preprocessing"]), out=out, task=task,
         options=options,
     )  # fmt: skip
-    model_id = f"{record['row']['model_id']}_tuned-{source[0].region}-{options.seed}"
+    model_id = f"{record['row']['model_id']}{TUNED}{source[0].region}-{options.seed}"
     rows = found.rows.assign(model_id=model_id, run_id=f"{options.control}-{options.fraction:g}-{found.n_updates}")
     known = with_tuned_images(record, trained_images(source))
     save_weights(weights, task.network, {**known, "row": {**record["row"], "model_id": model_id}})

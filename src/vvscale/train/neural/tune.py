@@ -44,6 +44,7 @@ from vvscale.train.neural.digests import refuse_trained_images
 from vvscale.train.neural.lora import adapt, merge
 from vvscale.train.neural.options import FineTuneOptions
 from vvscale.train.neural.task import Task
+from vvscale.train.neural.transfer import BESIDE
 
 _RESAMPLES = 100
 
@@ -198,17 +199,18 @@ def _tuning(
     targets = [one for bench in source for one in targets_of(bench, layers[bench.benchmark_id])]
     refuse_trained_images(source, source)
     given = [weights_digest(network), *(one.data_digest() for one in source), preprocessing.digest()]
-    return _Tuning(network, source[0].stimuli, targets, preprocessing, task, options, out, given)
+    return _Tuning(network, source, targets, preprocessing, task, options, out, given)
 
 
 class _Tuning:
     """The loop, its state, and what each batch is."""
 
     def __init__(
-        self, network: nn.Module, stimuli: Any, targets: Sequence[NeuralTarget], preprocessing: Preprocessing,
-        task: Task | None, options: FineTuneOptions, out: Path, given: Sequence[str],
+        self, network: nn.Module, source: Sequence[NeuralBenchmark], targets: Sequence[NeuralTarget],
+        preprocessing: Preprocessing, task: Task | None, options: FineTuneOptions, out: Path, given: Sequence[str],
     ) -> None:  # fmt: skip
-        self._network, self._stimuli, self._preprocessing = network, stimuli, preprocessing
+        self._network, self._stimuli, self._preprocessing = network, source[0].stimuli, preprocessing
+        self._source = source
         self._task, self.options, self._out = task, options, out
         self._targets = targets
         self._device = next(network.parameters()).device
@@ -238,6 +240,7 @@ class _Tuning:
         options = self.options
         return {
             "finetune": options.neural_loss,
+            "finetune_on": BESIDE.join(one.benchmark_id for one in self._source),
             "finetune_control": options.control,
             "finetune_fraction": options.fraction,
             "finetune_updates": self.n_updates,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
+from vvscale.errors import shell_words
 
 
 @verb
@@ -43,4 +44,4 @@ def check(*benchmarks: str, output: Output) -> None:
             f"{len(failed)} of {sum(len(report.requirements) for report in reports)} requirements are not met: "
             f"{'; '.join(failed)}. Each fix is named above and in --json; then run the same command again."
         )
-    output.say(f"Next: vvscale score MODEL --on {names[0]}")
+    output.say(f"Next: vvscale score MODEL --on {shell_words(names[0])}")

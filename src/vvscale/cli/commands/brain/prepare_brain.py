@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from vvscale.brain.prepared.options import PrepareBrainOptions
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
+from vvscale.errors import shell_words
 
 
 @verb
@@ -84,5 +85,5 @@ def prepare_brain(
         if made.has(subject, roi)
     }
     output.say(f"Wrote {made.path}: {len(made.subjects)} subjects, {len(made.rois)} regions")
-    output.say(f"Next: `vvscale score MODEL --on {made.path}:{made.rois[0]} --layers all`")
+    output.say(f"Next: `vvscale score MODEL --on {shell_words(f'{made.path}:{made.rois[0]}')} --layers all`")
     output.document({"command": "prepare-brain", "path": str(made.path), "n_units": n_units})

@@ -8,6 +8,7 @@ from vvscale.brain.scoring.options import ScoreOptions
 from vvscale.cli.options import verb, with_flags
 from vvscale.cli.output import Output, brief
 from vvscale.core.jsonable import json_rows
+from vvscale.errors import shell_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,16 +87,18 @@ def _show(scored: Scored, models: tuple[str, ...], options: ScoreOptions, output
     output.say(f"Stored {len(scored.rows)} rows in {scored.path}")
     if options.commit is not None:
         output.say(f"Wrote the best layers to {options.commit}")
-    following = (
-        f"--layers {options.commit}" if options.commit
-        else f"vvscale figure layers --scores {options.out}" if n_layers > 1
-        else f"vvscale report report.html --scores {options.out}"
-    )  # fmt: skip
-    if axes:
-        output.say(f"Next: vvscale fit {options.out} --x {axes[0]} --where layer=LAYER --compare --hold-out")
     if not models:
-        following = f"vvscale show {scored.model_id} --table {options.out}"
-    output.say(f"Next: {f'vvscale score {models[0]} {following}' if options.commit and models else following}")
+        following = f"vvscale show {shell_words(scored.model_id, '--table', options.out)}"
+    elif options.commit is not None:
+        following = f"vvscale score {shell_words(models[0], '--layers', options.commit)}"
+    elif n_layers > 1:
+        following = f"vvscale figure layers --scores {shell_words(options.out)}"
+    else:
+        following = f"vvscale report report.html --scores {shell_words(options.out)}"
+    if axes:
+        asked = shell_words(options.out, "--x", axes[0], "--where", "layer=LAYER", "--compare", "--hold-out")
+        output.say(f"Next: vvscale fit {asked}")
+    output.say(f"Next: {following}")
     return {
         "model_id": scored.model_id,
         "store": str(options.out),

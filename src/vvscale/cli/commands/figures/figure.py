@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from os.path import isfile as is_file
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from cyclopts import Parameter
 
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
+from vvscale.errors import shell_words
 from vvscale.figures.options import FigureOptions
 
 
@@ -88,9 +88,9 @@ def figure(
     n_drawn = len(drawn) - len(lacking)
     if n_drawn:
         asked = {"--scores": options.scores if options.scores != PUBLISHED else "", "--x": options.x, "--y": options.y}
-        flags = "".join(f" {flag} {shlex.quote(value)}" for flag, value in asked.items() if value)
+        flags = [word for flag, value in asked.items() if value for word in (flag, value)]
         said = f"{n_drawn} {'figure' if n_drawn == 1 else 'figures'}"
-        output.note(f"Wrote {said} to '{out}'. Next: `vvscale report report.html{flags}`")
+        output.note(f"Wrote {said} to '{out}'. Next: `vvscale report {shell_words('report.html', *flags)}`")
     # Of all figures, those that a table does not allow are no failure.
     if lacking and (names or not n_drawn):
         raise MissingDataError(

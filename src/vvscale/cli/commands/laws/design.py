@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
+from vvscale.errors import shell_words
 from vvscale.laws.planning.options import DesignOptions
 
 
@@ -20,18 +21,19 @@ def design(
     fit
         A published experiment, or a table of scores to fit a law to.
     out
-        TOML file for a study that trains the runs.
+        New TOML file for a study that trains the runs.
 
     Examples
     --------
     vvscale design compute_chinchilla --budget 3e15 --runs 10 --reduce exponent --out next.toml
     """
     from vvscale.cli.output import brief
-    from vvscale.core.inputs.plain import refuse_own_input
+    from vvscale.core.inputs.plain import refuse_existing, refuse_own_input
     from vvscale.laws.workflow.design_fit import run_design
 
     if out is not None:
         refuse_own_input(out, fit)
+        refuse_existing(out)
     fitted, chosen = run_design(fit, options)
     output.table(chosen.table().map(brief), title=f"{fitted.law.name}: {fitted.formula}")
     output.say(chosen.sentence)
@@ -50,4 +52,4 @@ def design(
             epochs=options.epochs,
         )  # fmt: skip
         write_bytes(out, text.encode())
-        output.note(f"Wrote {out}. Next: `vvscale study plan {out}`")
+        output.note(f"Wrote {out}. Next: `vvscale study plan {shell_words(out)}`")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vvscale.cli.options import verb, with_flags
 from vvscale.cli.output import Output
+from vvscale.errors import shell_words
 from vvscale.laws.workflow.options import FitOptions
 
 if TYPE_CHECKING:
@@ -76,10 +76,11 @@ def _next(results: list[FitResult], options: FitOptions, out: Path | None, plot:
         frames = [one.fit.problem.frame for one in results]
         flop = [frame["train_flop"].max() for frame in frames if "train_flop" in frame]
         n, d = results[0].fit.problem.columns
-        budget, cost = (10 * max(flop), "") if flop else (60 * max((f[n] * f[d]).max() for f in frames), " --cost 6 1")
-        name = f" --name {shlex.quote(results[0].entry['name'])}" if len(results) > 1 else ""
+        budget = 10 * max(flop) if flop else 60 * max((f[n] * f[d]).max() for f in frames)
+        cost = [] if flop else ["--cost", 6, 1]
+        name = ["--name", results[0].entry["name"]] if len(results) > 1 else []
         said = ", if a parameter costs 6 FLOP per sample" if cost else ""
-        return f"`vvscale plan {shlex.quote(str(out))}{name} --budget {budget:.1e}{cost}`{said}"
+        return f"`vvscale plan {shell_words(out, *name, '--budget', f'{budget:.1e}', *cost)}`{said}"
     wanted += [] if options.compare else ["--compare to see whether another law does better"]
     wanted += [] if plot else ["--plot law.png for a picture"]
     return f"add {', '.join(wanted)}." if wanted else f"open {plot}; `vvscale design` says which runs would tell more."

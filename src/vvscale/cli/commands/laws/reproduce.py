@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output, brief
+from vvscale.errors import shell_words
 from vvscale.laws.workflow.options import ReproduceOptions
 
 
@@ -62,7 +63,7 @@ def reproduce(
         for path in save_results(out, done.results, units=options.by):
             output.note(f"Wrote {path}")
         if any(can_plan(entry) for entry in entries):
-            output.note(f"Next: `vvscale plan {out} --budget 1e20`")
+            output.note(f"Next: `vvscale plan {shell_words(out)} --budget 1e20`")
     elif not options.resamples:
         output.note("Next: `vvscale reproduce --resamples 1000 --out DIR` adds intervals and keeps the results.")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
+from vvscale.errors import shell_words
 from vvscale.scores.options import CsvOptions
 
 
@@ -60,4 +61,4 @@ def export(
         {"command": "export", "table": table, "n_rows": len(frame), "columns": [str(name) for name in frame.columns],
          "files": [str(path) for path in written]}
     )  # fmt: skip
-    output.note(f"Next: `vvscale fit {written[0]} --x COLUMN --plot law.png`, or open it in any program.")
+    output.note(f"Next: `vvscale fit {shell_words(written[0])} --x COLUMN --plot law.png`, or open it in any program.")

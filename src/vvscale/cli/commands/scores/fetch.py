@@ -7,6 +7,7 @@ from typing import Literal
 
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
+from vvscale.errors import shell_words
 
 What = Literal["scores", "checkpoints", "private", "checkpoint-list", "commitments", "weights", "benchmarks", "all"]
 
@@ -45,7 +46,8 @@ def fetch(
         _benchmarks(names, dry_run=dry_run, output=output)
     elif names:
         raise UsageError(
-            f"'{what}' is fetched whole; leave out {', '.join(names)}, or: vvscale fetch weights {names[0]}"
+            f"'{what}' is fetched whole; leave out {', '.join(names)}, or: "
+            f"vvscale fetch weights {shell_words(names[0])}"
         )
     else:
         _files(what, dry_run, output)
@@ -94,7 +96,7 @@ def _weights(models: tuple[str, ...], dry_run: bool, output: Output) -> None:
         weights = {kind: str(one.weights_path(kind)) for kind in one.cached}
         entry = {"model_id": one.model_id, "epoch": one.epoch, "did": did, "url": one.url, "bytes": n_bytes}
         files.append(entry | {"weights": weights})
-    output.say(f"Next: vvscale score gokce2025:{chosen[0].model_id}")
+    output.say(f"Next: vvscale score {shell_words(f'gokce2025:{chosen[0].model_id}')}")
     output.document({"command": "fetch weights", "files": files})
 
 
@@ -150,6 +152,8 @@ def _benchmarks(names: Sequence[str], *, dry_run: bool, output: Output) -> None:
         output.say(f"{identifier}: {n_images} images unpacked")
     names = [one.benchmark_id for one in chosen]
     output.say(
-        f"Next: vvscale score MODEL --on {names[0]} --layers all" if len(names) == 1 else "Next: vvscale ls benchmarks"
+        f"Next: vvscale score MODEL --on {shell_words(names[0])} --layers all"
+        if len(names) == 1
+        else "Next: vvscale ls benchmarks"
     )
     output.document({"command": "fetch benchmarks", "benchmarks": names, "files": rows, "unpacked": unpacked})

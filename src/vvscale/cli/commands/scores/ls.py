@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output, brief
 from vvscale.core.jsonable import json_rows
+from vvscale.errors import shell_words
 from vvscale.scores.options import CsvOptions
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _rows(what: str, table: str, where: list[str], pattern: str | None, output: 
         output.note(f"Not listed: {len(model_ids)} models with {reason}: {', '.join(model_ids)}.")
     frame = _brief(select(models.frame, **on_score), output)
     example = frame["model_id"].iloc[0] if len(frame) else "<model_id>"
-    return frame, f"vvscale show '{example}'"
+    return frame, f"vvscale show {shell_words(example)}"
 
 
 def _brief(frame: pd.DataFrame, output: Output) -> pd.DataFrame:
@@ -132,7 +133,7 @@ def _experiments() -> Listing:
     from vvscale.laws.gokce2025.experiments import EXPERIMENTS
 
     rows = [{"experiment": name, "law": one.law, "summary": one.summary} for name, one in EXPERIMENTS.items()]
-    return pd.DataFrame(rows), f"vvscale reproduce {rows[0]['experiment']}"
+    return pd.DataFrame(rows), f"vvscale reproduce {shell_words(rows[0]['experiment'])}"
 
 
 def _studies() -> Listing:
@@ -158,7 +159,7 @@ def _figures() -> Listing:
     from vvscale.figures.gallery import FIGURES, in_order
 
     rows = [{"figure": name, "shows": FIGURES[name].summary, "needs": FIGURES[name].needs} for name in in_order()]
-    return pd.DataFrame(rows), f"vvscale figure {rows[0]['figure']}"
+    return pd.DataFrame(rows), f"vvscale figure {shell_words(rows[0]['figure'])}"
 
 
 def _regions() -> Listing:

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output, brief
 from vvscale.core.jsonable import json_rows, jsonable
+from vvscale.errors import shell_words
 from vvscale.scores.options import CsvOptions
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ def _show_recipe(name: str, output: Output) -> None:
     for key, value in _dotted({**recipe, "views": views}):
         output.say(f"  {key} = {json.dumps(value)}")
     output.say(
-        f"Next: vvscale train resnet18 --recipe {name} --set optimizer.lr=0.05 --dry-run; in a study, an axis "
-        '"recipe.optimizer.lr" = [0.05, 0.1]'
+        f"Next: vvscale train resnet18 --recipe {shell_words(name)} --set optimizer.lr=0.05 --dry-run; in a study, an "
+        'axis "recipe.optimizer.lr" = [0.05, 0.1]'
     )
     output.document({"command": "show", "recipe": name, "values": recipe})
 
@@ -126,7 +127,7 @@ def _near(model_id: str, scores: pd.DataFrame) -> tuple[list[str], str]:
         return ids, f"'vvscale ls models' lists {len(ids)}."
     arch = near.split("'")[1]
     n_models = scores[scores["arch"] == arch]["model_id"].nunique()
-    return archs, f"'vvscale ls models --where arch={arch}' lists its {n_models} models."
+    return archs, f"'vvscale ls models --where {shell_words('arch=' + arch)}' lists its {n_models} models."
 
 
 def _facts(rows: pd.DataFrame) -> list[dict[str, Any]]:

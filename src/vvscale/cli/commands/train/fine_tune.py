@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output, brief
@@ -65,6 +66,7 @@ def fine_tune(
     output.say(f"Stored {len(rows)} rows in {done.scores_path}; weights in {done.weights_path}")
     if options.control == "none":
         output.say(
-            f"Next: the same with `--control shuffled --out {out}-shuffled`: without the pairing it must not gain."
+            f"Next: the same with `--control shuffled --out {out}-shuffled`: without the pairing it must not gain. "
+            f"Then `vvscale transfer {quote(str(out / 'scores'))} {quote(f'{out}-shuffled/scores')}`"
         )
     output.document({"command": "fine-tune", **done.to_dict()})

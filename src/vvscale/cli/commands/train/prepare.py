@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
 from vvscale.data.prepare.options import PrepareOptions
+from vvscale.errors import shell_words
 
 Flag = Parameter(negative="")
 
@@ -50,6 +51,6 @@ def prepare(
         output.say(line)
     if n_verified is not None:
         output.say(f"Every pixel of {n_verified:,} images is as its digest says.")
-    following = f"vvscale train resnet18 --data {done.folder} --dry-run"
+    following = f"vvscale train resnet18 --data {shell_words(done.folder)} --dry-run"
     output.say(f"Next: {'the same command without --dry-run' if dry_run else following}")
     output.document({"command": "prepare", **done.to_dict(), "n_verified": n_verified})

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
+from vvscale.errors import shell_words
 from vvscale.train.options import TrainOptions
 
 
@@ -48,11 +47,11 @@ def train(model: str, /, *, data: str = "digits", options: TrainOptions, dry_run
         f"{result.model_id}: {result.status} after {result.steps:,} steps and {result.samples_seen:,} images"
         f"{how_good}, {result.seconds:.1f} s\n  {result.path / 'weights.safetensors'}"
     )
-    scoring = "--on simulated"
+    scoring = ["--on", "simulated"]
     if had_ended and options.score_on:
         output.note("Nothing was scored: a run is scored while it trains, and this one had finished before.")
-        scoring = shlex.join(["--on", *options.score_on, "--out", str(options.scores or folder / "scores")])
-    output.note(f"Next: vvscale score {shlex.quote(str(result.path))} {scoring}")
+        scoring = ["--on", *options.score_on, "--out", options.scores or folder / "scores"]
+    output.note(f"Next: vvscale score {shell_words(result.path, *scoring)}")
     output.document({"command": "train", **result.to_dict()})
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,7 +19,7 @@ from vvscale.core.jsonable import parse_json
 from vvscale.core.registry import Registry
 from vvscale.data.prepare.sources.containers import idx_header, read_shards
 from vvscale.data.prepare.sources.listing import Listing, in_order
-from vvscale.data.prepare.sources.lists import numbered, read_list, relative_to
+from vvscale.data.prepare.sources.lists import is_number, numbered, read_list, relative_to
 from vvscale.data.prepare.sources.walk import (
     TRAIN_FOLDERS,
     VAL_FOLDERS,
@@ -52,6 +52,9 @@ class Layout:
 
 
 LAYOUTS: Registry[Layout] = Registry("layout")
+
+_MOST_CLASSES = 1_000_000
+"""More than any data set has; a damaged number would else fill the memory with names."""
 
 
 def read_layout(root: Path, layout: str = "auto") -> Listing:
@@ -209,11 +212,21 @@ def _read_webvision(root: Path) -> Listing:
     val_list = root / _needed(root, "info/val_filelist.txt")
     folders = ("val_images_256", "val_images", "val")
     val = [(_placed(root, path, folders), label) for path, label in _official(val_list)]
-    n_classes = 1 + max(int(label) for _, label in train if label.isdigit())
-    names = [str(number) for number in range(n_classes)]
+    names = _class_numbers((label for _, label in train), "the training lists")
     train, val = numbered(train, names, "the training lists"), numbered(val, names, f"'{val_list}'")
     # Noisy web lists do not have every number.
     return _listing("webvision", root, train, val)
+
+
+def _class_numbers(labels: Iterable[str], where: str) -> list[str]:
+    """Return the names of classes that are only numbers, 0 to the largest."""
+    n_classes = 1 + max((int(label) for label in labels if is_number(label)), default=-1)
+    if n_classes > _MOST_CLASSES:
+        raise DataError(
+            f"The largest class in {where} is {n_classes - 1}; expected numbers from 0, below {_MOST_CLASSES:,}. "
+            "Likely cause: another column was taken for the class, or the file is damaged."
+        )
+    return [str(number) for number in range(n_classes)]
 
 
 def _official(path: Path) -> Named:
@@ -344,8 +357,7 @@ def read_lists(root: Path, train_list: Path, val_list: Path | None, classes: lis
         rows = {split: numbered(of, classes, f"the {split} list") for split, of in rows.items()}
     elif all(label.removeprefix("-").isascii() and label.removeprefix("-").isdigit() for label in labels):
         # Numbers that are not 0..n-1 would silently become others.
-        n_classes = 1 + max(int(label) for _, label in rows["train"])
-        names = [str(number) for number in range(max(n_classes, 0))]
+        names = _class_numbers((label for _, label in rows["train"]), f"'{train_list}'")
         rows = {split: numbered(of, names, f"the {split} list") for split, of in rows.items()}
         return _listing("lists", root, rows["train"], rows["val"], names)
     return _listing("lists", root, rows["train"], rows["val"])

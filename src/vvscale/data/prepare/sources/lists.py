@@ -124,7 +124,7 @@ def numbered(rows: Sequence[tuple[str, str]], names: Sequence[str], what: str) -
     """Return rows with the class names that their numbers 0..n-1 stand for."""
     named = []
     for position, (path, label) in enumerate(rows, 1):
-        if not _is_number(label) or int(label) >= len(names):
+        if not is_number(label) or int(label) >= len(names):
             raise DataError(
                 f"Image {position} of {what} ('{path}') has the label '{label}', but there are {len(names)} classes: "
                 f"expected 0..{len(names) - 1}. Labels that begin at 1 need 1 subtracted."
@@ -133,6 +133,7 @@ def numbered(rows: Sequence[tuple[str, str]], names: Sequence[str], what: str) -
     return named
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a label is a number from 0 of at most nine digits."""
     # str.isdigit also holds for characters such as a superscript two, which int refuses.
     return text.isascii() and text.isdigit() and len(text) < 10
