@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from vvscale.cli import main
 
@@ -77,6 +78,24 @@ def test_an_own_checkpoint_of_an_own_network(folder, capsys):
     assert "4 of 4 tensors" in err
     assert "warning" not in err
     assert "`--metric ridge`" in err  # four units are too few for 25 components
+
+
+def test_an_own_network_that_takes_one_size_of_images_only(folder, capsys):
+    body = [nn.Conv2d(3, 4, 3, stride=4), nn.ReLU(), nn.Flatten()]
+    torch.save(nn.Sequential(*body, nn.Linear(4 * 8 * 8, 4)).state_dict(), "own.pt")
+    (folder / "fixed.py").write_text(
+        "from torch import nn\n\n\ndef net():\n"
+        "    body = [nn.Conv2d(3, 4, 3, stride=4), nn.ReLU(), nn.Flatten()]\n"
+        "    return nn.Sequential(*body, nn.Linear(4 * 8 * 8, 4))\n"
+    )
+    asked = ("--image-size", "32", "--resamples", "1", "--on", "simulated.V1-pls", "--layers", "0", "--json")
+    for model in (("own.pt", "--arch", "fixed.py:net"), ("fixed.py:net",)):
+        code, out, err = run(capsys, "score", *model, *asked)
+        assert (code, "warning" in err) == (0, False)
+        row = json.loads(out)["models"][0]["rows"][0]
+        # The filters, their products on 8 x 8 places, and the classifier.
+        assert row["n_params"] == 4 * 27 + 4 + 256 * 4 + 4
+        assert row["forward_flop"] == 2 * (4 * 27 * 64 + 256 * 4)
 
 
 def test_a_recipe_is_shown_with_the_keys_that_change_it(capsys):

@@ -3,6 +3,7 @@
 import io
 import re
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,8 @@ from matplotlib.backends import backend_agg
 from vvscale.figures.drawing import style
 from vvscale.figures.drawing.draw import draw
 from vvscale.figures.drawing.files import render
-from vvscale.figures.drawing.fonts import LAYOUT_TABLES, shared_text
+from vvscale.figures.drawing.fonts import LEFT_OUT, light_fonts, shared_formulas
+from vvscale.figures.drawing.legend import handles_of
 from vvscale.figures.drawing.values import Axis, FigureData, Panel, Series
 
 PATCHED = ((subset, "load_font"), (textpath, "MathTextParser"), (backend_agg, "MathTextParser"))
@@ -46,6 +48,16 @@ def test_formulas_of_figures_are_drawn_and_dollars_of_users_stay():
     assert "\\" not in shown
 
 
+def test_a_legend_shows_what_is_drawn():
+    """Bars are patches of colour; shaded points have none, so that a law over them is a line alone."""
+    made = figure().panels[0]
+    law = pd.concat([made.rows, made.rows.assign(mark="curve")], ignore_index=True)
+    shaded = replace(made, rows=law.assign(shade=law["x"]), shade=Axis("D", "d", "log"))
+    bars = replace(made, rows=made.rows.assign(mark="bar"), series=(Series("a", style.BLUE, "^", "a"),))
+    for panel, marker in ((replace(made, rows=law), "o"), (shaded, ""), (bars, "s")):
+        assert [handle.get_marker() for handle in handles_of(panel, 3.0)] == [marker]
+
+
 def test_shared_work_changes_nothing_that_is_drawn():
     with style.applied():
         canvas = draw(figure())
@@ -58,7 +70,7 @@ def test_shared_work_changes_nothing_that_is_drawn():
 
 def test_other_users_of_matplotlib_get_their_own_back():
     before = [getattr(module, name) for module, name in PATCHED]
-    with shared_text():
+    with shared_formulas(), light_fonts():
         assert [getattr(module, name) for module, name in PATCHED] != before
     assert [getattr(module, name) for module, name in PATCHED] == before
 
@@ -77,4 +89,4 @@ def test_a_pdf_has_editable_text_without_layout_tables():
     assert len(fonts) >= 2
     for font in fonts:
         assert {"glyf", "cmap", "name", "hmtx"} <= set(font.keys())
-        assert not set(LAYOUT_TABLES) & set(font.keys())
+        assert not set(LEFT_OUT) & set(font.keys())

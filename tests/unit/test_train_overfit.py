@@ -33,6 +33,7 @@ OWN = {
     "deit": {"optimizer.lr": 1e-2, "ema": "none"},
     "simclr": {"simclr.hidden": 32, "simclr.dim": 16, "optimizer.name": "adamw", "optimizer.lr": 5e-3},
     "simclr-vit": {"simclr.hidden": 32, "simclr.dim": 16, "optimizer.lr": 5e-3},
+    "tiny-simclr": {},
     # A teacher that stands still, so that what it says of the batch can be learned by heart.
     "dino": {"dino.dim": 32, "dino.hidden": 16, "dino.bottleneck": 8, "dino.frozen_epochs": 0}
     | {"optimizer.lr": 5e-3, "dino.teacher_momentum": 0.9999, "dino.center_momentum": 0.9999}
@@ -44,7 +45,8 @@ OWN = {
 # The random changes that would make one batch another one each time.
 STILL = {"scale": "none", "hflip": 0, "mixup": 0, "cutmix": 0, "erasing": 0, "rand_augment": "none"}
 STILL |= {"three_augment": False, "color_jitter": 0, "grayscale": 0, "blur": 0, "solarize": 0, "shift": 0}
-VIEWS = {"simclr": [{}, {}], "simclr-vit": [{}, {}], "dino": [{}, {}, {"image_size": 112}]}
+PAIR = [{}, {}]
+VIEWS = {"simclr": PAIR, "simclr-vit": PAIR, "tiny-simclr": PAIR, "dino": [{}, {}, {"image_size": 112}]}
 
 
 def one_batch(name: str, **changes) -> dict:

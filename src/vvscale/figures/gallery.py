@@ -138,6 +138,7 @@ def draw_all(
     formats: Sequence[str] = FORMATS,
     n_workers: int | None = None,
     on_done: Callable[[str], None] = lambda name: None,
+    durable: bool = True,
 ) -> list[Drawn]:
     """Draw figures into a folder; results in the order of ``names``.
 
@@ -151,6 +152,8 @@ def draw_all(
         Processes; by default one per available core.
     on_done
         Called with each finished name.
+    durable
+        Whether files shall outlive a power cut.
 
     Raises
     ------
@@ -170,7 +173,7 @@ def draw_all(
     made: dict[str, Drawn] = {}
     if n_workers <= 1:
         for name in names:
-            made[name] = _draw_one(name, fits, folder, formats, options)
+            made[name] = _draw_one(name, fits, folder, formats, options, durable=durable)
             on_done(name)
         return [made[name] for name in names]
     ordered = sorted(names, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
@@ -180,13 +183,15 @@ def draw_all(
         n_workers,
         prepare=_keep,
         arguments=(fits,),
-        further=(folder, formats, options),
+        further=(folder, formats, options, durable),
         on_done=on_done,
     )
     return [made[name] for name in names]
 
 
-def _draw_one(name: str, fits: Fits, folder: Path, formats: Sequence[str], options: DrawOptions | None) -> Drawn:
+def _draw_one(
+    name: str, fits: Fits, folder: Path, formats: Sequence[str], options: DrawOptions | None, *, durable: bool
+) -> Drawn:
     try:
         data = make(name, fits, options)
     except VvscaleError as error:
@@ -196,7 +201,7 @@ def _draw_one(name: str, fits: Fits, folder: Path, formats: Sequence[str], optio
         "tables": dict(fits.source.digests), "n_resamples": fits.n_resamples, "seed": fits.seed,
         "cites": list(FIGURES[name].cites),
     }  # fmt: skip
-    files = save(data, folder, formats=formats, provenance=provenance)
+    files = save(data, folder, formats=formats, provenance=provenance, durable=durable)
     return Drawn(
         name,
         tuple(files),
@@ -214,6 +219,6 @@ def _keep(fits: Fits) -> None:
     _fits = fits
 
 
-def _draw_kept(name: str, folder: Path, formats: Sequence[str], options: DrawOptions | None) -> Drawn:
+def _draw_kept(name: str, folder: Path, formats: Sequence[str], options: DrawOptions | None, durable: bool) -> Drawn:
     assert _fits is not None
-    return _draw_one(name, _fits, folder, formats, options)
+    return _draw_one(name, _fits, folder, formats, options, durable=durable)

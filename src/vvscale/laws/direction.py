@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from vvscale.errors import VvscaleError
 from vvscale.laws.uncertainty.resample import FEW_CLUSTERS, clusters, default_unit
@@ -62,7 +61,7 @@ def direction_of(fit: Fit) -> Direction:
     return {1: Direction.RISES, -1: Direction.FALLS}[signs.pop()] if signs else Direction.FLAT
 
 
-def notes_on(fit: Fit) -> tuple[str, ...]:
+def notes_on(fit: Fit, direction: Direction) -> tuple[str, ...]:
     """Sentences on columns that are most likely not what a law expects, each with what to do."""
     problem = fit.problem
     made = []
@@ -78,7 +77,6 @@ def notes_on(fit: Fit) -> tuple[str, ...]:
         made.append(
             f"`misalignment` from {problem.y.min():.3g} to {problem.y.max():.3g} looks like percent: divide by 100."
         )
-    direction = direction_of(fit)
     where = " and ".join(problem.columns)
     if direction is Direction.RISES and not fit.negative:
         falling = "misalignment" if problem.outcome == "score" else f"1-{problem.outcome}"
@@ -153,6 +151,8 @@ def _signs(x: Array, y: Array, group: NDArray[np.intp]) -> NDArray[np.intp]:
     residual = y - slope @ design
     scores = np.stack([np.bincount(code, weights=row * residual, minlength=n_groups) for row in design])
     spread = inverse @ (scores @ scores.T) @ inverse * n_groups / (n_groups - 1)
+    from scipy import special
+
     # Rounding leaves an exact line without residuals.
     error = np.sqrt(np.maximum(np.diag(spread), 0.0)) + 1e-9 * np.abs(y).max()
     is_sure = np.abs(slope) > special.stdtrit(n_groups - 1, 0.5 + SURE / 2) * error

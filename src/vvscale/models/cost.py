@@ -71,6 +71,10 @@ class Cost(Result):
     head_classes: int
     image_size: int
 
+    def columns(self) -> dict[str, int]:
+        """Return what a row of the score table has of it."""
+        return {"n_params": self.n_params, "forward_mac": self.forward_mac, "forward_flop": self.forward_flop}
+
 
 def model_cost(
     name_or_module: str | nn.Module,

@@ -204,7 +204,7 @@ def _from_foreign(path: Path, arch: str | None, ema: bool | None) -> LoadedModel
     fitted = load_foreign(path, arch=arch, ema=ema)
     row = {"model_id": path.name.partition(".")[0], "is_random": False}
     source = {"file": path.name, "sha256": hash_of(path)}
-    record = model_record(fitted.module, row=row, weights="ema" if fitted.weights == "ema" else "plain", source=source)
+    record = _described(fitted.module, fitted.name, row, source, "ema" if fitted.weights == "ema" else "plain")
     return LoadedModel(fitted.module, record, fitted.note, is_doubtful=fitted.is_partial)
 
 
@@ -256,15 +256,18 @@ def _from_library(ref: str, *, row: Mapping[str, Any] | None = None) -> LoadedMo
 
 
 def _own(ref: str) -> LoadedModel:
-    known = architecture(ref)
     module = build_model(ref, seed=0)
-    row = {"model_id": known.family}
-    if says_its_size(known):
-        record = model_record(module, row=row, source={"file": ref})
-    else:
-        # Its cost depends on the size of its images, which nobody has said.
-        record = {"row": row, "source": {"file": ref}}
+    record = _described(module, ref, {"model_id": architecture(ref).family}, {"file": ref}, "plain")
     return LoadedModel(module.eval(), record)
+
+
+def _described(
+    module: nn.Module, name: str, row: Mapping[str, Any], source: Mapping[str, Any], weights: Kind
+) -> Mapping[str, Any]:
+    """Return a record, without cost where it depends on the size of images that nobody has said."""
+    if not says_its_size(architecture(name)):
+        return {"row": row, "weights": weights, "source": source}
+    return model_record(module, row=row, weights=weights, source=source)
 
 
 def _untrained(name: str, seed: int) -> LoadedModel:

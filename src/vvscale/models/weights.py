@@ -82,9 +82,7 @@ def model_record(
         "arch": name,
         "family": library_family(module) if is_library else known.family,
         "parent_family": library_family(module) if is_library else known.parent_family,
-        "n_params": size.n_params,
-        "forward_mac": size.forward_mac,
-        "forward_flop": size.forward_flop,
+        **size.columns(),
     }
     given = {column: jsonable(value) for column, value in (row or {}).items()}
     return {

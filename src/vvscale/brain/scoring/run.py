@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,13 @@ from vvscale.errors import (
     ConfigError,
     DataError,
     MissingDataError,
+    ShapeError,
     UsageError,
     VvscaleNote,
     VvscaleWarning,
     shell_words,
 )
-from vvscale.models import LoadedModel, load_model, model_record
+from vvscale.models import LoadedModel, load_model, model_cost, model_record
 from vvscale.scores import ScoreStore, load_scores
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[str], None]]]
@@ -351,6 +352,10 @@ def _load(ref: str, options: ScoreOptions) -> Model:
 def _named(model: LoadedModel, fallback: str, options: ScoreOptions) -> Model:
     row = {**model.record.get("row", {})}
     row["model_id"] = options.name or row.get("model_id") or fallback
+    if options.image_size is not None and row.get("n_params") is None:
+        # It has not said for which images it is made; what depends on their values cannot be counted.
+        with suppress(ShapeError):
+            row |= model_cost(model.module, image_size=options.image_size).columns()
     return model.module, {**model.record, "row": row}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vvscale.core.files import write_json
-from vvscale.core.hashing import source_digest
+from vvscale.core.hashing import hash_of, source_digest
 from vvscale.core.jsonable import jsonable, parse_json, seal_holds, sealed
 from vvscale.core.options import SEED
 from vvscale.errors import ShapeError
@@ -136,17 +137,7 @@ class Fits:
         """
         text = json.dumps([kind, request, code_digest()], sort_keys=True)
         folder = self.folder or cache_folder() / FOLDER
-        path = folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
-        try:
-            record = parse_json(path.read_bytes())
-        except (OSError, ValueError):
-            record = None
-        # A changed number in a kept fit would be drawn as if it had been fitted.
-        if isinstance(record, dict) and seal_holds(record):
-            return record["value"]
-        value = jsonable(make())
-        write_json(path, sealed({"value": value}))
-        return value
+        return _kept(folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.json", make)
 
     def _curve(self, asked: Question) -> LawCurve:
         fit = asked.fit()
@@ -158,8 +149,26 @@ def _rows_digest(rows: pd.DataFrame, x: tuple[str, ...]) -> str:
     return frame_digest(rows[[name for name in columns if name in rows.columns]])
 
 
+def _kept(path: Path, make: Callable[[], Any]) -> Any:
+    """Return the JSON value in a file, made and written where there is none that is whole."""
+    try:
+        record = parse_json(path.read_bytes())
+    except (OSError, ValueError):
+        record = None
+    # A changed number in a kept fit would be drawn as if it had been fitted.
+    if isinstance(record, dict) and seal_holds(record):
+        return record["value"]
+    value = jsonable(make())
+    write_json(path, sealed({"value": value}))
+    return value
+
+
 @cache
 def code_digest() -> str:
     """Return the digest of the source code that fits depend on."""
     here = Path(__file__).parent
-    return source_digest(Path(import_module("vvscale.laws").__path__[0]), here / "fits.py", here / "curves.py")
+    places = (Path(import_module("vvscale.laws").__path__[0]), here / "fits.py", here / "curves.py")
+    # To parse the code takes as long as to read a table: once for these very bytes and the Python that parses them.
+    found = sorted(file for place in places for file in ([place] if place.is_file() else place.rglob("*.py")))
+    content = hashlib.sha256("".join(hash_of(file) for file in found).encode() + sys.version.encode())
+    return _kept(cache_folder() / FOLDER / f"code-{content.hexdigest()[:32]}.json", lambda: source_digest(*places))

@@ -7,7 +7,6 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
-from fontTools import subset
 from matplotlib import textpath
 from matplotlib.backends import backend_agg
 from matplotlib.mathtext import MathTextParser
@@ -15,31 +14,50 @@ from matplotlib.mathtext import MathTextParser
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Tables by which a program lays text out. A PDF says where each glyph stands, and to cut these tables down takes longer
-# than all the rest of the file. Left out as well: names of glyphs, which nothing reads.
-LAYOUT_TABLES = ("GDEF", "GPOS", "GSUB", "MATH", "kern")
+# What nothing reads in the fonts of a PDF, which says where each glyph stands: the tables by which a program lays text
+# out, and the names of glyphs. To cut them down takes longer than all the rest of the file.
+LEFT_OUT = ("GDEF", "GPOS", "GSUB", "MATH", "kern", "post")
 # The figures of a table together have about a hundred, each at the size of the file and of the sheet.
 N_FORMULAS = 1024
 
 
 @contextmanager
-def shared_text() -> Iterator[None]:
-    """Inside, figures share their parsed formulas, and a PDF's fonts have the glyphs drawn and no layout tables.
+def shared_formulas() -> Iterator[None]:
+    """Inside, figures share their parsed formulas. What is drawn stays the same.
 
-    What is drawn stays the same. Both are done at public names of matplotlib and fontTools, which are back afterwards;
-    a version of them that does not use these names takes longer and draws the same.
+    Each renderer of matplotlib makes a parser of its own, and takes none from outside: it is given the shared one at
+    the public name that it takes the class from. A version that takes it from elsewhere draws the same, and slower.
     """
+    with _replaced((textpath, "MathTextParser", _parser), (backend_agg, "MathTextParser", _parser)):
+        yield
+
+
+@contextmanager
+def light_fonts() -> Iterator[None]:
+    """Inside, the fonts of a PDF have the glyphs drawn and no tables but those that a reader of PDFs needs.
+
+    matplotlib reads a font by ``fontTools.subset.load_font`` and offers no other place to leave a table out.
+    """
+    # Only PDFs need it, and it takes a fifth of a second to load.
+    from fontTools import subset
+
     load_font = subset.load_font
 
     def load_drawn(file: Any, options: Any, *rest: Any, **more: Any) -> Any:
         font = load_font(file, options, *rest, **more)
-        for table in LAYOUT_TABLES:
+        for table in LEFT_OUT:
             if table in font:
                 del font[table]
+        # Else the names are made up from all characters that the font has.
+        font.setGlyphOrder([".notdef", *(f"glyph{place:05d}" for place in range(1, font["maxp"].numGlyphs))])
         return font
 
-    changed = ((subset, "load_font", load_drawn), (textpath, "MathTextParser", _parser),
-               (backend_agg, "MathTextParser", _parser))  # fmt: skip
+    with _replaced((subset, "load_font", load_drawn)):
+        yield
+
+
+@contextmanager
+def _replaced(*changed: tuple[Any, str, Any]) -> Iterator[None]:
     before = [(module, name, getattr(module, name)) for module, name, _ in changed]
     try:
         for module, name, value in changed:

@@ -95,6 +95,8 @@ SETTINGS: Mapping[str, Any] = MappingProxyType(
         "legend.fontsize": 6.2,
         "legend.frameon": False,
         "legend.handletextpad": 0.4,
+        # So long that dashes show on both sides of a marker.
+        "legend.handlelength": 2.4,
         "legend.columnspacing": 1.0,
         "legend.labelspacing": 0.3,
         "lines.linewidth": 1.2,

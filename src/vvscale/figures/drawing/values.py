@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from vvscale.core.jsonable import jsonable
@@ -171,12 +172,12 @@ class FigureData:
         ]
         # A column is text or numbers, and most of its cells do not apply to a mark: only those that do are looked at.
         whole = self.table()
-        columns = {name: (whole[name].tolist(), whole[name].notna().tolist()) for name in COLUMNS}
         rows: list[dict[str, Any]] = [{} for _ in range(len(whole))]
-        for name, (cells, known) in columns.items():
-            for row, cell, is_known in zip(rows, cells, known, strict=True):
-                if is_known and (made := jsonable(cell)) is not None:
-                    row[name] = made
+        for name in COLUMNS:
+            cells = whole[name]
+            known = np.flatnonzero(cells.notna() if name in TEXT else np.isfinite(cells))
+            for place, cell in zip(known.tolist(), cells.iloc[known].tolist(), strict=True):
+                rows[place][name] = cell if isinstance(cell, str | float) else jsonable(cell)
         return {
             "name": self.name,
             "title": self.title,

@@ -118,10 +118,20 @@ def write_report(
             "such as train_flop; add them to the table."
         )
     make_folder(path.parent)
+    drawings: dict[str, str] = {}
+    packed: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        drawn = draw_all(chosen, fits, folder, formats=("svg",), n_workers=n_workers, on_done=on_done)
-        drawings = {one.name: one.files[0].read_text(encoding="utf-8") for one in drawn if one.files}
-    page = _page(fits, frame, drawn, drawings, title, findings or {})
+
+        def pack(name: str) -> None:
+            """Pack a figure while others are drawn."""
+            file = Path(folder) / f"{name}.svg"
+            if file.is_file():
+                drawings[name] = file.read_text(encoding="utf-8")
+                packed[name] = pack_drawing(drawings[name], f"f{chosen.index(name)}-")
+            on_done(name)
+
+        drawn = draw_all(chosen, fits, folder, formats=("svg",), n_workers=n_workers, on_done=pack, durable=False)
+    page = _page(fits, frame, drawn, drawings, packed, title, findings or {})
     content = page.encode()
     write_bytes(path, content)
     shown = tuple(one.name for one in drawn if one.files)
@@ -137,8 +147,8 @@ def default_figures(fits: Fits) -> list[str]:
 
 
 def _page(
-    fits: Fits, frame: pd.DataFrame, drawn: list[Drawn], drawings: Mapping[str, str], title: str,
-    findings: Mapping[str, pd.DataFrame],
+    fits: Fits, frame: pd.DataFrame, drawn: list[Drawn], drawings: Mapping[str, str], packed: Mapping[str, str],
+    title: str, findings: Mapping[str, pd.DataFrame],
 ) -> str:  # fmt: skip
     laws, absent = laws_of(fits)
     plan, law, reason = planner(fits)
@@ -154,9 +164,7 @@ def _page(
         "explore": explorer(frame, schema),
         "plan": plan,
         "cite": references(fits.source, is_published=fits.source.name == PUBLISHED),
-        "figures": {
-            one.name: pack_drawing(drawings[one.name], f"f{place}-") for place, one in enumerate(drawn) if one.files
-        },
+        "figures": {one.name: packed[one.name] for one in drawn if one.files},
     }
     return _fill(
         _asset("page.html"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import special
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,6 +47,9 @@ def degrees_of_freedom(shares: Array | NDArray[np.intp]) -> float:
 
 def t_quantile(degrees: float | Array, level: float = LEVEL) -> Any:
     """How many CRV3 standard errors an interval reaches to either side, at these degrees of freedom."""
+    # Loading it takes as long as reading a table, and most commands draw kept intervals.
+    from scipy import special
+
     return special.stdtrit(degrees, 0.5 + level / 2)
 
 
@@ -85,6 +87,8 @@ def student(
         with np.errstate(over="ignore"):
             return np.exp(low), np.exp(high)
     if odds and np.all((np.asarray(estimate) > 0) & (np.asarray(estimate) < 1)) and ((values > 0) & (values < 1)).all():
+        from scipy import special
+
         low, high = student(special.logit(values), special.logit(estimate), level, degrees=degrees)
         return special.expit(low), special.expit(high)
     reach = t_quantile(len(values) - 1 if degrees is None else degrees, level) * crv3(values, estimate)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import gammaincinv
 
 from vvscale.core.jsonable import jsonable
 from vvscale.errors import UsageError
@@ -142,6 +141,8 @@ def fit_mixed(fit: Fit, *, levels: Sequence[str] = LEVELS, level: float = LEVEL)
     best = problem.search()
     named = problem.named(best.theta)
     # The quantile of chi-squared with one degree of freedom.
+    from scipy.special import gammaincinv
+
     cut = 2.0 * float(gammaincinv(0.5, level))
     intervals = {name: problem.profile(best, name, cut) for name in problem.profiled}
     if "E" in intervals:

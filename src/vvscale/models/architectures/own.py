@@ -90,9 +90,9 @@ def _declared_size(build: Any) -> int | None:
 
 
 def says_its_size(known: Architecture) -> bool:
-    """Whether a network of the user says for which images it is made, so that its cost can be measured."""
-    assert isinstance(known.config, OwnConfig)
-    return ".py:" not in known.name or _declared_size(known.config.build) is not None
+    """Whether it is known for which images a network is made, so that its cost can be measured; not of some files."""
+    config = known.config
+    return ".py:" not in known.name or not isinstance(config, OwnConfig) or _declared_size(config.build) is not None
 
 
 def build_own(name: str, config: OwnConfig, options: ModelOptions) -> nn.Module:
