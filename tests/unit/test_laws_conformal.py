@@ -104,8 +104,9 @@ def test_bad_requests_explain_themselves(table: pd.DataFrame):
         predict_interval(fit, pd.DataFrame({"z": [1.0]}))
     with pytest.raises(UsageError, match="Cannot resample by 'family'"):
         predict_interval(fit, [10.0], by="family")
-    with pytest.raises(ShapeError, match="finite and greater than 0; 'x' has -1"):
-        predict_interval(fit, [10.0, -1.0])
+    for wrong in (-1.0, 0.0, -np.inf):
+        with pytest.raises(ShapeError, match=f"finite and greater than 0; 'x' has {wrong:g}"):
+            predict_interval(fit, [10.0, wrong])
     with pytest.raises(ShapeError, match="one array per input"):
         predict_interval(fit, ([10.0], [3.0]))
     with pytest.raises(ShapeError, match="fewer distinct points"):

@@ -167,7 +167,7 @@ def test_decay_is_exact_through_zero(s: float):
 
 @pytest.mark.parametrize("rho", [0.0, 1e-300, 1e-9, 1e-4, 0.2, 0.5, 0.999, 1.0 - 1e-12, 1.0])
 def test_warp_is_exact_at_both_ends(rho: float):
-    u = np.array([-40.0, -25.0, -10.0, -1.0, -0.01, -1e-9, 0.0, 1e-9, 0.01, 1.0, 10.0, 25.0, 40.0])
+    u = np.array([-40.0, -25.0, -10.0, -1.0, -0.01, -0.0095, -1e-9, 0.0, 1e-9, 0.0095, 0.01, 1.0, 10.0, 25.0, 40.0])
     w, w_r, w_rr = warp(np.array([[rho]]), u)
     with mp.workdps(120):
         r = mp.mpf(rho)
@@ -182,7 +182,9 @@ def test_warp_is_exact_at_both_ends(rho: float):
                 exact = (log / r, (share - log) / r**2, (2 * (log - share) - share**2) / r**3)
             np.testing.assert_allclose(w[0, at], float(exact[0]), rtol=1e-13)
             np.testing.assert_allclose(w_r[0, at], float(exact[1]), rtol=1e-9)
-            np.testing.assert_allclose(w_rr[0, at], float(exact[2]), rtol=1e-6)
+            # Where the difference of the two logarithms would cancel a series stands in for it.
+            is_near = abs(rho * float(lift)) < 0.01
+            np.testing.assert_allclose(w_rr[0, at], float(exact[2]), rtol=1e-11 if is_near else 1e-6)
 
 
 NATURAL = {

@@ -12,6 +12,7 @@ from scipy.stats import multivariate_normal
 
 from vvscale.errors import ShapeError, UsageError
 from vvscale.laws import fit_law
+from vvscale.laws.uncertainty.likelihood import Likelihood
 from vvscale.laws.uncertainty.mixed import fit_mixed
 
 
@@ -130,3 +131,16 @@ def test_it_is_a_plain_value_that_says_what_it_disagrees_with(data: pd.DataFrame
     assert json.loads(json.dumps(made.to_dict(), allow_nan=False))["ci"]["E"] == list(made.intervals["E"])
     assert made.table().set_index("parameter").loc["E", "fit"] == made.least_absolute["E"]
     assert made.sentence.startswith("Random intercepts of 3 family, 12 arch over 72 cells")
+
+
+@pytest.mark.parametrize("levels", [("family", "arch"), ("arch",)])
+def test_the_gradient_is_that_of_the_deviance(data: pd.DataFrame, levels: tuple[str, ...]):
+    of = Likelihood.of(fit_law(data), levels)
+    # log A, alpha, E, and the log of each ratio of variances.
+    at = np.array([-1.0, 0.3, 0.3, *[0.7, -0.4][: len(levels)]])
+    _, gradient = of.deviance(at)
+    for k in range(len(at)):
+        step = np.zeros(len(at))
+        step[k] = 1e-6
+        slope = (of.deviance(at + step)[0] - of.deviance(at - step)[0]) / 2e-6
+        assert gradient[k] == pytest.approx(slope, rel=1e-4, abs=1e-4)

@@ -8,7 +8,8 @@ from scipy.optimize import approx_fprime, least_squares, linprog
 
 from vvscale.laws.forms.plateau import Plateau, Vanishing
 from vvscale.laws.forms.terms import Points, Term
-from vvscale.laws.solver.newton import SAME, Minima, Sample, _solve_definite, minimise
+from vvscale.laws.solver.newton import SAME, Minima, _solve_definite, minimise
+from vvscale.laws.solver.sample import Sample
 
 LINE, POWER, SHIFTED = Vanishing((Term(),)), Plateau((Term(),)), Plateau((Term("shifted"),))
 PRODUCT, JOINT = Plateau((Term("blend"),)), Plateau((Term(), Term(column=1)))

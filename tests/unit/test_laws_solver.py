@@ -141,7 +141,8 @@ def test_a_law_that_may_not_rise_is_flat_on_rising_data(law: str):
     level = np.log(y) - np.median(np.log(y))
     flat = np.where(np.abs(level) < 1e-3, level**2 / 2, 1e-3 * (np.abs(level) - 5e-4)).sum()
     assert fit.loss <= flat * (1 + 1e-9)
-    np.testing.assert_allclose(fit.predict(*([1.0, 1e6] for _ in options(law)["x"])), np.median(y), rtol=0.02)
+    # Below all rows a term may rise without end that only lifts the first of them.
+    np.testing.assert_allclose(fit.predict(*([10.0, 1e6] for _ in options(law)["x"])), np.median(y), rtol=0.02)
     rising = fit_law(table(y), **options(law, negative=True))
     assert rising.loss < 0.9 * fit.loss
 

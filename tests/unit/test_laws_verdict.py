@@ -10,7 +10,7 @@ import pytest
 
 from vvscale.errors import DataError
 from vvscale.laws import fit_law
-from vvscale.laws.comparison.assess import assess
+from vvscale.laws.comparison.assess import alternatives, assess
 from vvscale.laws.direction import Direction, direction_of
 from vvscale.laws.status import Edge, Status
 from vvscale.laws.uncertainty.jackknife import jackknife
@@ -46,6 +46,13 @@ def test_a_clear_plateau_is_identified_by_architectures():
     assert told.words.startswith("plateau identified: score 0.")
     assert told.reasons == ()
     json.dumps(told.to_dict(), allow_nan=False)
+
+
+def test_other_forms_count_where_the_rows_allow_them_and_nowhere_else():
+    """A shift of 0 is the power law: both fit its rows. One of a hundred times the smallest input is no power law."""
+    assert alternatives(fit_law(table(CLEAR)), "arch").keys() == {"Huber 0.1", "least squares", "shifted"}
+    bent = 0.4 + 0.5 * (1 + X / 1e13) ** -0.4
+    assert "power" not in alternatives(fit_law(table(bent, noise=0.002), law="shifted"), "arch")
 
 
 def test_a_line_in_logs_has_no_plateau():

@@ -102,6 +102,30 @@ def test_a_plan_that_was_changed_by_hand_is_refused(tmp_path: Path, what: str, b
         Graph.read(path)
 
 
+def test_a_task_of_another_plan_is_refused_though_its_own_id_is_right(tmp_path: Path):
+    """As a copied line, or a plan written over in part, would have it."""
+    plans = []
+    for value in (1, 2):
+        builder = GraphBuilder(VERSIONS)
+        builder.add("a", {"x": 0})
+        builder.add("a", {"x": value})
+        builder.build().write(tmp_path / "g.jsonl")
+        plans.append((tmp_path / "g.jsonl").read_text().splitlines())
+    (tmp_path / "g.jsonl").write_text("\n".join([*plans[0][:-1], plans[1][-1]]) + "\n")
+    with pytest.raises(DataError, match="its tasks are not those that its first line announces"):
+        Graph.read(tmp_path / "g.jsonl")
+
+
+def test_an_id_that_is_not_that_of_its_content_is_refused(tmp_path: Path):
+    made = build()
+    made.write(tmp_path / "g.jsonl")
+    text = (tmp_path / "g.jsonl").read_text()
+    last = made.tasks[-1].id
+    (tmp_path / "g.jsonl").write_text(text.replace(last, "0" * len(last)))
+    with pytest.raises(DataError, match=f"the task 'second' is not what its id '{'0' * len(last)}' says"):
+        Graph.read(tmp_path / "g.jsonl")
+
+
 def test_nan_has_no_place_in_a_parameter():
     with pytest.raises(ValueError, match="not JSON compliant"):
         GraphBuilder(VERSIONS).add("a", {"x": float("nan")})

@@ -16,6 +16,7 @@ from vvscale import __version__
 from vvscale.cli.streams import make_safe, only_documents, short_warnings
 from vvscale.cli.verbs import GROUPS, VERBS, epilogue, module_of
 from vvscale.core.imports import missing_extra
+from vvscale.core.inputs.plain import reachable
 from vvscale.errors import VvscaleError, shell_words
 
 INTERRUPTED = 130
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     make_safe()
     try:
-        with only_documents("--json" in tokens), short_warnings(typed):
+        with only_documents("--json" in tokens), short_warnings(typed), reachable():
             build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except VvscaleError as error:
         if "--debug" in tokens:

@@ -61,7 +61,7 @@ def direction_of(fit: Fit) -> Direction:
     return {1: Direction.RISES, -1: Direction.FALLS}[signs.pop()] if signs else Direction.FLAT
 
 
-def notes_on(fit: Fit) -> tuple[str, ...]:
+def notes_on(fit: Fit, direction: Direction) -> tuple[str, ...]:
     """Sentences on columns that are most likely not what a law expects, each with what to do."""
     problem = fit.problem
     made = []
@@ -77,7 +77,6 @@ def notes_on(fit: Fit) -> tuple[str, ...]:
         made.append(
             f"`misalignment` from {problem.y.min():.3g} to {problem.y.max():.3g} looks like percent: divide by 100."
         )
-    direction = direction_of(fit)
     where = " and ".join(problem.columns)
     if direction is Direction.RISES and not fit.negative:
         falling = "misalignment" if problem.outcome == "score" else f"1-{problem.outcome}"

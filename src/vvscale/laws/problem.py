@@ -13,7 +13,7 @@ import pandas as pd
 
 from vvscale.errors import DataError, MissingDataError, ShapeError, UsageError, unknown_name
 from vvscale.laws.forms.terms import Points
-from vvscale.laws.solver.newton import Sample
+from vvscale.laws.solver.sample import Sample
 from vvscale.scores import drop_missing
 from vvscale.scores.table import score_behind
 

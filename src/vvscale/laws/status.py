@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,7 @@ def free_parameters(fit: Fit) -> tuple[str, ...]:
     exponent, the plain power law or the exponential that its exponent and shift run into; for E no plateau at all
     (E = 0, of a signed law the logarithm).
     """
-    around, free = fit.around(), []
+    around, free = replace(fit.around(), cut=UNIDENTIFIED), []
     for place, term in enumerate(fit.law.terms):
         name = "beta" if place else "alpha"
         if term.coordinate == "shifted":
@@ -116,5 +117,5 @@ def free_parameters(fit: Fit) -> tuple[str, ...]:
         free += [name] if is_free else []
     if Edge.NO_PLATEAU in fit.edges or Edge.LOGARITHMIC in fit.edges:
         return tuple(free)
-    none = around.of_slope([NEARLY_LOG]) if fit.law.signed_plateau else around.of_plateau([0.0])
-    return (*free, *(["E"] if bool((none < UNIDENTIFIED).all()) else []))
+    none = float(around.of_slope([NEARLY_LOG])[0]) if fit.law.signed_plateau else around.without_plateau()
+    return (*free, *(["E"] if none < UNIDENTIFIED else []))

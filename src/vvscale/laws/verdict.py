@@ -162,7 +162,7 @@ def judge(
     return Verdict(
         plateau, direction, _exponents(fit, jackknife), limit, interval,
         jackknife.by if jackknife else "", jackknife.n_groups if jackknife else 0, dict(alternatives or {}),
-        tuple(reasons), notes_on(fit), fit.problem.outcome,
+        tuple(reasons), notes_on(fit, direction), fit.problem.outcome,
     )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES, read_stimulu
 from vvscale.core.config import convert, parse_toml
 from vvscale.core.hdf5 import open_hdf5
 from vvscale.core.inputs.arrays import plain_arrays
-from vvscale.core.inputs.plain import plain_file
+from vvscale.core.inputs.plain import plain_file, reachable
 from vvscale.errors import ConfigError, DataError, MissingDataError, VvscaleError, did_you_mean
 from vvscale.scores.read import load_table
 
@@ -65,6 +65,7 @@ _ASSEMBLY: Mapping[str, Any] = MappingProxyType(
 )  # fmt: skip
 
 
+@reachable()
 def read_benchmark(path: str | Path) -> NeuralBenchmark:
     """Read a benchmark that a TOML file describes.
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vvscale.errors import DataError, UsageError
@@ -30,6 +33,32 @@ def plain_file(path: str | Path) -> Path:
             "it to a file, and name that."
         )
     return path
+
+
+# What a system answers that cannot or will not look a path up, whatever lies there.
+_UNREACHABLE = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EIO, errno.ESTALE}
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Turn errors of paths that cannot be looked up into one sentence: names that are too long, or folders of others.
+
+    Raises
+    ------
+    DataError
+        In place of the system's own.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNREACHABLE or error.filename is None:
+            raise
+        name = os.fsdecode(error.filename)
+        shown = f"{name[:40]}..." if len(name) > 200 else name
+        raise DataError(
+            f"Cannot reach '{shown}': {error.strerror}. Expected a path that this system allows and this user may "
+            "read. Check the name, and the permissions of its folders."
+        ) from error
 
 
 def refuse_existing(written: str | Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,11 @@ def in_order(values: pd.Series) -> list[str]:
     if values.dtype.kind in "iuf":
         return [str(said(value)) for value in sorted(distinct)]
     present = set(map(str, distinct))
-    return [name for name in style.LOOKS if name in present] + sorted(present - set(style.LOOKS))
+    # Numbers in names count as numbers: w3 before w10.
+    others = sorted(present - set(style.LOOKS), key=lambda name: [
+        int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", name))
+    ])  # fmt: skip
+    return [name for name in style.LOOKS if name in present] + others
 
 
 def as_names(values: pd.Series) -> pd.Series:

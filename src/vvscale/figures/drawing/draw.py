@@ -11,7 +11,16 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFor
 
 from vvscale.figures.drawing import style
 from vvscale.figures.drawing.fonts import shared_formulas
-from vvscale.figures.drawing.legend import handles_of, height_of, is_turned, keep_inside, put_below, texts
+from vvscale.figures.drawing.legend import (
+    LINE,
+    handles_of,
+    height_of,
+    is_turned,
+    keep_inside,
+    n_shared,
+    put_below,
+    texts,
+)
 from vvscale.figures.drawing.limits import limits
 from vvscale.figures.drawing.names import literal
 from vvscale.figures.drawing.pen import Pen
@@ -41,7 +50,9 @@ def draw(data: FigureData) -> Canvas:
         is_shared = len(data.panels) > 1 and all(texts(each) == texts(labels[0]) for each in labels)
         legend = 0.0 if is_shared else max(map(height_of, labels))
         tallest = max(style.PANEL_HEIGHT, *(CATEGORY_HEIGHT * len(panel.y.categories) for panel in data.panels))
-        canvas = Canvas(figsize=(width, n_rows * (tallest + legend) + (0.3 if is_shared else 0.0)))
+        n_legend = n_shared(labels[0], width) if is_shared and labels[0] else 1
+        shared = (LINE * -(-len(labels[0]) // n_legend) + 13.4) / 72.0 if is_shared else 0.0
+        canvas = Canvas(figsize=(width, n_rows * (tallest + legend) + shared))
         FigureCanvasAgg(canvas)
         canvas.set_layout_engine("constrained", w_pad=0.04, h_pad=0.04, wspace=0.03, hspace=0.03)
         grid = canvas.subplots(n_rows, n_columns, squeeze=False).ravel()
@@ -53,7 +64,6 @@ def draw(data: FigureData) -> Canvas:
             if not is_shared and handles:
                 held.append(put_below(axes, handles, panel))
         if is_shared and labels[0]:
-            n_legend = min(len(labels[0]), 6 if n_columns > 1 else 3)
             canvas.legend(handles=labels[0], loc="outside lower center", ncols=n_legend)
         # Laid out once; every format then takes the same places. With an engine of any kind, also one that does
         # nothing, matplotlib draws everything once more before it writes a file.

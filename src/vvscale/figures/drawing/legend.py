@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 
     from vvscale.figures.drawing.values import Axis, Panel
 
-# Height of a line in points; entries side by side, and how long those may be.
-LINE, SIDE_BY_SIDE, SHORT = 8.2, 3, 17
-# Width of a character and of a handle with its gaps, in inches, at the legend's size.
-CHARACTER, HANDLE = 0.0425, 0.44
+# Height of a line in points; how long entries may be of which three stand side by side, and those of which two do.
+LINE, SHORT, MEDIUM = 8.2, 17, 28
+# Width of a character, of a handle with its gaps, and of the gap before the next, in inches, at the legend's size.
+CHARACTER, HANDLE, GAP = 0.0425, 0.44, 0.09
 
 # Where a legend begins, as a share of the axes; and how near to the edge of the sheet it may come, in pixels.
 ANCHOR, EDGE = (-0.02, 0.0), 3.0
@@ -65,8 +66,8 @@ def texts(handles: Sequence[Line2D]) -> list[str]:
 
 def height_of(handles: Sequence[Line2D]) -> float:
     """Height of a panel's legend, in inches."""
-    short, long = _split(handles)
-    n_lines = -(-len(short) // SIDE_BY_SIDE) + sum(1 + text.count("\n") for text in texts(long))
+    short, n_columns, long = _split(handles)
+    n_lines = -(-len(short) // n_columns) + sum(1 + text.count("\n") for text in texts(long))
     return (LINE * n_lines + 6.0) / 72.0 if handles else 0.0
 
 
@@ -82,8 +83,8 @@ def put_below(axes: Axes, handles: Sequence[Line2D], panel: Panel) -> Rectangle:
     place = canvas.dpi_scale_trans + ScaledTranslation(0.5, 0.0, axes.transAxes)  # pyright: ignore[reportArgumentType]
     held = Rectangle((0.0, -depth), 1e-3, depth, transform=place, clip_on=False, alpha=0.0)
     axes.add_artist(held)
-    short, long = _split(handles)
-    for part, n_columns in ((short, SIDE_BY_SIDE), (long, 1)):
+    short, n_short, long = _split(handles)
+    for part, n_columns in ((short, n_short), (long, 1)):
         if not part:
             continue
         below = axes.transAxes + ScaledTranslation(0.0, -down / 72.0, canvas.dpi_scale_trans)
@@ -127,9 +128,21 @@ def keep_inside(canvas: Canvas, axes: Axes) -> None:
             legend.set_bbox_to_anchor((left, ANCHOR[1]), legend.get_bbox_to_anchor()._transform)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _split(handles: Sequence[Line2D]) -> tuple[list[Line2D], list[Line2D]]:
-    long = [handle for handle in handles if len(str(handle.get_label())) > SHORT]
-    return [handle for handle in handles if handle not in long], long
+def n_shared(handles: Sequence[Line2D], width: float) -> int:
+    """How many entries of a legend of the whole sheet, ``width`` inches wide, stand side by side."""
+    return max(1, min(6, len(handles), int(width / (HANDLE + GAP + CHARACTER * max(map(_length, handles))))))
+
+
+def _split(handles: Sequence[Line2D]) -> tuple[list[Line2D], int, list[Line2D]]:
+    """Entries that stand side by side, how many of them do, and those that take a line each."""
+    together = [handle for handle in handles if _length(handle) <= MEDIUM]
+    n_columns = 3 if all(_length(handle) <= SHORT for handle in together) else 2
+    return together, n_columns, [handle for handle in handles if handle not in together]
+
+
+def _length(handle: Line2D) -> int:
+    """Characters of a label, of which those that only mark a formula are none."""
+    return len(re.sub(r"\\times|[\\${}^]", lambda found: "x" if len(found[0]) > 1 else "", str(handle.get_label())))
 
 
 def _sizes(panel: Panel) -> list[Line2D]:

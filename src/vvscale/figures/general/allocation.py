@@ -28,6 +28,8 @@ ND = ("n_params", "samples_seen")
 PATH = "optimal path"
 # Equal scores are drawn at this many levels over the data, and their labels at this share of the way along the line.
 LEVELS, LABEL_AT = 8, 0.75
+# Half a label, as a share of an axis.
+LABEL_ROOM = 0.06
 
 
 def joint_rows(fits: Fits, options: DrawOptions) -> Rows:
@@ -150,7 +152,7 @@ def _equal_scores(
         inside = (room > 0) & (samples > d[0]) & (samples < d[1])
         if inside.sum() > 1:
             made.append(line("equal score", n_grid[inside], samples[inside], group=f"S {score:.4g}"))
-            made.append(_label("equal score", n_grid[inside], samples[inside], f"{score:.3g}", LABEL_AT))
+            made.append(_label("equal score", n_grid, samples, d, f"{score:.3g}", LABEL_AT))
     return made
 
 
@@ -170,13 +172,17 @@ def _equal_budgets(law: LawCurve, n_grid: np.ndarray, d: tuple[float, float]) ->
         inside = (samples > d[0]) & (samples < d[1])
         if inside.sum() > 1:
             made.append(line("equal compute", n_grid[inside], samples[inside], group=f"C 1e{power}"))
-            made.append(_label("equal compute", n_grid[inside], samples[inside], f"$10^{{{power}}}$", 0.3))
+            made.append(_label("equal compute", n_grid, samples, d, f"$10^{{{power}}}$", 0.3))
     return made
 
 
-def _label(series: str, x: np.ndarray, y: np.ndarray, text: str, share: float) -> pd.DataFrame:
-    at = int(share * (len(x) - 1))
-    return pd.DataFrame({"mark": ["label"], "series": series, "layer": "table", "x": x[at], "y": y[at], "label": text})
+def _label(series: str, x: np.ndarray, y: np.ndarray, d: tuple[float, float], text: str, share: float) -> pd.DataFrame:
+    """Place words on a line at a share of its way, where they are whole inside the panel; none where nothing is."""
+    with np.errstate(invalid="ignore"):
+        along, up = (np.log(v / low) / np.log(high / low) for v, (low, high) in ((x, (x[0], x[-1])), (y, d)))
+    inside = np.flatnonzero((along > LABEL_ROOM) & (along < 1 - LABEL_ROOM) & (up > LABEL_ROOM) & (up < 1 - LABEL_ROOM))
+    at = inside[[int(share * (len(inside) - 1))]] if len(inside) else inside
+    return pd.DataFrame({"mark": "label", "series": series, "layer": "table", "x": x[at], "y": y[at], "label": text})
 
 
 def _path(law: LawCurve, n_grid: np.ndarray, d: tuple[float, float]) -> list[pd.DataFrame]:

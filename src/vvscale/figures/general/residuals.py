@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,6 +77,8 @@ def who_beats_scale(fits: Fits, options: DrawOptions) -> FigureData:
         made, more = residual_panels(fits, rows, law_of(options) or "power", keys, name, models)
         panels += made
         notes |= dict.fromkeys([*more])
+    # A table without groups has no panels of them.
+    panels = [replace(panel, key=key) for panel, key in zip(panels, "abcd", strict=False)]
     return FigureData("residuals", "Who beats scale", tuple(panels), (*SAID, *notes), min(len(panels), 2))
 
 

@@ -81,7 +81,8 @@ def laws_table(laws: Sequence[Law], absent: Sequence[str], figures: str) -> str:
 def _law_row(title: str, law: LawCurve) -> str:
     facts = law.facts
     ends = facts["limit_interval"]
-    interval = f"{ends[0]:.2f} to {ends[1]:.2f}" if ends else "none"
+    # Adding 0 takes the sign from a rounded zero.
+    interval = " to ".join(f"{round(end, 2) + 0.0:.2f}" for end in ends) if ends else "none"
     r2 = "" if facts["r2"] is None else f"{facts['r2']:.2f}"
     kind = "" if law.is_identified else ' class="verdict-no"'
     named = "" if facts["name"] in {title, "joint"} else f"{escape(facts['name'])}: "

@@ -132,32 +132,34 @@ class Plateau(_FromGrid):
     def evaluate(self, theta: Array, points: Points) -> Derivatives:
         """Log Y and its derivatives; theta (b, p). Where Y <= 0, f is NaN."""
         b, m = len(theta), points.u[0].size
-        jacobian = np.empty((b, self.size, m))
-        jacobian[:, 0] = 1.0
         mixture = np.ones((b, m))
-        curved: list[tuple[int, int, Array]] = []
+        parts: list[tuple[int, Array, Array, list[Array], list[tuple[int, int, Array]]]] = []
         for term, at in self.slots():
             own = theta[:, at + 1 : at + 1 + term.size]
             kappa, s = theta[:, at : at + 1], own[:, :1]
             w, w_q, w_qq = term.coordinates(own, points)
             h, h_s, h_ss, decayed = decay(s, w)
             mixture += kappa * h
-            jacobian[:, at] = h
-            jacobian[:, at + 1] = h_s
-            curved.append((at + 1, at + 1, kappa * h_ss))
-            for i, slope in enumerate(w_q, start=1):
-                jacobian[:, at + 1 + i] = -decayed * slope
-                curved.append((at + 1, at + 1 + i, kappa * (w * decayed * slope)))
+            # Derivatives of h by the term's own parameters.
+            first = [h_s, *(-decayed * slope for slope in w_q)]
+            second = [(0, 0, h_ss), *((0, i, w * decayed * slope) for i, slope in enumerate(w_q, start=1))]
             for i, j in _pairs(len(w_q)):
                 bend = s * decayed * w_q[i] * w_q[j]
                 if (i + 1, j + 1) in w_qq:
                     bend -= decayed * w_qq[i + 1, j + 1]
-                curved.append((at + 2 + i, at + 2 + j, kappa * bend))
-            curved.extend((at, at + 1 + i, jacobian[:, at + 1 + i].copy()) for i in range(term.size))
-            jacobian[:, at + 1 : at + 1 + term.size] *= kappa[:, :, None]
+                second.append((1 + i, 1 + j, bend))
+            parts.append((at, kappa, h, first, second))
         inverse = 1.0 / np.where(mixture > 0.0, mixture, np.nan)
-        jacobian[:, 1:] *= inverse[:, None]
-        curved = [(i, j, second * inverse) for i, j, second in curved]
+        jacobian = np.empty((b, self.size, m))
+        jacobian[:, 0] = 1.0
+        curved: list[tuple[int, int, Array]] = []
+        for at, kappa, h, first, second in parts:
+            np.multiply(h, inverse, out=jacobian[:, at])
+            scaled = kappa * inverse
+            for i, slope in enumerate(first, start=at + 1):
+                np.multiply(slope, scaled, out=jacobian[:, i])
+                curved.append((at, i, slope * inverse))
+            curved.extend((at + 1 + i, at + 1 + j, bend * scaled) for i, j, bend in second)
         return Derivatives(theta[:, :1] - np.log(inverse), jacobian, curved, is_mixture=True)
 
     def project(self, theta: Array) -> Array:

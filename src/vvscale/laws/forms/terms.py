@@ -72,20 +72,25 @@ def decay(s: Array, w: Array) -> tuple[Array, Array, Array, Array]:
         ``decayed`` is exp(-s w) = -dh/dw; all of shape (b, m).
     """
     t = s * w
-    decayed = np.exp(-t)
+    near = np.flatnonzero(np.abs(t) < SERIES_BELOW)
+    q = t.ravel()[near]
+    decayed = np.exp(np.negative(t, out=t), out=t)
     # s near 0 is handled by the series below; any finite number does here.
     inverse = 1.0 / np.where(np.abs(s) < TINY, 1.0, s)
-    h = (decayed - 1.0) * inverse
-    h_s = (w * decayed + h) * -inverse
-    h_ss = (w * w * decayed - 2.0 * h_s) * inverse
-    near = np.nonzero(np.abs(t) < SERIES_BELOW)
-    if near[0].size:
-        q = t[near]
-        v = np.broadcast_to(w, t.shape)[near]
-        h[near] = -v * (1 - q * (1 / 2 - q * (1 / 6 - q * (1 / 24 - q * (1 / 120 - q / 720)))))
-        h_s[near] = v * v * (1 / 2 - q * (1 / 3 - q * (1 / 8 - q * (1 / 30 - q * (1 / 144 - q / 840)))))
+    h = decayed - 1.0
+    h *= inverse
+    slope = w * decayed
+    h_s = slope + h
+    h_s *= -inverse
+    h_ss = np.multiply(w, slope, out=slope)
+    h_ss -= 2.0 * h_s
+    h_ss *= inverse
+    if near.size:
+        v = np.broadcast_to(w, t.shape)[np.divmod(near, t.shape[1])]
+        h.ravel()[near] = -v * (1 - q * (1 / 2 - q * (1 / 6 - q * (1 / 24 - q * (1 / 120 - q / 720)))))
+        h_s.ravel()[near] = v * v * (1 / 2 - q * (1 / 3 - q * (1 / 8 - q * (1 / 30 - q * (1 / 144 - q / 840)))))
         cubic = -1 / 3 + q * (1 / 4 - q * (1 / 10 - q * (1 / 36 - q * (1 / 168 - q / 960))))
-        h_ss[near] = v * v * v * cubic
+        h_ss.ravel()[near] = v * v * v * cubic
     return h, h_s, h_ss, decayed
 
 

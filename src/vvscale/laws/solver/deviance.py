@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from vvscale.laws.forms.form import Form
     from vvscale.laws.forms.plateau import Plateau, Vanishing
     from vvscale.laws.forms.terms import Derivatives, Points
-    from vvscale.laws.solver.newton import Sample
+    from vvscale.laws.solver.sample import Sample
     from vvscale.laws.solver.search import Optima
 
     Array = NDArray[np.float64]
@@ -50,6 +51,8 @@ class Around:
         Its residuals on the fitted scale, shape (n,).
     delta
         Huber threshold; None for least squares.
+    cut
+        Deviance that all others are only compared with: searches end once they are past it, or far from reaching it.
     """
 
     interior: Plateau
@@ -59,6 +62,7 @@ class Around:
     loss: float
     residuals: Array
     delta: float | None
+    cut: float | None = None
 
     @property
     def slope(self) -> float:
@@ -106,15 +110,27 @@ class Around:
     def _held_losses(self, form: Form, start: Array) -> Array:
         """Losses (k,) that searches from ``start`` (k, p) end at."""
         # Each search is a problem of its own: what one held value finds says nothing of another's.
-        rows = np.ones((len(start), len(self.sample.target)))
-        return minimise(form, self.sample, rows, start, np.arange(len(start)), flat=PRECISION, max_steps=MAX_STEPS).loss
+        rows, each = np.ones((len(start), len(self.sample.target))), np.arange(len(start))
+        until = None if self.cut is None else self._loss_of(self.cut)
+        found = minimise(form, self.sample, rows, start, each, flat=PRECISION, max_steps=MAX_STEPS, until=until)
+        return found.loss
 
     def _deviance(self, losses: Array) -> Array:
         if self.delta is None:
             # An exact fit has no residuals to compare with.
             least = np.finfo(float).tiny
             return len(self.residuals) * (np.log(np.maximum(losses, least)) - np.log(max(self.loss, least)))
-        return 4.0 * density_at_zero(self.residuals) * (losses - self.loss) / self.delta
+        return 4.0 * self._density * (losses - self.loss) / self.delta
+
+    def _loss_of(self, deviance: float) -> float:
+        """Loss at which the deviance is this one."""
+        if self.delta is None:
+            return self.loss * float(np.exp(deviance / len(self.residuals)))
+        return self.loss + deviance * self.delta / (4.0 * self._density)
+
+    @cached_property
+    def _density(self) -> float:
+        return density_at_zero(self.residuals)
 
     def of_slope(self, values: Sequence[float] | Array, term: int = 0) -> Array:
         """Deviance with a term's slope at the centre held at each value, the rest refitted; shape (k,)."""
@@ -140,6 +156,10 @@ class Around:
             start[:, place] = values
             losses = np.minimum(losses, self._held_losses(Pinned(self.boundary, place), start))
         return self._deviance(losses)
+
+    def without_plateau(self) -> float:
+        """Deviance of the law without a plateau, E = 0, which the search for the optimum has solved."""
+        return float(self._deviance(self.optima.zero_loss[:1])[0])
 
     def of_plateau(self, values: Sequence[float] | Array) -> Array:
         """Deviance with E held at each value, the rest refitted; shape (k,)."""

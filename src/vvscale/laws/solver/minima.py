@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vvscale.laws.forms.form import Form
-    from vvscale.laws.solver.newton import Sample
+    from vvscale.laws.solver.sample import Sample
 
     Array = NDArray[np.float64]
 
@@ -75,7 +75,7 @@ def exchange(best: Best, form: Form, sample: Sample, weights: Array, rows: NDArr
     An optimum that already beats one's own is always tried, and besides it the ``n_tried`` most promising
     other basins.
     """
-    if len(rows) == 1:
+    if len(rows) < 2:
         return False
     everyone = np.arange(len(rows))
     changed, gained = everyone, False
@@ -87,7 +87,8 @@ def exchange(best: Best, form: Form, sample: Sample, weights: Array, rows: NDArr
         n_basins = basin.max() + 1
         # For each resample the best representative of every basin (n_basins, B); its own basin only if some
         # optimum there already beats it.
-        chosen = np.stack([np.where(basin == k, losses, np.inf).argmin(axis=1) for k in range(n_basins)])
+        members = [np.nonzero(basin == k)[0] for k in range(n_basins)]
+        chosen = np.stack([some[losses[:, some].argmin(axis=1)] for some in members])
         value = losses[everyone, chosen]
         beats = value < best.bar[rows] * (1.0 - BETTER)
         value = np.where((basin == np.arange(n_basins)[:, None]) & ~beats, np.inf, value)
@@ -118,7 +119,11 @@ def recentre(best: Best, form: Form, sample: Sample, weights: Array, rows: NDArr
     if not isinstance(form, Plateau) or form.size != 3:
         return
     u = sample.points.u[0]
+    gained = 2
     for shift in (float(u.min()), float(u.max())) * RECENTRINGS:
+        # From where both ends have gained nothing they gain nothing again.
+        if not gained:
+            break
         # On the edge E = 0 a gradient is the pressure against it, not a search that got stuck.
         stuck = rows[(best.gradient[rows] > STUCK) & np.isfinite(best.loss[rows]) & ~form.on_edge(best.theta[rows])]
         moved = replace(sample, points=replace(sample.points, u=(u - shift,)))
@@ -132,6 +137,8 @@ def recentre(best: Best, form: Form, sample: Sample, weights: Array, rows: NDArr
         # The way back from a very steep law may underflow; then the old optimum stays.
         ends.loss[~np.isfinite(back).all(axis=1)] = np.inf
         ends.theta = back
+        is_better = bool((ends.loss < best.loss[stuck[usable]]).any())
+        gained = 2 if is_better else gained - 1
         best.offer(ends, stuck[usable])
 
 

@@ -13,8 +13,9 @@ losses, but no tables.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vvscale.laws.forms.form import Form
-    from vvscale.laws.forms.terms import Points
+    from vvscale.laws.solver.sample import Sample
 
     Array = NDArray[np.float64]
 
@@ -33,61 +34,8 @@ MAX_REJECTED = 30
 FLAT = 1e-14
 MAX_AT_EDGE = 3
 SAME = 5e-7
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The rows that a law is fitted to, laid out so that replicates cost no repeated curve evaluation.
-
-    Points are sorted by how many rows they have, most first. The rows are stored in layers: layer 0 holds one
-    row of every point, layer 1 a second row of the points that have one, and so on; layer k therefore belongs
-    to the first ``layers[k]`` points, and spreading a curve to the rows or pooling rows by point is a matter of
-    contiguous slices.
-
-    Attributes
-    ----------
-    points
-        The m distinct points.
-    layers
-        Number of points in each layer, descending; they add up to n.
-    target
-        log Y if ``log`` else Y, shape (n,).
-    log
-        Whether residuals are log Yhat - log Y, or Yhat - Y.
-    delta
-        Where the Huber loss turns from quadratic to linear, in units of the residual, > 0 and finite;
-        larger than every residual, it is least squares.
-    """
-
-    points: Points
-    layers: tuple[int, ...]
-    target: Array
-    log: bool
-    delta: float
-
-    def residuals(self, f: Array) -> Array:
-        """Residuals (b, n) of curves f = log Yhat (b, m)."""
-        curve = f if self.log else np.exp(f)
-        if len(self.layers) == 1:
-            return curve - self.target
-        return np.concatenate([curve[:, :size] for size in self.layers], axis=1) - self.target
-
-    def pooled(self, rows: Array) -> Array:
-        """Sum rows (b, n) over the rows of each point, (b, m)."""
-        if len(self.layers) == 1:
-            return rows
-        start = self.layers[0]
-        total = rows[:, :start].copy()
-        for size in self.layers[1:]:
-            total[:, :size] += rows[:, start : start + size]
-            start += size
-        return total
-
-    def losses(self, f: Array) -> Array:
-        """Huber loss of each row (b, n) for curves f (b, m)."""
-        r = self.residuals(f)
-        psi = np.clip(r, -self.delta, self.delta)
-        return psi * (r - 0.5 * psi)
+# Share of the way to a loss that a search must close by a step to go on towards it.
+OUT_OF_REACH = 1e-3
 
 
 @dataclass
@@ -129,6 +77,7 @@ def minimise(
     known: Array | None = None,
     flat: float = FLAT,
     max_steps: int = MAX_STEPS,
+    until: float | None = None,
 ) -> Minima:
     """Descend from each start to its local minimum.
 
@@ -152,9 +101,12 @@ def minimise(
         Two steps in a row that lower the loss by less than this, relatively, end the search.
     max_steps
         Evaluations per start.
+    until
+        A loss that searches need only be known to pass: they end below it, and where a step closes next to nothing of
+        what lies between.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return _minimise(form, sample, weights, theta, problem, known, flat, max_steps)
+        return _minimise(form, sample, weights, theta, problem, known, flat, max_steps, until)
 
 
 def _minimise(
@@ -166,42 +118,56 @@ def _minimise(
     known: Array | None,
     flat: float,
     max_steps: int,
+    until: float | None,
 ) -> Minima:
     # What searches of this batch find is known to the others of the same resample from then on.
     best = np.full(len(weights), np.inf)
     if known is not None:
         np.minimum.at(best, problem, known)
-    now = _Descents(form, form.project(theta.copy()))
     k = len(theta)
+    every = _Descents(form, form.project(theta.copy()))
     room = int(np.clip(NUMBERS_PER_STEP // max(sample.points.u[0].size, 1), 8, 512))
-    live = np.arange(min(room, k))
-    waiting = live.size
-    while live.size:
-        done = now.judge(live, _expand(form, sample, weights[problem[live]], now.trial[live]), flat, max_steps)
+    waiting = min(room, k)
+    live, w = every.part(slice(waiting)), weights[problem[:waiting]]
+    while live.place.size:
+        before = live.loss
+        over = live.judge(_expand(form, sample, w, live.trial), flat, max_steps)
+        if until is not None:
+            fell = before - live.loss
+            over |= (live.loss <= until) | ((fell > 0.0) & (fell <= OUT_OF_REACH * (live.loss - until)))
         # Not yet known is infinite, and compares as never the same.
-        done |= np.abs(now.loss[live] / best[problem[live]] - 1.0) <= SAME
+        over |= np.abs(live.loss / best[problem[live.place]] - 1.0) <= SAME
+        live.propose(~over)
         # Only a minimum becomes known: a search given up at the edge may stop anywhere along it.
-        minima = live[now.flat_steps[live] >= 2]
-        np.minimum.at(best, problem[minima], now.loss[minima])
-        live = live[~done]
-        if live.size:
-            now.propose(live)
-        if live.size <= room // 2 and waiting < k:
-            fresh = np.arange(waiting, min(waiting + room - live.size, k))
-            waiting += fresh.size
-            live = np.concatenate([live, fresh])
+        minima = (live.flat_steps >= 2) | live.settled
+        np.minimum.at(best, problem[live.place[minima]], live.loss[minima])
+        over |= live.settled
+        if over.any():
+            every.put(live.part(over))
+            live, w = live.part(~over), w[~over]
+        if live.place.size <= room // 2 and waiting < k:
+            fresh = slice(waiting, min(waiting + room - live.place.size, k))
+            live, w = live.joined(every.part(fresh)), np.concatenate([w, weights[problem[fresh]]])
+            waiting = fresh.stop
 
-    free = np.abs(np.where(form.held(now.theta, now.gradient), 0.0, now.gradient))
+    free = np.abs(np.where(form.held(every.theta, every.gradient), 0.0, every.gradient))
     unit = sample.delta * weights.sum(axis=1)[problem]
-    return Minima(now.theta, now.loss, _scaled(free, now.metric, now.loss, unit))
+    return Minima(every.theta, every.loss, _scaled(free, every.metric, every.loss, unit))
 
 
 class _Descents:
     """Where k searches are, what is known there, and where each tries next."""
 
+    ARRAYS = (
+        "place", "theta", "loss", "gradient", "hessian", "metric", "damping", "trial", "predicted", "settled",
+        "flat_steps", "rejected", "steps", "at_edge",
+    )  # fmt: skip
+
     def __init__(self, form: Form, theta: Array) -> None:
         k, p = theta.shape
         self.form = form
+        # Number of each search, which its parts keep.
+        self.place = np.arange(k)
         self.theta = theta
         self.loss = np.full(k, np.inf)
         self.gradient = np.zeros((k, p))
@@ -211,57 +177,66 @@ class _Descents:
         self.trial = theta.copy()
         # By how much the loss should fall at the trial.
         self.predicted = np.full(k, np.inf)
-        self.flat_steps = np.zeros(k, dtype=int)
-        self.rejected = np.zeros(k, dtype=int)
-        self.steps = np.zeros(k, dtype=int)
-        self.at_edge = np.zeros(k, dtype=int)
+        # Whether that is nothing measurable: as far as the arithmetic goes.
+        self.settled = np.zeros(k, dtype=bool)
+        self.flat_steps, self.rejected, self.steps, self.at_edge = np.zeros((4, k), dtype=int)
 
-    def judge(
-        self, live: NDArray[np.intp], at_trial: tuple[Array, Array, Array, Array], flat: float, max_steps: int
-    ) -> NDArray[np.bool_]:
+    def part(self, rows: slice | NDArray[np.bool_]) -> _Descents:
+        """Return some of the searches."""
+        return self._of(lambda name: getattr(self, name)[rows])
+
+    def joined(self, more: _Descents) -> _Descents:
+        """Return these searches and more."""
+        return self._of(lambda name: np.concatenate([getattr(self, name), getattr(more, name)]))
+
+    def _of(self, values: Callable[[str], NDArray[Any]]) -> _Descents:
+        made = object.__new__(_Descents)
+        made.form = self.form
+        for name in self.ARRAYS:
+            setattr(made, name, values(name))
+        return made
+
+    def put(self, ended: _Descents) -> None:
+        """Take where some searches ended."""
+        for name in ("theta", "loss", "gradient", "metric"):
+            getattr(self, name)[ended.place] = getattr(ended, name)
+
+    def judge(self, at_trial: tuple[Array, Array, Array, Array], flat: float, max_steps: int) -> NDArray[np.bool_]:
         """Take the trials that lower the loss, set the damping by how they went; which searches are over (b,)."""
-        new_loss, new_gradient, new_hessian, new_metric = at_trial
-        drop = self.loss[live] - new_loss
-        better = new_loss < self.loss[live]
-        taken = live[better]
-        ratio = np.where(np.isfinite(drop), drop / self.predicted[live], 1.0)[better]
-        is_flat = drop[better] <= flat * new_loss[better]
-        self.theta[taken] = self.trial[taken]
-        self.loss[taken] = new_loss[better]
-        self.gradient[taken] = new_gradient[better]
-        self.hessian[taken] = new_hessian[better]
-        self.metric[taken] = new_metric[better]
+        loss, gradient, hessian, metric = at_trial
+        drop = self.loss - loss
+        better = loss < self.loss
+        ratio = np.where(np.isfinite(drop), drop / self.predicted, 1.0)
         scale = np.where(ratio > 0.7, 0.15, np.where(ratio < 0.2, 3.0, 1.0))
-        self.damping[taken] = np.maximum(self.damping[taken] * scale, 1e-12)
-        self.flat_steps[taken] = np.where(is_flat, self.flat_steps[taken] + 1, 0)
-        self.rejected[taken] = 0
-        refused = live[~better]
-        self.damping[refused] = np.maximum(self.damping[refused] * 5.0, 1e-3)
-        self.rejected[refused] += 1
-        self.steps[live] += 1
+        self.damping = np.where(better, np.maximum(self.damping * scale, 1e-12), np.maximum(self.damping * 5.0, 1e-3))
+        self.flat_steps = np.where(better, (drop <= flat * loss) * (self.flat_steps + 1), self.flat_steps)
+        self.rejected = np.where(better, 0, self.rejected + 1)
+        row, square = better[:, None], better[:, None, None]
+        self.theta = np.where(row, self.trial, self.theta)
+        self.loss = np.where(better, loss, self.loss)
+        self.gradient = np.where(row, gradient, self.gradient)
+        self.hessian = np.where(square, hessian, self.hessian)
+        self.metric = np.where(square, metric, self.metric)
+        self.steps = self.steps + 1
         # Refused steps count as well: on the edge most of them only try to leave the form.
-        self.at_edge[live] = np.where(self.form.on_edge(self.theta[live]), self.at_edge[live] + 1, 0)
-        # A refused step that promised nothing measurable is as far as the arithmetic goes.
-        is_small = np.abs(self.predicted[live]) < 1e-16 * self.loss[live]
-        hopeless = is_small & (self.damping[live] < 10.0) & ~better
+        self.at_edge = np.where(self.form.on_edge(self.theta), self.at_edge + 1, 0)
         return (
-            (self.flat_steps[live] >= 2)
-            | hopeless
-            | (self.rejected[live] > MAX_REJECTED)
-            | (self.steps[live] >= max_steps)
-            | (self.at_edge[live] >= MAX_AT_EDGE)
-            | ~np.isfinite(self.loss[live])
+            (self.flat_steps >= 2)
+            | (self.rejected > MAX_REJECTED)
+            | (self.steps >= max_steps)
+            | (self.at_edge >= MAX_AT_EDGE)
+            | ~np.isfinite(self.loss)
         )
 
-    def propose(self, live: NDArray[np.intp]) -> None:
-        """Step to the next trial of each live search, and predict by how much its loss falls."""
-        theta, gradient, hessian = self.theta[live], self.gradient[live], self.hessian[live]
-        held = self.form.held(theta, gradient)
-        step, self.damping[live] = _step(gradient, hessian, self.metric[live], self.damping[live], held)
-        self.trial[live] = self.form.project(theta + step)
-        moved = self.trial[live] - theta
-        slope = np.einsum("bp,bp->b", gradient, moved)
-        self.predicted[live] = -slope - 0.5 * np.einsum("bp,bpq,bq->b", moved, hessian, moved)
+    def propose(self, going: NDArray[np.bool_]) -> None:
+        """Step to the next trial of the searches that go on, and predict by how much its loss falls."""
+        held = self.form.held(self.theta, self.gradient)
+        step, self.damping = _step(self.gradient, self.hessian, self.metric, self.damping, held, going)
+        self.trial = self.form.project(self.theta + step)
+        moved = self.trial - self.theta
+        bent = np.matmul(self.hessian, moved[:, :, None])[:, :, 0]
+        self.predicted = -(moved * (self.gradient + 0.5 * bent)).sum(axis=1)
+        self.settled = going & (np.abs(self.predicted) < 1e-16 * self.loss) & (self.damping < 10.0)
 
 
 def _scaled(gradient: Array, metric: Array, loss: Array, unit: Array) -> Array:
@@ -277,37 +252,44 @@ def _scaled(gradient: Array, metric: Array, loss: Array, unit: Array) -> Array:
     return np.minimum(gradient / unit[:, None], cosine).max(axis=1)
 
 
+def slopes(form: Form, sample: Sample, weights: Array, theta: Array) -> Array:
+    """Gradient (b, p) of the loss at theta (b, p) with weights (b, n)."""
+    parts = [slice(at, at + 64) for at in range(0, len(theta), 64)]
+    made = [_expand(form, sample, weights[part], theta[part])[1] for part in parts]
+    return np.concatenate([np.zeros((0, form.size)), *made])
+
+
 def _expand(form: Form, sample: Sample, w: Array, theta: Array) -> tuple[Array, Array, Array, Array]:
     """Loss (b,), gradient (b, p), Hessian and IRLS metric (b, p, p) at theta (b, p) with weights w (b, n)."""
     d = form.evaluate(theta, sample.points)
     r = sample.residuals(d.f)
-    # psi is the derivative of the Huber loss, quadratic the second one, and irls = psi / r.
-    psi = np.clip(r, -sample.delta, sample.delta)
-    quadratic = np.where(psi == r, w, 0.0)
-    loss = r - 0.5 * psi
-    psi_w = w * psi
-    loss = np.einsum("bn,bn->b", psi_w, loss)
+    # Share of each row's quadratic loss that the Huber loss keeps of its slope: 1 within delta.
+    share = np.abs(r)
+    np.maximum(share, sample.delta, out=share)
+    np.divide(sample.delta, share, out=share)
+    quadratic = np.where(share == 1.0, w, 0.0)
+    irls = np.multiply(share, w, out=share)
+    psi = irls * r
+    # Of a row within delta half its psi r, else psi (r - psi / 2).
+    loss = np.einsum("bn,bn->b", psi, r - 0.5 * np.clip(r, -sample.delta, sample.delta))
     loss[np.isnan(loss)] = np.inf
-    r[r == 0.0] = np.inf
-    irls = sample.pooled(np.maximum(psi_w / r, quadratic))
-    psi = sample.pooled(psi_w)
-    quadratic = sample.pooled(quadratic)
+    irls, psi, quadratic = sample.pooled(irls), sample.pooled(psi), sample.pooled(quadratic)
     if not sample.log:
         level = np.exp(d.f)
         psi = psi * level
         quadratic = quadratic * level**2 + psi
         irls = irls * level**2
+    # Everything that is summed over points against the Jacobian, in one product.
     jacobian = d.jacobian
-    across = jacobian.transpose(0, 2, 1)
-    gradient = np.matmul(jacobian, psi[:, :, None])[:, :, 0]
-    metric = np.matmul(jacobian * irls[:, None], across)
-    if d.is_mixture:
-        hessian = np.matmul(jacobian * (quadratic - psi)[:, None], across)
-        if d.has_level:
-            hessian[:, 0] = np.matmul(jacobian, quadratic[:, :, None])[:, :, 0]
-            hessian[:, :, 0] = hessian[:, 0]
-    else:
-        hessian = np.matmul(jacobian * quadratic[:, None], across)
+    b, p, m = jacobian.shape
+    summed = np.empty((b, 2 * p + 2, m))
+    np.multiply(jacobian, irls[:, None], out=summed[:, :p])
+    np.multiply(jacobian, (quadratic - psi if d.is_mixture else quadratic)[:, None], out=summed[:, p : 2 * p])
+    summed[:, 2 * p], summed[:, 2 * p + 1] = psi, quadratic
+    product = np.matmul(summed, jacobian.transpose(0, 2, 1))
+    metric, hessian, gradient = product[:, :p], product[:, p : 2 * p], product[:, 2 * p]
+    if d.is_mixture and d.has_level:
+        hessian[:, 0] = hessian[:, :, 0] = product[:, 2 * p + 1]
     for i, j, second in d.curved:
         part = np.einsum("bm,bm->b", psi, second)
         hessian[:, i, j] += part
@@ -317,56 +299,51 @@ def _expand(form: Form, sample: Sample, w: Array, theta: Array) -> tuple[Array, 
 
 
 def _step(
-    gradient: Array, hessian: Array, metric: Array, damping: Array, held: NDArray[np.bool_]
+    gradient: Array, hessian: Array, metric: Array, damping: Array, held: NDArray[np.bool_], going: NDArray[np.bool_]
 ) -> tuple[Array, Array]:
     """Solve (H + damping * metric) step = -gradient, raising the damping until that matrix is positive definite."""
-    p = gradient.shape[1]
-    free = ~held
-    both = free[:, :, None] & free[:, None, :]
-    right = np.where(free, -gradient, 0.0)
-    diagonal = np.einsum("bpp->bp", metric)
-    eye = np.eye(p)
+    eye = np.eye(gradient.shape[1])
+    right = -gradient
+    any_held = bool(held.any())
+    right[held] = 0.0
+    # A little more on the diagonal, so that a parameter without any effect stays where it is.
+    metric = metric * (1.0 + 1e-9 * eye)
     damping = damping.copy()
     step = np.zeros_like(gradient)
-    todo = np.arange(len(gradient))
+    todo = np.nonzero(going)[0]
     for _ in range(40):
-        mu = damping[todo, None, None]
-        floor = 1e-9 * mu[:, :, 0] * diagonal[todo] + 1e-300
-        matrix = hessian[todo] + mu * metric[todo] + floor[:, :, None] * eye
-        matrix = np.where(both[todo], matrix, eye)
+        if not todo.size:
+            break
+        matrix = hessian[todo] + damping[todo, None, None] * metric[todo] + 1e-300 * eye
+        if any_held:
+            free = ~held[todo]
+            matrix = np.where(free[:, :, None] & free[:, None, :], matrix, eye)
         solved, definite = _solve_definite(matrix, right[todo])
         definite &= np.isfinite(solved).all(axis=1)
         step[todo[definite]] = solved[definite]
         todo = todo[~definite]
-        if not todo.size:
-            break
         damping[todo] = np.maximum(damping[todo] * 5.0, 1e-3)
     return step, damping
 
 
 def _solve_definite(matrix: Array, right: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """Solve small symmetric systems by LDL' across the batch; say which matrices were positive definite.
+    """Solve small symmetric systems by elimination across the batch; say which matrices were positive definite.
 
-    LAPACK's batched Cholesky raises for the whole batch if one matrix is indefinite, which here is the normal
-    case.
+    LAPACK's batched Cholesky raises for the whole batch if one matrix is indefinite, which here is the normal case.
     """
     b, p = right.shape
-    # Batch last, so that every scalar of the elimination is one contiguous vector.
-    a = np.ascontiguousarray(matrix.transpose(1, 2, 0))
-    x = np.ascontiguousarray(right.T)
+    # Batch last, so that every scalar of the elimination is one contiguous vector; the right side is a last column.
+    a = np.empty((p, p + 1, b))
+    a[:, :p], a[:, p] = matrix.transpose(1, 2, 0), right.T
+    least = 1e-13 * np.abs(a[np.arange(p), np.arange(p)])
     definite = np.ones(b, dtype=bool)
-    scale = np.abs(a[np.arange(p), np.arange(p)])
-    factors = np.zeros((p, p, b))
     for j in range(p):
         pivot = a[j, j]
-        definite &= pivot > 1e-13 * scale[j]
-        inverse = 1.0 / np.where(pivot == 0.0, 1.0, pivot)
-        for i in range(j + 1, p):
-            factors[i, j] = a[i, j] * inverse
-            a[i, j + 1 : i + 1] -= factors[i, j] * a[j + 1 : i + 1, j]
-            x[i] -= factors[i, j] * x[j]
-        x[j] *= inverse
-    for j in range(p - 1, -1, -1):
-        for i in range(j + 1, p):
-            x[j] -= factors[i, j] * x[i]
+        definite &= pivot > least[j]
+        a[j, j + 1 :] /= np.where(pivot == 0.0, 1.0, pivot)
+        if j + 1 < p:
+            a[j + 1 :, j + 1 :] -= a[j + 1 :, j, None] * a[j, j + 1 :]
+    x = a[:, p]
+    for j in range(p - 2, -1, -1):
+        x[j] -= (a[j, j + 1 : p] * x[j + 1 :]).sum(axis=0)
     return x.T, definite

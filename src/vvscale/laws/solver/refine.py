@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vvscale.laws.forms.plateau import Plateau, Vanishing
-    from vvscale.laws.solver.newton import Sample
+    from vvscale.laws.solver.sample import Sample
 
     Array = NDArray[np.float64]
 

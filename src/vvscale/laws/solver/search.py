@@ -16,6 +16,7 @@ import numpy as np
 
 from vvscale.laws.forms.plateau import Plateau, Vanishing
 from vvscale.laws.solver.minima import AGREE, STUCK, Best, agreement, descend, exchange, recentre
+from vvscale.laws.solver.newton import slopes
 from vvscale.laws.solver.refine import refine
 from vvscale.laws.solver.starts import candidate_losses, candidates, pick_apart
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vvscale.laws.forms.form import Form
-    from vvscale.laws.solver.newton import Sample
+    from vvscale.laws.solver.sample import Sample
 
     Array = NDArray[np.float64]
 
@@ -39,12 +40,16 @@ REPEATING = 12
 SMALL = 64
 # Resamples whose grid solutions make the dictionary.
 PILOTS = 4
-# Basins that each resample tries when optima are exchanged.
-TRIED_BASINS = 2
+# Basins that each resample tries when optima are exchanged; more of them, and starts of the grid, where the scouts had
+# several minima. With fewer, more resamples of the published rows miss their best optimum.
+TRIED_BASINS, TRIED_OF_SEVERAL = 2, 3
+GRID_STARTS_OF_SEVERAL = 2
 # So many searches that end at one optimum leave little doubt about it.
 TRUSTED = 2
 # The convex line E = 0 is reached by letting the Huber threshold fall to its value.
 CONTINUATION = (5.0,)
+# Share of the level that E is lifted to where a law is entered from E = 0.
+LIFT = 1e-4
 # Grid starts of an E = 0 form that is not convex.
 LINE_STARTS = 2
 
@@ -68,6 +73,8 @@ class Optima:
         Starts tried per resample, shape (B,).
     n_agree
         Of them, how many ended within 1e-6 of the best loss, shape (B,).
+    zero_loss
+        Loss of the E = 0 form, shape (B,); infinite where it was not solved.
     """
 
     theta: Array
@@ -76,29 +83,11 @@ class Optima:
     gradient: Array
     n_starts: NDArray[np.intp]
     n_agree: NDArray[np.intp]
+    zero_loss: Array
 
     def take(self, rows: NDArray[np.intp] | slice) -> Optima:
         """Return some of the optima."""
         return Optima(*(getattr(self, name)[rows] for name in Optima.__dataclass_fields__))
-
-
-@dataclass(frozen=True)
-class Effort:
-    """Which sources of starts to use.
-
-    Attributes
-    ----------
-    grid
-        Ranks of the grid starts to descend from; 0 is the most promising one.
-    boundary
-        Whether to solve E = 0 and to re-enter from it.
-    exchange
-        Whether resamples try the optima of other basins even where these do not already beat their own.
-    """
-
-    grid: tuple[int, ...]
-    boundary: bool
-    exchange: bool
 
 
 def solve(
@@ -113,8 +102,8 @@ def solve(
 ) -> Optima:
     """Fit a law to every row of ``weights``, globally.
 
-    The first hundred resamples are searched with everything; a source of starts that helped none of them is
-    left out for the others.
+    The first hundred resamples are searched with everything; the others start from the optima of these, which are near
+    theirs, and try several of them only if some of the hundred had several minima.
 
     Parameters
     ----------
@@ -158,19 +147,19 @@ def _distinct(weights: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _solve(search: _Search, n_starts: int) -> Optima:
-    weights, boundary = search.weights, search.boundary
-    effort = full = Effort(tuple(range(n_starts)), boundary is not None, exchange=True)
-    if len(weights) > 2 * SCOUTS:
-        effort = search.run(np.arange(SCOUTS), effort)
-        search.run(np.arange(SCOUTS, len(weights)), effort)
-        if not effort.exchange:
-            exchange(search.best, search.interior, search.sample, weights, np.arange(len(weights)), n_tried=0)
-        hard = search.reached_once()
-        # Where most resamples have several minima the data do not identify the law, and no search mends that.
-        if 0 < hard.size <= MOSTLY_EASY * len(weights):
-            search.run(hard, full)
-    else:
-        search.run(np.arange(len(weights)), effort)
+    everyone = np.arange(len(search.weights))
+    if len(everyone) <= 2 * SCOUTS:
+        search.run(everyone, n_starts)
+        return search.optima()
+    has_several = search.run(everyone[:SCOUTS], n_starts)
+    search.follow(everyone[SCOUTS:], GRID_STARTS_OF_SEVERAL if has_several else 0)
+    tried = TRIED_OF_SEVERAL if has_several else TRIED_BASINS
+    exchange(search.best, search.interior, search.sample, search.weights, everyone, tried)
+    recentre(search.best, search.interior, search.sample, search.weights, everyone)
+    hard = search.reached_once()
+    # Where most resamples have several minima the data do not identify the law, and no search mends that.
+    if 0 < hard.size <= MOSTLY_EASY * len(everyone):
+        search.run(hard, n_starts)
     return search.optima()
 
 
@@ -201,8 +190,8 @@ class _Search:
         self.best = Best(len(weights), interior.size)
         self.line = Best(len(weights), boundary.size) if boundary is not None else None
 
-    def run(self, rows: NDArray[np.intp], effort: Effort) -> Effort:
-        """Search for ``rows``; return the effort that was worth it."""
+    def run(self, rows: NDArray[np.intp], n_starts: int) -> bool:
+        """Search for ``rows`` from everywhere; say whether any of them has several minima."""
         best, weights = self.best, self.weights
         ends: list[Array] = []
         smooth: list[NDArray[np.bool_]] = []
@@ -221,30 +210,55 @@ class _Search:
                     smooth.append(~self.interior.on_edge(part.theta))
 
         if isinstance(self.interior, Plateau):
-            n_starts = max(effort.grid) + 1
-            starts = _grid_starts(self.interior, self.sample, weights, rows, n_starts, negative=self.negative)
-            search_from(starts[list(effort.grid)])
+            search_from(_grid_starts(self.interior, self.sample, weights, rows, n_starts, negative=self.negative))
         if len(self.starts):
             search_from(np.tile(self.starts[:, None], (1, len(rows), 1)))
-        near_zero = False
-        if self.boundary is not None and self.line is not None and effort.boundary:
+        if self.boundary is not None and self.line is not None:
             self._solve_line(self.boundary, self.line, rows)
-            line = self.line.loss[rows]
-            near_zero = bool((line < NEAR_ZERO * best.loss[rows]).any())
-            best.bar[rows] = np.minimum(best.bar[rows], line)
+            best.bar[rows] = np.minimum(best.bar[rows], self.line.loss[rows])
             search_from(self.boundary.inside(self.line.theta[rows])[None])
         if isinstance(self.interior, Plateau) and rows[0] == 0 and self._is_doubtful(self.interior):
             self._refine_original(self.interior)
-        exchanged = exchange(best, self.interior, self.sample, weights, rows, TRIED_BASINS if effort.exchange else 0)
+        exchanged = exchange(best, self.interior, self.sample, weights, rows, TRIED_BASINS)
         recentre(best, self.interior, self.sample, weights, rows)
-
-        # A start was needed if for some resample it, and none before it, ended at the best optimum.
-        reached = np.array(ends) <= best.bar[rows] * (1.0 + AGREE)
-        first = np.where(reached.any(axis=0), reached.argmax(axis=0), 0)
-        needed = tuple(rank for place, rank in enumerate(effort.grid) if place == 0 or (first == place).any())
         # A search that ended elsewhere than at the edge found a second minimum.
-        several = bool((np.array(smooth) & ~reached).any())
-        return Effort(needed, near_zero, exchanged or several)
+        reached = np.array(ends) <= best.bar[rows] * (1.0 + AGREE)
+        return exchanged or bool((np.array(smooth) & ~reached).any())
+
+    def follow(self, rows: NDArray[np.intp], n_starts: int) -> None:
+        """Search for ``rows`` from the optima of the scouts, searched before, and from ``n_starts`` of the grid."""
+        best, sample, weights, interior = self.best, self.sample, self.weights, self.interior
+        starts = [np.tile(start, (len(rows), 1)) for start in self.starts]
+        if isinstance(interior, Plateau):
+            starts = [self._nearest(interior, best, rows)[0]]
+        if isinstance(interior, Plateau) and n_starts:
+            starts += list(_grid_starts(interior, sample, weights, rows, n_starts, negative=self.negative))
+        for theta in starts:
+            best.offer(descend(interior, sample, weights, theta, rows, known=best.bar[rows]), rows)
+        if self.boundary is not None and self.line is not None:
+            theta, bound = self._nearest(self.boundary, self.line, rows)
+            near = (bound < NEAR_ZERO * best.loss[rows]) | interior.on_edge(best.theta[rows])
+            self._follow_line(self.boundary, self.line, rows[near], theta[near])
+
+    def _follow_line(self, form: Vanishing, line: Best, rows: NDArray[np.intp], starts: Array) -> None:
+        """Solve the E = 0 form from ``starts``; where it is ahead, enter the law if its loss falls that way."""
+        best, sample, weights = self.best, self.sample, self.weights
+        line.offer(descend(form, sample, weights, starts, rows), rows)
+        if not form.is_convex:
+            exchange(line, form, sample, weights, rows, TRIED_BASINS)
+        best.bar[rows] = np.minimum(best.bar[rows], line.loss[rows])
+        rows = rows[line.loss[rows] <= best.loss[rows]]
+        edge, inside = (form.inside(line.theta[rows], shrink) for shrink in (0.0, LIFT))
+        falls = (slopes(self.interior, sample, weights[rows], edge) * (inside - edge)).sum(axis=1) < 0.0
+        rows, starts = rows[falls], inside[falls]
+        best.offer(descend(self.interior, sample, weights, starts, rows, known=best.bar[rows]), rows)
+
+    def _nearest(self, form: Plateau | Vanishing, found: Best, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+        """For each of ``rows`` the scout's optimum of least loss there (len(rows), p), and that loss."""
+        pool = found.theta[:SCOUTS][np.isfinite(found.loss[:SCOUTS])]
+        losses = candidate_losses(form, self.sample, self.weights[rows], pool)
+        first = losses.argmin(axis=1)
+        return pool[first], losses[np.arange(len(rows)), first]
 
     def _solve_line(self, form: Vanishing, line: Best, rows: NDArray[np.intp]) -> None:
         """Solve the E = 0 form, from its grid with a falling Huber threshold."""
@@ -287,8 +301,9 @@ class _Search:
     def optima(self) -> Optima:
         """Weigh the interior against the boundary and close the books."""
         best = self.best
-        at_zero = np.zeros(len(best.loss), dtype=bool)
+        at_zero, zero_loss = np.zeros(len(best.loss), dtype=bool), np.full(len(best.loss), np.inf)
         if self.line is not None:
+            zero_loss = self.line.loss
             at_zero = self.line.loss < best.loss
             best.theta[at_zero] = np.nan
             best.theta[at_zero, : self.line.theta.shape[1]] = self.line.theta[at_zero]
@@ -296,7 +311,7 @@ class _Search:
             best.gradient = np.where(at_zero, self.line.gradient, best.gradient)
             best.ends += self.line.ends
         n_starts, n_agree = agreement(best.ends, best.loss)
-        return Optima(best.theta, at_zero, best.loss, best.gradient, n_starts, n_agree)
+        return Optima(best.theta, at_zero, best.loss, best.gradient, n_starts, n_agree, zero_loss)
 
 
 def _grid_starts(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from vvscale.laws.forms.form import Form
     from vvscale.laws.forms.terms import Points, Term
-    from vvscale.laws.solver.newton import Sample
+    from vvscale.laws.solver.sample import Sample
 
     Array = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ Schnepel & Steigerwald 2017 for the number of groups.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -113,7 +113,7 @@ def leverage(fit: Fit, code: NDArray[np.intp], intraclass: float) -> Leverage:
     both = np.full((2 * form.size, fit.optima.theta.shape[1]), np.nan)
     both[:, : form.size] = theta + np.concatenate([np.diag(steps), -np.diag(steps)])
     first = fit.optima.take(np.zeros(len(both), dtype=np.intp))
-    moved = Optima(both, first.at_zero, first.loss, first.gradient, first.n_starts, first.n_agree)
+    moved = replace(first, theta=both)
     problem = fit.problem
     raw = [value * unit for value, unit in zip(problem.x, problem.units, strict=True)]
     f = curves(fit.forms(), moved, problem.points(raw, problem.group))
