@@ -11,7 +11,8 @@ from scipy import linalg
 from scipy.special import softmax
 
 from vvscale.brain.metrics.checks import as_responses
-from vvscale.brain.metrics.gram import Gram, feature_scale
+from vvscale.brain.metrics.gram import Gram
+from vvscale.brain.metrics.scale import feature_scale
 from vvscale.errors import DataError, ShapeError
 
 # Shape legend: N images, p features, O objects, r columns of a factor of the inner products.

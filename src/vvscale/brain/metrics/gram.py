@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vvscale.brain.metrics.scale import exact_float32, feature_scale, not_finite, scale_of
+from vvscale.brain.metrics.centring import Centring, zeros
+from vvscale.brain.metrics.scale import exact_float32
 from vvscale.errors import ConfigError, DataError, ShapeError
 
 # Shape legend: N images, p features, A any number of rows.
@@ -85,8 +86,8 @@ class Gram:
         features
             (N, p) finite numbers, any float or integer type, in any unit.
         precision
-            Type of the products; sums over blocks of features are always float64. ``"float32"`` is about
-            twice as fast and moves single correlations by 1e-6, with few images by up to 1e-5.
+            Type of the products; their sums are always float64. ``"float32"`` is about twice as fast and moves single
+            correlations by 1e-6, with few images by up to 1e-5.
         device
             None for NumPy on the CPU, else a PyTorch device such as ``"cuda"``.
         standardize
@@ -117,24 +118,20 @@ class Gram:
                 "least 2 images and 1 feature. Flatten each image's activations to one row first."
             )
         n_images, n_features = features.shape
-        # Two products with the factor cost 4 N p, one with the matrix 2 N N, and the matrix must also be made
-        # first.
+        # Two products with the factor cost 4 N p, one with the matrix 2 N N, and the matrix must be made first.
         keep_factor = 2 * n_features <= n_images
         total = GramAccumulator(
-            n_images,
-            precision=precision,
-            device=device,
-            standardize=standardize,
-            scaled_by=scaled_by,
+            n_images, precision=precision, device=device, standardize=standardize, scaled_by=scaled_by,
             image_names=image_names,
-        )
+        )  # fmt: skip
         if keep_factor:
-            factor = total.centred(features)
+            centring = total.centring
+            factor = centring.exact(features)
             made = cls(
-                n_images, n_features, None, factor, standardize, level=total.level + total.offset / (2 * n_images),
-                totals=total.totals,
+                n_images, n_features, None, factor, standardize, level=centring.level + centring.shift,
+                totals=centring.totals,
             )  # fmt: skip
-            return made._alive(total.offset)
+            return made._alive(centring.offset)
         for start in range(0, n_features, BLOCK_FEATURES):
             total.add(features[:, start : start + BLOCK_FEATURES])
         return total.gram()
@@ -219,14 +216,9 @@ class Gram:
         # One gather: rows first would copy the whole width.
         products = self.matrix[images[:, None], images]
         return Gram.from_products(
-            products,
-            self.n_features,
-            is_standardized=self.is_standardized,
-            level=level,
-            totals=totals,
-            precision=self.precision,
-            overwrite=True,
-        )
+            products, self.n_features, is_standardized=self.is_standardized, level=level, totals=totals,
+            precision=self.precision, overwrite=True,
+        )  # fmt: skip
 
     def trace(self) -> float:
         """Return the sum of squares of the centred features."""
@@ -262,9 +254,8 @@ class Gram:
         """Return itself, or raise if what varies is rounding, given the sum of squares with means in."""
         if not self.trace() > _ROUNDING * squares:
             raise DataError(
-                f"None of the {self.n_features} features differs between images, so nothing can be "
-                "predicted from them. The layer is dead, or its activations were overwritten in place "
-                "after they were recorded."
+                f"None of the {self.n_features} features differs between images, so nothing can be predicted from "
+                "them. The layer is dead, or its activations were overwritten in place after they were recorded."
             )
         return self
 
@@ -276,10 +267,8 @@ class GramAccumulator:
     ----------
     n_images
         Rows of every block.
-    precision, device, standardize, scaled_by
+    precision, device, standardize, scaled_by, image_names
         As in :meth:`Gram.from_features`.
-    image_names
-        (n_images,) labels of the rows, for messages.
 
     Examples
     --------
@@ -305,17 +294,12 @@ class GramAccumulator:
             raise ConfigError(f"Unknown precision '{precision}'. Expected 'float64' or 'float32'.")
         self._precision: Precision = precision
         self._device = device
-        self._standardize = standardize
-        self._scaled_by = scaled_by
-        self._image_names = image_names
-        self._n_features = 0
-        self._rows = self._products = np.empty(0, np.float32)
-        self.offset = 0.0
-        zeros = np.zeros((n_images, n_images))
-        self._sum, self.level, self.totals = (
-            table if device is None else _torch().as_tensor(table, device=device)
-            for table in (zeros, np.zeros(n_images), np.zeros(n_images))
+        self._is_standardized = standardize
+        self.centring = Centring(
+            n_images, device=device, standardize=standardize, scaled_by=scaled_by, image_names=image_names
         )
+        self._sum = zeros(n_images, n_images, device=device)
+        self._products = np.empty(0, np.float32)
 
     def add(self, block: Any) -> None:
         """Add a block of features.
@@ -338,16 +322,18 @@ class GramAccumulator:
                 "n_features), one row per image in the order of the responses."
             )
         if self._device is None and self._precision == "float32" and block.dtype == np.float32:
-            narrow, _ = self._centred_narrow(block)
-            self._sum += np.matmul(narrow, narrow.T, out=self._products)
+            narrow, _ = self.centring.narrow(block)
+            self._sum += np.matmul(narrow, narrow.T, out=self._table())
             return
-        centred = self.centred(block)
+        centred = self.centring.exact(block)
         with exact_float32(self._device):
             if self._device is None:
                 narrow = centred.astype(self._precision, copy=False)
                 self._sum += narrow @ narrow.T
             else:
-                narrow = centred.to(getattr(_torch(), self._precision))
+                import torch
+
+                narrow = centred.to(getattr(torch, self._precision))
                 self._sum += (narrow @ narrow.T).to(self._sum.dtype)
 
     def add_with_scaled(
@@ -374,24 +360,15 @@ class GramAccumulator:
         >>> conv.gram().trace(), norm.gram().trace()
         (2.0, 8.0)
         """
-        narrow, mean = self._centred_narrow(block)
+        narrow, mean = self.centring.narrow(block)
         wide = np.repeat(factor, places)
-        other._keep_scaled_means(narrow, mean, wide, np.repeat(shift, places))
+        other.centring.keep_scaled(narrow, mean, wide, np.repeat(shift, places))
         for stretch, scale in enumerate(factor):
             part = narrow[:, stretch * places : (stretch + 1) * places]
-            products = np.matmul(part, part.T, out=self._products)
+            products = np.matmul(part, part.T, out=self._table())
             self._sum += products
             products *= scale * scale
             other._sum += products
-
-    def _keep_scaled_means(self, centred: np.ndarray, mean: np.ndarray, factor: np.ndarray, shift: np.ndarray) -> None:
-        """As ``_keep_means`` for a block that is ``factor`` times another, plus ``shift``, each (w,)."""
-        own = factor * mean + shift
-        self._n_features += len(mean)
-        self.offset += float(len(centred) * (own.astype(np.float64) ** 2).sum())
-        sums = centred @ np.stack((factor * own, factor), 1)
-        self.level += sums[:, 0]
-        self.totals += sums[:, 1] + own.sum(dtype=np.float64)
 
     def gram(self) -> Gram:
         """Return the inner products of all features added so far, in the table that they were summed in.
@@ -401,93 +378,23 @@ class GramAccumulator:
         DataError
             No feature varies between images, or they are so large that products overflow.
         """
+        centring = self.centring
         if not math.isfinite(float(self._sum.trace())):
             raise DataError(
-                f"Inner products of {self._n_features} features overflow {self._precision}. Expected activations of at "
-                "most about 1e18. The model has probably overflowed at this layer."
+                f"Inner products of {centring.n_features} features overflow {self._precision}. Expected activations of "
+                "at most about 1e18. The model has probably overflowed at this layer."
             )
-        self._rows = self._products = np.empty(0, np.float32)
+        centring.free()
+        self._products = np.empty(0, np.float32)
         kept = Gram.from_products(
-            self._sum,
-            self._n_features,
-            is_standardized=self._standardize,
-            level=self.level + self.offset / (2 * len(self._sum)),
-            totals=self.totals,
-            precision=self._precision,
-            overwrite=True,
-        )
-        self.level = kept.level - self.offset / (2 * len(self._sum))
-        return kept._alive(self.offset)
+            self._sum, centring.n_features, is_standardized=self._is_standardized,
+            level=centring.level + centring.shift, totals=centring.totals, precision=self._precision, overwrite=True,
+        )  # fmt: skip
+        centring.level = kept.level - centring.shift
+        return kept._alive(centring.offset)
 
-    def centred(self, block: Any) -> Any:
-        """Return the next block as float64 with zero means."""
-        if self._device is None:
-            block = np.asarray(block, dtype=np.float64)
-            is_finite = np.isfinite(block).all()
-        else:
-            torch = _torch()
-            block = torch.as_tensor(block, device=self._device).to(torch.float64)
-            is_finite = bool(torch.isfinite(block).all())
-        if not is_finite:
-            raise not_finite(block, self._n_features, self._image_names)
-        self._n_features += block.shape[1]
-        mean = block.mean(0)
-        block = block - mean
-        if self._standardize:
-            scale = feature_scale(block, mean, self._scaled_by)
-            block, mean = block / scale, mean / scale
-        self._keep_means(block, mean)
-        return block
-
-    def _centred_narrow(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return a float32 block less its means, and the means, in a third of the time and memory of :meth:`centred`.
-
-        A mean rounded to float32 moves a feature of all images alike, which the final centring takes out. Blocks are
-        written into the same memory each time: fresh memory costs the system more than the arithmetic.
-        """
-        n_images, width = block.shape
-        if self._rows.size < block.size:
-            self._rows = np.empty(block.size, np.float32)
-            self._products = np.empty((n_images, n_images), np.float32)
-        mean = np.ones(n_images, np.float32) @ block / np.float32(n_images)
-        if not np.isfinite(mean).all():  # a sum is finite only if every term is, unless it overflows float32
-            mean = block.mean(0, dtype=np.float64).astype(np.float32)
-            if not np.isfinite(mean).all():
-                raise not_finite(block, self._n_features, self._image_names)
-        self._n_features += width
-        centred = np.subtract(block, mean, out=self._rows[: block.size].reshape(block.shape))
-        if self._standardize:
-            rows, own = centred, np.float32(0.0)
-            if self._scaled_by is not None:
-                rows = centred[self._scaled_by]
-                own = rows.mean(0, dtype=np.float64).astype(np.float32)
-                rows = rows - own
-            variance = np.einsum("np,np->p", rows, rows, dtype=np.float64) / len(rows)
-            scale = scale_of(variance, (mean + own).astype(np.float64), len(rows))
-            centred *= (1.0 / scale).astype(np.float32)
-            mean = (mean / scale).astype(np.float32)
-        self._keep_means(centred, mean)
-        return centred, mean
-
-    def _keep_means(self, centred: Any, mean: Any) -> None:
-        """Remember what centring took out of a block: it costs one column more in the products.
-
-        ``offset`` is the sum of squares of the means over images and features, ``level`` the products of the rows
-        with the means.
-        """
-        wide = mean.astype(np.float64) if self._device is None else mean
-        self.offset += float(len(centred) * (wide**2).sum())
-        if self._device is None:
-            # Both sums in one walk over the block.
-            sums = centred @ np.stack((mean, np.ones_like(mean)), 1)
-            self.level += sums[:, 0]
-            self.totals += sums[:, 1] + wide.sum()
-        else:
-            self.level += centred @ mean
-            self.totals += centred.sum(1) + wide.sum()
-
-
-def _torch() -> Any:
-    import torch  # only for a device
-
-    return torch
+    def _table(self) -> np.ndarray:
+        """Return the memory of one block's products, the same each time: fresh memory costs more than arithmetic."""
+        if not self._products.size:
+            self._products = np.empty(self._sum.shape, np.float32)
+        return self._products

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shlex import quote
 
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output, brief
+from vvscale.errors import shell_words
 from vvscale.train.neural.options import FineTuneOptions
 
 
@@ -66,7 +66,8 @@ def fine_tune(
     output.say(f"Stored {len(rows)} rows in {done.scores_path}; weights in {done.weights_path}")
     if options.control == "none":
         output.say(
-            f"Next: the same with `--control shuffled --out {out}-shuffled`: without the pairing it must not gain. "
-            f"Then `vvscale transfer {quote(str(out / 'scores'))} {quote(f'{out}-shuffled/scores')}`"
+            f"Next: the same with `{shell_words('--control', 'shuffled', '--out', f'{out}-shuffled')}`: without the "
+            "pairing it must not gain. "
+            f"Then `vvscale transfer {shell_words(out / 'scores', f'{out}-shuffled/scores')}`"
         )
     output.document({"command": "fine-tune", **done.to_dict()})
