@@ -182,7 +182,8 @@ TAIL = """
   independent units than architectures, and intervals of E and of curves are too narrow. Leave out families, or give
   families their own amplitude (`offsets`).
 - **Five or six units** (S6, S7): intervals of parameters hold the truth often enough, at the price of their width. With
-  five units those of the curve fall a little short.
+  five units those of the curve do so in .93: .928 at the middle and .934 at the largest X in 1000 sets (`--designs five
+  --sets 1000`, standard error .008).
 - **Percentiles** fall short of t where few units lie at the end of the curve: read the t interval beside them.
 - **Ranges**: the lowest and highest of five or six fits without each unit cover about half of what they should. They
   are printed nowhere.

@@ -110,3 +110,15 @@ def test_a_changed_parameter_changes_exactly_what_depends_on_it(shape: list[int]
             reached.add(number)
     differing = {n for n, (a, b) in enumerate(zip(before.tasks, after.tasks, strict=True)) if a.id != b.id}
     assert differing == reached
+
+
+def test_a_task_runs_on_what_it_must_have_though_all_that_it_may_lack_is_lost():
+    for must_fail in (False, True):
+        builder = GraphBuilder(VERSIONS)
+        must, may = builder.add("noop", {"number": 0}), builder.add("noop", {"number": 1})
+        builder.add("collect", {"number": 2}, inputs={"base": must, "of": (may,)})
+        graph = builder.build()
+        schedule = Schedule(graph, MAY_LACK)
+        schedule.set(graph.index[may], State.FAILED)
+        schedule.set(graph.index[must], State.FAILED if must_fail else State.DONE)
+        assert schedule.state(2) is (State.BLOCKED if must_fail else State.WAITING)
