@@ -299,3 +299,11 @@ def test_the_weights_of_another_network_are_not_written_over(tmp_path):
     with pytest.raises(UsageError, match=r"holds the weights of another network.*another `out`"):
         fine_tune_model("anything", on=["simulated"], layers="0", out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+def test_a_network_that_was_not_trained_here_is_refused(tmp_path):
+    from vvscale.train.neural.run import fine_tune_model
+
+    (tmp_path / "net.py").write_text("from torch import nn\ndef net():\n    return nn.Sequential(nn.Conv2d(3, 4, 3))\n")
+    with pytest.raises(UsageError, match=r"needs the folder of a run"):
+        fine_tune_model(f"{tmp_path / 'net.py'}:net", on=["simulated-digits.IT-pls"], layers="0", out=tmp_path / "out")

@@ -103,6 +103,11 @@ def fine_tune_model(
     first = source[0].stimuli
     source = [replace(one, stimuli=first) if one.stimuli.digest() == first.digest() else one for one in source]
     record = load_model(model).record
+    if "model" not in record:
+        raise UsageError(
+            f"'{model}' says neither its architecture nor its classes; fine-tuning needs the folder of a run, or the "
+            "weights of one. Train the network first: `vvscale train` takes one of your own too."
+        )
     refuse_tuned_images(record, [*source, *test])
     task = Task.load(
         str(record["model"]), model, data, out=out / "task", seed=options.seed, batch_size=options.task_batch,
