@@ -323,9 +323,9 @@ def write_template(name: str, folder: Path = Path()) -> Path:
     UsageError
         There is a file of that name, or the name cannot be one.
     """
-    path = folder / f"{safe_name(name, 'study')}.toml"
-    refuse_existing(path)
-    template = (Path(__file__).parent / "template.toml").read_text(encoding="utf-8")
+    name = safe_name(name.removesuffix(".toml"), "study")  # people name the study, or its file
+    refuse_existing(path := folder / f"{name}.toml")
+    template = Path(__file__).with_name("template.toml").read_text(encoding="utf-8")
     write_bytes(path, template.format(name=name, file=path).encode())
     return path
 
