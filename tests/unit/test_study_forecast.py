@@ -230,6 +230,9 @@ def test_trends_are_told_with_their_size():
     noise = rows[rows["region"] == "IT"].assign(score=np.random.default_rng(0).normal(size=len(rows) // 3))
     assert trend_rows(noise)[0]["trend (flat: below 0.03)"] == "unclear"
     assert trend_rows(rows.head(6)) == []
+    # Two values can be ranked, one cannot.
+    assert len(trend_rows(noise.assign(score=1.0 * (noise["n_params"] > 6000)))) == 1
+    assert trend_rows(noise.assign(score=0.5)) == []
     assert trend_rows(rows.drop(columns="arch")) == []
 
 

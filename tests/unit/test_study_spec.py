@@ -181,3 +181,12 @@ def test_a_law_is_not_named_like_a_path(tmp_path: Path, name: str):
     path.write_text(f'name = "s"\n[axes]\narch = "a"\ndataset = "d"\nrecipe = "r"\n[[laws]]\nname = "{name}"\n')
     with pytest.raises(UsageError, match="The law"):
         load_spec(path)
+
+
+def test_heads_of_networks_for_small_images_count_with_their_own_classes():
+    from vvscale.study.spec.resolve import DatasetInfo, setting
+
+    run = expand_runs({"arch": "a", "dataset": "digits", "recipe": "tiny"})[0]
+    assert setting("a", run, DatasetInfo("d", 10, 100, side=8)) == ("a", 8, 10)
+    # Of photographs all heads count as 1000 classes, and the recipe says their size.
+    assert setting("a", run, DatasetInfo("d", 10, 100)) == ("a", None, None)
