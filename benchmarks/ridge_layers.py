@@ -19,12 +19,12 @@ from sklearn.linear_model import RidgeCV
 from threadpoolctl import threadpool_limits
 
 from vvscale.brain import load_benchmark
-from vvscale.brain.activations.hooks import hooks
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.catalogue import with_metrics
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.metrics.ridge import ALPHAS
 from vvscale.brain.scoring.session import score_layers
+from vvscale.train.neural.decoders import features_of
 
 N_SPLITS, THREADS = 10, 2
 
@@ -34,15 +34,6 @@ def timed(work):
     wall, cpu = time.perf_counter(), time.process_time()
     found = work()
     return found, time.perf_counter() - wall, time.process_time() - cpu
-
-
-def features_of(network, layer, stimuli, preprocessing):
-    """Return (N, p) features of one layer."""
-    held: list[torch.Tensor] = []
-    with hooks(network, [layer], lambda _, output: held.append(output.flatten(1))), torch.no_grad():
-        for rows in np.array_split(np.arange(len(stimuli)), 10):
-            network(torch.as_tensor(preprocessing.batch(stimuli, rows)))
-    return torch.cat(held).numpy().astype(np.float64)
 
 
 def main() -> None:
@@ -67,7 +58,8 @@ def main() -> None:
     walls, cpus = [], []
     with threadpool_limits(THREADS):
         for layer in chosen:
-            features = features_of(network, layer, benchmark.stimuli, preprocessing)[is_train]
+            table = features_of(network, [layer], benchmark.stimuli, np.flatnonzero(is_train), preprocessing)[layer]
+            features = table.astype(np.float64)
             _, wall, cpu = timed(partial(RidgeCV(ALPHAS).fit, features, target.responses[is_train]))
             walls.append(wall)
             cpus.append(cpu)

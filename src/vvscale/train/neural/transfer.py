@@ -22,6 +22,8 @@ BESIDE = "+"
 """What stands between benchmarks that a network was tuned to at once."""
 WAY = ("finetune", "finetune_control", "finetune_fraction", "finetune_updates")
 """Columns that tell ways to fine-tune apart."""
+_ADDED = ("network", "source", "test", "score_before", "gain", "accuracy_before", "accuracy_gain")
+"""Columns that gains have besides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +106,10 @@ def tuning_gains(scores: pd.DataFrame) -> pd.DataFrame:
         (what it was tuned to), test, score_before, gain, accuracy_before and accuracy_gain. Empty if no network was
         tuned.
     """
-    if "finetune" not in scores or not scores["finetune"].fillna(UNTUNED).ne(UNTUNED).any():
+    if "finetune" not in scores or not _is_tuned(scores).any():
         return pd.DataFrame(columns=list(dict.fromkeys((*scores.columns, *WAY, *_ADDED))))
     rows = whole_rows(last_epochs(scores))
-    is_tuned = rows["finetune"].fillna(UNTUNED).ne(UNTUNED)
+    is_tuned = _is_tuned(rows)
     tuned = rows[is_tuned].assign(network=rows["model_id"].str.rsplit(TUNED, n=1).str[0])
     if "score_before" in rows:
         says = tuned["score_before"].notna()
@@ -127,7 +129,8 @@ def tuning_gains(scores: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-_ADDED = ("network", "source", "test", "score_before", "gain", "accuracy_before", "accuracy_gain")
+def _is_tuned(rows: pd.DataFrame) -> pd.Series:
+    return rows["finetune"].fillna(UNTUNED).ne(UNTUNED)
 
 
 def transfer_matrix(gains: pd.DataFrame) -> pd.DataFrame:
