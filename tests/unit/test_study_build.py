@@ -15,6 +15,7 @@ from vvscale.study.graph.kinds import Rates
 from vvscale.study.prepare import locate_study, prepare_study
 from vvscale.study.spec.resolve import DatasetInfo, Parts, resolve
 from vvscale.study.spec.schema import DiagnosticsSpec, load_spec, write_template
+from vvscale.study.spec.workers import EngineSpec
 from vvscale.study.survey import list_studies
 
 RATES = Rates("test", flop_per_second=1e9, images_per_second=1e6)
@@ -181,7 +182,7 @@ def test_a_study_can_be_planned_where_its_benchmarks_are_not(tmp_path: Path):
 
 def test_the_plan_adds_up(tmp_path: Path):
     made = graph(tmp_path)
-    plan = plan_study(made, 4, out=tmp_path / "nowhere", device="test")
+    plan = plan_study(made, EngineSpec(workers=4), out=tmp_path / "nowhere")
     train = next(stage for stage in plan.stages if stage["stage"] == "train")
     far = 2 * 3 * (1e3 + 1e4) * (5 * 1000 + 5 * 1000)
     digits = 2 * 3 * (1e3 + 1e4) * (5 * 1000 + 5 * 100)
@@ -199,7 +200,7 @@ def test_the_plan_adds_up(tmp_path: Path):
 def test_what_is_finished_costs_nothing(tmp_path: Path):
     made = graph(tmp_path)
     done = [task.id for task in made.tasks if task.kind in {"train", "layers"}]
-    plan = plan_study(made, 4, out=tmp_path, device="test", done=done)
+    plan = plan_study(made, EngineSpec(workers=4), out=tmp_path, done=done)
     assert {stage["stage"]: stage["n"] for stage in plan.stages}["train"] == 0
     assert simulate(made, 1, done=[task.id for task in made.tasks]).seconds == 0
 

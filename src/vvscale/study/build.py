@@ -19,17 +19,11 @@ from vvscale.study.graph.kinds import Rates
 from vvscale.study.spec.axes import Run, matches
 from vvscale.study.spec.resolve import Resolved, forecast_run, n_images_of
 from vvscale.study.spec.schema import DiagnosticsSpec, ForecastSpec
-from vvscale.study.tasks.registry import TASKS
+from vvscale.study.tasks.registry import TASKS, versions
 from vvscale.study.tasks.rows import ACCURACY_ERROR
 from vvscale.train.neural.options import UNTUNED
 
 _NOOP_SECONDS = 0.002
-
-
-class _Versions(dict[str, str]):
-    def __missing__(self, kind: str) -> str:
-        self[kind] = TASKS[kind].version
-        return self[kind]
 
 
 def build_graph(resolved: Resolved, rates: Rates) -> Graph:
@@ -49,7 +43,7 @@ def build_graph(resolved: Resolved, rates: Rates) -> Graph:
 
 def diagnostic_graph(spec: DiagnosticsSpec) -> Graph:
     """Return a graph of tasks that do nothing of use."""
-    builder = GraphBuilder(_Versions())
+    builder = GraphBuilder(versions())
     ends = []
     for number in range(spec.chains):
         if spec.seconds:
@@ -97,7 +91,7 @@ class _Study:
         self._resolved = resolved
         self._spec = resolved.spec
         self._rates = rates
-        self._builder = GraphBuilder(_Versions())
+        self._builder = GraphBuilder(versions())
         self._codes: dict[str, str] = {}
         self._datasets = {name: {"name": name, "digest": info.digest} for name, info in resolved.datasets.items()}
 
@@ -264,15 +258,13 @@ class _Study:
         return self._add("forecast", params, {"table": table}, "forecast", facts=facts, publish=publish)
 
     def _show(self, table: str, fits: list[str], forecasts: list[str]) -> None:
-        """Add figures and the report, where this installation has them."""
         inputs: dict[str, Any] = {"table": table, "fits": tuple(fits), "forecasts": tuple(forecasts)}
-        if "figures" in TASKS and self._spec.report.figures:
+        if self._spec.report.figures:
             names = {"names": list(self._spec.report.figures)}
             drawn = self._add("figures", names, {"table": table}, "figures", publish={".": "figures"})
             inputs = {**inputs, "figures": drawn}
-        if "report" in TASKS:
-            title = self._spec.report.title or self._spec.summary or self._spec.name
-            self._add("report", {"title": title}, inputs, "report", publish={"report.html": "report.html"})
+        title = self._spec.report.title or self._spec.summary or self._spec.name
+        self._add("report", {"title": title}, inputs, "report", publish={"report.html": "report.html"})
 
 
 def _user_files(value: Any) -> set[str]:

@@ -23,13 +23,12 @@ from parsl.providers import (
 )
 from parsl.providers.base import ExecutionProvider
 
+from vvscale.core.processes import THREAD_VARIABLES
 from vvscale.errors import MissingDataError
 from vvscale.study.engine.lifeline import lifeline_command
 from vvscale.study.engine.worker import END, GPUS_PER_TASK, GRACE
 from vvscale.study.spec.workers import EngineSpec, Group
 
-# Workers share the cores already, and results must not depend on the number of threads.
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Of the environment of the run; not every scheduler hands all of it on.
 _HANDED_ON = ("PYTHONPATH", "VVSCALE_DATA", "VVSCALE_MIRROR", "VVSCALE_CACHE")
 # A scheduler serves the whole cluster and is asked rarely; a command to it may take long when it is busy.
@@ -170,7 +169,8 @@ def _kubernetes(group: Group, blocks: dict[str, Any]) -> ExecutionProvider:
 
 def _setup(engine: EngineSpec, group: Group, study: Path, lifeline: Path | None) -> str:
     """Return the shell lines before the workers of a job start."""
-    values = dict.fromkeys(_ONE_THREAD, "1")
+    # Workers share the cores already, and results must not depend on the number of threads.
+    values = dict.fromkeys(THREAD_VARIABLES, "1")
     values |= {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
     values["VVSCALE_RUN"] = str(study)
     values["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"

@@ -78,8 +78,6 @@ class Answer:
     outcome
         ``done``; ``failed``: its ``error.json`` says why; ``stopped``: it was told to stop and what it saved is there;
         ``damaged``: the result of the input ``needed`` is; ``storage``: results cannot be kept.
-    seconds
-        That it took; 0 for a task that somebody else had finished.
     message
         In one line, what was wrong.
     needed
@@ -87,7 +85,6 @@ class Answer:
     """
 
     outcome: str
-    seconds: float = 0.0
     message: str = ""
     needed: str = ""
 
@@ -187,7 +184,7 @@ def _record(request: Request, here: TaskFolder, kind: Kind, began: float, result
     }
     here.write_done(content, durable=seconds > _WORTH_A_FLUSH_SECONDS)
     here.forget_error()
-    return Answer("done", seconds=seconds)
+    return Answer("done")
 
 
 def _fail(request: Request, here: TaskFolder, began: float, error: BaseException) -> Answer:
@@ -198,7 +195,7 @@ def _fail(request: Request, here: TaskFolder, began: float, error: BaseException
         traceback="".join(traceback.format_exception(error)),
     )  # fmt: skip
     first_line = f"{type(error).__name__}: {message}".splitlines()[0][:500]
-    return Answer("failed", seconds=time.time() - began, message=first_line)
+    return Answer("failed", message=first_line)
 
 
 def _name() -> str:

@@ -40,11 +40,12 @@ from vvscale.core.files import (
     write_json,
     write_with,
 )
+from vvscale.core.hashing import hash_of
 from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import parse_json, seal_holds, sealed
 from vvscale.errors import DataError, MissingDataError, UsageError, shell_words
 from vvscale.study.graph.graph import Graph, Task
-from vvscale.study.graph.task_folder import TaskFolder, file_digest, files_below, read_record
+from vvscale.study.graph.task_folder import TaskFolder, files_below, read_record
 
 _LOCK = "lock"
 _SPEC = "spec.toml"
@@ -196,9 +197,9 @@ class StudyFolder:
         record = read_record(self.path / "status.json", "graph")
         return record if record is not None and seal_holds(record) else None
 
-    def publish(self, task: Task) -> list[Path]:
+    def publish(self, task: Task) -> None:
         """Copy what a finished task publishes to where people look; what is there already is left."""
-        written, record = [], self._published()
+        record = self._published()
         results = inside(self.path, "results")
         out = self.task(task.id).out
         for source, target in task.publish.items():
@@ -213,27 +214,24 @@ class StudyFolder:
             for name in names:
                 made = inside(results, name)
                 from_path = taken / name.removeprefix(f"{target}/") if taken.is_dir() else taken
-                if not made.exists() or file_digest(made) != file_digest(from_path):
+                if not made.exists() or hash_of(made) != hash_of(from_path):
                     make_folder(made.parent)
                     write_with(made, lambda part, path=from_path: shutil.copyfile(path, part))
-                    written.append(made)
-        return written
 
-    def retract(self, done: Collection[str]) -> list[Path]:
+    def retract(self, done: Collection[str]) -> None:
         """Remove published files of tasks that are not in ``done``: of other plans, and of what is to be done again."""
         record = self._published()
         stale = sorted(name for name, task_id in record.items() if task_id not in done)
         results = inside(self.path, "results")
         # Files are published and no folders: a record that names one was changed, and a folder may hold more.
-        removed = [
-            self.results / name for name in stale if not (results / name).is_dir() and remove_inside(results, name)
-        ]
+        for name in stale:
+            if not (results / name).is_dir():
+                remove_inside(results, name)
         if stale:
             kept = {name: task_id for name, task_id in record.items() if name not in stale}
             write_json(self.path / "published.json", kept)
             for parent in sorted({self.results / name for name in stale}, reverse=True):
                 _remove_empty(parent.parent, self.results)
-        return removed
 
     def _published(self) -> dict[str, str]:
         record = read_record(self.path / "published.json", None) or {}

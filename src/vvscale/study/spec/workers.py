@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vvscale.core.files import safe_name
+from vvscale.core.processes import available_cores
 from vvscale.errors import ConfigError, UsageError
 from vvscale.study.spec.axes import AxisValue, has_values
 
@@ -272,8 +272,3 @@ def refuse_odd_path(engine: EngineSpec, path: Path) -> None:
             f"The path '{path}' has characters that job scripts cannot hold. Choose a folder without blanks and quotes "
             "for `out`."
         )
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
