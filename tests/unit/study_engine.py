@@ -5,15 +5,29 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from vvscale.errors import RunError
 from vvscale.study.engine.engine import Ended, Engine
 from vvscale.study.engine.worker import Answer, Request, run_task
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph, Task
+from vvscale.study.graph.kinds import Kind, TaskContext
 from vvscale.study.prepare import Stop
 from vvscale.study.run import StudyResult, run_tasks
 from vvscale.study.spec.workers import EngineSpec
+from vvscale.study.tasks.diagnostics import run_noop
+from vvscale.study.tasks.registry import TASKS
 
+
+def run_fail(context: TaskContext) -> dict[str, Any]:
+    """Fail while the file ``params["while_exists"]`` exists; else as ``noop``."""
+    if Path(context.params["while_exists"]).exists():
+        raise RunError(f"Asked to fail while '{context.params['while_exists']}' exists. Remove it, then resume.")
+    return run_noop(context)
+
+
+TASKS.add("fail", Kind(run_fail, "failing"))
 Act = Callable[[Task], Ended | None]
 
 

@@ -160,10 +160,9 @@ def test_a_forecast_of_alignment_scores_what_it_trains(context: TaskContext):
     assert told["y"] == "misalignment"
 
 
-def test_a_fixed_number_of_steps_leaves_nothing_to_plan(context: TaskContext):
-    params = {**context.params, "recipe": load_recipe("tiny", {"schedule.steps": 5}).to_dict()}
+def test_a_fixed_number_of_steps_leaves_nothing_to_plan(tmp_path: Path):
     with pytest.raises(ConfigError, match="fixed number of steps"):
-        run_forecast(TaskContext(params=params, inputs=context.inputs, out=context.out))
+        prepare_study("demo", out=tmp_path, changes={"axes.recipe.schedule.steps": 5})
 
 
 @pytest.mark.parametrize(

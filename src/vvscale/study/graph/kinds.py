@@ -113,6 +113,10 @@ class TaskContext:
         folders = self.inputs.get(role, ())
         return (folders,) if isinstance(folders, Path) else folders
 
+    def dataset(self, name: str) -> str:
+        """Return where a data set lies on this machine; an embedded one has its name for a place."""
+        return self.datasets.get(name, name)
+
     def check_stop(self) -> None:
         """Raise ``StoppedError`` if the task should stop; what it needs to resume must be on the disk already."""
         if self.stop():

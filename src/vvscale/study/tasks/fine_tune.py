@@ -36,7 +36,7 @@ def run_fine_tune(context: TaskContext) -> dict[str, Any]:
     trained = str(context.input("train"))
     record = load_model(trained).record
     options = FineTuneOptions.from_table(params["options"], f"[finetune.{params['name']}]")
-    dataset = context.datasets.get(params["dataset"]["name"], params["dataset"]["name"])
+    dataset = context.dataset(params["dataset"]["name"])
     task = Task.load(
         params["arch"], trained, dataset, out=context.out / "task", seed=options.seed, batch_size=options.task_batch,
         device=context.device,
