@@ -23,6 +23,7 @@ from vvscale.errors import ConfigError, MissingDataError, RunError, UsageError
 from vvscale.study.engine.engine import Engine
 from vvscale.study.engine.lifeline import lifeline_command
 from vvscale.study.engine.worker import Answer, Request
+from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import GraphBuilder, Task
 from vvscale.study.spec.workers import EngineSpec, GroupSpec
 
@@ -181,7 +182,7 @@ def test_parsl_is_asked_by_one_thread_alone(tmp_path: Path, monkeypatch: pytest.
     threads: set[int] = set()
     monkeypatch.setattr(executors, "HighThroughputExecutor", partial(OneThread, threads))
     monkeypatch.setattr(strategy, "Strategy", NoStrategy)
-    engine = Engine(EngineSpec(workers=2), tmp_path, tmp_path / "logs", lambda request: Answer("done"))
+    engine = Engine(EngineSpec(workers=2), StudyFolder(tmp_path), lambda request: Answer("done"))
     engine.start(["main"])
     for key in range(50):
         engine.submit(key, request_of(tmp_path), "main", key)
@@ -190,7 +191,7 @@ def test_parsl_is_asked_by_one_thread_alone(tmp_path: Path, monkeypatch: pytest.
         ended += engine.take(0.1)
         engine.look_after()
     engine.stop(0.0, lambda: None)
-    assert {one.key for one in ended} == set(range(50))
+    assert {key for key, _ in ended} == set(range(50))
     assert len(threads - {threading.get_ident()}) == len(threads) == 1
 
 
@@ -210,7 +211,7 @@ def test_what_breaks_parsl_is_an_error_of_the_run(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(executors, "HighThroughputExecutor", partial(Breaks, set()))
     monkeypatch.setattr(strategy, "Strategy", NoStrategy)
-    engine = Engine(EngineSpec(workers=2), tmp_path, tmp_path / "logs", lambda request: Answer("done"))
+    engine = Engine(EngineSpec(workers=2), StudyFolder(tmp_path), lambda request: Answer("done"))
     engine.start(["main"])
     with pytest.raises(RunError, match=r"OSError: no socket.*vvscale study resume"):
         _look_for_ever(engine)
@@ -244,7 +245,7 @@ def test_jobs_that_never_come_to_work_end_the_run(
 
     monkeypatch.setattr(executors, "HighThroughputExecutor", partial(NoJobs, set(), connected))
     monkeypatch.setattr(strategy, "Strategy", lambda **options: SimpleNamespace(add_executors=len, strategize=len))
-    engine = Engine(EngineSpec(workers=2), tmp_path, tmp_path / "logs", lambda request: Answer("done"))
+    engine = Engine(EngineSpec(workers=2), StudyFolder(tmp_path), lambda request: Answer("done"))
     engine.start(["main"])
     if connected:
         # They did work: such jobs may be preempted, and more of them are tried.

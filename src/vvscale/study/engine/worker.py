@@ -77,7 +77,8 @@ class Answer:
     ----------
     outcome
         ``done``; ``failed``: its ``error.json`` says why; ``stopped``: it was told to stop and what it saved is there;
-        ``damaged``: the result of the input ``needed`` is; ``storage``: results cannot be kept.
+        ``damaged``: the result of the input ``needed`` is; ``storage``: results cannot be kept. Without a word of the
+        worker: ``worker lost``: the process died with the task; ``job lost``: its whole job or machine was lost.
     message
         In one line, what was wrong.
     needed
@@ -159,11 +160,9 @@ def _compute(request: Request, here: TaskFolder, kind: Kind, stop: threading.Eve
         study=request.study,
         datasets=request.datasets,
         device=device(),
-        nodes=request.nodes,
-        processes_per_node=request.processes_per_node,
     )
-    if kind.can_spread and context.nodes * context.processes_per_node > 1:
-        return run_spread(context, task.kind)
+    if kind.can_spread and request.nodes * request.processes_per_node > 1:
+        return run_spread(context, task.kind, nodes=request.nodes, processes=request.processes_per_node)
     return kind.run(context) or {}
 
 
