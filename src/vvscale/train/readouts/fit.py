@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,18 +30,6 @@ from vvscale.train.readouts.models import TokenReadout, linear_params, tokens_of
 from vvscale.train.readouts.options import ReadoutOptions
 
 # Shape legend: N images of the stimulus set, T tokens, C channels, u units.
-
-RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "tvsd": {"epochs": 30, "lr": 1e-4, "dropout": 0.3},
-        "nsd_func1pt8mm_individualROIs": {"epochs": 20, "lr": 1e-3, "dropout": 0.8},
-        "things_fmri": {"epochs": 30, "lr": 1e-4, "dropout": 0.8},
-        "things_meg": {"epochs": 30, "lr": 1e-4, "dropout": 0.8},
-        "things_eeg1": {"epochs": 10, "lr": 1e-4, "dropout": 0.5},
-        "things_eeg2": {"epochs": 10, "lr": 1e-4, "dropout": 0.5},
-    }
-)
-"""Data set -> what the 2026 study trained its attention readouts with."""
 
 _BATCH_FORWARD = 64
 
@@ -226,14 +213,3 @@ def _predict(readout: TokenReadout, tokens: torch.Tensor, rows: np.ndarray, subj
 def _zscored(responses: np.ndarray) -> np.ndarray:
     spread = responses.std(0)
     return (responses - responses.mean(0)) / np.where(spread > 0, spread, 1.0)
-
-
-def recipe_of(handle: str) -> Mapping[str, Any]:
-    """Return the study's recipe of a data set; that of TVSD where it has none.
-
-    Examples
-    --------
-    >>> recipe_of("things_eeg2")["epochs"]
-    10
-    """
-    return RECIPES.get(handle, RECIPES["tvsd"])
