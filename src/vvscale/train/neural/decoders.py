@@ -15,6 +15,7 @@ from vvscale.brain.benchmarks.design import TrainTest
 from vvscale.brain.benchmarks.neural import NeuralBenchmark, Part
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import row_order
+from vvscale.brain.metrics.scale import zscored
 from vvscale.errors import ConfigError, UsageError
 
 # Shape legend: N training images of one benchmark, p features, q neuroids.
@@ -66,9 +67,7 @@ def targets_of(benchmark: NeuralBenchmark, layer: str) -> list[NeuralTarget]:
 def _target(benchmark: NeuralBenchmark, part: Part, layer: str) -> NeuralTarget:
     train = part.target.is_train[0]
     rows = row_order(benchmark.stimuli.stimulus_id, part.images[train], "The stimuli")
-    responses = part.target.responses[train]
-    spread = responses.std(0)
-    responses = (responses - responses.mean(0)) / np.where(spread > 0, spread, 1.0)
+    responses = zscored(part.target.responses[train])
     return NeuralTarget(f"{benchmark.benchmark_id} {part.subjects[0].assembly_id}", layer, rows, responses)
 
 

@@ -22,6 +22,7 @@ from vvscale.brain.ceilings.score import Score, neural_score
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import row_order
 from vvscale.brain.metrics.predictivity import judge
+from vvscale.brain.metrics.scale import zscored
 from vvscale.core.hashing import digest_of
 from vvscale.core.options import SEED
 from vvscale.errors import DivergedError, UsageError
@@ -128,7 +129,7 @@ def train_readout(
             for name, part in subjects.items()
         }
         trained = {
-            name: (rows[name][part.target.is_train[0]], _zscored(part.target.responses[part.target.is_train[0]]))
+            name: (rows[name][part.target.is_train[0]], zscored(part.target.responses[part.target.is_train[0]]))
             for name, part in subjects.items()
         }
         _train(readout, tokens, trained, options, Path(out), device, benchmark.data_digest())
@@ -208,8 +209,3 @@ def _predict(readout: TokenReadout, tokens: torch.Tensor, rows: np.ndarray, subj
             images = tokens[torch.as_tensor(rows[start : start + _BATCH_FORWARD])].to(device, torch.float32)
             parts.append(readout(images, subject).double().cpu().numpy())
     return np.concatenate(parts)
-
-
-def _zscored(responses: np.ndarray) -> np.ndarray:
-    spread = responses.std(0)
-    return (responses - responses.mean(0)) / np.where(spread > 0, spread, 1.0)
