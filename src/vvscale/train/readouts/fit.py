@@ -18,7 +18,7 @@ from torch import nn
 from vvscale.brain.activations.hooks import evaluating, hooks
 from vvscale.brain.benchmarks.design import TrainTest
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
-from vvscale.brain.ceilings.score import Score, neural_score
+from vvscale.brain.ceilings.score import Score
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import row_order
 from vvscale.brain.metrics.predictivity import judge
@@ -137,10 +137,7 @@ def train_readout(
     for name, part in subjects.items():
         rest = rows[name][~part.target.is_train[0]]
         outcomes.append(judge([_predict(readout, tokens, rest, name, device)], part.target, aggregate="mean"))
-    score = neural_score(
-        outcomes, [part.ceiling for part in benchmark.parts], formula=str(benchmark.formula), epsilon=benchmark.epsilon,
-        above_one=benchmark.above_one, resamples=1000, seed=SEED,
-    )  # fmt: skip
+    score = benchmark.judged(outcomes, [part.ceiling for part in benchmark.parts], resamples=1000, seed=SEED).score
     n_features = tokens.shape[1] * tokens.shape[2]
     row = {
         "benchmark_id": benchmark.benchmark_id, "region": benchmark.region, "layer": layer, "score": score.score,
