@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from torch import nn
 from vvscale.brain.activations.hooks import evaluating, hooks
 from vvscale.brain.benchmarks.design import TrainTest
 from vvscale.brain.benchmarks.neural import NeuralBenchmark, Part
+from vvscale.brain.catalogue import resolve_benchmarks, with_metrics
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import row_order
+from vvscale.brain.mapping.fixed import with_fixed_test
 from vvscale.brain.metrics.scale import zscored
 from vvscale.errors import ConfigError, UsageError
 
@@ -46,6 +48,37 @@ class NeuralTarget:
     layer: str
     rows: np.ndarray = field(repr=False)
     responses: np.ndarray = field(repr=False)
+
+
+def recordings(
+    names: Sequence[str], *, fixed_test: float | None = None, metric: str | None = None
+) -> list[NeuralBenchmark]:
+    """Return benchmarks to tune to or to score on, with fixed test images; those of one stimulus set share it.
+
+    Parameters
+    ----------
+    names
+        As of :func:`vvscale.brain.resolve_benchmarks`.
+    fixed_test
+        Share of the images that tests where a design draws them anew; None leaves designs as they are.
+    metric
+        In place of each benchmark's own.
+
+    Raises
+    ------
+    UsageError
+        One is no recording of neuroids.
+    """
+    found: list[NeuralBenchmark] = []
+    for one in resolve_benchmarks(names):
+        [chosen] = [one] if metric is None else with_metrics(one, [metric])
+        if not isinstance(chosen, NeuralBenchmark):
+            raise UsageError(f"'{one.benchmark_id}' is no recording of neuroids; fine-tuning needs responses.")
+        chosen = chosen if fixed_test is None else with_fixed_test(chosen, fixed_test)
+        # Shared, so that its images pass through the network once.
+        is_same = found and chosen.stimuli.digest() == found[0].stimuli.digest()
+        found.append(replace(chosen, stimuli=found[0].stimuli) if is_same else chosen)
+    return found
 
 
 def targets_of(benchmark: NeuralBenchmark, layer: str) -> list[NeuralTarget]:
