@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.jsonable import json_rows
 from vvscale.core.options import SEED
 from vvscale.errors import UsageError
 from vvscale.laws.comparison.candidates import Contest, contest
@@ -98,12 +99,11 @@ class Sensitivity:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold; what is missing becomes None."""
-        rows = self.rows.astype(object)
         return {
             "base": dict(self.base.__dict__),
             "changes": list(self.changes),
             "sentence": self.sentence,
-            "rows": rows.where(rows.notna(), None).to_dict("records"),
+            "rows": json_rows(self.rows),
         }
 
     def _repr_html_(self) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.jsonable import jsonable
 from vvscale.errors import UsageError
 from vvscale.laws.planning.allocate import Bounds, allocate, optimum
 from vvscale.laws.planning.cost import Cost, complete_rows
@@ -124,9 +125,8 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.__dict__.items()}
-        more = {"cost": dict(self.cost.__dict__), "warnings": [each.to_dict() for each in self.warnings]}
-        return {**plain, **more, "is_advised": self.is_advised}
+        told = {"warnings": [each.to_dict() for each in self.warnings], "is_advised": self.is_advised}
+        return jsonable({**vars(self), **told})
 
     def _repr_html_(self) -> str:
         head = f"<p>{self.budget:.3g} FLOP; {self.cost.source}</p>"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.jsonable import jsonable
 from vvscale.errors import UsageError
 from vvscale.laws.planning.joint import DOUBTFUL, JointLaw
 from vvscale.laws.planning.support import Beyond, rows_needed
@@ -98,10 +99,7 @@ class Purchase:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; what is not known is None."""
-        held = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {
-            name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in held.items()
-        } | {"warnings": [each.to_dict() for each in self.warnings], "words": self.words}
+        return jsonable({**vars(self), "warnings": [each.to_dict() for each in self.warnings], "words": self.words})
 
     def _repr_html_(self) -> str:
         return f"<p>{self.words}</p>"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vvscale.core.jsonable import jsonable
 from vvscale.errors import UsageError
 from vvscale.laws.planning.allocate import Bounds, allocate
 from vvscale.laws.planning.plan import scatter_of
@@ -86,12 +87,7 @@ class TargetBudget:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {
-            **self.__dict__,
-            "interval": list(self.interval) if self.interval else None,
-            "warnings": [each.to_dict() for each in self.warnings],
-            "words": self.words,
-        }
+        return jsonable({**vars(self), "warnings": [each.to_dict() for each in self.warnings], "words": self.words})
 
 
 def budget_for(

@@ -26,6 +26,7 @@ def run_fine_tune(context: TaskContext) -> dict[str, Any]:
     from vvscale.brain.inputs.preprocess import Preprocessing
     from vvscale.brain.scoring.tuned import with_tuned_images
     from vvscale.models import load_model, save_weights
+    from vvscale.train.neural.decoders import recordings
     from vvscale.train.neural.digests import trained_images
     from vvscale.train.neural.options import FineTuneOptions
     from vvscale.train.neural.task import Task
@@ -41,7 +42,7 @@ def run_fine_tune(context: TaskContext) -> dict[str, Any]:
         params["arch"], trained, dataset, out=context.out / "task", seed=options.seed, batch_size=options.task_batch,
         device=context.device,
     )  # fmt: skip
-    source = recordings(tuple(one["id"] for one in params["on"]), params["fixed_test"])
+    source = recordings([one["id"] for one in params["on"]], fixed_test=params["fixed_test"])
     columns = tune(
         task.network, source=source, layers=_layers(context, source), out=context.out, task=task, options=options,
         preprocessing=Preprocessing.from_record("brainscore", record["preprocessing"]), stop=context.stop,
@@ -51,30 +52,6 @@ def run_fine_tune(context: TaskContext) -> dict[str, Any]:
     known = with_tuned_images(record, trained_images(source))
     save_weights(context.out / "weights.safetensors", task.network, {**known, "row": row})
     return {"model_id": row["model_id"], "accuracy": row["accuracy"], **columns}
-
-
-def recordings(names: tuple[str, ...], fixed_test: float | None) -> list[NeuralBenchmark]:
-    """Return benchmarks to tune to, with fixed test images, as scoring has them; they share their stimulus set.
-
-    Raises
-    ------
-    UsageError
-        One is no recording of neuroids.
-    """
-    import dataclasses
-
-    from vvscale.brain.benchmarks.neural import NeuralBenchmark
-    from vvscale.brain.scoring.options import ScoreOptions
-    from vvscale.brain.scoring.run import benchmarks_of
-    from vvscale.errors import UsageError
-
-    found: list[NeuralBenchmark] = []
-    for one in benchmarks_of(ScoreOptions(on=names, fixed_test=fixed_test)):
-        if not isinstance(one, NeuralBenchmark):
-            raise UsageError(f"'{one.benchmark_id}' is no recording of neuroids; fine-tuning needs responses.")
-        is_same = found and one.stimuli.digest() == found[0].stimuli.digest()
-        found.append(dataclasses.replace(one, stimuli=found[0].stimuli) if is_same else one)
-    return found
 
 
 def _layers(context: TaskContext, source: list[NeuralBenchmark]) -> Mapping[str, str]:
