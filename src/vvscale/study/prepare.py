@@ -17,7 +17,7 @@ from vvscale.study.estimate import rates_of
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
 from vvscale.study.spec.check import check_models, check_recordings, check_runs, check_spec
-from vvscale.study.spec.resolve import Parts, Resolved, resolve
+from vvscale.study.spec.resolve import Resolved, resolve
 from vvscale.study.spec.schema import StudySpec, load_spec
 from vvscale.study.spec.workers import EngineSpec
 from vvscale.study.tasks.registry import TASKS
@@ -80,13 +80,7 @@ def folder_of(spec: StudySpec, out: Path | None) -> StudyFolder:
     return StudyFolder((out or OUT / spec.name).absolute())
 
 
-def prepare_study(
-    name: str | Path,
-    *,
-    out: Path | None = None,
-    changes: Mapping[str, Any] | None = None,
-    parts: Parts | None = None,
-) -> Prepared:
+def prepare_study(name: str | Path, *, out: Path | None = None, changes: Mapping[str, Any] | None = None) -> Prepared:
     """Read, resolve and lay out a study; nothing is written.
 
     Parameters
@@ -97,16 +91,13 @@ def prepare_study(
         Its folder; ``out/NAME`` by default.
     changes
         Dotted key -> value, in place of what the file says.
-    parts
-        What names are looked up with.
     """
     spec = load_spec(name, changes=changes)
-    resolved = resolve(spec, parts=parts)
-    if parts is None:
-        check_spec(spec, resolved.runs)
-        check_runs(resolved)
-        check_models(resolved)
-        check_recordings(resolved)
+    resolved = resolve(spec)
+    check_spec(spec, resolved.runs)
+    check_runs(resolved)
+    check_models(resolved)
+    check_recordings(resolved)
     graph = build_graph(resolved, rates_of(spec.engine))
     return Prepared(folder_of(spec, out), graph, spec.engine, resolved)
 
