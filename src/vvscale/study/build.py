@@ -27,15 +27,7 @@ _NOOP_SECONDS = 0.002
 
 
 def build_graph(resolved: Resolved, rates: Rates) -> Graph:
-    """Return all tasks of a study.
-
-    Parameters
-    ----------
-    resolved
-        The study.
-    rates
-        For the expected durations, which order the work.
-    """
+    """Return all tasks of a study; the rates give the expected durations, which order the work."""
     if resolved.spec.diagnostics is not None:
         return diagnostic_graph(resolved.spec.diagnostics)
     return _Study(resolved, rates).graph()

@@ -142,16 +142,7 @@ def _gpus_of_worker(group: Group) -> float:
 
 
 def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Schedule:
-    """Let workers take tasks as the engine does, with the expected durations.
-
-    Parameters
-    ----------
-    graph
-        The study.
-    n_workers
-        At least 1.
-    done
-        Ids of finished tasks.
+    """Let workers take tasks as the engine does, with the expected durations; ``done``: ids of finished tasks.
 
     Examples
     --------

@@ -119,15 +119,7 @@ def locate_study(name: str | Path, *, out: Path | None = None) -> StudyFolder:
 
 
 def take_up(folder: StudyFolder, *, changes: Mapping[str, Any] | None = None) -> Prepared:
-    """Return the study in a folder as it was planned; only the engine may change.
-
-    Parameters
-    ----------
-    folder
-        Of a study that was begun.
-    changes
-        ``engine.KEY`` -> value.
-    """
+    """Return the study in a folder as it was planned; only the engine may change, by ``engine.KEY`` -> value."""
     engine = dict(folder.spec()["engine"])
     for key, value in (changes or {}).items():
         engine[key.removeprefix("engine.")] = value

@@ -37,17 +37,7 @@ _PREFIX = {"slurm": "#SBATCH", "pbs": "#PBS", "lsf": "#BSUB", "gridengine": "#$"
 
 
 def make_provider(engine: EngineSpec, group: Group, *, study: Path, lifeline: Path | None = None) -> ExecutionProvider:
-    """Return what starts the jobs of a group of workers.
-
-    Parameters
-    ----------
-    engine, group
-        Where, and with what.
-    study
-        The study's folder; workers have it in their environment, so that people can tell whose they are.
-    lifeline
-        A pipe that this process holds open: workers of this machine end with it.
-    """
+    """Return what starts the jobs of a group of workers; those of this machine end with the ``lifeline``, a pipe."""
     kind = engine.kind
     blocks = {
         "init_blocks": 0,
@@ -130,19 +120,7 @@ def _gb(group: Group) -> int:
 
 
 def submit_command(engine: EngineSpec, command: list[str], *, name: str, folder: Path) -> str:
-    """Put one command into the scheduler's queue and return the id of its job.
-
-    Parameters
-    ----------
-    engine
-        The scheduler, and the limits of the job; it has one node, and no GPU.
-    command
-        Its words.
-    name
-        Of the job.
-    folder
-        For the job's script and what it prints.
-    """
+    """Queue a command as a job of one core without GPU, whose script and prints lie in ``folder``; return its id."""
     provider: Any = make_provider(engine, Group(None, _without_gpus(engine)), study=folder)
     provider.script_dir = str(folder)
     return str(provider.submit(shlex.join(command), 1, name))
@@ -172,7 +150,7 @@ def _setup(engine: EngineSpec, group: Group, study: Path, lifeline: Path | None)
     # Workers share the cores already, and results must not depend on the number of threads.
     values = dict.fromkeys(THREAD_VARIABLES, "1")
     values |= {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
-    values["VVSCALE_RUN"] = str(study)
+    values["VVSCALE_RUN"] = str(study)  # so that people can tell whose workers they are
     values["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
     values[GPUS_PER_TASK] = str(group.gpus_per_task)
     lines = []

@@ -51,16 +51,7 @@ _LONGEST_GOODBYE_SECONDS = 5.0
 
 
 class Session:
-    """One start of Parsl.
-
-    Parameters
-    ----------
-    spec, groups
-        Where, and the workers to start.
-    folder
-        Of the study.
-    run
-        What a worker does with a request.
+    """One start of Parsl, for :class:`vvscale.study.engine.engine.Engine`.
 
     Attributes
     ----------
@@ -102,15 +93,7 @@ class Session:
         return any(process is not None and process.poll() is not None for process in processes)
 
     def end(self, seconds: float, saving: Callable[[], object]) -> None:
-        """Let tasks save their state, end all workers, and return when they are gone or the scheduler knows.
-
-        Parameters
-        ----------
-        seconds
-            How long tasks may take to save their state.
-        saving
-            Called once if they take longer than a moment.
-        """
+        """As :meth:`vvscale.study.engine.engine.Engine.stop`."""
         if self._pipe < 0:
             return
         was_dead = self.is_dead

@@ -56,13 +56,7 @@ _GLANCE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """Where everything of a study lies.
-
-    Attributes
-    ----------
-    path
-        The folder itself.
-    """
+    """Where everything of a study lies."""
 
     path: Path
 

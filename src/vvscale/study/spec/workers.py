@@ -200,10 +200,6 @@ class Group:
 
     Attributes
     ----------
-    name
-        Of the group.
-    gpus, gpus_per_task, per_gpu, nodes, cpus, mem_gb
-        As of :class:`Resources`; ``gpus_per_task`` is at least 1 where there are GPUs.
     n_workers, per_job, n_jobs
         Workers at once, workers in one job, and jobs at once; one job holds all workers of this machine.
     """
@@ -245,15 +241,7 @@ class Group:
         return next((value for value in given if value is not None), _DEFAULTS.get(name))
 
     def takes(self, kind: str, run: Mapping[str, Any]) -> bool:
-        """Return whether a task belongs to these workers.
-
-        Parameters
-        ----------
-        kind
-            Of the task.
-        run
-            Axes -> values of the run that it belongs to; empty if it belongs to none.
-        """
+        """Return whether a task of a kind belongs to these workers; ``run``: axes -> values of its training run."""
         if self._spec is None:
             return True
         return kind in self._spec.kinds and has_values(run, self._spec.where)

@@ -41,14 +41,7 @@ def findings(
 ) -> dict[str, pd.DataFrame]:
     """Return title -> table, text only, for a terminal or a page.
 
-    Parameters
-    ----------
-    fits
-        Name of a law of the study -> the folder of its ``fits.json``.
-    forecasts
-        Folders of ``forecast.json``.
-    scores
-        File of the score table.
+    ``fits``: name of a law of the study -> folder of its ``fits.json``; ``forecasts``: folders of ``forecast.json``.
     """
     import pandas as pd
 

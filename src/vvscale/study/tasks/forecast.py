@@ -104,20 +104,9 @@ def choose(
     samples_of_one: int,
     per_class: int,
 ) -> tuple[Plan, Mapping[str, Any], int]:
-    """Return the plan of a budget, the candidate nearest to its parameters, and images per class.
+    """Return the plan of a budget (FLOP), the candidate nearest to its parameters, and images per class.
 
-    Parameters
-    ----------
-    fit
-        A joint law in n_params and samples_seen.
-    budget
-        FLOP.
-    candidates
-        ``arch``, ``n_params`` and ``forward_flop`` of each network that may be trained.
-    samples_of_one
-        Samples seen in a run with one image per class.
-    per_class
-        Most images per class.
+    ``samples_of_one``: samples seen in a run with one image per class; ``per_class``: most images per class.
     """
     from vvscale.laws.planning.cost import FORWARD_AND_BACKWARD, fit_cost
     from vvscale.laws.planning.joint import JointLaw

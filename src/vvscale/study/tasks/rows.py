@@ -78,15 +78,7 @@ def _follow(context: TaskContext, what: str, total: int) -> AbstractContextManag
 
 
 def outcomes(scores: Path | pd.DataFrame, law: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the table with what a law of the study may ask for besides its columns.
-
-    Parameters
-    ----------
-    scores
-        Rows of the score table, or their file.
-    law
-        Fields of :class:`vvscale.study.spec.schema.LawSpec`.
-    """
+    """Return rows of the score table, or of its file, with what a law of the study may ask for besides its columns."""
     from vvscale.scores import load_scores
     from vvscale.scores.table import last_epochs
 
