@@ -106,13 +106,8 @@ class _Study:
             epochs = self._epochs() if network.finetune == UNTUNED else [None]
             scored += [self._score(network, weights, layers, epoch, sizes) for epoch in epochs]
         scored += [self._score_model(model) for model in self._spec.score.models]
-        table = self._builder.add(
-            "table",
-            {"store": self._spec.report.store},
-            inputs={"scores": tuple(scored)},
-            label="score table",
-            publish={"scores.parquet": "scores.parquet"},
-        )
+        store, publish = {"store": self._spec.report.store}, {"scores.parquet": "scores.parquet"}
+        table = self._add("table", store, {"scores": tuple(scored)}, "score table", publish=publish)
         fits = [self._fit(dataclasses.asdict(law), table) for law in self._spec.laws]
         forecasts = [self._forecast(self._spec.forecast, table)] if self._spec.forecast else []
         self._show(table, fits, forecasts)

@@ -7,7 +7,6 @@ kinds that say ``can_spread`` are run so; they alone know how to share the work.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 import socket
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from vvscale.core.files import remove_inside, write_json
-from vvscale.core.jsonable import parse_json
+from vvscale.core.jsonable import jsonable, parse_json
 from vvscale.errors import RunError, StoppedError
 from vvscale.study.graph.kinds import TaskContext
 
@@ -46,8 +45,7 @@ def run_spread(context: TaskContext, kind: str, *, nodes: int, processes: int) -
     for name in (_RESULT, _ERROR):
         remove_inside(folder, name)
     worker = {"host": socket.gethostname(), "pid": os.getpid(), "began": psutil.Process().create_time()}
-    settings = {**dataclasses.asdict(dataclasses.replace(context, stop=bool)), "kind": kind, "worker": worker}
-    write_json(folder / _SETTINGS, {**settings, "stop": None, "out": str(context.out), "inputs": _texts(context)})
+    write_json(folder / _SETTINGS, jsonable({**vars(context), "stop": None, "kind": kind, "worker": worker}))
     environment = {name: one for name, one in os.environ.items() if not name.startswith(_OF_THE_STEP)}
     with subprocess.Popen(_command(context.task_id, folder, nodes, processes), env=environment) as process:
         try:
@@ -73,10 +71,9 @@ def run_rank(folder: Path) -> None:
     inputs = {
         role: Path(one) if isinstance(one, str) else tuple(map(Path, one)) for role, one in settings["inputs"].items()
     }
-    stopped = [False]
-    signal.signal(signal.SIGTERM, lambda *_: stopped.__setitem__(0, True))
-    more = {"inputs": inputs, "out": Path(settings["out"]), "stop": lambda: stopped[0]}
-    context = TaskContext(**{**settings, **more})
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    context = TaskContext(**{**settings, "inputs": inputs, "out": Path(settings["out"]), "stop": stop.is_set})
     try:
         result = kind.run(context) or {}
     except Exception as error:
@@ -120,10 +117,6 @@ def _command(task_id: str, folder: Path, nodes: int, processes: int) -> list[str
     meet += ["--rdzv-endpoint", f"{socket.gethostname()}:{port}"]
     step = ["srun", "--overlap", "--nodes", str(nodes), "--ntasks", str(nodes), "--ntasks-per-node", "1"]
     return [*step, "--kill-on-bad-exit=1", *run, *meet, "-m", "vvscale.study.engine.torchrun", str(folder)]
-
-
-def _texts(context: TaskContext) -> dict[str, Any]:
-    return {role: str(one) if isinstance(one, Path) else [str(p) for p in one] for role, one in context.inputs.items()}
 
 
 def _outcome(folder: Path, code: int) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -230,9 +231,8 @@ def device() -> str:
 
 @dataclass
 class _Process:
-    """What is so in the worker process itself: set up, its job is about to end, a task runs."""
+    """What is so in the worker process itself: its job is about to end, a task runs."""
 
-    is_prepared: bool = False
     is_at_end: bool = False
     # Of the task that runs.
     stop: threading.Event | None = None
@@ -241,11 +241,9 @@ class _Process:
 _HERE = _Process()
 
 
+@cache
 def _prepare_process() -> None:
     """Take this worker's share of the node's GPUs, and watch the end of its job; once per process."""
-    if _HERE.is_prepared:
-        return
-    _HERE.is_prepared = True
     size = int(os.environ.get(GPUS_PER_TASK, "0"))
     visible = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one.strip()]
     if size and visible:

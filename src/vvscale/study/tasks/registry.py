@@ -17,7 +17,7 @@ for _name, _kind in {
     "layers": Kind(pipeline.run_layers, "selecting layers", pipeline.estimate_score),
     "fine-tune": Kind(run_fine_tune, "fine-tuning", estimate_fine_tune, scratch=(STATE, "task/*")),
     "score": Kind(pipeline.run_score, "scoring", pipeline.estimate_score),
-    "table": Kind(pipeline.run_table, "collecting", lambda facts, rates: Estimate(seconds=2.0), may_lack=("scores",)),
+    "table": Kind(pipeline.run_table, "collecting", may_lack=("scores",)),
     "fit": Kind(pipeline.run_fit, "fitting", lambda facts, rates: Estimate(seconds=2.0, n_bytes=1e6)),
     "forecast": Kind(run_forecast, "forecasting", pipeline.estimate_train, scratch=(f"seed-*/{CHECKPOINT}*",)),
     "figures": Kind(pipeline.run_figures, "drawing", lambda facts, rates: Estimate(seconds=20.0, n_bytes=1e7)),
