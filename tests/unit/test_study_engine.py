@@ -96,6 +96,25 @@ def test_a_job_that_is_not_taken_is_an_error_that_says_so(tmp_path: Path, monkey
         submit_study(ready)
 
 
+def test_the_job_of_a_run_has_one_core_and_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from vvscale.study.prepare import Prepared
+    from vvscale.study.submit import submit_study
+
+    for command in ("sbatch", "sacct"):
+        (tmp_path / command).write_text("#!/bin/sh\necho Submitted batch job 123\n")
+        (tmp_path / command).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    builder = GraphBuilder({"noop": "1"})
+    builder.add("noop", {"value": 1})
+    graph = builder.build()
+    spec = EngineSpec(kind="slurm", cpus=8, per_job=4, gpus_per_task=2)
+    folder = begin(tmp_path / "out", graph)
+    assert "123" in submit_study(Prepared(folder, graph, spec, None))
+    written = "\n".join(path.read_text() for path in (folder.logs / "run").iterdir())
+    assert "#SBATCH --cpus-per-task=1\n" in written
+    assert "gpus" not in written.replace("VVSCALE_WORKER_GPUS=0", "")
+
+
 @pytest.mark.parametrize("name", ["my study", "$(touch owned)", "a'b", 'a"b', "a;b", "a\nb"])
 def test_a_folder_that_a_shell_would_take_apart_is_not_submitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

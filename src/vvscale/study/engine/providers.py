@@ -121,13 +121,10 @@ def _gb(group: Group) -> int:
 
 def submit_command(engine: EngineSpec, command: list[str], *, name: str, folder: Path) -> str:
     """Queue a command as a job of one core without GPU, whose script and prints lie in ``folder``; return its id."""
-    provider: Any = make_provider(engine, Group(None, _without_gpus(engine)), study=folder)
+    light = dataclasses.replace(engine, cpus=1, gpus_per_task=0, gres=None, nodes_per_task=1, per_job=1, groups=())
+    provider: Any = make_provider(light, Group(None, light), study=folder)
     provider.script_dir = str(folder)
     return str(provider.submit(shlex.join(command), 1, name))
-
-
-def _without_gpus(engine: EngineSpec) -> EngineSpec:
-    return dataclasses.replace(engine, gpus_per_task=0, gres=None, nodes_per_task=1, per_job=1, groups=())
 
 
 def _kubernetes(group: Group, blocks: dict[str, Any]) -> ExecutionProvider:
