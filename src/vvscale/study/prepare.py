@@ -71,8 +71,7 @@ class Prepared:
     def refuse_others_files(self) -> None:
         """Refuse a folder with files that are not of this study and that it would write over, before any is made."""
         if self.resolved is not None:
-            spec = self.resolved.spec
-            self.folder.refuse_others_files({"name": spec.name}, self.graph, Path(spec.source))
+            self.folder.refuse_others_files(self.resolved.spec.name, self.graph, Path(self.resolved.spec.source))
 
 
 def folder_of(spec: StudySpec, out: Path | None) -> StudyFolder:

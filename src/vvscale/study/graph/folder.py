@@ -124,19 +124,19 @@ class StudyFolder:
         UsageError
             The folder holds another study, or others' files under the names of one.
         """
-        self.refuse_others_files(spec, graph, source)
+        self.refuse_others_files(spec["name"], graph, source)
         # Written even if it is there: what lies there may be damaged.
         graph.write(self._graph_path(graph.digest))
         write_json(self.path / "spec.json", {**spec, "graph": graph.digest})
         if source is not None and source.is_file():
             write_with(self.path / _SPEC, lambda part: shutil.copyfile(source, part))
 
-    def refuse_others_files(self, spec: Mapping[str, Any], graph: Graph, source: Path | None) -> None:
+    def refuse_others_files(self, name: str, graph: Graph, source: Path | None) -> None:
         """Refuse a folder in which this plan would write over, or remove, what is of somebody else."""
         before = read_record(self.path / "spec.json", "name")
-        if before is not None and "name" in spec and before["name"] != spec["name"]:
+        if before is not None and before["name"] != name:
             raise UsageError(
-                f"The folder '{self.path}' holds the study '{before['name']}', and this one is '{spec['name']}': its "
+                f"The folder '{self.path}' holds the study '{before['name']}', and this one is '{name}': its "
                 "results would be removed. Choose another `out`, or give the study that name."
             )
         if (self.path / "spec.json").exists() or (self.path / "published.json").exists():
@@ -150,7 +150,7 @@ class StudyFolder:
             raise UsageError(
                 f"The folder '{self.path}' holds '{found[0].relative_to(self.path)}' and no 'spec.json', so it is not "
                 f"the folder of a study, which would write over such files. Choose another `out`, such as "
-                f"'{self.path / str(spec.get('name', 'study'))}'."
+                f"'{self.path / name}'."
             )
 
     def spec(self) -> dict[str, Any]:
@@ -200,17 +200,18 @@ class StudyFolder:
             taken = out if source == "." else inside(out, source)
             if not taken.exists():
                 continue  # The task could not make it, and its notes say why.
-            names = [f"{target}/{name}" for name in files_below(taken)] if taken.is_dir() else [target]
+            files = {target: taken}
+            if taken.is_dir():
+                files = {f"{target}/{name}": taken / name for name in files_below(taken)}
             # First the record: what an interrupted copy left is known by it.
-            if not set(names) <= {name for name, task_id in record.items() if task_id == task.id}:
-                record |= dict.fromkeys(names, task.id)
+            if any(record.get(name) != task.id for name in files):
+                record |= dict.fromkeys(files, task.id)
                 write_json(self.path / "published.json", record)
-            for name in names:
+            for name, file in files.items():
                 made = inside(results, name)
-                from_path = taken / name.removeprefix(f"{target}/") if taken.is_dir() else taken
-                if not made.exists() or hash_of(made) != hash_of(from_path):
+                if not made.exists() or hash_of(made) != hash_of(file):
                     make_folder(made.parent)
-                    write_with(made, lambda part, path=from_path: shutil.copyfile(path, part))
+                    write_with(made, lambda part, file=file: shutil.copyfile(file, part))
 
     def retract(self, done: Collection[str]) -> None:
         """Remove published files of tasks that are not in ``done``: of other plans, and of what is to be done again."""

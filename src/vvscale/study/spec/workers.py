@@ -25,9 +25,6 @@ _DEFAULTS: dict[str, Any] = {
     "workers": 0, "per_job": 0, "gpus": (), "gpus_per_task": 0, "per_gpu": 1, "nodes_per_task": 1, "cpus": 1,
     "mem_gb": 8.0, "time_minutes": 240, "grace_seconds": 120, "setup": (), "directives": (), "volumes": (),
 }  # fmt: skip
-# What stands on a line of a job script with other text.
-_ONE_LINE = ("partition", "account", "qos", "constraint", "gres", "directives", "gpus", "image", "namespace", "volumes",
-             "address")  # fmt: skip
 _CLUSTER_WORKERS = 16
 _LOCAL_SILENCE, _CLUSTER_SILENCE = 20, 60
 MAIN = "main"
@@ -93,11 +90,10 @@ class Resources:
                 raise ConfigError(f"`{name}` is {value}; expected at least {least}.", key=name)
         if self.mem_gb is not None and self.mem_gb <= 0:
             raise ConfigError(f"`mem_gb` is {self.mem_gb}; expected more than 0.", key="mem_gb")
-        for name in _ONE_LINE:
-            held = getattr(self, name, None)
+        for name, held in vars(self).items():
             for text in held if isinstance(held, tuple) else (held,):
-                # A second line of a job script would be a command of its own.
-                if isinstance(text, str) and not text.isprintable():
+                # A second line of a job script would be a command of its own, as those of `setup` are.
+                if name != "setup" and isinstance(text, str) and not text.isprintable():
                     raise ConfigError(
                         f"`{name}` is {text!r}; expected one line of text, as it stands in a job script. Shell lines "
                         "go into `setup`.",
