@@ -32,13 +32,14 @@ _SECONDS = 20.0
 _BYTES_PER_SECOND = 2e7
 # Address space of the helper; honest files need far less for what it reads.
 _MEMORY = 8 << 30
+
 _WHOLE = (
-    "Expected a whole HDF5 (NetCDF-4) file. Likely cause: it was damaged on the way or made to do harm. Copy or fetch it "
-    "again."
+    "Expected a whole HDF5 (NetCDF-4) file. Likely cause: it was damaged on the way or made to do harm. Copy or fetch "
+    "it again."
 )
 _ITSELF = (
-    "Expected a file that holds all its values itself, as another one could be changed or not be meant to be read. Copy "
-    "the values into one file."
+    "Expected a file that holds all its values itself, as another one could be changed or not be meant to be read. "
+    "Copy the values into one file."
 )
 
 # So much of each array of numbers is read: enough to follow its index, not its gigabytes.
