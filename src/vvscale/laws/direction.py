@@ -65,8 +65,7 @@ def notes_on(fit: Fit, direction: Direction) -> tuple[str, ...]:
     """Sentences on columns that are most likely not what a law expects, each with what to do."""
     problem = fit.problem
     made = []
-    for column, value, unit in zip(problem.columns, problem.x, problem.units, strict=True):
-        raw = value * unit
+    for column, raw in zip(problem.columns, problem.raw, strict=True):
         span = raw.max() / raw.min()
         if span < NARROW_SPAN and raw.min() > 1.0 and raw.max() <= LARGEST_LOG:
             made.append(

@@ -391,8 +391,7 @@ def describe(
         law, params, float(first.loss[0]), Status.CONVERGED, edges_of(law, first, params), float(first.gradient[0]),
         float(first.n_agree[0] / max(first.n_starts[0], 1)), np.nan, problem, delta, offsets, negative, first,
     )  # fmt: skip
-    raw = [value * unit for value, unit in zip(problem.x, problem.units, strict=True)]
-    predicted = np.exp(curves(draft.forms(), first, problem.points(raw, problem.group)))[0]
+    predicted = np.exp(curves(draft.forms(), first, problem.points(problem.raw, problem.group)))[0]
     residual = problem.y - predicted
     spread = float(((problem.y - problem.y.mean()) ** 2).sum())
     r2 = 1.0 - float((residual**2).sum()) / spread if spread > 0 else np.nan

@@ -75,7 +75,7 @@ def curve_of(
     facts = facts_of(fit, resampled, name, summary, is_score=is_score)
     if len(fit.law.inputs) == 2:
         return _joint(fit, resampled, facts)
-    values = fit.problem.x[0] * fit.problem.units[0]
+    values = fit.problem.raw[0]
     x = np.unique(np.append(np.geomspace(values.min(), values.max() * BEYOND, GRID), values.max()))
     low = high = np.full(len(x), np.nan)
     if resampled is not None and not facts["interpolates"]:

@@ -146,7 +146,7 @@ def saturation(fit: Fit, *, by: str | None = None, n: int = 1000, seed: int = SE
         raise UsageError(
             f"A knee needs one input, and this law has {', '.join(problem.columns)}: fit a law in one of them."
         )
-    u = np.log10(problem.x[0] * problem.units[0])
+    u = np.log10(problem.raw[0])
     distinct = np.unique(u)
     if len(distinct) < FEWEST:
         raise ShapeError(

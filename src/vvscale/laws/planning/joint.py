@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vvscale.errors import FitError, UsageError
+from vvscale.laws.planning.allocate import Terms
 from vvscale.laws.planning.support import Beyond, Support
 from vvscale.laws.solve_law import ratio_name
 from vvscale.laws.status import Status
@@ -31,7 +32,7 @@ DOUBTFUL = {Status.NOT_CONVERGED, Status.UNIDENTIFIED, Status.TOO_FEW_POINTS}
 
 
 @dataclass(frozen=True)
-class JointLaw:
+class JointLaw(Terms):
     """What a plan needs of a joint fit: parameters in raw units, and resamples of them.
 
     Attributes
@@ -70,7 +71,7 @@ class JointLaw:
     support: Support | None = None
 
     def __post_init__(self) -> None:
-        if not (self.alpha > 0 and self.beta > 0 and self.A > 0 and self.B > 0):
+        if not self.has_optimum:
             raise FitError(
                 "No optimum exists under this law: a plan needs alpha, beta, A and B greater than 0, got alpha = "
                 f"{self.alpha:.3g}, beta = {self.beta:.3g}, A = {self.A:.3g}, B = {self.B:.3g}. More of one input "
@@ -220,10 +221,6 @@ class JointLaw:
         drawn = {name: values[known] for name, values in drawn.items()}
         own: dict[str, Any] = {name: float(value) for name, value in raw(params).items()}
         return cls(**own, draws=drawn, unit=unit, degrees=degrees)
-
-    def misalignment(self, n: Array | float, d: Array | float) -> Array | float:
-        """Predicted misalignment of n parameters and d samples."""
-        return self.E + self.A * np.asarray(n, float) ** -self.alpha + self.B * np.asarray(d, float) ** -self.beta
 
 
 def group_ratios(offsets: Sequence[str], groups: Sequence[str], group: str | None) -> dict[str, str]:

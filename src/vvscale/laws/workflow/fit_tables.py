@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vvscale.core.jsonable import json_rows
 from vvscale.errors import UsageError, VvscaleError, unknown_name
 from vvscale.laws.comparison.assess import examine
 from vvscale.laws.comparison.compare import compare_laws
@@ -128,16 +129,6 @@ def _fits(source: str | Path | pd.DataFrame, options: FitOptions) -> list[FitRes
     return results
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as values that JSON can hold; what is missing or not finite becomes None."""
-
-    def value(cell: Any) -> Any:
-        cell = cell.item() if isinstance(cell, np.generic) else cell
-        return None if isinstance(cell, float) and not np.isfinite(cell) else cell
-
-    return [{str(k): value(v) for k, v in row.items()} for row in table.to_dict(orient="records")]
-
-
 def _run(
     name: str,
     rows: pd.DataFrame,
@@ -169,7 +160,7 @@ def _run(
         entry["mixed"] = mixed.to_dict()
         tables["random intercepts beside the fit"] = mixed.table()
         sentences.append(mixed.sentence)
-    entry["tables"] = {title: _records(table) for title, table in tables.items()}
+    entry["tables"] = {title: json_rows(table) for title, table in tables.items()}
     entry["sentences"] = sentences
     entry["warnings"] = [each.to_dict() for each in _beyond(fit, options.at)]
     draws = {unit: made.table() for unit, made in drawn.items()}
