@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vvscale.errors import VvscaleError
+from vvscale.laws.uncertainty.folds import clustered_covariance
 from vvscale.laws.uncertainty.resample import FEW_CLUSTERS, clusters, default_unit
 
 if TYPE_CHECKING:
@@ -147,9 +148,7 @@ def _signs(x: Array, y: Array, group: NDArray[np.intp]) -> NDArray[np.intp]:
         return signs
     inverse = np.linalg.pinv(design @ design.T)
     slope = inverse @ design @ y
-    residual = y - slope @ design
-    scores = np.stack([np.bincount(code, weights=row * residual, minlength=n_groups) for row in design])
-    spread = inverse @ (scores @ scores.T) @ inverse * n_groups / (n_groups - 1)
+    spread = clustered_covariance(inverse, design, y - slope @ design, code)
     from scipy import special
 
     # Rounding leaves an exact line without residuals.

@@ -9,7 +9,8 @@ import numpy as np
 
 from vvscale.errors import FitError, UsageError
 from vvscale.laws.planning.allocate import Terms
-from vvscale.laws.planning.support import Beyond, Support
+from vvscale.laws.planning.cost import fit_cost
+from vvscale.laws.planning.support import MEASURES, Beyond, Support
 from vvscale.laws.solve_law import ratio_name
 from vvscale.laws.status import Status
 from vvscale.laws.verdict import Known, Verdict
@@ -18,6 +19,7 @@ from vvscale.scores.table import score_behind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from vvscale.laws.fit import Fit
@@ -221,6 +223,14 @@ class JointLaw(Terms):
         drawn = {name: values[known] for name, values in drawn.items()}
         own: dict[str, Any] = {name: float(value) for name, value in raw(params).items()}
         return cls(**own, draws=drawn, unit=unit, degrees=degrees)
+
+
+def facts_of_rows(frame: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a plan needs to know of the rows of a joint fit in ``columns``, as plain values."""
+    made: dict[str, Any] = {"support": Support.from_rows(frame, columns).to_dict()}
+    if set(frame.columns) >= set(MEASURES) and frame[list(MEASURES)].notna().all(axis=None):
+        made["cost"] = dict(fit_cost(frame).__dict__)
+    return made
 
 
 def group_ratios(offsets: Sequence[str], groups: Sequence[str], group: str | None) -> dict[str, str]:

@@ -18,7 +18,7 @@ from vvscale.laws.comparison.saturation import saturation
 from vvscale.laws.comparison.sensitivity import sensitivity
 from vvscale.laws.fit import DEFAULT_X, Fit, fit_rows
 from vvscale.laws.law import LAWS
-from vvscale.laws.planning.cost import fit_cost
+from vvscale.laws.planning.joint import facts_of_rows
 from vvscale.laws.planning.support import Beyond, Support
 from vvscale.laws.rows import load_rows
 from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 PREDICTION_LEVEL = 0.9
 # A broken line costs a millisecond per resample: enough for two digits of the knee without being asked.
 SATURATION_RESAMPLES = 1000
-COST_COLUMNS = {"n_params", "samples_seen", "train_flop"}
 
 
 @dataclass(frozen=True)
@@ -144,9 +143,7 @@ def _run(
     frame = fit.problem.frame
     entry: dict[str, Any] = {"name": name, "form": options.law, **fit.to_dict(), "outcome": fit.problem.outcome}
     if fit.law.is_joint:
-        entry["support"] = Support.from_rows(frame, x).to_dict()
-        if set(frame.columns) >= COST_COLUMNS and frame[sorted(COST_COLUMNS)].notna().all(axis=None):
-            entry["cost"] = dict(fit_cost(frame).__dict__)
+        entry |= facts_of_rows(frame, x)
     drawn = {}
     for unit in (resampled_units(options.by) or (default_unit(frame),)) if options.resamples else ():
         drawn[unit] = bootstrap(fit, options.resamples, by=unit, seed=options.seed)
