@@ -39,7 +39,13 @@ from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.metric import metric_by_name
 from vvscale.brain.recordings.assembly import Assembly
 from vvscale.brain.recordings.netcdf import read_neural
-from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES, read_stimulus_set, unpacked_folder
+from vvscale.brain.recordings.stimulus_files import (
+    ID_COLUMNS,
+    IMAGE_SUFFIXES,
+    labelled_files,
+    read_stimulus_set,
+    unpacked_folder,
+)
 from vvscale.core.config import convert, read_toml
 from vvscale.core.hdf5 import open_hdf5
 from vvscale.core.inputs.arrays import plain_arrays
@@ -157,14 +163,7 @@ def _stimuli(held: Mapping[str, Any], path: Path, benchmark_id: str) -> Stimulus
         paths = sorted(one for one in images.iterdir() if one.suffix.lower() in IMAGE_SUFFIXES)
         index = pd.Index([one.stem for one in paths], name="stimulus_id")
         return StimulusSet(identifier, pd.DataFrame(index=index), degrees, paths=tuple(paths))
-    labels = load_table(table, text=("stimulus_id", "image_id", "filename"))
-    name = "stimulus_id" if "stimulus_id" in labels else "image_id"
-    if name not in labels or "filename" not in labels:
-        raise MissingDataError(f"'{table}' needs the columns stimulus_id (or image_id) and filename.")
-    unnamed = labels[name].isna() | labels["filename"].isna()
-    if unnamed.any():
-        raise DataError(f"Row {int(unnamed.argmax()) + 1} of '{table}' has no {name} or no filename; expected both.")
-    labels = labels.set_index(name).rename_axis("stimulus_id")
+    labels = labelled_files(load_table(table, text=(*ID_COLUMNS, "filename")), table)
     paths = [images / one for one in labels["filename"]]
     absent = [one for one in paths if not one.is_file()]
     if absent:
