@@ -82,13 +82,15 @@ class Schedule:
 
     def lacking(self, number: int) -> list[str]:
         """Return the ids of a task's inputs that are not to be had."""
-        return [one for one in self.graph.tasks[number].needs if self._of(one) in _LOST]
+        return [one for one in self.graph.tasks[number].needs if self._states[self.graph.index[one]] in _LOST]
 
     def set(self, number: int, state: State) -> None:
         """Change the state of a task, and what follows from it."""
         changes = [(number, state)]
         while changes:
             number, state = changes.pop()
+            if state is State.WAITING and self._is_blocked(number):
+                state = State.BLOCKED
             before = self._states[number]
             if state is before and state is not State.WAITING:
                 continue
@@ -102,8 +104,7 @@ class Schedule:
             # Only a loss, or its end, changes what is blocked; asking after every task would cost n x n.
             for after in self._after[number] if (state in _LOST) is not (before in _LOST) else ():
                 if self._states[after] in (State.WAITING, State.BLOCKED):
-                    wanted = State.BLOCKED if self._is_blocked(after) else State.WAITING
-                    changes += [(after, wanted)] if wanted is not self._states[after] else []
+                    changes.append((after, State.WAITING))
             if state is State.WAITING and not self._missing[number]:
                 heapq.heappush(self._ready, (self.rank[number], number))
 
@@ -115,21 +116,12 @@ class Schedule:
                 heapq.heappush(self._ready, (self.rank[after], after))
 
     def _is_blocked(self, number: int) -> bool:
-        task = self.graph.tasks[number]
+        """Whether all inputs of a task are lost, or one that it cannot do without."""
+        task, lost = self.graph.tasks[number], set(self.lacking(number))
         optional = self._may_lack.get(task.kind, ())
-        is_any_left = False
-        for role, ids in task.inputs.items():
-            ids = (ids,) if isinstance(ids, str) else ids
-            if role in optional:
-                is_any_left = is_any_left or any(self._of(one) not in _LOST for one in ids)
-            elif any(self._of(one) in _LOST for one in ids):
-                return True
-            else:
-                is_any_left = is_any_left or bool(ids)
-        return not is_any_left
-
-    def _of(self, task_id: str) -> State:
-        return self._states[self.graph.index[task_id]]
+        musts = [ids for role, ids in task.inputs.items() if role not in optional]
+        is_short = any(not lost.isdisjoint((ids,) if isinstance(ids, str) else ids) for ids in musts)
+        return is_short or (bool(lost) and lost == set(task.needs))
 
 
 def _ranks(graph: Graph) -> list[int]:
