@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 from vvscale.brain.metrics.gram import BLOCK_FEATURES
-from vvscale.core.files import make_folder
+from vvscale.core.files import make_folder, write_at
 from vvscale.errors import DataError, OutOfMemoryError
 
 # Shape legend: N images, b images of a batch, p features, w features of a block.
@@ -231,20 +231,13 @@ class HeldActivations:
         file = self._files[layer].fileno()
         try:
             for (first, _), stretch in zip(self._bounds(layer), stretches, strict=True):
-                _write_whole(file, stretch, (self._n_images * first + start * stretch.shape[1]) * ITEM)
+                write_at(file, stretch.data.cast("B"), (self._n_images * first + start * stretch.shape[1]) * ITEM)
         except OSError as error:
             raise DataError(
                 f"Cannot write the activations of layer '{layer}' to scratch space: {error.strerror}. Another program "
                 "may have filled the disk; nothing was left behind. Free some space or choose another `scratch`, "
                 "then run the same command again."
             ) from error
-
-
-def _write_whole(file: int, table: np.ndarray, offset: int) -> None:
-    view = table.data.cast("B")
-    while view:
-        n = os.pwrite(file, view, offset)
-        view, offset = view[n:], offset + n
 
 
 def _read_whole(file: int, table: np.ndarray, offset: int) -> None:
