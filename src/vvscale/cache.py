@@ -53,10 +53,8 @@ class Held:
 
 def held() -> Iterator[Held]:
     """Yield all that vvscale downloads and may have downloaded; every file that is there is read and hashed."""
-    for key, one in published.FILES.items():
-        yield Held(key, one.remote.path, one.remote.state(), f"vvscale fetch {shell_words(key)}", one.remote.clear)
-    for key, file in public.FILES.items():
-        yield Held(key, file.path, file.state(), "vvscale fetch benchmarks", file.clear)
+    for key, file in (*published.FILES.items(), *public.FILES.items()):
+        yield Held(key, file.path, file.state(), file.command, file.clear)
     for folder in public.unpacked_folders():
         state = "unpacked" if folder.is_dir() else "absent"
         remove = partial(remove_unpacked, folder)

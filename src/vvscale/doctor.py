@@ -6,12 +6,12 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Any
 
 from vvscale.core.download import CACHE_VARIABLE, MIRROR_VARIABLE, cache_folder
+from vvscale.core.jsonable import Result
 from vvscale.core.processes import THREAD_VARIABLES, available_cores, free_memory
 
 _GB = 1e9
@@ -20,7 +20,7 @@ _LITTLE_MEMORY, _LITTLE_DISK = 4 * _GB, 10 * _GB
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Result):
     """One thing that was looked at.
 
     Attributes
@@ -37,10 +37,6 @@ class Finding:
     found: str
     is_fine: bool = True
     advice: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
 
 
 def examine() -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from vvscale.cli import main
-from vvscale.scores import ScoreStore
+from vvscale.scores import REGIONS, ScoreStore
 
 pytestmark = pytest.mark.usefixtures("mirror")
 
@@ -134,6 +135,18 @@ def test_show_checkpoints_only_where_the_list_is_there(run, tmp_path: Path, monk
     run("fetch", "checkpoint-list")
     assert "28 epochs, 1 to 100; latest: https://" in run("show", "resnet50_imagenet_full").out
     assert "none in the published list" in run("show", "alexnet_imagenet_pretrained").out
+
+
+def test_what_is_advised_of_an_own_table_names_the_table(run, tmp_path: Path):
+    table = tmp_path / "my table.csv"
+    rows = [(name, arch, region, 0.25) for name, arch in (("net a", "one"), ("net b", "two")) for region in REGIONS]
+    pd.DataFrame(rows, columns=["model_id", "arch", "region", "score"]).to_csv(table, index=False)
+    for what in ("models", "scores"):
+        advised = run("ls", what, "net b", "--table", table).out.partition("Next: vvscale ")[2]
+        assert "net b" in run(*shlex.split(advised)).out
+    for asked, names in (("net c", {"net a", "net b"}), ("onee", {"net a"})):
+        advised = run("show", asked, "--table", table).err.partition("'vvscale ")[2].rpartition("' lists")[0]
+        assert {row["model_id"] for row in run(*shlex.split(advised), "--json").json["rows"]} == names
 
 
 def test_show_from_own_table_has_no_notes(run, tmp_path: Path):

@@ -122,3 +122,16 @@ def test_a_task_runs_on_what_it_must_have_though_all_that_it_may_lack_is_lost():
         schedule.set(graph.index[may], State.FAILED)
         schedule.set(graph.index[must], State.FAILED if must_fail else State.DONE)
         assert schedule.state(2) is (State.BLOCKED if must_fail else State.WAITING)
+
+
+def test_a_task_that_comes_back_after_its_input_failed_is_blocked():
+    """Its input was found damaged by another task, made again, and failed, while this one ran and was lost."""
+    builder = GraphBuilder(VERSIONS)
+    first = builder.add("noop", {"number": 0})
+    builder.add("noop", {"number": 1}, inputs={"of": first})
+    schedule = Schedule(builder.build(), MAY_LACK)
+    for number, state in ((0, State.DONE), (1, State.RUNNING), (0, State.WAITING), (0, State.FAILED)):
+        schedule.set(number, state)
+    schedule.set(1, State.WAITING)
+    assert schedule.state(1) is State.BLOCKED
+    assert (schedule.next(), schedule.n_open) == (None, 0)

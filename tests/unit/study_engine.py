@@ -5,16 +5,30 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from vvscale.study.engine.engine import Ended, Engine
+from vvscale.errors import RunError
+from vvscale.study.engine.engine import Engine
 from vvscale.study.engine.worker import Answer, Request, run_task
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph, Task
-from vvscale.study.prepare import Stop
-from vvscale.study.run import StudyResult, run_tasks
+from vvscale.study.graph.kinds import Kind, TaskContext
+from vvscale.study.prepare import Prepared
+from vvscale.study.run import StudyResult, run_study
 from vvscale.study.spec.workers import EngineSpec
+from vvscale.study.tasks.diagnostics import run_noop
+from vvscale.study.tasks.registry import TASKS
 
-Act = Callable[[Task], Ended | None]
+
+def run_fail(context: TaskContext) -> dict[str, Any]:
+    """Fail while the file ``params["while_exists"]`` exists; else as ``noop``."""
+    if Path(context.params["while_exists"]).exists():
+        raise RunError(f"Asked to fail while '{context.params['while_exists']}' exists. Remove it, then resume.")
+    return run_noop(context)
+
+
+TASKS.add("fail", Kind(run_fail, "failing"))
+Act = Callable[[Task], Answer | None]
 
 
 class InProcess(Engine):
@@ -36,15 +50,12 @@ class InProcess(Engine):
         self.group_of[request.task.label] = group
         heapq.heappush(self._queue, (priority, key, request))
 
-    def take(self, seconds: float) -> list[Ended]:
+    def take(self, seconds: float) -> list[tuple[int, Answer]]:
         if not self._queue:
             return []
         _, key, request = heapq.heappop(self._queue)
         self.ran.append(request.task)
-        ended = self._act(request.task)
-        if ended is not None:
-            return [Ended(key, ended.answer, ended.lost)]
-        return [Ended(key, run_task(request))]
+        return [(key, self._act(request.task) or run_task(request))]
 
     def look_after(self) -> None: ...
 
@@ -55,12 +66,7 @@ class InProcess(Engine):
         self.stopped_with = self.stopped_with or seconds
 
 
-LOST = Ended(-1, None, lost="worker")
-LOST_JOB = Ended(-1, None, lost="job")
-
-
-def answer(outcome: str, **more: str) -> Ended:
-    return Ended(-1, Answer(outcome, **more))
+LOST, LOST_JOB = Answer("worker lost"), Answer("job lost")
 
 
 def begin(path: Path, graph: Graph) -> StudyFolder:
@@ -72,4 +78,4 @@ def begin(path: Path, graph: Graph) -> StudyFolder:
 
 def work(folder: StudyFolder, graph: Graph, engine: InProcess | None = None, **more) -> StudyResult:
     """Run a study to its end in this process."""
-    return run_tasks(folder, graph, engine or InProcess(), stop=more.pop("stop", Stop()), **more)
+    return run_study(Prepared(folder, graph, EngineSpec(), None), engine=engine or InProcess(), **more)

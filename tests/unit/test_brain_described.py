@@ -139,7 +139,7 @@ def test_what_is_wrong_is_named(folder, text, kind, match):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(MissingDataError, match=r"benchmark file '.*none.toml'"):
+    with pytest.raises(MissingDataError, match=r"no file '.*none.toml'"):
         load_benchmark(str(tmp_path / "none.toml"))
 
 

@@ -44,7 +44,7 @@ def test_closed_form_equals_a_fine_scan_of_the_budget_line():
     n = np.geomspace(1e3, 1e12, 400_001)
     d = cost.samples(1e20, n)
     scanned = n[np.argmin(LAW.misalignment(n, d))]
-    best_n, best_d = optimum(LAW.alpha, LAW.A, LAW.beta, LAW.B, cost, 1e20)
+    best_n, best_d = optimum(LAW, cost, 1e20)
     assert best_n == pytest.approx(scanned, rel=1e-3)
     assert cost.flop(best_n, best_d) == pytest.approx(1e20, rel=1e-12)
 
@@ -153,7 +153,7 @@ def test_cost_is_recovered_from_a_table():
 
 
 def test_worst_allocations_lose_nothing_at_the_optimum():
-    best_n, best_d = optimum(LAW.alpha, LAW.A, LAW.beta, LAW.B, COST, np.array([1e15, 1e18]))
+    best_n, best_d = optimum(LAW, COST, np.array([1e15, 1e18]))
     table = pd.DataFrame(
         {
             "model_id": ["good", "good2", "greedy"],

@@ -25,7 +25,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "mirror"
     (folder / "gokce2025").mkdir(parents=True)
     (folder / "gokce2025" / "benchmark_scores.csv").write_bytes(CONTENT)
-    small = replace(published.FILES["scores"], sha256=hashlib.sha256(CONTENT).hexdigest())
+    small = replace(published.FILES["scores"], digest=hashlib.sha256(CONTENT).hexdigest())
     monkeypatch.setattr(published, "FILES", MappingProxyType({**published.FILES, "scores": small}))
     monkeypatch.setenv("VVSCALE_MIRROR", str(folder))
     monkeypatch.setenv("VVSCALE_CACHE", str(tmp_path / "cache"))
@@ -78,7 +78,7 @@ def test_wrong_content_is_refused_and_nothing_is_left(host: Path, content: bytes
         published.fetch("scores")
     text = str(caught.value)
     assert hashlib.sha256(content).hexdigest() in text
-    assert published.FILES["scores"].sha256 in text
+    assert published.FILES["scores"].digest in text
     assert "truncated download" in text
     assert "vvscale fetch scores" in text
     left = {path.name for path in published.cache_folder().rglob("*") if path.is_file()}
@@ -87,7 +87,7 @@ def test_wrong_content_is_refused_and_nothing_is_left(host: Path, content: bytes
 
 def test_a_fetch_that_broke_off_is_continued(served: str):
     """Small tables and large recordings come the same way as weights: what is there is not asked for again."""
-    path = published.published_file("scores").remote.path
+    path = published.published_file("scores").path
     path.parent.mkdir(parents=True)
     path.with_name(f"{path.name}.part").write_bytes(b"of another version, and longer than the file is")
     assert published.fetch("scores").read_bytes() == CONTENT
@@ -119,7 +119,7 @@ def test_without_a_mirror_the_address_is_the_pinned_commit(monkeypatch: pytest.M
     monkeypatch.delenv("VVSCALE_MIRROR", raising=False)
     for file in published.FILES.values():
         assert file.url.startswith("https://raw.githubusercontent.com/epflneuroailab/scaling-primate-vvs/e76f924e")
-        assert len(file.sha256) == 64
+        assert len(file.digest) == 64
     assert published.FILES["commitments"].url.endswith("/brainscore/artifacts/commitments.json")
 
 
@@ -133,8 +133,8 @@ def test_the_cache_is_the_users_unless_chosen(monkeypatch: pytest.MonkeyPatch):
 def test_clear_touches_nothing_else(host: Path):
     mine = published.fetch("scores").with_name("mine.csv")
     mine.write_text("mine")
-    assert published.clear("scores")
-    assert not published.clear("scores")
+    assert published.published_file("scores").clear()
+    assert not published.published_file("scores").clear()
     assert mine.read_text() == "mine"
 
 

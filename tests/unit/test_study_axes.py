@@ -16,9 +16,9 @@ from vvscale.errors import ConfigError, DataError, ShapeError, StoppedError, Unk
 from vvscale.study.graph.kinds import TaskContext
 from vvscale.study.prepare import Prepared, prepare_study
 from vvscale.study.spec.axes import expand_runs
+from vvscale.study.tasks.findings import tuning_rows
 from vvscale.study.tasks.fine_tune import run_fine_tune
 from vvscale.study.tasks.rows import average_seeds, outcomes, whole_networks
-from vvscale.study.tasks.tuning import tuning_rows
 
 sys.path.insert(0, str(Path(__file__).parent))
 from study_engine import InProcess, work

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,9 @@ from vvscale.study.estimate import plan_study, plan_tables, simulate
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.kinds import Rates
 from vvscale.study.prepare import locate_study, prepare_study
-from vvscale.study.spec.resolve import DatasetInfo, Parts, resolve
+from vvscale.study.spec.resolve import DatasetInfo, Resolved, benchmark_digests, resolve
 from vvscale.study.spec.schema import DiagnosticsSpec, load_spec, write_template
+from vvscale.study.spec.workers import EngineSpec
 from vvscale.study.survey import list_studies
 
 RATES = Rates("test", flop_per_second=1e9, images_per_second=1e6)
@@ -40,7 +43,9 @@ law = "joint"
 """
 
 
-def parts(*, far: bool = True, **changes) -> Parts:
+@contextmanager
+def fakes(*, far: bool = True, **changes) -> Iterator[None]:
+    """What names stand for, in place of what is installed."""
     recipes = {"tiny": {"name": "tiny", "batch_size": 10, "schedule": {"epochs": 5}, "checkpoints_per_decade": 0}}
 
     def dataset(name: str) -> DatasetInfo:
@@ -48,12 +53,21 @@ def parts(*, far: bool = True, **changes) -> Parts:
             raise MissingDataError("No data set 'far'.")
         return DatasetInfo(changes.get(name, f"digest of {name}"), 10 if name == "digits" else 100, 1000, 8)
 
-    return Parts(
-        recipe=lambda name, more: {**recipes[name], **more, **changes.get("recipe", {})},
-        dataset=dataset,
-        benchmarks=lambda names: [{"id": name, "digest": changes.get("benchmarks", "b")} for name in names],
-        cost=lambda arch, size, classes: {"n_params": 100.0, "forward_flop": 1e3 if arch == "small" else 1e4},
-    )
+    def benchmarks(names: tuple[str, ...]) -> list[dict[str, str]]:
+        if "benchmarks" in changes and changes["benchmarks"] is None:
+            raise MissingDataError("Not downloaded.")
+        return [{"id": name, "digest": changes.get("benchmarks", "b")} for name in names]
+
+    found = {
+        "recipe_settings": lambda name, more: {**recipes[name], **more, **changes.get("recipe", {})},
+        "read_dataset": dataset,
+        "benchmark_digests": benchmarks,
+        "network_cost": lambda arch, *_: {"n_params": 100.0, "forward_flop": 1e3 if arch == "small" else 1e4},
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, fake in found.items():
+            patch.setattr(f"vvscale.study.spec.resolve.{name}", fake)
+        yield
 
 
 def spec(folder: Path, text: str = SPEC):
@@ -62,8 +76,13 @@ def spec(folder: Path, text: str = SPEC):
     return load_spec(path)
 
 
+def resolved(folder: Path, text: str = SPEC, **changes) -> Resolved:
+    with fakes(**changes):
+        return resolve(spec(folder, text))
+
+
 def graph(folder: Path, text: str = SPEC, **changes):
-    return build_graph(resolve(spec(folder, text), parts=parts(**changes)), RATES)
+    return build_graph(resolved(folder, text, **changes), RATES)
 
 
 def ids(made, kind: str) -> set[str]:
@@ -125,9 +144,9 @@ def test_another_machine_makes_no_difference(tmp_path: Path):
     more = '\n[engine]\nkind = "slurm"\nworkers = 99\n'
     before, after = graph(tmp_path), graph(tmp_path, SPEC + more)
     assert before.digest == after.digest
-    one, two = (resolve(spec(tmp_path, text), parts=parts()).to_dict() for text in (SPEC, SPEC + more))
+    one, two = (resolved(tmp_path, text).to_dict() for text in (SPEC, SPEC + more))
     assert one["digest"] == two["digest"]
-    three = resolve(spec(tmp_path, SPEC), parts=parts(benchmarks="other")).to_dict()
+    three = resolved(tmp_path, benchmarks="other").to_dict()
     assert three["digest"] != one["digest"]
 
 
@@ -138,24 +157,25 @@ def test_a_reference_that_does_not_exist_is_named(tmp_path: Path):
 
 
 def test_what_a_run_costs(tmp_path: Path):
-    resolved = resolve(spec(tmp_path), parts=parts())
-    full = next(run for run in resolved.runs if (run.arch, run.dataset, run.samples_per_class) == ("large", "far", 0))
-    assert run_cost(resolved, full) == {
+    made = resolved(tmp_path)
+    full = next(run for run in made.runs if (run.arch, run.dataset, run.samples_per_class) == ("large", "far", 0))
+    assert run_cost(made, full) == {
         "samples_seen": 5000.0, "n_epochs": 5.0, "n_params": 100.0, "train_flop": 3 * 1e4 * 5000, "n_kept": 1.0
     }  # fmt: skip
     few = dataclasses.replace(full, dataset="digits", samples_per_class=10)
-    assert run_cost(resolved, few)["samples_seen"] == 5 * 10 * 10
+    assert run_cost(made, few)["samples_seen"] == 5 * 10 * 10
 
 
 def test_runs_of_a_fixed_number_of_steps_cost_their_steps(tmp_path: Path):
-    resolved = resolve(spec(tmp_path), parts=parts(recipe={"schedule": {"steps": 7}}))
-    cost = run_cost(resolved, resolved.runs[0])
+    made = resolved(tmp_path, recipe={"schedule": {"steps": 7}})
+    cost = run_cost(made, made.runs[0])
     assert (cost["samples_seen"], cost["n_epochs"]) == (70.0, 1.0)
 
 
 def test_a_study_can_be_planned_where_its_images_are_not(tmp_path: Path):
     spec(tmp_path)
-    ready = prepare_study(tmp_path / "mine.toml", out=tmp_path / "out", parts=parts(far=False))
+    with fakes(far=False):
+        ready = prepare_study(tmp_path / "mine.toml", out=tmp_path / "out")
     assert len(ready.graph) == 41
     assert ready.absent == ["the data set 'far': No data set 'far'."]
     with pytest.raises(MissingDataError, match="cannot run here: the data set 'far'"):
@@ -163,16 +183,13 @@ def test_a_study_can_be_planned_where_its_images_are_not(tmp_path: Path):
     assert not (tmp_path / "out").exists()
     without = SPEC.replace("n_images = 5000", "")
     with pytest.raises(ConfigError, match=r"give n_classes and n_images in \[datasets.far\]"):
-        resolve(spec(tmp_path, without), parts=parts(far=False))
+        resolved(tmp_path, without, far=False)
 
 
 def test_a_study_can_be_planned_where_its_benchmarks_are_not(tmp_path: Path):
-    def benchmarks(names: tuple[str, ...]) -> list[dict[str, str]]:
-        raise MissingDataError("Not downloaded.")
-
     spec(tmp_path)
-    here = dataclasses.replace(parts(), benchmarks=benchmarks)
-    ready = prepare_study(tmp_path / "mine.toml", out=tmp_path / "out", parts=here)
+    with fakes(benchmarks=None):
+        ready = prepare_study(tmp_path / "mine.toml", out=tmp_path / "out")
     assert len(ready.graph) == 41
     assert ready.absent == ["the benchmarks simulated: Not downloaded."]
     with pytest.raises(MissingDataError, match="cannot run here"):
@@ -181,7 +198,7 @@ def test_a_study_can_be_planned_where_its_benchmarks_are_not(tmp_path: Path):
 
 def test_the_plan_adds_up(tmp_path: Path):
     made = graph(tmp_path)
-    plan = plan_study(made, 4, out=tmp_path / "nowhere", device="test")
+    plan = plan_study(made, EngineSpec(workers=4), out=tmp_path / "nowhere")
     train = next(stage for stage in plan.stages if stage["stage"] == "train")
     far = 2 * 3 * (1e3 + 1e4) * (5 * 1000 + 5 * 1000)
     digits = 2 * 3 * (1e3 + 1e4) * (5 * 1000 + 5 * 100)
@@ -199,7 +216,7 @@ def test_the_plan_adds_up(tmp_path: Path):
 def test_what_is_finished_costs_nothing(tmp_path: Path):
     made = graph(tmp_path)
     done = [task.id for task in made.tasks if task.kind in {"train", "layers"}]
-    plan = plan_study(made, 4, out=tmp_path, device="test", done=done)
+    plan = plan_study(made, EngineSpec(workers=4), out=tmp_path, done=done)
     assert {stage["stage"]: stage["n"] for stage in plan.stages}["train"] == 0
     assert simulate(made, 1, done=[task.id for task in made.tasks]).seconds == 0
 
@@ -329,12 +346,11 @@ def test_a_changed_file_of_ones_own_redoes_what_it_made_and_a_comment_does_not(
 
 def test_a_benchmark_of_ones_own_is_named_by_what_loads_it(tmp_path: Path):
     from vvscale.brain.catalogue import load_benchmark
-    from vvscale.study.spec.resolve import installed_parts
 
     path = tmp_path / "mine.py"
     path.write_text(
         "from dataclasses import replace\nfrom vvscale.brain import load_benchmark\n"
         'MINE = replace(load_benchmark("simulated.IT-pls"), benchmark_id="lab.IT-pls")\n'
     )
-    for one in installed_parts().benchmarks((f"{path}:MINE", "simulated.V1-pls")):
+    for one in benchmark_digests((f"{path}:MINE", "simulated.V1-pls")):
         assert load_benchmark(one["id"]).data_digest() == one["digest"]

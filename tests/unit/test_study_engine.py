@@ -23,6 +23,7 @@ from vvscale.errors import ConfigError, MissingDataError, RunError, UsageError
 from vvscale.study.engine.engine import Engine
 from vvscale.study.engine.lifeline import lifeline_command
 from vvscale.study.engine.worker import Answer, Request
+from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import GraphBuilder, Task
 from vvscale.study.spec.workers import EngineSpec, GroupSpec
 
@@ -93,6 +94,25 @@ def test_a_job_that_is_not_taken_is_an_error_that_says_so(tmp_path: Path, monkey
     ready = Prepared(begin(tmp_path / "out", graph), graph, EngineSpec(kind="slurm"), None)
     with pytest.raises(RunError, match="slurm did not take the job"):
         submit_study(ready)
+
+
+def test_the_job_of_a_run_has_one_core_and_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from vvscale.study.prepare import Prepared
+    from vvscale.study.submit import submit_study
+
+    for command in ("sbatch", "sacct"):
+        (tmp_path / command).write_text("#!/bin/sh\necho Submitted batch job 123\n")
+        (tmp_path / command).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    builder = GraphBuilder({"noop": "1"})
+    builder.add("noop", {"value": 1})
+    graph = builder.build()
+    spec = EngineSpec(kind="slurm", cpus=8, per_job=4, gpus_per_task=2)
+    folder = begin(tmp_path / "out", graph)
+    assert "123" in submit_study(Prepared(folder, graph, spec, None))
+    written = "\n".join(path.read_text() for path in (folder.logs / "run").iterdir())
+    assert "#SBATCH --cpus-per-task=1\n" in written
+    assert "gpus" not in written.replace("VVSCALE_WORKER_GPUS=0", "")
 
 
 @pytest.mark.parametrize("name", ["my study", "$(touch owned)", "a'b", 'a"b', "a;b", "a\nb"])
@@ -181,7 +201,7 @@ def test_parsl_is_asked_by_one_thread_alone(tmp_path: Path, monkeypatch: pytest.
     threads: set[int] = set()
     monkeypatch.setattr(executors, "HighThroughputExecutor", partial(OneThread, threads))
     monkeypatch.setattr(strategy, "Strategy", NoStrategy)
-    engine = Engine(EngineSpec(workers=2), tmp_path, tmp_path / "logs", lambda request: Answer("done"))
+    engine = Engine(EngineSpec(workers=2), StudyFolder(tmp_path), lambda request: Answer("done"))
     engine.start(["main"])
     for key in range(50):
         engine.submit(key, request_of(tmp_path), "main", key)
@@ -190,7 +210,7 @@ def test_parsl_is_asked_by_one_thread_alone(tmp_path: Path, monkeypatch: pytest.
         ended += engine.take(0.1)
         engine.look_after()
     engine.stop(0.0, lambda: None)
-    assert {one.key for one in ended} == set(range(50))
+    assert {key for key, _ in ended} == set(range(50))
     assert len(threads - {threading.get_ident()}) == len(threads) == 1
 
 
@@ -210,7 +230,7 @@ def test_what_breaks_parsl_is_an_error_of_the_run(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(executors, "HighThroughputExecutor", partial(Breaks, set()))
     monkeypatch.setattr(strategy, "Strategy", NoStrategy)
-    engine = Engine(EngineSpec(workers=2), tmp_path, tmp_path / "logs", lambda request: Answer("done"))
+    engine = Engine(EngineSpec(workers=2), StudyFolder(tmp_path), lambda request: Answer("done"))
     engine.start(["main"])
     with pytest.raises(RunError, match=r"OSError: no socket.*vvscale study resume"):
         _look_for_ever(engine)
@@ -244,7 +264,7 @@ def test_jobs_that_never_come_to_work_end_the_run(
 
     monkeypatch.setattr(executors, "HighThroughputExecutor", partial(NoJobs, set(), connected))
     monkeypatch.setattr(strategy, "Strategy", lambda **options: SimpleNamespace(add_executors=len, strategize=len))
-    engine = Engine(EngineSpec(workers=2), tmp_path, tmp_path / "logs", lambda request: Answer("done"))
+    engine = Engine(EngineSpec(workers=2), StudyFolder(tmp_path), lambda request: Answer("done"))
     engine.start(["main"])
     if connected:
         # They did work: such jobs may be preempted, and more of them are tried.

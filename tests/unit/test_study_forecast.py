@@ -16,7 +16,7 @@ from vvscale.laws.workflow.save import save_fits
 from vvscale.scores.table import last_epochs
 from vvscale.study.graph.kinds import TaskContext
 from vvscale.study.prepare import prepare_study
-from vvscale.study.spec.resolve import installed_parts
+from vvscale.study.spec.resolve import network_cost
 from vvscale.study.spec.schema import LawSpec, load_spec
 from vvscale.study.tasks.findings import findings, trend_rows
 from vvscale.study.tasks.forecast import choose, run_forecast
@@ -26,7 +26,7 @@ from vvscale.train import load_recipe
 SIZES = (3019, 5214, 8005, 11392, 19954)
 LAW = {"E": 0.01, "A": 300.0, "alpha": 0.9, "B": 8.0, "beta": 0.6}
 CANDIDATES = [
-    {"arch": f"resnetflex-w{width}-d1-1-1", **installed_parts().cost(f"resnetflex-w{width}-d1-1-1", 8, 10)}
+    {"arch": f"resnetflex-w{width}-d1-1-1", **network_cost(f"resnetflex-w{width}-d1-1-1", 8, 10)}
     for width in (2, 7, 14)
 ]
 
@@ -160,10 +160,9 @@ def test_a_forecast_of_alignment_scores_what_it_trains(context: TaskContext):
     assert told["y"] == "misalignment"
 
 
-def test_a_fixed_number_of_steps_leaves_nothing_to_plan(context: TaskContext):
-    params = {**context.params, "recipe": load_recipe("tiny", {"schedule.steps": 5}).to_dict()}
+def test_a_fixed_number_of_steps_leaves_nothing_to_plan(tmp_path: Path):
     with pytest.raises(ConfigError, match="fixed number of steps"):
-        run_forecast(TaskContext(params=params, inputs=context.inputs, out=context.out))
+        prepare_study("demo", out=tmp_path, changes={"axes.recipe.schedule.steps": 5})
 
 
 @pytest.mark.parametrize(

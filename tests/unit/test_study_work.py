@@ -16,6 +16,7 @@ import pytest
 
 from vvscale.core.files import locked
 from vvscale.errors import DataError, DivergedError, InterruptedRunError, OutOfMemoryError, StoppedError, UsageError
+from vvscale.study.engine.worker import Answer
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph, GraphBuilder
 from vvscale.study.graph.kinds import Kind, TaskContext
@@ -26,7 +27,7 @@ from vvscale.study.survey import hand_over, survey
 from vvscale.study.tasks.registry import TASKS
 
 sys.path.insert(0, str(Path(__file__).parent))
-from study_engine import LOST, LOST_JOB, InProcess, answer, begin, work
+from study_engine import LOST, LOST_JOB, InProcess, begin, work
 
 VERSIONS = {kind: TASKS[kind].version for kind in ("noop", "sleep", "fail", "collect")}
 
@@ -326,7 +327,7 @@ def test_an_input_that_is_damaged_for_ever_ends_the_run(tmp_path: Path):
     folder = begin(tmp_path, made)
     needed = by_label(made, "noop 2")
     engine = InProcess(
-        act=lambda request: answer("damaged", needed=needed, message="changed") if request.label == "after 2" else None
+        act=lambda request: Answer("damaged", needed=needed, message="changed") if request.label == "after 2" else None
     )
     with pytest.raises(DataError, match="'noop 2' was found damaged 5 times, the last time: changed"):
         work(folder, made, engine)
@@ -347,7 +348,7 @@ def test_an_input_that_many_find_damaged_is_made_again_once(tmp_path: Path):
             seen.append(request.label)
             if len(seen) == 1:
                 damage(folder, made, "first", "output")
-            return answer("damaged", needed=first, message="'value.json' is missing")
+            return Answer("damaged", needed=first, message="'value.json' is missing")
         return None
 
     engine = InProcess(act=act)

@@ -11,7 +11,7 @@ from vvscale.brain import Assembly, NeuralBenchmark, StimulusSet
 from vvscale.brain.benchmarks.design import TrainTest
 from vvscale.errors import ConfigError, ShapeError, UsageError
 from vvscale.train.readouts import fit as module
-from vvscale.train.readouts.fit import recipe_of, train_readout
+from vvscale.train.readouts.fit import train_readout
 from vvscale.train.readouts.models import TokenReadout, linear_params, positions, tokens_of
 from vvscale.train.readouts.options import ReadoutOptions
 from vvscale.train.readouts.run import read_out_model
@@ -137,7 +137,6 @@ def test_splits_that_are_drawn_anew_are_refused(subjects, tmp_path):
     tokens, benchmark = subjects
     with pytest.raises(UsageError, match="fixed test images"):
         train_readout(tokens, dataclasses.replace(benchmark, design="splits"), out=tmp_path)
-    assert recipe_of("nsd_func1pt8mm_individualROIs") == {"epochs": 20, "lr": 1e-3, "dropout": 0.8}
     assert ReadoutOptions().n_heads == 16
 
 

@@ -20,12 +20,26 @@ Draw = Callable[..., None]
 
 
 @contextmanager
-def _bars(*columns: Any) -> Iterator[Draw]:
-    """Yield a function that draws a bar for each key, on a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress, TextColumn
+def _drawing(*columns: str, quiet: bool) -> Iterator[tuple[Draw, float]]:
+    """Yield a function that draws a bar for each key on a terminal, a line off it, or nothing; and seconds between two.
 
-    with Progress(TextColumn("{task.description}"), *columns, console=Console(stderr=True), transient=True) as bar:
+    Parameters
+    ----------
+    columns
+        What stands beside a bar, besides the time left: names of classes of ``rich.progress``.
+    """
+    if quiet:
+        yield lambda text, done, total, key="": None, math.inf
+        return
+    if not sys.stderr.isatty():
+        yield _line, LINE_SECONDS
+        return
+    from rich import progress as kinds
+    from rich.console import Console
+
+    beside = [getattr(kinds, name)() for name in ("BarColumn", *columns, "TimeRemainingColumn")]
+    text = kinds.TextColumn("{task.description}")
+    with kinds.Progress(text, *beside, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def draw(text: str, done: int, total: int | None, key: str = "") -> None:
@@ -33,7 +47,7 @@ def _bars(*columns: Any) -> Iterator[Draw]:
                 tasks[key] = bar.add_task(text, total=total)
             bar.update(tasks[key], completed=done, total=total, description=text)
 
-        yield draw
+        yield draw, BAR_SECONDS
 
 
 def _line(text: str, done: int, total: int | None, key: str = "") -> None:
@@ -54,41 +68,27 @@ def progress(what: str, total: int, *, quiet: bool = False) -> Iterator[Callable
         nonlocal last, done
         done += 1
         now = time.monotonic()
-        if draw is not _line:
+        if every == BAR_SECONDS:
             draw(f"{what}: {name}", done, total)
-        elif now - last >= LINE_SECONDS and done < total:
+        elif now - last >= every and done < total:
             last = now
             left = _time_left((now - start) / done * (total - done))
             draw(f"{what}: {done} of {total} done, last {name}, {left}", done, total)
 
-    if quiet:
-        yield lambda name: None
-    elif sys.stderr.isatty():
-        from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
-
-        with _bars(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as draw:
+    with _drawing("MofNCompleteColumn", quiet=quiet) as (draw, every):
+        if every == BAR_SECONDS:
             draw(what, 0, total)
-            yield advance
-    else:
-        draw = _line
         yield advance
 
 
 @contextmanager
 def transfer(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int | None], None]]:
     """Yield a function to call with the bytes that have come and, where known, how many there are."""
-    if quiet:
-        yield lambda done, total: None
-    elif sys.stderr.isatty():
-        from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
-
-        with _bars(BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as draw:
-            yield lambda done, total: draw(what, done, total)
-    else:
-        yield _transfer_line_a_minute(what)
+    with _drawing("DownloadColumn", "TransferSpeedColumn", quiet=quiet) as (draw, every):
+        yield (lambda done, total: draw(what, done, total)) if draw is not _line else _transfer_lines(what, every)
 
 
-def _transfer_line_a_minute(what: str) -> Callable[[int, int | None], None]:
+def _transfer_lines(what: str, every: float) -> Callable[[int, int | None], None]:
     start = last = time.monotonic()
     first: int | None = None
 
@@ -96,7 +96,7 @@ def _transfer_line_a_minute(what: str) -> Callable[[int, int | None], None]:
         nonlocal last, first
         first = done if first is None else first
         now = time.monotonic()
-        if now - last >= LINE_SECONDS:
+        if now - last >= every:
             rate = (done - first) / (now - start)
             left = f" of {total / 1e6:,.0f}, {_time_left((total - done) / rate)}" if total and rate else ""
             print(f"{what}: {done / 1e6:,.0f} MB{left}, {rate / 1e6:.1f} MB/s", file=sys.stderr)
@@ -108,18 +108,6 @@ def _transfer_line_a_minute(what: str) -> Callable[[int, int | None], None]:
 @contextmanager
 def watch_images(*, quiet: bool = False) -> Iterator[Watch]:
     """Yield a function to call with what is going on, the images done and their number in all."""
-    if quiet:
-        yield lambda what, n_done, n_total: None
-    elif sys.stderr.isatty():
-        from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
-
-        with _bars(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as draw:
-            yield _counted_images(draw, every=BAR_SECONDS, shows_end=True)
-    else:
-        yield _counted_images(_line, every=LINE_SECONDS, shows_end=False)
-
-
-def _counted_images(draw: Draw, *, every: float, shows_end: bool) -> Watch:
     last = time.monotonic()
     # What was done before, in an earlier run, says nothing about the rate.
     begins: dict[str, tuple[float, int]] = {}
@@ -128,28 +116,23 @@ def _counted_images(draw: Draw, *, every: float, shows_end: bool) -> Watch:
         nonlocal last
         now = time.monotonic()
         since, n_before = begins.setdefault(what, (now, n_done))
-        if now - last < every and not (shows_end and n_done == n_total):
+        shows_end = every == BAR_SECONDS and n_done == n_total
+        if now - last < every and not shows_end:
             return
         last = now
         rate = (n_done - n_before) / (now - since) if now > since else 0.0
         left = f", {_time_left((n_total - n_done) / rate)}" if rate else ""
         draw(f"{what}: {n_done:,} of {n_total:,} images, {rate:,.0f}/s{left}", n_done, n_total, key=what)
 
-    return watch
+    with _drawing("MofNCompleteColumn", quiet=quiet) as (draw, every):
+        yield watch
 
 
 @contextmanager
 def watch_training(what: str, *, quiet: bool = False) -> Iterator[TrainingProgress]:
     """Yield a watcher of a training run."""
-    if quiet:
-        yield TrainingProgress(lambda text, step, n_steps: None, every=math.inf)
-    elif sys.stderr.isatty():
-        from rich.progress import BarColumn, TimeRemainingColumn
-
-        with _bars(BarColumn(), TimeRemainingColumn()) as draw:
-            yield TrainingProgress(lambda text, step, n: draw(f"{what}: {text}", step, n), every=BAR_SECONDS)
-    else:
-        yield TrainingProgress(lambda text, step, n: _line(f"{what}: {text}", step, n), every=LINE_SECONDS)
+    with _drawing(quiet=quiet) as (draw, every):
+        yield TrainingProgress(lambda text, step, n_steps: draw(f"{what}: {text}", step, n_steps), every=every)
 
 
 class TrainingProgress:

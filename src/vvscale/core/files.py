@@ -152,6 +152,13 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
         part.write_bytes(content)
 
 
+def write_at(file: int, content: memoryview, offset: int) -> None:
+    """Write all bytes to an open file, from a place on."""
+    while content:
+        n = os.pwrite(file, content, offset)
+        content, offset = content[n:], offset + n
+
+
 def write_json(path: Path, payload: Any, *, durable: bool = True) -> None:
     """Write a whole JSON file; floats keep every digit and NaN is refused."""
     write_bytes(path, (json.dumps(payload, indent=2, allow_nan=False) + "\n").encode(), durable=durable)

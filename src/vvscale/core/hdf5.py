@@ -32,6 +32,16 @@ _SECONDS = 20.0
 _BYTES_PER_SECOND = 2e7
 # Address space of the helper; honest files need far less for what it reads.
 _MEMORY = 8 << 30
+
+_WHOLE = (
+    "Expected a whole HDF5 (NetCDF-4) file. Likely cause: it was damaged on the way or made to do harm. Copy or fetch "
+    "it again."
+)
+_ITSELF = (
+    "Expected a file that holds all its values itself, as another one could be changed or not be meant to be read. "
+    "Copy the values into one file."
+)
+
 # So much of each array of numbers is read: enough to follow its index, not its gigabytes.
 _NUMBERS = 4096
 
@@ -72,16 +82,8 @@ def check_hdf5(path: Path, *, seconds: float = _SECONDS) -> None:
     if not path.is_file() or not is_hdf5(path):
         return
     answer = _helper.ask(str(path.absolute()), seconds + path.stat().st_size / _BYTES_PER_SECOND)
-    if answer["problem"]:
-        raise DataError(
-            f"'{path}' cannot be read: {answer['problem']}. Expected a whole HDF5 (NetCDF-4) file. Likely cause: it "
-            "was damaged on the way or made to do harm. Copy or fetch it again."
-        )
-    if answer["elsewhere"]:
-        raise DataError(
-            f"'{path}' cannot be read: {answer['elsewhere']}. Expected a file that holds all its values itself, as "
-            "another one could be changed or not be meant to be read. Copy the values into one file."
-        )
+    if answer:
+        raise DataError(f"'{path}' cannot be read: {answer}")
 
 
 def open_hdf5(path: str | Path) -> Any:
@@ -119,7 +121,7 @@ class _Helper:
         self._process: subprocess.Popen[str] | None = None
         self._owner = 0
 
-    def ask(self, path: str, seconds: float) -> dict[str, Any]:
+    def ask(self, path: str, seconds: float) -> str:
         process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -136,7 +138,7 @@ class _Helper:
         what = (
             "crashes on it, or wants more memory than there is" if is_answered else f"does not end in {seconds:.0f} s"
         )
-        return {"problem": f"the HDF5 library {what}", "elsewhere": ""}
+        return f"the HDF5 library {what}. {_WHOLE}"
 
     def _running(self) -> subprocess.Popen[str]:
         # A forked process must not talk to the helper of the one that it was forked from.
@@ -163,8 +165,8 @@ _helper = _Helper()
 # --- in the helper ----------------------------------------------------------------------------------------------
 
 
-def _problem(path: str) -> dict[str, str]:
-    """Read what can hang, and return why the file must not be read elsewhere, or empty texts."""
+def _problem(path: str) -> str:
+    """Read what can hang, and return why the file must not be read elsewhere, or an empty text."""
     import h5py
 
     try:
@@ -177,7 +179,7 @@ def _problem(path: str) -> dict[str, str]:
                 for name in list(group) if group not in seen else ():
                     try:
                         if elsewhere := _elsewhere(group, name):
-                            return {"problem": "", "elsewhere": elsewhere}
+                            return f"{elsewhere}. {_ITSELF}"
                         # Names within the file are come to by the one that they lead to.
                         if isinstance(group.get(name, getlink=True), h5py.HardLink):
                             item = group[name]
@@ -189,10 +191,10 @@ def _problem(path: str) -> dict[str, str]:
                         continue
                 seen.add(group)
     except MemoryError:
-        return {"problem": "the HDF5 library wants more memory than there is", "elsewhere": ""}
+        return f"the HDF5 library wants more memory than there is. {_WHOLE}"
     except Exception:  # noqa: BLE001 - the library came to an end; its reader says what is wrong
         pass
-    return {"problem": "", "elsewhere": ""}
+    return ""
 
 
 def _elsewhere(group: Any, name: str) -> str:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vvscale.core.files import write_json, write_with
+from vvscale.core.hashing import hash_of
 from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import SEAL, parse_json, seal_holds, sealed
 from vvscale.data.prepare.parallel import Progress, counted
@@ -57,7 +58,7 @@ def write_store(folder: Path, index: pd.DataFrame, class_names: tuple[str, ...],
         "n_classes": len(class_names),
         "images_bytes": (folder / PIXELS).stat().st_size,
         "digest": digest,
-        "index_sha256": _sha256(folder / INDEX),
+        "index_sha256": hash_of(folder / INDEX),
         "class_names": list(class_names),
     }
     write_json(folder / MANIFEST, sealed(manifest))
@@ -122,10 +123,10 @@ def open_store(folder: str | Path) -> ImageStore:
             f"'{folder / PIXELS}' has {found:,} bytes; expected {manifest['images_bytes']:,}. It was cut short or is "
             "of another data set; copy it again or prepare the data set again."
         )
-    if _sha256(folder / INDEX) != manifest["index_sha256"]:
+    if hash_of(folder / INDEX) != manifest["index_sha256"]:
         raise DigestError(
             f"'{folder / INDEX}' is not the file that was written: expected sha256 {manifest['index_sha256'][:12]}..., "
-            f"got {_sha256(folder / INDEX)[:12]}.... Copy it again or prepare the data set again."
+            f"got {hash_of(folder / INDEX)[:12]}.... Copy it again or prepare the data set again."
         )
     try:
         index = pq.read_table(folder / INDEX, columns=[*_NEEDED, _DIGESTS])
@@ -183,8 +184,3 @@ def verify(folder: str | Path, *, progress: Progress | None = None) -> int:
             )
         n_images += store.n_images
     return n_images
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vvscale.errors import VvscaleError
+from vvscale.laws.uncertainty.folds import clustered_covariance
 from vvscale.laws.uncertainty.resample import FEW_CLUSTERS, clusters, default_unit
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ def notes_on(fit: Fit, direction: Direction) -> tuple[str, ...]:
     """Sentences on columns that are most likely not what a law expects, each with what to do."""
     problem = fit.problem
     made = []
-    for column, value, unit in zip(problem.columns, problem.x, problem.units, strict=True):
-        raw = value * unit
+    for column, raw in zip(problem.columns, problem.raw, strict=True):
         span = raw.max() / raw.min()
         if span < NARROW_SPAN and raw.min() > 1.0 and raw.max() <= LARGEST_LOG:
             made.append(
@@ -148,9 +148,7 @@ def _signs(x: Array, y: Array, group: NDArray[np.intp]) -> NDArray[np.intp]:
         return signs
     inverse = np.linalg.pinv(design @ design.T)
     slope = inverse @ design @ y
-    residual = y - slope @ design
-    scores = np.stack([np.bincount(code, weights=row * residual, minlength=n_groups) for row in design])
-    spread = inverse @ (scores @ scores.T) @ inverse * n_groups / (n_groups - 1)
+    spread = clustered_covariance(inverse, design, y - slope @ design, code)
     from scipy import special
 
     # Rounding leaves an exact line without residuals.

@@ -5,6 +5,7 @@ The result is a frozen value with a status; what went wrong, what it means and w
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -117,7 +118,8 @@ class Fit:
         text = self.law.formula
         for name in sorted(self.params, key=len, reverse=True):
             if name in self.law.parameters:
-                text = _substitute(text, name, f"{self.params[name]:.4g}")
+                value = f"{self.params[name]:.4g}"
+                text = re.sub(rf"(?<![A-Za-z_]){re.escape(name)}(?![A-Za-z_])", value, text)
         return text
 
     def forms(self) -> tuple[Form, Any]:
@@ -152,8 +154,15 @@ class Fit:
         if group is not None and group not in self.problem.groups:
             raise unknown_name("offset group", group, self.problem.groups)
         assert self.optima is not None
-        index = AVERAGE if group is None else self.problem.groups.index(group)
-        return np.exp(group_curves(self.forms(), self.optima, self.problem, arrays, np.full(arrays[0].shape, index)))[0]
+        return self.outcomes(self.optima, arrays, AVERAGE if group is None else self.problem.groups.index(group))[0]
+
+    def outcomes(
+        self, optima: Optima, x: Sequence[Sequence[float] | Array], group: int | NDArray[np.intp] = AVERAGE
+    ) -> Array:
+        """Outcome (B, m) that other optima of this law predict at inputs in raw units; ``AVERAGE`` of all groups."""
+        at = [np.atleast_1d(np.asarray(value, float)) for value in x]
+        groups = np.broadcast_to(group, at[0].shape)
+        return np.exp(group_curves(self.forms(), optima, self.problem, at, groups))
 
     def derived(self) -> dict[str, Array]:
         """Quantities that follow from the parameters, each of shape (1,); see ``derive`` and ``half_points``."""
@@ -235,12 +244,6 @@ class Fit:
     def _repr_html_(self) -> str:
         head = f"<p><b>{self.law.name}</b>: {self.formula}; n = {self.n}, {self.status}</p>"
         return head + self.table().to_html(index=False)
-
-
-def _substitute(text: str, name: str, value: str) -> str:
-    import re
-
-    return re.sub(rf"(?<![A-Za-z_]){re.escape(name)}(?![A-Za-z_])", value, text)
 
 
 def fit_law(
@@ -366,17 +369,9 @@ def fit_rows(
             "`offset_by`, 'parent_family' for example."
         )
     problem = make_problem(
-        table,
-        law,
-        x=x,
-        y=y,
-        delta=delta,
-        offset_by=offset_by if offsets else None,
-        n_offsets=len(set(offsets)),
-        units=units,
-        excluded=excluded,
-        drop_incomplete=drop_incomplete,
-    )
+        table, law, x=x, y=y, delta=delta, offset_by=offset_by if offsets else None, n_offsets=len(set(offsets)),
+        units=units, excluded=excluded, drop_incomplete=drop_incomplete,
+    )  # fmt: skip
     optima = optimise(law, problem, np.ones((1, len(problem.y))), offsets=offsets, negative=negative)
     return describe(law, problem, optima, delta=delta, offsets=offsets, negative=negative)
 
@@ -391,9 +386,7 @@ def describe(
         law, params, float(first.loss[0]), Status.CONVERGED, edges_of(law, first, params), float(first.gradient[0]),
         float(first.n_agree[0] / max(first.n_starts[0], 1)), np.nan, problem, delta, offsets, negative, first,
     )  # fmt: skip
-    raw = [value * unit for value, unit in zip(problem.x, problem.units, strict=True)]
-    predicted = np.exp(curves(draft.forms(), first, problem.points(raw, problem.group)))[0]
-    residual = problem.y - predicted
+    residual = problem.y - draft.outcomes(first, problem.raw, problem.group)[0]
     spread = float(((problem.y - problem.y.mean()) ** 2).sum())
     r2 = 1.0 - float((residual**2).sum()) / spread if spread > 0 else np.nan
     status, free = status_of(draft)

@@ -83,6 +83,16 @@ class Problem:
     offset_by: str | None = None
 
     @property
+    def raw(self) -> tuple[Array, ...]:
+        """Inputs in raw units, one array (n,) per input of the law."""
+        return tuple(value * unit for value, unit in zip(self.x, self.units, strict=True))
+
+    @property
+    def unit_of(self) -> dict[str, float]:
+        """Unit of each column."""
+        return dict(zip(self.columns, self.units, strict=True))
+
+    @property
     def n_distinct(self) -> int:
         """Number of distinct points, groups told apart."""
         return _n_distinct(self.x, self.group)

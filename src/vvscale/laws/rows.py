@@ -81,7 +81,7 @@ def load_rows(
                 "The table has one row per observation and no column 'region', so that there is nothing to average "
                 "over. Leave `regions` out."
             )
-        frame = select(frame, **conditions) if conditions else frame
+        frame = select(frame, **conditions)
         _refuse_pooling(frame, [name for name in needs if name != y])
     if "score" in frame.columns and "misalignment" not in frame.columns:
         scores = _scores(frame["score"])

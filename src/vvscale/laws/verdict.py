@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vvscale.core.jsonable import jsonable
 from vvscale.laws.direction import Direction, direction_of, notes_on
 from vvscale.laws.solve_law import NO_SLOPE
 from vvscale.laws.status import Edge, Status
@@ -119,19 +120,8 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
-        return {
-            "plateau": str(self.plateau),
-            "direction": str(self.direction),
-            "exponents": {name: str(known) for name, known in self.exponents.items()},
-            "limit": self.limit,
-            "interval": list(self.interval) if self.interval else None,
-            "by": self.by,
-            "n_groups": self.n_groups,
-            "alternatives": {name: value if np.isfinite(value) else None for name, value in self.alternatives.items()},
-            "reasons": list(self.reasons),
-            "notes": list(self.notes),
-            "words": self.words,
-        }
+        held = {name: value for name, value in vars(self).items() if name != "outcome"}
+        return jsonable({**held, "words": self.words})
 
     def _repr_html_(self) -> str:
         return "".join(f"<p>{line}</p>" for line in self.lines())

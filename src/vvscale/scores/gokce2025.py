@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from vvscale.core.jsonable import jsonable
+
 Mask = Callable[[pd.DataFrame], "pd.Series[bool]"]
 
 # The nine adversarial models outside the grid of 10-epoch fine-tunings, by id.
@@ -62,15 +64,7 @@ class AppliedNote:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the note as plain values."""
-        return {
-            "name": self.name,
-            "treatment": self.treatment,
-            "columns": list(self.columns),
-            "reason": self.reason,
-            "n_rows": self.n_rows,
-            "n_models": len(self.model_ids),
-            "model_ids": list(self.model_ids),
-        }
+        return jsonable({**vars(self), "n_models": len(self.model_ids)})
 
 
 def correct(frame: pd.DataFrame, notes: tuple[Note, ...]) -> pd.DataFrame:

@@ -6,7 +6,6 @@ Downloads and the cache are those of ``vvscale.core.download``. This module must
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,72 +18,52 @@ _COMMIT = "e76f924edec181e0b872484eea57e63832281de7"
 _HOST = f"https://raw.githubusercontent.com/epflneuroailab/scaling-primate-vvs/{_COMMIT}"
 
 
-@dataclass(frozen=True)
-class PublishedFile:
-    """One published file, identified by its content."""
-
-    key: str
-    name: str
-    folder: str
-    sha256: str
-    meaning: str
-
-    @property
-    def remote(self) -> RemoteFile:
-        """What can be downloaded."""
-        address = f"{_HOST}/{self.folder}/{self.name}"
-        command = f"vvscale fetch {shell_words(self.key)}"
-        return RemoteFile(self.name, _COLLECTION, address, "sha256", self.sha256, self.meaning, command)
-
-    @property
-    def url(self) -> str:
-        """Where it comes from: the mirror if one is set, else the repository of the study."""
-        return self.remote.url
-
-    @property
-    def path(self) -> Path:
-        """Where the cache keeps it."""
-        return self.remote.path
-
-
 _TABLES = "scaling_primate_vvs/artifacts"
 # The table of the source repository that lists both folders does not say which file lies where; the
 # commitments are the only file that its Brain-Score code reads.
 _BRAINSCORE = "scaling_primate_vvs/brainscore/artifacts"
 
-FILES: Mapping[str, PublishedFile] = MappingProxyType(
+FILES: Mapping[str, RemoteFile] = MappingProxyType(
     {
-        file.key: file
-        for file in (
-            PublishedFile(
+        key: RemoteFile(
+            name,
+            _COLLECTION,
+            f"{_HOST}/{folder}/{name}",
+            "sha256",
+            digest,
+            meaning,
+            f"vvscale fetch {shell_words(key)}",
+        )
+        for key, name, folder, digest, meaning in (
+            (
                 "scores",
                 "benchmark_scores.csv",
                 _TABLES,
                 "3c902d135628cf0a63a537dad7ed2bb5a91738a759819d45a946d129eff06609",
                 "993 models x 5 benchmarks",
             ),
-            PublishedFile(
+            (
                 "checkpoints",
                 "benchmark_scores_ckpts.csv",
                 _TABLES,
                 "5745f1cc2306de9347fa6dca6df79e309f91e21ac5cb3f3e2d057adb860e7b76",
                 "43 models x 26 to 32 epochs x 5 benchmarks",
             ),
-            PublishedFile(
+            (
                 "private",
                 "benchmark_scores_brainscore.csv",
                 _TABLES,
                 "0c122bde7392d3dfe7a1a3dc1ff279eaa6cc12bed67d899c2e68e31f8c3aa78a",
                 "28 models on the private Brain-Score benchmarks",
             ),
-            PublishedFile(
+            (
                 "checkpoint-list",
                 "model_checkpoints.csv",
                 _TABLES,
                 "73d92c92d342e3feea4a760093dd490a4f4f5e8680a891807082616982250351",
                 "10,751 checkpoint addresses of 811 models",
             ),
-            PublishedFile(
+            (
                 "commitments",
                 "commitments.json",
                 _BRAINSCORE,
@@ -97,7 +76,7 @@ FILES: Mapping[str, PublishedFile] = MappingProxyType(
 """What ``vvscale fetch`` calls it -> file."""
 
 
-def published_file(key: str) -> PublishedFile:
+def published_file(key: str) -> RemoteFile:
     """Return the record of a published file, or say which there are."""
     if key not in FILES:
         raise unknown_name("published file", key, FILES)
@@ -106,13 +85,13 @@ def published_file(key: str) -> PublishedFile:
 
 def state(key: str) -> State:
     """Say whether a file is in the cache and whole; reads it to hash it."""
-    return published_file(key).remote.state()
+    return published_file(key).state()
 
 
 def identify(path: Path) -> str | None:
     """Return the key of the published file with the content of ``path``, under whatever name, or None."""
     digest = hash_of(path)
-    return next((file.key for file in FILES.values() if file.sha256 == digest), None)
+    return next((key for key, file in FILES.items() if file.digest == digest), None)
 
 
 def fetch(key: str) -> Path:
@@ -125,12 +104,7 @@ def fetch(key: str) -> Path:
     DigestError
         What was downloaded is not the published file; nothing is left under its name.
     """
-    return published_file(key).remote.fetch()
+    return published_file(key).fetch()
 
 
-def clear(key: str) -> bool:
-    """Remove a file from the cache; return whether there was one. Other files are never touched."""
-    return published_file(key).remote.clear()
-
-
-__all__ = ["FILES", "PublishedFile", "cache_folder", "clear", "fetch", "identify", "published_file", "state"]
+__all__ = ["FILES", "cache_folder", "fetch", "identify", "published_file", "state"]

@@ -19,29 +19,15 @@ from vvscale.study.graph.kinds import Rates
 from vvscale.study.spec.axes import Run, matches
 from vvscale.study.spec.resolve import Resolved, forecast_run, n_images_of
 from vvscale.study.spec.schema import DiagnosticsSpec, ForecastSpec
-from vvscale.study.tasks.registry import TASKS
+from vvscale.study.tasks.registry import TASKS, versions
 from vvscale.study.tasks.rows import ACCURACY_ERROR
 from vvscale.train.neural.options import UNTUNED
 
 _NOOP_SECONDS = 0.002
 
 
-class _Versions(dict[str, str]):
-    def __missing__(self, kind: str) -> str:
-        self[kind] = TASKS[kind].version
-        return self[kind]
-
-
 def build_graph(resolved: Resolved, rates: Rates) -> Graph:
-    """Return all tasks of a study.
-
-    Parameters
-    ----------
-    resolved
-        The study.
-    rates
-        For the expected durations, which order the work.
-    """
+    """Return all tasks of a study; the rates give the expected durations, which order the work."""
     if resolved.spec.diagnostics is not None:
         return diagnostic_graph(resolved.spec.diagnostics)
     return _Study(resolved, rates).graph()
@@ -49,7 +35,7 @@ def build_graph(resolved: Resolved, rates: Rates) -> Graph:
 
 def diagnostic_graph(spec: DiagnosticsSpec) -> Graph:
     """Return a graph of tasks that do nothing of use."""
-    builder = GraphBuilder(_Versions())
+    builder = GraphBuilder(versions())
     ends = []
     for number in range(spec.chains):
         if spec.seconds:
@@ -97,7 +83,7 @@ class _Study:
         self._resolved = resolved
         self._spec = resolved.spec
         self._rates = rates
-        self._builder = GraphBuilder(_Versions())
+        self._builder = GraphBuilder(versions())
         self._codes: dict[str, str] = {}
         self._datasets = {name: {"name": name, "digest": info.digest} for name, info in resolved.datasets.items()}
 
@@ -120,13 +106,8 @@ class _Study:
             epochs = self._epochs() if network.finetune == UNTUNED else [None]
             scored += [self._score(network, weights, layers, epoch, sizes) for epoch in epochs]
         scored += [self._score_model(model) for model in self._spec.score.models]
-        table = self._builder.add(
-            "table",
-            {"store": self._spec.report.store},
-            inputs={"scores": tuple(scored)},
-            label="score table",
-            publish={"scores.parquet": "scores.parquet"},
-        )
+        store, publish = {"store": self._spec.report.store}, {"scores.parquet": "scores.parquet"}
+        table = self._add("table", store, {"scores": tuple(scored)}, "score table", publish=publish)
         fits = [self._fit(dataclasses.asdict(law), table) for law in self._spec.laws]
         forecasts = [self._forecast(self._spec.forecast, table)] if self._spec.forecast else []
         self._show(table, fits, forecasts)
@@ -264,15 +245,13 @@ class _Study:
         return self._add("forecast", params, {"table": table}, "forecast", facts=facts, publish=publish)
 
     def _show(self, table: str, fits: list[str], forecasts: list[str]) -> None:
-        """Add figures and the report, where this installation has them."""
         inputs: dict[str, Any] = {"table": table, "fits": tuple(fits), "forecasts": tuple(forecasts)}
-        if "figures" in TASKS and self._spec.report.figures:
+        if self._spec.report.figures:
             names = {"names": list(self._spec.report.figures)}
             drawn = self._add("figures", names, {"table": table}, "figures", publish={".": "figures"})
             inputs = {**inputs, "figures": drawn}
-        if "report" in TASKS:
-            title = self._spec.report.title or self._spec.summary or self._spec.name
-            self._add("report", {"title": title}, inputs, "report", publish={"report.html": "report.html"})
+        title = self._spec.report.title or self._spec.summary or self._spec.name
+        self._add("report", {"title": title}, inputs, "report", publish={"report.html": "report.html"})
 
 
 def _user_files(value: Any) -> set[str]:

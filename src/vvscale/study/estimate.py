@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vvscale.core.jsonable import Result
+from vvscale.errors import unknown_name
 from vvscale.study.graph.graph import Graph
-from vvscale.study.graph.schedule import Schedule as Tasks
-from vvscale.study.graph.schedule import State
+from vvscale.study.graph.kinds import Rates
+from vvscale.study.graph.schedule import Schedule, State
+from vvscale.study.spec.workers import EngineSpec, Group
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_ALL = (
+    Rates("cpu", 1.5e10, 12_000, task_seconds=0.3, score_seconds=1.5, source="one core, narrow networks, measured"),
+    Rates(
+        "a100", 5.9e13, 20_000, 4.0, 0.2, 10.0, "ResNet-18 in 88 epochs at 10,000 images/s (published), 19 % of peak"
+    ),
+    Rates("h100", 1.2e14, 40_000, 4.0, 0.1, 8.0, "estimate: the A100's x 1.85 (published ratio) with compiled kernels"),
+    Rates("h200", 1.3e14, 40_000, 4.0, 0.1, 8.0, "estimate: as h100, memory-bound parts faster"),
+)
+RATES = MappingProxyType({rates.device: rates for rates in _ALL})
+"""Device -> rates of one worker that has it for itself."""
 
 # What one task leaves, counted in the code; and what a fit takes, measured on two cores (docs/scale.md says how).
 _FILES_PER_TASK = 6
@@ -26,8 +41,8 @@ _PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """A simulated run.
+class SimulatedRun:
+    """How long so many workers would take.
 
     Attributes
     ----------
@@ -73,7 +88,7 @@ class StudyPlan(Result):
     """
 
     stages: tuple[dict[str, Any], ...]
-    schedule: Schedule
+    schedule: SimulatedRun
     limits: tuple[dict[str, Any], ...]
     device: str
     absent: tuple[str, ...] = ()
@@ -100,17 +115,33 @@ class StudyPlan(Result):
         return {**asdict(self), "worker_hours": self.worker_hours, "gpu_hours": self.gpu_hours}
 
 
-def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Schedule:
-    """Let workers take tasks as the engine does, with the expected durations.
+def rates_of(engine: EngineSpec) -> Rates:
+    """Return the rates of one worker of an engine.
 
-    Parameters
-    ----------
-    graph
-        The study.
-    n_workers
-        At least 1.
-    done
-        Ids of finished tasks.
+    Raises
+    ------
+    UnknownNameError
+        The device has no rates.
+    """
+    main = engine.all_groups[-1]
+    device = engine.device or ("h100" if main.has_gpu else "cpu")
+    if device not in RATES:
+        raise unknown_name("device", device, RATES)
+    rates = RATES[device]
+    return dataclasses.replace(
+        rates,
+        flop_per_second=rates.flop_per_second * _gpus_of_worker(main),
+        # Feeding images is each process's own work; trainings that share a GPU do not share that.
+        images_per_second=rates.images_per_second * max(1, main.gpus_per_task) * main.nodes,
+    )
+
+
+def _gpus_of_worker(group: Group) -> float:
+    return max(1, group.gpus_per_task) * group.nodes / group.per_gpu
+
+
+def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> SimulatedRun:
+    """Let workers take tasks as the engine does, with the expected durations; ``done``: ids of finished tasks.
 
     Examples
     --------
@@ -118,7 +149,7 @@ def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Sched
     >>> simulate(Graph([Task(str(n), "noop", "", {}, {}, 10.0) for n in range(3)], {"noop": "1"}), 2).seconds
     20.0
     """
-    tasks = Tasks(graph)
+    tasks = Schedule(graph)
     for task_id in done:
         tasks.set(graph.index[task_id], State.DONE)
     now, busy, running = 0.0, 0.0, []
@@ -130,18 +161,11 @@ def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Sched
             heapq.heappush(running, (now + seconds, number))
         now, number = heapq.heappop(running)
         tasks.set(number, State.DONE)
-    return Schedule(n_workers, now, busy, _longest_chain(graph, set(done)))
+    return SimulatedRun(n_workers, now, busy, _longest_chain(graph, set(done)))
 
 
 def plan_study(
-    graph: Graph,
-    n_workers: int,
-    *,
-    out: Path,
-    device: str,
-    gpus_per_worker: float = 0.0,
-    absent: Sequence[str] = (),
-    done: Sequence[str] = (),
+    graph: Graph, engine: EngineSpec, *, out: Path, absent: Sequence[str] = (), done: Sequence[str] = ()
 ) -> StudyPlan:
     """Work out what a study costs here.
 
@@ -149,12 +173,12 @@ def plan_study(
     ----------
     graph
         All tasks.
-    n_workers
-        How many would work at once.
+    engine
+        Where it would run.
     out
         Where it would be written; its disk's free space is looked up.
-    device, gpus_per_worker, absent
-        For the record.
+    absent
+        What a run would lack here, for the record.
     done
         Ids of finished tasks, which cost nothing more.
     """
@@ -170,13 +194,21 @@ def plan_study(
             "flop": sum(task.flop for task in tasks),
             "n_bytes": sum(task.n_bytes for task in tasks),
         })  # fmt: skip
-    schedule = simulate(graph, n_workers, done=done)
+    groups, rates = engine.all_groups, rates_of(engine)
+    schedule = simulate(graph, sum(group.n_workers for group in groups), done=done)
     n_bytes = sum(stage["n_bytes"] for stage in stages)
     limits = _limits(graph, schedule, n_bytes, out)
-    return StudyPlan(tuple(stages), schedule, limits, device, tuple(absent), gpus_per_worker)
+    return StudyPlan(
+        stages=tuple(stages),
+        schedule=schedule,
+        limits=limits,
+        device=f"{rates.device} ({rates.source})",
+        absent=tuple(absent),
+        gpus_per_worker=0.0 if rates.device == "cpu" else _gpus_of_worker(groups[-1]),
+    )
 
 
-def _limits(graph: Graph, schedule: Schedule, n_bytes: float, out: Path) -> tuple[dict[str, Any], ...]:
+def _limits(graph: Graph, schedule: SimulatedRun, n_bytes: float, out: Path) -> tuple[dict[str, Any], ...]:
     n, n_models = len(graph), sum(task.kind == "train" for task in graph.tasks) or len(graph)
     at = out.absolute()
     while not at.exists():

@@ -10,10 +10,6 @@ from vvscale.core.config import parse_changes
 from vvscale.core.options import Options, option
 
 
-def _readable_changes(changes: tuple[str, ...]) -> None:
-    parse_changes(changes)
-
-
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions(Options):
     """Where a study lies, how many work on it, and what differs from its file."""
@@ -26,7 +22,7 @@ class StudyOptions(Options):
         (),
         "KEY=VALUE in place of what the file says, such as engine.per_gpu=4 or 'axes.seed=[0,1]'. Repeatable.",
         flag="--set",
-        check=_readable_changes,
+        check=parse_changes,
     )
 
     @property

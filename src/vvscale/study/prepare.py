@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,16 +11,15 @@ from types import FrameType
 from typing import Any
 
 from vvscale.core.config import from_table
-from vvscale.errors import DataError, InterruptedRunError, MissingDataError, StoppedError, shell_words, unknown_name
+from vvscale.errors import DataError, InterruptedRunError, MissingDataError, StoppedError, shell_words
 from vvscale.study.build import build_graph
+from vvscale.study.estimate import rates_of
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
-from vvscale.study.graph.kinds import Rates
-from vvscale.study.graph.rates import RATES
 from vvscale.study.spec.check import check_models, check_recordings, check_runs, check_spec
-from vvscale.study.spec.resolve import Parts, Resolved, resolve
+from vvscale.study.spec.resolve import Resolved, resolve
 from vvscale.study.spec.schema import StudySpec, load_spec
-from vvscale.study.spec.workers import EngineSpec, Group
+from vvscale.study.spec.workers import EngineSpec
 from vvscale.study.tasks.registry import TASKS
 
 OUT = Path("out")
@@ -53,26 +51,6 @@ class Prepared:
         """What a run would lack here, in words."""
         return self.resolved.absent if self.resolved is not None else []
 
-    @property
-    def rates(self) -> Rates:
-        """What estimates assume of one worker."""
-        return rates_of(self.engine)
-
-    @property
-    def main(self) -> Group:
-        """The workers of all tasks that no other group has."""
-        return self.engine.all_groups[-1]
-
-    @property
-    def gpus_per_worker(self) -> float:
-        """GPUs of one worker; a fraction where several share one."""
-        return 0.0 if self.rates.device == "cpu" else _gpus_of_worker(self.main)
-
-    @property
-    def n_workers(self) -> int:
-        """How many workers would work at once."""
-        return sum(group.n_workers for group in self.engine.all_groups)
-
     def write(self) -> None:
         """Write specification and graph, so that workers can start.
 
@@ -93,33 +71,7 @@ class Prepared:
     def refuse_others_files(self) -> None:
         """Refuse a folder with files that are not of this study and that it would write over, before any is made."""
         if self.resolved is not None:
-            spec = self.resolved.spec
-            self.folder.refuse_others_files({"name": spec.name}, self.graph, Path(spec.source))
-
-
-def rates_of(engine: EngineSpec) -> Rates:
-    """Return the rates of one worker of an engine.
-
-    Raises
-    ------
-    UnknownNameError
-        The device has no rates.
-    """
-    main = engine.all_groups[-1]
-    device = engine.device or ("h100" if main.has_gpu else "cpu")
-    if device not in RATES:
-        raise unknown_name("device", device, RATES)
-    rates = RATES[device]
-    return dataclasses.replace(
-        rates,
-        flop_per_second=rates.flop_per_second * _gpus_of_worker(main),
-        # Feeding images is each process's own work; trainings that share a GPU do not share that.
-        images_per_second=rates.images_per_second * max(1, main.gpus_per_task) * main.nodes,
-    )
-
-
-def _gpus_of_worker(group: Group) -> float:
-    return max(1, group.gpus_per_task) * group.nodes / group.per_gpu
+            self.folder.refuse_others_files(self.resolved.spec.name, self.graph, Path(self.resolved.spec.source))
 
 
 def folder_of(spec: StudySpec, out: Path | None) -> StudyFolder:
@@ -127,13 +79,7 @@ def folder_of(spec: StudySpec, out: Path | None) -> StudyFolder:
     return StudyFolder((out or OUT / spec.name).absolute())
 
 
-def prepare_study(
-    name: str | Path,
-    *,
-    out: Path | None = None,
-    changes: Mapping[str, Any] | None = None,
-    parts: Parts | None = None,
-) -> Prepared:
+def prepare_study(name: str | Path, *, out: Path | None = None, changes: Mapping[str, Any] | None = None) -> Prepared:
     """Read, resolve and lay out a study; nothing is written.
 
     Parameters
@@ -144,16 +90,13 @@ def prepare_study(
         Its folder; ``out/NAME`` by default.
     changes
         Dotted key -> value, in place of what the file says.
-    parts
-        What names are looked up with.
     """
     spec = load_spec(name, changes=changes)
-    resolved = resolve(spec, parts=parts)
-    if parts is None:
-        check_spec(spec, resolved.runs)
-        check_runs(resolved)
-        check_models(resolved)
-        check_recordings(resolved)
+    resolved = resolve(spec)
+    check_spec(spec, resolved.runs)
+    check_runs(resolved)
+    check_models(resolved)
+    check_recordings(resolved)
     graph = build_graph(resolved, rates_of(spec.engine))
     return Prepared(folder_of(spec, out), graph, spec.engine, resolved)
 
@@ -175,15 +118,7 @@ def locate_study(name: str | Path, *, out: Path | None = None) -> StudyFolder:
 
 
 def take_up(folder: StudyFolder, *, changes: Mapping[str, Any] | None = None) -> Prepared:
-    """Return the study in a folder as it was planned; only the engine may change.
-
-    Parameters
-    ----------
-    folder
-        Of a study that was begun.
-    changes
-        ``engine.KEY`` -> value.
-    """
+    """Return the study in a folder as it was planned; only the engine may change, by ``engine.KEY`` -> value."""
     engine = dict(folder.spec()["engine"])
     for key, value in (changes or {}).items():
         engine[key.removeprefix("engine.")] = value

@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vvscale.core.files import make_folder
 from vvscale.core.jsonable import Result
 from vvscale.errors import RunError, shell_words
 from vvscale.study.engine.engine import Engine
-from vvscale.study.engine.worker import run_task, storage_error
+from vvscale.study.engine.worker import storage_error
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
 from vvscale.study.graph.schedule import Schedule, State
@@ -80,7 +79,11 @@ def run_study(
     out: Path | None = None,
     workers: int | None = None,
     stop: Stop | None = None,
-    **more: Any,
+    engine: Engine | None = None,
+    on_survey: Callable[[Survey], object] = lambda survey: None,
+    on_look: OnLook = lambda status: None,
+    on_stop: Callable[[str], object] = lambda words: None,
+    rehash: bool = False,
 ) -> StudyResult:
     """Run a study, or resume it: what is finished is skipped.
 
@@ -94,8 +97,14 @@ def run_study(
         How many workers at once; None for what the study says.
     stop
         Stops the run in order when set; by default nothing does.
-    more
-        As of :func:`run_tasks`.
+    engine
+        What runs the tasks; by default Parsl, as the study says.
+    on_survey, on_look
+        Called with what is there already, and regularly with how far the study is.
+    on_stop
+        Called with a sentence when it stops and tasks need time to save their state.
+    rehash
+        See :func:`vvscale.study.survey.survey`.
 
     Returns
     -------
@@ -108,6 +117,8 @@ def run_study(
         Another process runs it.
     StoppedError
         It was stopped; rerun to resume.
+    VvscaleError
+        The workers cannot work.
 
     Examples
     --------
@@ -115,64 +126,21 @@ def run_study(
     """
     if not isinstance(study, Prepared):
         study = prepare_study(study, out=out, changes=None if workers is None else {"engine.workers": workers})
-    folder = study.folder
+    began, folder, graph, stop = time.monotonic(), study.folder, study.graph, stop or Stop()
     study.refuse_others_files()
     try:
         with submitted_again(study), folder.alone():
             study.write()
-            engine = Engine(study.engine, folder.path, folder.logs, run_task)
-            return run_tasks(folder, study.graph, engine, stop=stop or Stop(), **more)
-    except OSError as error:
-        raise storage_error(folder.path, error) from error
-
-
-def run_tasks(
-    folder: StudyFolder,
-    graph: Graph,
-    workers: Engine,
-    *,
-    stop: Stop,
-    on_survey: Callable[[Survey], object] = lambda survey: None,
-    on_look: OnLook = lambda status: None,
-    on_stop: Callable[[str], object] = lambda words: None,
-    rehash: bool = False,
-) -> StudyResult:
-    """Run or resume a study whose plan is written and whose folder this process holds alone.
-
-    Parameters
-    ----------
-    folder, graph
-        A planned study.
-    workers
-        The engine.
-    stop
-        Stops the run in order when set.
-    on_survey, on_look
-        Called with what is there already, and regularly with how far the study is.
-    on_stop
-        Called with a sentence when it stops and tasks need time to save their state.
-    rehash
-        See ``survey``.
-
-    Raises
-    ------
-    StoppedError
-        It was stopped; rerun to resume.
-    VvscaleError
-        The workers cannot work; a failed task is no error but a field of the result.
-    """
-    began = time.monotonic()
-    try:
-        make_folder(folder.results)
-        found = survey(folder, graph, rehash=rehash, stop=stop)
-        folder.retract(found.done)
-        on_survey(found)
-        run = Work(folder, graph, workers, found, stop)
-        if run.schedule.n_open:
-            run.work(on_look, on_stop)
-        for number in run.schedule.numbers(State.DONE):
-            folder.publish(graph.tasks[number])
-        status = run.watch.look(is_last=True)
+            make_folder(folder.results)
+            found = survey(folder, graph, rehash=rehash, stop=stop)
+            folder.retract(found.done)
+            on_survey(found)
+            run = Work(folder, graph, engine or Engine(study.engine, folder), found, stop)
+            if run.schedule.n_open:
+                run.work(on_look, on_stop)
+            for number in run.schedule.numbers(State.DONE):
+                folder.publish(graph.tasks[number])
+            status = run.watch.look(is_last=True)
     except OSError as error:
         raise storage_error(folder.path, error) from error
     return StudyResult(

@@ -150,13 +150,7 @@ class StudyStatus(Result):
 
 
 class Watch:
-    """Follows a run, and writes what it sees where ``study_status`` finds it.
-
-    Parameters
-    ----------
-    folder, schedule
-        Of the study.
-    """
+    """Follows a run, and writes what it sees where ``study_status`` finds it."""
 
     def __init__(self, folder: StudyFolder, schedule: Schedule) -> None:
         self._folder = folder

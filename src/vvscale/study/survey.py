@@ -65,14 +65,7 @@ class Survey:
 def survey(folder: StudyFolder, graph: Graph, *, rehash: bool = False, stop: Stop | None = None) -> Survey:
     """Look into every task's folder; what is damaged is removed, so that it is made again from nothing.
 
-    Parameters
-    ----------
-    folder, graph
-        The study.
-    rehash
-        Whether every output is read and compared with its digest, and not only those whose time or size changed.
-    stop
-        Stops it when set.
+    With ``rehash`` every output is read and compared with its digest, and not only those whose time or size changed.
     """
     found = Survey()
     existing = set(folder.existing_tasks())

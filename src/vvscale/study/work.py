@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from vvscale.errors import DataError, shell_words
-from vvscale.study.engine.engine import Ended, Engine
+from vvscale.study.engine.engine import Engine
 from vvscale.study.engine.worker import Answer, Request
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph, Task
@@ -23,7 +22,7 @@ _LOOK_SECONDS = 0.1
 # A task may take so long to save its state when it is told to stop.
 GRACE_SECONDS = 25.0
 # A task with which so many workers died is failed: it probably kills them. Whole jobs are also lost for other reasons.
-_MOST_DEATHS, _MOST_LOST_JOBS = 3, 10
+_MOST_LOST = {"worker lost": 3, "job lost": 10}
 # So often a task may need longer than a job lasts, without a state to save.
 _MOST_STOPS = 3
 _MOST_DAMAGES = 5
@@ -38,15 +37,13 @@ class Work:
 
     def __init__(self, folder: StudyFolder, graph: Graph, workers: Engine, found: Survey, stop: Stop) -> None:
         self.folder, self.graph, self.workers, self.stop = folder, graph, workers, stop
-        self.schedule = Schedule(graph, may_lack())
+        self._groups = [self._group_of(task) for task in graph.tasks]
+        self.schedule = Schedule(graph, may_lack(), self._groups)
         for task_id in found.done:
             self.schedule.set(graph.index[task_id], State.DONE)
         self.watch = Watch(folder, self.schedule)
         self.n_done = 0
         self._study = folder.spec()
-        self._groups = [self._group_of(task) for task in graph.tasks]
-        self._pending: dict[str, list[tuple[int, int]]] = {name: [] for name in workers.groups}
-        self._n_handed_over: Counter[str] = Counter()
         # In the order in which they were handed over.
         self._running: dict[int, None] = {}
         # Position -> labels of inputs, near or far, that were not to be had.
@@ -62,8 +59,8 @@ class Work:
             self.workers.start([name for name in self.workers.groups if name in set(self._groups)])
             while self.schedule.n_open:
                 self._hand_over()
-                for ended in self.workers.take(_LOOK_SECONDS):
-                    self._take(ended)
+                for number, answer in self.workers.take(_LOOK_SECONDS):
+                    self._take(number, answer)
                 self.workers.look_after()
                 words, n_workers = self.workers.words()
                 on_look(self.watch.look(words=words, n_workers=n_workers))
@@ -80,8 +77,8 @@ class Work:
         status = self.watch.seen()
         told = f"Stopping with {status.words()}; waiting up to {GRACE_SECONDS:.0f} s for {some(labels)} to save."
         self.workers.stop(GRACE_SECONDS, lambda: on_stop(told))
-        for ended in self.workers.take(0.0):
-            self._take(ended)
+        for number, answer in self.workers.take(0.0):
+            self._take(number, answer)
         saved = [self.graph.tasks[n].label for n in self._running if self._has_saved(n)]
         for number in list(self._running):
             self.schedule.set(number, State.WAITING)
@@ -93,18 +90,14 @@ class Work:
 
     def _hand_over(self) -> None:
         """Hand ready tasks to their group of workers, as many as keep it busy."""
-        while (number := self.schedule.next()) is not None:
-            heapq.heappush(self._pending[self._groups[number]], (self.schedule.rank[number], number))
-        for name, pending in self._pending.items():
-            most = max(_FEWEST_HANDED_OVER, _PER_WORKER * self.workers.groups[name].n_workers)
-            while pending and self._n_handed_over[name] < most:
-                rank, number = heapq.heappop(pending)
-                # It may have been blocked, or an input found damaged, since it was ready.
-                if self.schedule.state(number) is State.WAITING and number not in self._running:
-                    self.schedule.set(number, State.RUNNING)
-                    self._running[number] = None
-                    self._n_handed_over[name] += 1
-                    self.workers.submit(number, self._request(number, name), name, rank)
+        for name, group in self.workers.groups.items():
+            most = max(_FEWEST_HANDED_OVER, _PER_WORKER * group.n_workers)
+            n_free = most - sum(self._groups[number] == name for number in self._running)
+            while n_free > 0 and (number := self.schedule.next(name)) is not None:
+                n_free -= 1
+                self.schedule.set(number, State.RUNNING)
+                self._running[number] = None
+                self.workers.submit(number, self._request(number, name), name, self.schedule.rank[number])
 
     def _request(self, number: int, group: str) -> Request:
         task = self.graph.tasks[number]
@@ -129,51 +122,45 @@ class Work:
             processes_per_node=max(1, of.gpus_per_task),
         )
 
-    def _take(self, ended: Ended) -> None:
+    def _take(self, number: int, answer: Answer) -> None:
         """Note how a task ended, and what follows."""
-        number, answer = ended.key, ended.answer
         self._running.pop(number, None)
-        self._n_handed_over[self._groups[number]] -= 1
         task = self.graph.tasks[number]
-        if answer is None:
-            self._lose(number, ended.lost)
-        elif answer.outcome == "done":
+        if answer.outcome == "done":
             self.schedule.set(number, State.DONE)
             self.n_done += 1
             self.watch.done(task)
             self.folder.publish(task)
         elif answer.outcome == "failed":
-            if self.folder.task(task.id).error() is None:
-                self.folder.task(task.id).write_error(task, "RunError", answer.message)
-            self._fail(number, answer.message)
+            is_told = self.folder.task(task.id).error() is not None
+            self._fail(number, answer.message, "" if is_told else "RunError")
         elif answer.outcome == "storage":
             raise DataError(answer.message)
         elif answer.outcome == "damaged":
             self._heal(number, answer)
+        elif answer.outcome in _MOST_LOST:
+            self._lose(number, answer.outcome)
         elif self._often(number, "stopped", _MOST_STOPS) and not self._can_save(number):
             message = (
                 f"It was stopped {_MOST_STOPS} times at the end of its job and has no state to save; it needs longer "
                 "than a job lasts. Raise time_minutes of [engine], then `vvscale study resume`."
             )
-            self.folder.task(task.id).write_error(task, "RunError", message)
-            self._fail(number, message)
+            self._fail(number, message, "RunError")
         else:
             self.schedule.set(number, State.WAITING)
 
-    def _lose(self, number: int, lost: str) -> None:
+    def _lose(self, number: int, outcome: str) -> None:
         """A worker died, or its job was lost, with a task; often enough, and the task is failed by name."""
-        most = _MOST_DEATHS if lost == "worker" else _MOST_LOST_JOBS
-        if not self._often(number, lost, most):
+        most = _MOST_LOST[outcome]
+        if not self._often(number, outcome, most):
             self.schedule.set(number, State.WAITING)
             return
-        task = self.graph.tasks[number]
-        what = "workers" if lost == "worker" else "jobs"
+        what = "workers" if outcome == "worker lost" else "jobs"
         message = (
             f"{most} {what} died while they ran this task. Most likely the memory did not suffice and the system "
             "killed them. Give workers more memory (mem_gb of [engine]) or use fewer, then `vvscale study resume`."
         )
-        self.folder.task(task.id).write_error(task, "OutOfMemoryError", message)
-        self._fail(number, message)
+        self._fail(number, message, "OutOfMemoryError")
 
     def _heal(self, number: int, answer: Answer) -> None:
         """An input was found damaged: it is made again, and the task waits for it."""
@@ -190,9 +177,13 @@ class Work:
             self.schedule.set(needed, State.WAITING)
         self.schedule.set(number, State.WAITING)
 
-    def _fail(self, number: int, message: str) -> None:
+    def _fail(self, number: int, message: str, error: str) -> None:
+        """Note that a task failed, and record the type of its error where its worker did not."""
+        task = self.graph.tasks[number]
+        if error:
+            self.folder.task(task.id).write_error(task, error, message)
         self.schedule.set(number, State.FAILED)
-        self.watch.failed(self.graph.tasks[number], message.splitlines()[0])
+        self.watch.failed(task, message.splitlines()[0])
 
     def _often(self, number: int, what: str, most: int) -> bool:
         self._counts[number, what] += 1

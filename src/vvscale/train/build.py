@@ -15,6 +15,7 @@ from vvscale.models import Cost, architecture, build_model, load_model, load_sta
 from vvscale.models.architectures.names import stem_for
 from vvscale.models.foreign import is_foreign
 from vvscale.train.compute.ema import WeightAverage
+from vvscale.train.compute.evaluate import evaluating
 from vvscale.train.compute.optimizer import build_optimizer
 from vvscale.train.compute.ranks import Ranks
 from vvscale.train.objectives.adversarial import AdversarialObjective
@@ -245,11 +246,8 @@ def build_objective(recipe: Recipe, network: nn.Module, evaluation: Evaluation) 
     return SupervisedObjective(network, criterion)
 
 
-@torch.no_grad()
 def count_features(network: nn.Module, image_size: int) -> int:
     """Return the width of a network's output."""
-    was_training = network.training
     device = next(network.parameters()).device
-    width = network.eval()(torch.zeros(1, 3, image_size, image_size, device=device)).shape[1]
-    network.train(was_training)
-    return width
+    with evaluating(network):
+        return network(torch.zeros(1, 3, image_size, image_size, device=device)).shape[1]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
+from vvscale.core.jsonable import Result
 from vvscale.data import load_dataset
 from vvscale.models import build_model
 from vvscale.models.architectures.names import Stem
@@ -36,7 +36,7 @@ _COPIES = {"sgd": 3, "lars": 3, "adamw": 4}
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Result):
     """What a run costs.
 
     Attributes
@@ -94,10 +94,6 @@ class Estimate:
             ("disk", f"{self.disk_bytes / 1e6:,.1f} MB"),
             *([("starts from", self.start)] if self.start else []),
         ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all fields."""
-        return dataclasses.asdict(self)
 
 
 def estimate(spec: RunSpec, *, device: str = "auto", micro_batch: int | None = None) -> Estimate:

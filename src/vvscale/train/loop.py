@@ -149,20 +149,20 @@ def _finish(job: Job, folder: RunFolder, progress: Progress, line: dict[str, Any
     here = job.here
     if here.is_first:
         record = export(job, progress, line, folder.weights_path)
-        result = {
-            "status": "finished",
-            "accuracy": line.get("accuracy"),
-            "loss": line.get("loss"),
-            "steps": progress.step,
-            "samples_seen": progress.samples_seen,
-            "seconds": round(progress.seconds, 3),
-            "row": record["row"],
-        }
-        folder.write_result(result)
+        found = {"accuracy": line.get("accuracy"), "loss": line.get("loss")}
+        folder.write_result(_result("finished", progress, row=record["row"], **found))
     here.barrier()
     ended = folder.result()
     assert ended is not None
     return _ended(folder, ended)
+
+
+def _result(status: str, progress: Progress, *, accuracy: Any, loss: Any, row: dict[str, Any]) -> dict[str, Any]:
+    """Return what is kept of how a run ended."""
+    return {
+        "status": status, "accuracy": accuracy, "loss": loss, "steps": progress.step,
+        "samples_seen": progress.samples_seen, "seconds": round(progress.seconds, 3), "row": row,
+    }  # fmt: skip
 
 
 def _ended(folder: RunFolder, ended: dict[str, Any]) -> RunResult:
@@ -186,15 +186,8 @@ def _save(job: Job, folder: RunFolder, progress: Progress) -> None:
 
 def _refuse_divergence(job: Job, folder: RunFolder, progress: Progress) -> None:
     if job.here.any(not math.isfinite(progress.loss_sum)):
-        ended = {
-            "status": "diverged",
-            "accuracy": None,
-            "loss": str(progress.loss_sum),
-            "steps": progress.step,
-            "samples_seen": progress.samples_seen,
-            "seconds": round(progress.seconds, 3),
-            "row": {"model_id": job.spec.model_id},
-        }
+        row = {"model_id": job.spec.model_id}
+        ended = _result("diverged", progress, accuracy=None, loss=str(progress.loss_sum), row=row)
         if job.here.is_first:
             folder.write_result(ended)
         _ended(folder, ended)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -19,8 +19,7 @@ _PART = re.compile(r"^(?P<module>.*)\[(?P<part>[^\[\]]+)\]$")
 @contextmanager
 def hooks(module: nn.Module, layers: Sequence[str], see: Callable[[str, Any], None]) -> Iterator[None]:
     """Call ``see`` with the name and the output of each layer whenever it is called."""
-    handles = []
-    try:
+    with ExitStack() as held:
         for name in layers:
             target, parts = find_module(module, name)
 
@@ -29,28 +28,21 @@ def hooks(module: nn.Module, layers: Sequence[str], see: Callable[[str, Any], No
             ) -> None:
                 see(name, part_of(output, parts, name))
 
-            handles.append(target.register_forward_hook(hook))
+            held.enter_context(target.register_forward_hook(hook))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
 def input_hooks(module: nn.Module, layers: Sequence[str], see: Callable[[str, Any], None]) -> Iterator[None]:
     """Call ``see`` with the name and the first argument of each layer before it is called."""
-    handles = []
-    try:
+    with ExitStack() as held:
         for name in layers:
 
             def hook(_module: nn.Module, inputs: Any, name: str = name) -> None:
                 see(name, inputs[0] if len(inputs) == 1 else None)
 
-            handles.append(find_module(module, name)[0].register_forward_pre_hook(hook))
+            held.enter_context(find_module(module, name)[0].register_forward_pre_hook(hook))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from vvscale.brain.metrics.gram import BLOCK_FEATURES
-from vvscale.core.files import make_folder
+from vvscale.core.files import make_folder, write_at
 from vvscale.errors import DataError, OutOfMemoryError
 
 # Shape legend: N images, b images of a batch, p features, w features of a block.
@@ -174,7 +174,7 @@ class HeldActivations:
         try:
             for first, stop in self._bounds(layer):
                 stretch = np.ascontiguousarray(rows[:, first:stop])
-                _write_whole(file, stretch, (self._n_images * first + start * (stop - first)) * ITEM)
+                write_at(file, stretch.data.cast("B"), (self._n_images * first + start * (stop - first)) * ITEM)
         except OSError as error:
             raise DataError(
                 f"Cannot write the activations of layer '{layer}' to scratch space: {error.strerror}. Another program "
@@ -215,13 +215,6 @@ class HeldActivations:
     def _bounds(self, layer: str) -> list[tuple[int, int]]:
         p, width = self._n_features[layer], block_width(self._places.get(layer, 1))
         return [(first, min(first + width, p)) for first in range(0, p, width)]
-
-
-def _write_whole(file: int, table: np.ndarray, offset: int) -> None:
-    view = table.data.cast("B")
-    while view:
-        n = os.pwrite(file, view, offset)
-        view, offset = view[n:], offset + n
 
 
 def _read_whole(file: int, table: np.ndarray, offset: int) -> None:

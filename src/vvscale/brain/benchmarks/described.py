@@ -39,11 +39,18 @@ from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.metric import metric_by_name
 from vvscale.brain.recordings.assembly import Assembly
 from vvscale.brain.recordings.netcdf import read_neural
-from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES, read_stimulus_set, unpacked_folder
-from vvscale.core.config import convert, parse_toml
+from vvscale.brain.recordings.stimulus_files import (
+    ID_COLUMNS,
+    IMAGE_SUFFIXES,
+    labelled_files,
+    read_stimulus_set,
+    unpacked_folder,
+)
+from vvscale.core.config import convert, read_toml
 from vvscale.core.hdf5 import open_hdf5
 from vvscale.core.inputs.arrays import plain_arrays
-from vvscale.core.inputs.plain import plain_file, reachable
+from vvscale.core.inputs.plain import reachable
+from vvscale.data.prepare.sources.lists import read_labels
 from vvscale.errors import ConfigError, DataError, MissingDataError, VvscaleError, did_you_mean
 from vvscale.scores.read import load_table
 
@@ -84,7 +91,7 @@ def read_benchmark(path: str | Path) -> NeuralBenchmark:
         Arrays and images do not belong together.
     """
     path = Path(path)
-    held = _parsed(path)
+    held = read_toml(path)
     _refuse_other_keys(held, _TOP, path, "")
     for name in ("benchmark_id", "region", "stimuli", "assembly"):
         if name not in held:
@@ -111,15 +118,6 @@ def read_benchmark(path: str | Path) -> NeuralBenchmark:
         **given,
         **chosen,
     )
-
-
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        return parse_toml(plain_file(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise MissingDataError(f"Cannot read the benchmark file '{path}': {error.strerror}; check the path.") from error
-    except ValueError as error:
-        raise ConfigError(f"'{path}' is not valid TOML: {error}.") from error
 
 
 def _refuse_other_keys(held: Mapping[str, Any], known: Mapping[str, Any], path: Path, table: str) -> None:
@@ -165,14 +163,7 @@ def _stimuli(held: Mapping[str, Any], path: Path, benchmark_id: str) -> Stimulus
         paths = sorted(one for one in images.iterdir() if one.suffix.lower() in IMAGE_SUFFIXES)
         index = pd.Index([one.stem for one in paths], name="stimulus_id")
         return StimulusSet(identifier, pd.DataFrame(index=index), degrees, paths=tuple(paths))
-    labels = load_table(table, text=("stimulus_id", "image_id", "filename"))
-    name = "stimulus_id" if "stimulus_id" in labels else "image_id"
-    if name not in labels or "filename" not in labels:
-        raise MissingDataError(f"'{table}' needs the columns stimulus_id (or image_id) and filename.")
-    unnamed = labels[name].isna() | labels["filename"].isna()
-    if unnamed.any():
-        raise DataError(f"Row {int(unnamed.argmax()) + 1} of '{table}' has no {name} or no filename; expected both.")
-    labels = labels.set_index(name).rename_axis("stimulus_id")
+    labels = labelled_files(load_table(table, text=(*ID_COLUMNS, "filename")), table)
     paths = [images / one for one in labels["filename"]]
     absent = [one for one in paths if not one.is_file()]
     if absent:
@@ -211,7 +202,7 @@ def _assembly(held: Mapping[str, Any], path: Path, stimuli: StimulusSet, region:
         )
     images = stimuli.stimulus_id
     if "images" in held:
-        images = np.array(_read_lines(path.parent / held["images"]), dtype=object)
+        images = np.array(read_labels(path.parent / held["images"]), dtype=object)
     cube = _cube(_read_array(path.parent, file), held.get("axes"), path)
     if cube.shape[1] != len(images):
         raise DataError(
@@ -220,7 +211,7 @@ def _assembly(held: Mapping[str, Any], path: Path, stimuli: StimulusSet, region:
         )
     neuroids = [f"{name}-{number}" for number in range(cube.shape[2])]
     if "neuroids" in held:
-        neuroids = _read_lines(path.parent / held["neuroids"])
+        neuroids = read_labels(path.parent / held["neuroids"])
     made = Assembly.from_cube(name, region, cube, list(images), neuroids)
     if "ceilings" not in held:
         return made
@@ -268,10 +259,3 @@ def _read_array(folder: Path, name: str) -> np.ndarray:
     except Exception as error:  # a library for each format, which may fail in any way on a damaged file
         raise DataError(f"Cannot read '{name}' in '{folder}': {str(error) or type(error).__name__}.") from error
     raise ConfigError(f"Cannot read '{name}': expected .npy, .npz:NAME, .h5:NAME, .csv or .nc.")
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in plain_file(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise MissingDataError(f"Cannot read '{path}': {error}; expected one label a line.") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -172,17 +172,18 @@ class NeuralBenchmark(Benchmark):
     ) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`."""
         outcomes = self.measure(features, stimulus_id=stimulus_id, device=device)
+        return self.judged(outcomes, [part.ceiling for part in self.parts], resamples=resamples, seed=seed)
+
+    def judged(
+        self, outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], *, resamples: int, seed: int
+    ) -> BenchmarkResult:
+        """Relate what was measured of each subject, or of the same part of each, to its ceiling."""
         score = neural_score(
-            outcomes,
-            [part.ceiling for part in self.parts],
-            formula=self.formula,
-            epsilon=self.epsilon,
-            above_one=self.above_one,
-            resamples=resamples,
-            seed=seed,
-        )
-        object.__setattr__(score, "rule", self.rule)
-        return self._result(score, outcomes[0] if len(outcomes) == 1 else Averaged(tuple(outcomes)))
+            outcomes, ceilings, formula=self.formula, epsilon=self.epsilon, above_one=self.above_one,
+            resamples=resamples, seed=seed,
+        )  # fmt: skip
+        detail = outcomes[0] if len(outcomes) == 1 else Averaged(tuple(outcomes))
+        return self._result(replace(score, rule=self.rule), detail)
 
     def measure(self, features: Any, *, stimulus_id: Any = None, device: str | None = None) -> list[Outcome]:
         """Compare a layer with each subject, without a ceiling or intervals; arguments as in :meth:`score`."""

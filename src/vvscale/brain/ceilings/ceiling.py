@@ -18,7 +18,7 @@ from vvscale.brain.metrics.checks import as_responses, over_neuroids, over_split
 from vvscale.brain.metrics.predictivity import Aggregate
 from vvscale.brain.metrics.rsa import COMPARISONS, RSA, upper
 from vvscale.brain.metrics.splits import stratified_splits
-from vvscale.errors import DataError, MissingDataError, ShapeError
+from vvscale.errors import MissingDataError, ShapeError
 
 # Shape legend: P presentations, N images, q neuroids, S splits, R repetitions.
 
@@ -170,7 +170,7 @@ def variance_ceiling(responses: Any, *, stimulus_id: Any, repetition: Any) -> Ce
     Raises
     ------
     MissingDataError
-        An image or response is absent in a repetition.
+        An image or response is absent in a repetition, or an image is there twice.
     ShapeError
         There is one repetition only.
 
@@ -193,36 +193,31 @@ def variance_ceiling(responses: Any, *, stimulus_id: Any, repetition: Any) -> Ce
         raise ShapeError(f"A variance ceiling needs at least 2 repetitions, got {n_repetitions}.")
     cube = np.full((n_repetitions, n, table.shape[1]), np.nan)
     cube[repetition_of, image_of] = table
-    if np.isnan(cube).any() or len(table) != n * n_repetitions:
-        repetition, image, _ = (int(index) for index in np.argwhere(np.isnan(cube))[0]) if np.isnan(cube).any() else (
-            0, 0, 0)  # fmt: skip
+    n_shown = np.zeros((n_repetitions, n), dtype=int)
+    np.add.at(n_shown, (repetition_of, image_of), 1)
+    is_wrong = np.isnan(cube).any(2) | (n_shown > 1)
+    if is_wrong.any():
+        at, image = (int(index) for index in np.argwhere(is_wrong)[0])
+        how = f"was shown {n_shown[at, image]} times" if n_shown[at, image] > 1 else "is incomplete"
         raise MissingDataError(
             f"A variance ceiling needs each of the {n} images once in each of the {n_repetitions} repetitions; there "
-            f"are {len(table)} presentations, and image '{images[image]}' is incomplete in repetition "
-            f"'{repetitions[repetition]}'. Use the ceiling 'split-half', or complete repetitions only."
+            f"are {len(table)} presentations, and image '{images[image]}' {how} in repetition '{repetitions[at]}'. Use "
+            "the ceiling 'split-half', or complete repetitions only."
         )
-    spread = cube.std(1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        z = (cube - cube.mean(1, keepdims=True)) / spread
-    noise = z.var(0, ddof=1).mean(0)
-    signal = np.maximum(0.0, 1.0 - noise)
-    ratio = signal / np.maximum(noise, 1e-12)
+    ratio = signal_to_noise(cube)
     return Ceiling((ratio / (ratio + 1.0 / n_repetitions))[None])
 
 
-def repetition_reliability(responses: Any, *, stimulus_id: Any, repetition: Any) -> np.ndarray:
-    """Return (q,) mean Pearson correlation over images between every two repetitions.
+def signal_to_noise(cube: np.ndarray) -> np.ndarray:
+    """Return (...) signal over noise, as :func:`variance_ceiling` defines them, of (R, N, ...) responses.
 
-    It is the ``reliab`` of the TVSD recordings, which are thresholded by it at .1 or .3. Arguments as of
-    :func:`variance_ceiling`.
+    NaN where a neuroid does not vary over the images of a repetition.
     """
-    table = as_responses(responses, may_be_nan=True)
-    frame = pd.DataFrame(table).groupby([np.asarray(repetition), np.asarray(stimulus_id)], sort=True).mean()
-    cube = np.stack([part.to_numpy() for _, part in frame.groupby(level=0)])  # (R, N, q)
-    if np.isnan(cube).any():
-        raise DataError("Correlations between repetitions need every image in every repetition.")
-    pairs = [pearson(cube[a], cube[b]) for a in range(len(cube)) for b in range(a)]
-    return np.mean(pairs, axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = (cube - cube.mean(1, keepdims=True)) / cube.std(1, keepdims=True)
+    noise = z.var(0, ddof=1).mean(0)
+    # The floor keeps neuroids without noise finite, as the source has it.
+    return np.maximum(0.0, 1.0 - noise) / np.maximum(noise, 1e-12)
 
 
 def rdm_noise_ceiling(rdms: Any, *, comparison: str = "spearman") -> tuple[float, float]:

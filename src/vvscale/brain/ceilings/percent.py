@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vvscale.brain.ceilings.ceiling import signal_to_noise
 from vvscale.errors import ShapeError
 
 # Shape legend: N stimuli, R repetitions, u units.
@@ -13,7 +14,7 @@ NSD_REPETITIONS = 3
 
 
 def variance_ceiling_percent(responses: np.ndarray) -> np.ndarray:
-    """Return how much of the variance of a mean over repetitions is signal.
+    """Return how much of the variance of a mean over repetitions is signal, as :func:`variance_ceiling` estimates it.
 
     Parameters
     ----------
@@ -24,12 +25,6 @@ def variance_ceiling_percent(responses: np.ndarray) -> np.ndarray:
     -------
     numpy.ndarray
         (...) percent, 0 to 100; 0 where a unit does not vary.
-
-    Notes
-    -----
-    Each repetition is z-scored over stimuli; noise is the variance over repetitions (one degree of freedom lost),
-    averaged over stimuli; signal is what is left of 1, not below 0; the mean of R repetitions has the ratio
-    snr / (snr + 1 / R).
 
     Source
     ------
@@ -44,16 +39,9 @@ def variance_ceiling_percent(responses: np.ndarray) -> np.ndarray:
     table = np.asarray(responses, dtype=np.float64)
     if table.ndim < 2 or table.shape[0] < 2 or table.shape[1] < 2:
         raise ShapeError(f"A variance ceiling needs (stimuli, repetitions, units), two each; got {table.shape}.")
-    n_repetitions = table.shape[1]
-    spread = table.std(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        z = (table - table.mean(axis=0)) / spread
-    noise = z.var(axis=1, ddof=1).mean(axis=0)
-    signal = np.maximum(0.0, 1.0 - noise)
-    # The floor keeps units without noise finite, as the study has it.
-    ratio = signal / np.maximum(noise, 1e-12)
-    percent = 100.0 * ratio / (ratio + 1.0 / n_repetitions)
-    return np.where((spread > 0).all(axis=0), percent, 0.0)
+    ratio = signal_to_noise(table.swapaxes(0, 1))
+    percent = 100.0 * ratio / (ratio + 1.0 / table.shape[1])
+    return np.where(np.isnan(percent), 0.0, percent)
 
 
 def nsd_ceiling_percent(ncsnr: np.ndarray) -> np.ndarray:

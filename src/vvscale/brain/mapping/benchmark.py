@@ -16,10 +16,9 @@ import numpy as np
 from vvscale.brain.benchmarks.benchmark import Benchmark, BenchmarkResult, as_needed, in_order
 from vvscale.brain.benchmarks.neural import NeuralBenchmark, Part
 from vvscale.brain.ceilings.ceiling import Ceiling
-from vvscale.brain.ceilings.score import neural_score
 from vvscale.brain.mapping.subset import Subset
 from vvscale.brain.metrics.cka import CKA
-from vvscale.brain.metrics.metric import Averaged, Needs, Target
+from vvscale.brain.metrics.metric import Needs, Target
 from vvscale.brain.metrics.predicted import Predicted
 from vvscale.brain.metrics.predictivity import Predictivity
 from vvscale.brain.metrics.rsa import RSA
@@ -168,9 +167,8 @@ class MappingBenchmark(Benchmark):
         seed: int = SEED,
     ) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`. The whole recordings are scored by the whole benchmark."""
-        drawn = {"resamples": resamples, "seed": seed}
         if self.subset.is_everything:
-            found = self.whole.score(features, stimulus_id=stimulus_id, device=device, **drawn)
+            found = self.whole.score(features, stimulus_id=stimulus_id, device=device, resamples=resamples, seed=seed)
             return replace(found, mapping=self.mapping)
         outcomes, ceilings = [], []
         for part in self.whole.parts:
@@ -179,15 +177,8 @@ class MappingBenchmark(Benchmark):
             neuroids, held = self._neuroids(part), part.ceiling
             r = held.r if held.r.shape[1] == 1 else held.r[:, neuroids]
             ceilings.append(Ceiling(r, aggregate=held.aggregate))
-        score = neural_score(
-            outcomes, ceilings, formula=self.formula, epsilon=self.whole.epsilon, above_one=self.whole.above_one,
-            resamples=resamples if self.with_intervals else 0, seed=seed,
-        )  # fmt: skip
-        object.__setattr__(score, "rule", self.whole.rule)
-        detail = outcomes[0] if len(outcomes) == 1 else Averaged(tuple(outcomes))
-        return BenchmarkResult(
-            self.whole.benchmark_id, self.version, self.region, self.stimuli.is_simulated, score, detail, self.mapping
-        )
+        found = self.whole.judged(outcomes, ceilings, resamples=resamples if self.with_intervals else 0, seed=seed)
+        return replace(found, mapping=self.mapping)
 
     def _measure(self, features: Any, part: Part) -> Predictivity:
         """Fit on the part of each split's training images and judge on its test images."""

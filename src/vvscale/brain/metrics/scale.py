@@ -40,6 +40,12 @@ def scale_of(variance: Any, mean: Any, n_images: int) -> Any:
     return scale
 
 
+def zscored(table: np.ndarray) -> np.ndarray:
+    """Return (N, q) columns with zero mean and unit spread over the rows; zero where a column does not vary."""
+    spread = table.std(axis=0)
+    return (table - table.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+
+
 def not_finite(block: Any, offset: int, image_names: Sequence[Any] | np.ndarray | None) -> DataError:
     """Return the error that names the first number of a block that is not finite."""
     table = np.asarray(block.cpu() if hasattr(block, "cpu") else block)

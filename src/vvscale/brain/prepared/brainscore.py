@@ -14,6 +14,7 @@ import pandas as pd
 
 from vvscale.brain.ceilings.percent import variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
+from vvscale.brain.prepared.raw_files import read_table
 from vvscale.brain.recordings.netcdf import read_neural
 from vvscale.errors import DataError, MissingDataError
 
@@ -70,14 +71,10 @@ class SplitAssembly:
         """Return the images of a split, sorted by name."""
         from sklearn.model_selection import train_test_split
 
-        path = raw / self.table
-        try:
-            table = pd.read_csv(path)
-        except FileNotFoundError as error:
-            raise MissingDataError(f"There is no file '{path}'; check the folder of raw files.") from error
-        name = next((one for one in ("stimulus_id", "image_id") if one in table), None)
-        if name is None or self.stratify_by not in table:
-            raise MissingDataError(f"'{path}' has no column stimulus_id or {self.stratify_by}.")
+        table = read_table(raw / self.table, self.stratify_by)
+        name = "stimulus_id" if "stimulus_id" in table else "image_id"
+        if name not in table:
+            raise MissingDataError(f"'{raw / self.table}' has no column stimulus_id or image_id.")
         table = table.sort_values(name)
         train, test = train_test_split(
             table[name].astype(str).to_numpy(), test_size=self.test_size, random_state=self.seed,

@@ -17,7 +17,7 @@ import pandas as pd
 
 from vvscale.brain.ceilings.percent import nsd_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
-from vvscale.brain.prepared.optional import import_nibabel
+from vvscale.brain.prepared.raw_files import import_nibabel, read_table
 from vvscale.core.hdf5 import open_hdf5
 from vvscale.errors import DataError, MissingDataError
 
@@ -65,7 +65,7 @@ def read_subject(
     """Write one subject: betas z-scored per session and voxel, means over repetitions, ceilings as shipped."""
     nibabel = import_nibabel()
     table = _trials(raw, subject)
-    ncsnr = _volume(nibabel, raw / _betas(subject) / "ncsnr.nii.gz")
+    ncsnr = np.asarray(nibabel.load(raw / _betas(subject) / "ncsnr.nii.gz").dataobj)
     percent = nsd_ceiling_percent(ncsnr)
     # NaN compares false, so voxels outside the brain are left out.
     is_reliable = (percent > min_ceiling).ravel()
@@ -75,7 +75,7 @@ def read_subject(
         is_in = is_reliable
         if name:
             path = raw / f"nsddata/ppdata/{subject}/{SPACE}/roi/{name}.nii.gz"
-            is_in = is_reliable & np.isin(_volume(nibabel, path), labels).ravel()
+            is_in = is_reliable & np.isin(np.asarray(nibabel.load(path).dataobj), labels).ravel()
         if is_in.any():
             regions[region] = np.flatnonzero(is_in)
     union = np.unique(np.concatenate(list(regions.values()))) if regions else np.array([], dtype=int)
@@ -135,16 +135,9 @@ def _means(raw: Path, subject: str, table: pd.DataFrame, voxels: np.ndarray, sha
 
 def _trials(raw: Path, subject: str) -> pd.DataFrame:
     """Return one row per trial of the sessions at hand: nsd_id, is_shared, session from 0, position in it."""
-    path = raw / _STIMULI
-    try:
-        held = pd.read_csv(path)
-    except FileNotFoundError as error:
-        raise MissingDataError(f"There is no file '{path}'; check the folder of raw files.") from error
     person = f"subject{int(subject.removeprefix('subj'))}"
     columns = [f"{person}_rep{number}" for number in range(3)]
-    absent = [name for name in ("nsdId", "shared1000", *columns) if name not in held]
-    if absent:
-        raise MissingDataError(f"'{path}' has no column {absent[0]}; it has {', '.join(map(str, held))[:200]}.")
+    held = read_table(raw / _STIMULI, "nsdId", "shared1000", *columns)
     sessions = sessions_of(raw, subject)
     if not sessions:
         raise MissingDataError(f"There are no files '{raw / _betas(subject)}/betas_session*.hdf5'.")
@@ -162,12 +155,6 @@ def _trials(raw: Path, subject: str) -> pd.DataFrame:
 
 def _images(table: pd.DataFrame, split: str) -> np.ndarray:
     return np.unique(table.loc[table["is_shared"] == (split == "test"), "nsd_id"].to_numpy()).astype(np.int32)
-
-
-def _volume(nibabel: Any, path: Path) -> np.ndarray:
-    if not path.is_file():
-        raise MissingDataError(f"There is no file '{path}'; check the folder of raw files.")
-    return np.asarray(nibabel.load(path).dataobj)
 
 
 def _betas_of(file: Any, path: Path) -> Any:

@@ -246,15 +246,9 @@ def _prepare_subject(job: Job, subject: str) -> None:
     reader = job.brain_set.load_reader()
     with write_prepared(job.parts / f"{subject}.h5") as writer:
         for split in SPLITS:
-            writer.stimulus_ids(split, _ids(job, split, subject), subject)
+            writer.stimulus_ids(split, reader.stimulus_ids(job.raw, split, subject), subject)
         reader.read_subject(job.raw, subject, writer, **job.settings)
         writer.finish({}, digest=job.digest(subject))
-
-
-def _ids(job: Job, split: str, subject: str) -> np.ndarray:
-    reader = job.brain_set.load_reader()
-    takes_subject = job.brain_set.ids_by_subject or ":" in job.brain_set.reader
-    return reader.stimulus_ids(job.raw, split, subject) if takes_subject else reader.stimulus_ids(job.raw, split)
 
 
 def _kept(job: Job) -> tuple[str, ...]:

@@ -45,8 +45,8 @@ class BrainSet:
         What preparing one subject holds at most, about.
     needs_neuro
         Whether the extra ``neuro`` is needed.
-    has_own_stimuli, ids_by_subject
-        Whether subjects saw other images; whether the list of images comes from a subject's own files.
+    has_own_stimuli
+        Whether subjects saw other images.
     n_best
         How many subjects the preset ``gokce2026`` keeps, or None for all.
     """
@@ -64,7 +64,6 @@ class BrainSet:
     memory_bytes: int = 1_000_000_000
     needs_neuro: bool = False
     has_own_stimuli: bool = False
-    ids_by_subject: bool = False
     n_best: int | None = None
 
     def load_reader(self) -> Any:
@@ -121,26 +120,25 @@ SETS: Mapping[str, BrainSet] = MappingProxyType(
                 "things_fmri", "T-fMRI", "3T fMRI", ("sub-01", "sub-02", "sub-03"), _THINGS_IMAGES,
                 "Figshare+, article 20492835 (betas_csv.zip)", 42_955_087_212 // 3,
                 "things_fmri", _both("min_ceiling", 30.0, 10.0), "keeps voxels from a ceiling of 10 percent, not 30",
-                ids_by_subject=True,
             ),
             BrainSet(
                 "nsd_func1pt8mm_individualROIs", "NSD-fMRI", "7T fMRI", tuple(f"subj{n:02d}" for n in range(1, 9)),
                 "nsd_stimuli", "s3://natural-scenes-dataset (terms of use)", 40 * 750 * 81 * 104 * 83 * 2, "nsd",
                 _both("min_ceiling", 30.0, 10.0),
                 "keeps voxels from a ceiling of 10 percent, not 30; ceilings are of three repetitions for every image",
-                3_000_000_000, needs_neuro=True, has_own_stimuli=True, ids_by_subject=True,
+                3_000_000_000, needs_neuro=True, has_own_stimuli=True,
             ),
             BrainSet(
                 "things_meg", "T-MEG", "MEG", ("P1", "P2", "P3", "P4"), _THINGS_IMAGES,
                 "OpenNeuro ds004212 (derivatives/preprocessed)", 27_048 * 271 * 281 * 4,
                 "things_meg", _both("left_only", sound=False, study=True), "takes sensors of the left hemisphere alone",
-                4_000_000_000, needs_neuro=True, ids_by_subject=True,
+                4_000_000_000, needs_neuro=True,
             ),
             BrainSet(
                 "things_eeg1", "T-EEG1", "EEG", tuple(f"sub-{n:02d}" for n in range(1, 51)), _THINGS_IMAGES,
                 "OpenNeuro ds003825", 900_000_000, "things_eeg1", _NOTHING,
                 "takes the ten subjects with the highest ceilings of the test images: chosen on the test set",
-                4_000_000_000, needs_neuro=True, ids_by_subject=True, n_best=10,
+                4_000_000_000, needs_neuro=True, n_best=10,
             ),
             BrainSet(
                 "things_eeg2", "T-EEG2", "EEG", tuple(f"sub-{n:02d}" for n in range(1, 11)), _THINGS_IMAGES,

@@ -34,7 +34,7 @@ def read_subject(raw: Path, subject: str, writer: PreparedWriter, **_: Any) -> N
         if lacking:
             raise MissingDataError(f"'{path}' has no '{min(lacking)}'; it has {', '.join(held)}.")
         data, times = np.asarray(held["preprocessed_eeg_data"]), np.asarray(held["times"])
-        n_images = len(stimulus_ids(raw, split))
+        n_images = len(stimulus_ids(raw, split, subject))
         if data.ndim != 4 or data.shape[0] != n_images or data.shape[3] != len(times):
             raise DataError(
                 f"'{path}' has responses of shape {data.shape}; expected ({n_images} images, repetitions, channels, "
@@ -49,7 +49,7 @@ def read_subject(raw: Path, subject: str, writer: PreparedWriter, **_: Any) -> N
                 writer.ceiling(subject, group, variance_ceiling_percent(of_group))
 
 
-def stimulus_ids(raw: Path, split: str) -> np.ndarray:
+def stimulus_ids(raw: Path, split: str, subject: str) -> np.ndarray:
     """Return the images of a split in the order of the responses."""
     held = read_dict(raw / _IMAGES)
     name = f"{split}_img_files"

@@ -14,7 +14,7 @@ import pandas as pd
 
 from vvscale.brain.ceilings.percent import variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
-from vvscale.brain.prepared.optional import import_mne
+from vvscale.brain.prepared.raw_files import import_mne, read_table, repeats
 from vvscale.brain.prepared.things import EEG_GROUPS, sensor_groups, things_id
 from vvscale.errors import DataError, MissingDataError
 
@@ -66,8 +66,6 @@ def stimulus_ids(raw: Path, split: str, subject: str) -> np.ndarray:
 def _epochs(raw: Path, subject: str) -> Any:
     mne = import_mne()
     path = raw / raw_files(subject)[0]
-    if not path.is_file():
-        raise MissingDataError(f"There is no file '{path}'; check the folder of raw files.")
     recording = mne.io.read_raw_brainvision(path, preload=True, verbose="error")
     # The electrode that the others were recorded against is zero everywhere and is added before averaging.
     reference = _OTHER_REFERENCE.get(subject, "Cz")
@@ -100,24 +98,10 @@ def _blocks(epochs: Any, order: np.ndarray) -> np.ndarray:
 
 
 def _events(raw: Path, subject: str) -> pd.DataFrame:
-    path = raw / raw_files(subject)[3]
-    try:
-        table = pd.read_csv(path, sep="\t")
-    except FileNotFoundError as error:
-        raise MissingDataError(f"There is no file '{path}'; check the folder of raw files.") from error
-    absent = {"stimnumber", "teststimnumber", "stim"} - set(table)
-    if absent:
-        raise MissingDataError(f"'{path}' has no column {min(absent)}; it has {', '.join(map(str, table.columns))}.")
-    return table.reset_index(drop=True)
+    return read_table(raw / raw_files(subject)[3], "stimnumber", "teststimnumber", "stim", sep="\t")
 
 
 def _order(events: pd.DataFrame, split: str, subject: str) -> np.ndarray:
     """Return (N, R) numbers of the events of each image, images sorted by number."""
     column = {"train": "stimnumber", "test": "teststimnumber"}[split]
-    of_split = events[events[column] > -1].sort_values(column, kind="stable")
-    counts = of_split[column].value_counts()
-    if not len(counts) or counts.nunique() != 1:
-        raise DataError(
-            f"{subject} has {len(counts)} {split} images shown {sorted(set(counts))} times; expected each alike."
-        )
-    return of_split.index.to_numpy().reshape(len(counts), int(counts.iloc[0]))
+    return repeats(events[events[column] > -1], column, of=f"{subject} ({split})")

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vvscale.brain.metrics.scale import zscored
 from vvscale.brain.prepared.layout import PreparedWriter
+from vvscale.brain.prepared.raw_files import read_table, repeats
 from vvscale.brain.prepared.things import things_id
 from vvscale.core.hdf5 import open_hdf5
 from vvscale.errors import DataError, MissingDataError
@@ -54,7 +56,7 @@ def read_subject(
 ) -> None:
     """Write one subject: means over repetitions, z-scored over images in each split; voxels above a shipped ceiling."""
     responses, stimuli, voxels = (raw / name for name in raw_files(subject))
-    trials, table = _table(stimuli, *_TRIALS), _table(voxels, "nc_testset")
+    trials, table = read_table(stimuli, *_TRIALS), read_table(voxels, "nc_testset")
     percent = table["nc_testset"].to_numpy(dtype=np.float64)
     orders = {split: _order(trials, split, stimuli) for split in ("train", "test")}
     with open_hdf5(responses) as file:
@@ -71,28 +73,21 @@ def read_subject(
                 block = slice(start, start + _BLOCK_VOXELS)
                 of_block = values[chosen[block]]  # (V, T), rows in ascending order as HDF5 needs them
                 for split, order in orders.items():
-                    held[split][:, block] = _zscored(of_block[:, order].mean(axis=2).T)
+                    held[split][:, block] = zscored(of_block[:, order].mean(axis=2).T)
             writer.ceiling(subject, region, percent[chosen])
 
 
 def stimulus_ids(raw: Path, split: str, subject: str) -> np.ndarray:
     """Return the images of a split, sorted by name."""
     path = raw / raw_files(subject)[1]
-    trials = _table(path, *_TRIALS)
+    trials = read_table(path, *_TRIALS)
     names = np.unique(trials.loc[trials["trial_type"] == split, "stimulus"].astype(str))
     return np.array([things_id(name) for name in names])
 
 
 def _order(trials: pd.DataFrame, split: str, path: Path) -> np.ndarray:
     """Return (N, R) numbers of the trials of each image, images sorted by name and trials by number."""
-    of_split = trials[trials["trial_type"] == split].sort_values(["stimulus", "trial_id"], kind="stable")
-    counts = of_split["stimulus"].value_counts()
-    if not len(counts) or counts.nunique() != 1:
-        raise DataError(
-            f"'{path}' has {len(counts)} images of type {split} shown {sorted(set(counts))} times; expected each the "
-            "same number of times."
-        )
-    return of_split.index.to_numpy().reshape(len(counts), int(counts.iloc[0]))
+    return repeats(trials[trials["trial_type"] == split], "stimulus", "trial_id", of=f"'{path}' ({split})")
 
 
 def _members(table: pd.DataFrame, region: str, path: Path) -> np.ndarray:
@@ -118,22 +113,3 @@ def _values(file: Any, path: Path, n_voxels: int, n_trials: int) -> Any:
         f"'{path}' has no block of {n_voxels} voxels x {n_trials} trials below 'ResponseData'; it has "
         f"{[one.shape for one in blocks]}. Likely cause: tables of two subjects."
     )
-
-
-def _zscored(table: np.ndarray) -> np.ndarray:
-    spread = table.std(axis=0)
-    return (table - table.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-
-
-def _table(path: Path, *columns: str) -> pd.DataFrame:
-    """Read a table that has these columns."""
-    try:
-        table = pd.read_csv(path)
-    except FileNotFoundError as error:
-        raise MissingDataError(f"There is no file '{path}'; check the folder of raw files.") from error
-    except ValueError as error:
-        raise DataError(f"Cannot read '{path}' as CSV: {error}. Copy it again.") from error
-    for column in columns:
-        if column not in table:
-            raise MissingDataError(f"'{path}' has no column '{column}'; it has {', '.join(map(str, table))[:200]}.")
-    return table

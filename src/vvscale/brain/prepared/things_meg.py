@@ -14,7 +14,7 @@ import pandas as pd
 
 from vvscale.brain.ceilings.percent import variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
-from vvscale.brain.prepared.optional import import_mne
+from vvscale.brain.prepared.raw_files import import_mne, repeats
 from vvscale.brain.prepared.things import sensor_groups, things_id
 from vvscale.errors import DataError, MissingDataError
 
@@ -90,8 +90,6 @@ def stimulus_ids(raw: Path, split: str, subject: str) -> np.ndarray:
 def _epochs(raw: Path, subject: str) -> Any:
     mne = import_mne()
     path = raw / raw_files(subject)[0]
-    if not path.is_file():
-        raise MissingDataError(f"There is no file '{path}'; check the folder of raw files.")
     try:
         epochs = mne.read_epochs(path, preload=False, verbose="error")
     except (OSError, ValueError) as error:
@@ -107,11 +105,7 @@ def _order(metadata: pd.DataFrame, split: str, path: Path) -> np.ndarray:
     """Return (N, R) numbers of the epochs of each image, images sorted by number."""
     table = metadata.reset_index(drop=True)
     table = table[table["trial_type"] == {"train": "exp", "test": "test"}[split]]
-    table = table.sort_values("things_image_nr", kind="stable")
-    counts = table["things_image_nr"].value_counts()
-    if not len(counts) or counts.nunique() != 1:
-        raise DataError(f"'{path}' has {len(counts)} {split} images shown {sorted(set(counts))} times; expected alike.")
-    return table.index.to_numpy().reshape(len(counts), int(counts.iloc[0]))
+    return repeats(table, "things_image_nr", of=f"'{path}' ({split})")
 
 
 def _block(epochs: Any, numbers: np.ndarray) -> np.ndarray:

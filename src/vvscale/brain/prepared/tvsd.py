@@ -41,8 +41,7 @@ def raw_files(subject: str) -> list[str]:
 
 def read_subject(raw: Path, subject: str, writer: PreparedWriter, *, min_reliability: float, **_: Any) -> None:
     """Write one monkey: means over repetitions, electrodes of at least this mean reliability, variance ceilings."""
-    file = _mat(raw / subject / "THINGS_normMUA.mat")
-    with file:
+    with _mat(raw / subject / "THINGS_normMUA.mat") as file:
         # Pairwise correlations of test repetitions, averaged per electrode.
         reliability = _by_electrode(file, "reliab").mean(axis=0)
         train, test = _by_electrode(file, "train_MUA"), _by_electrode(file, "test_MUA")
@@ -56,7 +55,7 @@ def read_subject(raw: Path, subject: str, writer: PreparedWriter, *, min_reliabi
             writer.ceiling(subject, region, variance_ceiling_percent(repeats[:, :, electrodes]))
 
 
-def stimulus_ids(raw: Path, split: str) -> np.ndarray:
+def stimulus_ids(raw: Path, split: str, subject: str) -> np.ndarray:
     """Return the images of a split in the order of the responses."""
     with _mat(raw / IMAGES) as file:
         name = f"{split}_imgs/things_path"
@@ -87,7 +86,5 @@ def _matlab_text(file: Any, held: Any) -> str:
 def _mat(path: Path) -> Any:
     try:
         return open_hdf5(path)
-    except FileNotFoundError as error:
-        raise MissingDataError(f"There is no file '{path}'; check the folder of raw files.") from error
     except OSError as error:
         raise DataError(f"Cannot read '{path}' as MATLAB 7.3: {error}. Copy it again.") from error

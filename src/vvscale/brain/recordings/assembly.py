@@ -146,14 +146,6 @@ class Assembly:
             image_order=order,
         )
 
-    def of_neuroids(self, kept: np.ndarray) -> Assembly:
-        """Return the neuroids of a (q,) mask."""
-        if not kept.any():
-            raise DataError(f"None of the {len(kept)} neuroids of '{self.assembly_id}' would be left.")
-        reliability = None if self.reliability is None else np.asarray(self.reliability)[kept]
-        names = np.asarray(self.neuroid_id)[kept]
-        return replace(self, responses=self.responses[:, kept], neuroid_id=names, reliability=reliability)
-
     def digest(self) -> str:
         """Return the SHA-256 of the responses and their labels, in their order; it is computed once."""
         return self._digest

@@ -61,8 +61,8 @@ class NetcdfFile:
             if variable.dims == (dim,) and name not in self.dataset.data_vars
         }
 
-    def coordinate(self, name: str, dim: str, *, may_be_empty: bool = False) -> np.ndarray:
-        """Return the labels of a dimension, text as str; none may be missing, nor empty text unless said so."""
+    def coordinate(self, name: str, dim: str) -> np.ndarray:
+        """Return the labels of a dimension, text as str; none may be missing or empty."""
         names = self.names(dim)
         if name not in names:
             raise MissingDataError(
@@ -71,7 +71,7 @@ class NetcdfFile:
             )
         labels = as_labels(self.dataset.variables[names[name]].values)
         is_missing = pd.isna(labels)
-        if labels.dtype == object and not may_be_empty:
+        if labels.dtype == object:
             is_missing |= labels == ""
         if is_missing.any():
             raise MissingDataError(

@@ -136,6 +136,11 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise DataError(
             f"Cannot read the table of stimuli '{path}' as CSV: {error}. Fetch or copy it again."
         ) from error
+    return labelled_files(table, path)
+
+
+def labelled_files(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return the table of a file with the labels of images as its index, stimulus_id, and a filename in each row."""
     name = next((name for name in ID_COLUMNS if name in table), None)
     if name is None or "filename" not in table:
         lacking = "stimulus_id (or image_id)" if name is None else "filename"

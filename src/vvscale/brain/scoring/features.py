@@ -22,7 +22,7 @@ from vvscale.core.hdf5 import open_hdf5
 from vvscale.core.inputs.arrays import plain_arrays
 from vvscale.core.inputs.plain import plain_file
 from vvscale.core.options import SEED
-from vvscale.data.prepare.sources.lists import text_lines
+from vvscale.data.prepare.sources.lists import read_labels
 from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UsageError, VvscaleError
 
 # Shape legend: N images, p features.
@@ -199,7 +199,7 @@ def _read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
 def _read_ids(path: Path) -> np.ndarray:
     if path.suffix == ".npy":
         return np.load(path, allow_pickle=False)
-    return np.array([line.strip() for line in text_lines(path, "one label per line") if line.strip()])
+    return np.array(read_labels(path))
 
 
 def _first(table: Mapping[str, Any], what: str) -> Any:

@@ -67,8 +67,8 @@ def plan(spec: str, /, *, options: StudyPlanOptions, output: Output) -> None:
 
     ready = prepare_study(spec, out=options.out, changes=options.spec_changes)
     planned = plan_study(
-        ready.graph, ready.n_workers, out=ready.folder.path, device=f"{ready.rates.device} ({ready.rates.source})",
-        gpus_per_worker=ready.gpus_per_worker, absent=ready.absent, done=finished_tasks(ready.folder, ready.graph),
+        ready.graph, ready.engine, out=ready.folder.path, absent=ready.absent,
+        done=finished_tasks(ready.folder, ready.graph),
     )  # fmt: skip
     for title, frame in plan_tables(planned):
         output.table(frame, title=title)

@@ -152,32 +152,24 @@ def _recolored(images: Tensor, augmentation: Augmentation, draws: Draws) -> Tens
     if any(augmentation.jitter):
         numbers = draws(Use.JITTER, 9)
         rows = _chosen(numbers[:, 8], augmentation.color_jitter_p)
-        images = _on(images, rows, lambda part: color.jitter(part, augmentation.jitter, numbers[rows]))
+        images = color.on_rows(images, rows, color.jitter, augmentation.jitter, numbers[rows])
     if augmentation.grayscale:
         rows = _chosen(draws(Use.GRAYSCALE, 1)[:, 0], augmentation.grayscale)
-        images = _on(images, rows, color.grayscale)
+        images = color.on_rows(images, rows, color.grayscale)
     if augmentation.blur:
         numbers = draws(Use.BLUR, 2)
         rows = _chosen(numbers[:, 0], augmentation.blur)
         low, high = augmentation.blur_sigma
         sigma = low + (high - low) * numbers[rows, 1]
-        images = _on(images, rows, lambda part: color.blur(part, sigma))
+        images = color.on_rows(images, rows, color.blur, sigma)
     if augmentation.solarize:
         rows = _chosen(draws(Use.SOLARIZE, 1)[:, 0], augmentation.solarize)
-        images = _on(images, rows, color.solarize)
+        images = color.on_rows(images, rows, color.solarize)
     return images
 
 
 def _chosen(numbers: Tensor, probability: float) -> Tensor:
     return (numbers < probability).nonzero()[:, 0]
-
-
-def _on(images: Tensor, rows: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """Change some images of a batch, in place."""
-    if len(rows):
-        on_device = rows.to(images.device)
-        images[on_device] = change(images[on_device])
-    return images
 
 
 def _noise(draws: Draws, images: Tensor) -> Callable[[Tensor], Tensor]:

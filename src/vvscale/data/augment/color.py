@@ -7,6 +7,7 @@ order, truncated where it truncates.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -137,6 +138,14 @@ def _gaussian_matrix(sigma: Tensor, side: int) -> Tensor:
     return matrix.scatter_add_(2, columns, weights[:, None].expand(-1, side, -1)).to(torch.float32)
 
 
+def on_rows(images: Tensor, rows: Tensor, change: Callable[..., Tensor], *amounts: object) -> Tensor:
+    """Change some images of a batch, in place; ``change`` takes them and the amounts."""
+    if len(rows):
+        where = rows.to(images.device)
+        images[where] = change(images[where], *amounts)
+    return images
+
+
 def three_augment(images: Tensor, numbers: Tensor, blur_sigma: tuple[float, float]) -> Tensor:
     """Apply greyscale, solarisation or blur to each image; numbers (n, 2) in [0, 1) choose which and how wide.
 
@@ -149,10 +158,8 @@ def three_augment(images: Tensor, numbers: Tensor, blur_sigma: tuple[float, floa
     images = images.clone()
     for number, change in enumerate((grayscale, solarize, blur)):
         rows = (kind == number).nonzero()[:, 0]
-        if len(rows):
-            where = rows.to(images.device)
-            amount = (low + (high - low) * numbers[rows, 1],) if change is blur else ()
-            images[where] = change(images[where], *amount)
+        amount = (low + (high - low) * numbers[rows, 1],) if change is blur else ()
+        on_rows(images, rows, change, *amount)
     return images
 
 
@@ -178,12 +185,10 @@ def jitter(images: Tensor, strengths: tuple[float, ...], numbers: Tensor) -> Ten
         for number, change in enumerate((brightness, contrast, saturation, hue)):
             rows = (order[:, step] == number).nonzero()[:, 0]
             strength = strengths[number]
-            if not len(rows) or not strength:
-                continue
-            amount = numbers[rows, number].to(torch.float64)
-            low, high = (-strength, strength) if change is hue else (max(0.0, 1 - strength), 1 + strength)
-            where = rows.to(images.device)
-            images[where] = change(images[where], low + (high - low) * amount)
+            if strength:
+                amount = numbers[rows, number].to(torch.float64)
+                low, high = (-strength, strength) if change is hue else (max(0.0, 1 - strength), 1 + strength)
+                on_rows(images, rows, change, low + (high - low) * amount)
     return images
 
 

@@ -101,10 +101,7 @@ def rand_augment(
         level = (setting.magnitude + setting.spread * torch.special.ndtri(strength + 2.0**-25)).clamp(0, _MAX_LEVEL)
         for number, (name, operation) in enumerate(OPERATIONS.items()):
             rows = ((kind == number) & (applied < setting.probability)).nonzero()[:, 0]
-            if len(rows):
-                where = rows.to(images.device)
-                amount = amount_of(name, level[rows], sign[rows] < 0.5)
-                images[where] = operation(images[where], amount, fill)
+            color.on_rows(images, rows, operation, amount_of(name, level[rows], sign[rows] < 0.5), fill)
     return images
 
 

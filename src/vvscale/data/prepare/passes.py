@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vvscale.core.files import write_at
 from vvscale.data.prepare.decode import UnreadableError, decode, read_bytes, read_header
 from vvscale.errors import DataError
 
@@ -73,14 +74,12 @@ def pixels_of(part: Pieces) -> list[dict[str, Any]]:
 
 
 def _write_at(file: int, content: memoryview, offset: int, path: Path) -> None:
-    written = 0
-    while written < len(content):
-        try:
-            written += os.pwrite(file, content[written:], offset + written)
-        except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-                raise
-            raise DataError(
-                f"Cannot write '{path}': the disk is full ({error.strerror}). What is finished is kept: free some "
-                "space and run the same command again, or remove the folder."
-            ) from error
+    try:
+        write_at(file, content, offset)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise
+        raise DataError(
+            f"Cannot write '{path}': the disk is full ({error.strerror}). What is finished is kept: free some "
+            "space and run the same command again, or remove the folder."
+        ) from error

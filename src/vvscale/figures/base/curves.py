@@ -13,7 +13,6 @@ from vvscale.laws.fit import Status
 from vvscale.laws.planning.cost import fit_cost
 from vvscale.laws.planning.joint import JointLaw
 from vvscale.laws.planning.plan import plan
-from vvscale.laws.solve_law import AVERAGE, group_curves
 from vvscale.laws.uncertainty.conformal import calibrate
 from vvscale.laws.uncertainty.intervals import percentile, student
 
@@ -75,7 +74,7 @@ def curve_of(
     facts = facts_of(fit, resampled, name, summary, is_score=is_score)
     if len(fit.law.inputs) == 2:
         return _joint(fit, resampled, facts)
-    values = fit.problem.x[0] * fit.problem.units[0]
+    values = fit.problem.raw[0]
     x = np.unique(np.append(np.geomspace(values.min(), values.max() * BEYOND, GRID), values.max()))
     low = high = np.full(len(x), np.nan)
     if resampled is not None and not facts["interpolates"]:
@@ -93,8 +92,7 @@ def gain_between(fit: Fit, resampled: Bootstrap | None, low: float, high: float)
     value = float(outcome[0] - outcome[1])
     if resampled is None:
         return [value, np.nan, np.nan]
-    groups = np.full(len(x), AVERAGE)
-    drawn = np.exp(group_curves(fit.forms(), resampled.optima, fit.problem, [x], groups))[resampled.usable]
+    drawn = fit.outcomes(resampled.optima, [x])[resampled.usable]
     gains = drawn[:, 0] - drawn[:, 1]
     drawn_by = resampled.resamples
     left_out = drawn_by.leaves_one_out

@@ -62,7 +62,7 @@ def open_source(
             continue
         try:
             beside[kind], _ = _with_flags(load_scores(chosen), chosen)
-            digests[chosen] = FILES[SETS[chosen].file].sha256
+            digests[chosen] = FILES[SETS[chosen].file].digest
         except DataError as error:
             lacking[kind] = str(error)
     table, layers = _split_layers(table)
@@ -180,7 +180,7 @@ def _digest(scores: str | Path | pd.DataFrame, table: pd.DataFrame) -> str:
     """Return sha256 of the file a table came from; of its content where there is no single file."""
     if not isinstance(scores, pd.DataFrame):
         if str(scores) in SETS:
-            return FILES[SETS[str(scores)].file].sha256
+            return FILES[SETS[str(scores)].file].digest
         if Path(scores).is_file():
             return hashlib.sha256(Path(scores).read_bytes()).hexdigest()
     return frame_digest(table)

@@ -31,8 +31,7 @@ WORST = 1.0
 def accuracy(fits: Fits, options: DrawOptions) -> FigureData:
     """Error of supervised networks on the data set with most of them; lines are one joint law for all sizes."""
     models = fits.source.models
-    conditions = parse_where(options.where)
-    models = select(models, **conditions) if conditions else models
+    models = select(models, **parse_where(options.where))
     require(models, ("accuracy", "n_params", "n_samples"), f"'{fits.source.name}'")
     # Networks without a classifier have an accuracy of 0 in the published table, which stands for none.
     is_plain = ~models[list(FLAGS)].any(axis=1)

@@ -33,8 +33,7 @@ def layers(fits: Fits, options: DrawOptions) -> FigureData:
             f"The table '{fits.source.name}' has one layer per model and benchmark. Score a network with "
             "`vvscale score MODEL --layers all --out layers` and draw that table with `scores=layers`."
         )
-    conditions = parse_where(options.where)
-    table = select(table, **conditions) if conditions else table
+    table = select(table, **parse_where(options.where))
     models = list(dict.fromkeys(table["model_id"]))
     panels = []
     for key, model in zip(KEYS, models[:MOST_MODELS], strict=False):

@@ -45,9 +45,8 @@ def learning(fits: Fits, options: DrawOptions) -> FigureData:
     present = [region for region in source.regions if region in set(epochs["region"])]
     y = options.y or ("all" if len(present) == 5 else "")
     frame = trajectories(source, y or present)
-    conditions = parse_where(options.where)
-    frame = select(frame, **conditions) if conditions else frame
-    if not conditions:
+    frame = select(frame, **parse_where(options.where))
+    if not options.where:
         frame = frame[~frame[[flag for flag in FLAGS if flag in frame.columns]].astype(bool).any(axis=1)]
     by = options.each or options.colour or default_colour(frame) or "model_id"
     require_column(frame, by)

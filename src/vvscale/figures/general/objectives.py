@@ -31,8 +31,7 @@ def objectives(fits: Fits, options: DrawOptions) -> FigureData:
     for y in chosen:
         outcome = source.outcome(y)
         frame = source.measured(outcome)
-        conditions = parse_where(options.where)
-        frame = select(frame, **conditions) if conditions else frame
+        frame = select(frame, **parse_where(options.where))
         require_column(frame, by)
         if not options.where:
             # Others' weights and untrained networks are no objectives of this table.

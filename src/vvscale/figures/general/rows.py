@@ -67,7 +67,7 @@ def rows_of(fits: Fits, options: DrawOptions, *, x: tuple[str, ...] = (), y: str
     frame = source.measured(outcome)
     conditions = parse_where(options.where)
     flags = {flag: False for flag in FLAGS if flag in frame.columns and frame[flag].any() and flag not in conditions}
-    frame = select(frame, **conditions) if conditions else frame
+    frame = select(frame, **conditions)
     n_before = len(frame)
     for flag in flags:
         frame = frame[~frame[flag]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from vvscale.figures.base.outcomes import LOG_RATIO, OUTCOMES, is_number
 from vvscale.figures.base.tables import FLAGS, objective
 from vvscale.figures.citations import BY_VALUE, entries, of_table
 from vvscale.figures.drawing import style
+from vvscale.figures.drawing.names import COLUMN_LABELS
 from vvscale.figures.report.laws import NOT_ALLOWED, joint_of
 from vvscale.laws.planning.plan import scatter_of
 from vvscale.laws.planning.support import FARTHEST
@@ -30,15 +31,7 @@ if TYPE_CHECKING:
     from vvscale.figures.base.tables import Source
 
 LOG = ("train_flop", "n_params", "samples_seen", "n_samples", "forward_flop", "n_epochs")
-X_AXES = {
-    "train_flop": "Training compute C (FLOP)",
-    "n_params": "Parameters N",
-    "samples_seen": "Samples seen D (images)",
-    "n_samples": "Training images",
-    "forward_flop": "Forward pass (FLOP per image)",
-    "n_epochs": "Epochs",
-    "accuracy": "Validation accuracy (top-1 share)",
-}
+X_AXES = {name: COLUMN_LABELS[name] for name in (*LOG, "accuracy")}
 MEANS = {"all": "Mean of all regions", "neural": "Neural (mean of V1, V2, V4, IT)"}
 GROUPS = {
     "parent_family": "family", "dataset": "data set", "objective": "objective", "images_per_class": "images per class",
@@ -219,8 +212,16 @@ _THEMED: Mapping[str, str] = {
 }
 
 
-def pack_drawing(svg: str, prefix: str) -> str:
-    """One drawing as base64 of gzip: names made its own, places to a tenth of a point, colours of the page's theme."""
+class Packed(NamedTuple):
+    """A drawing as base64 of gzip, with its width and height in points."""
+
+    text: str
+    width: float
+    height: float
+
+
+def pack_drawing(svg: str, prefix: str) -> Packed:
+    """Pack one drawing: names made its own, places to a tenth of a point, colours of the page's theme."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
     # The page's style sheet holds for the whole page, so a drawing may not bring a universal rule.
@@ -235,10 +236,6 @@ def pack_drawing(svg: str, prefix: str) -> str:
     for drawn, themed in _THEMED.items():
         body = body.replace(drawn, themed)
     body = body.replace("<svg ", '<svg role="img" aria-hidden="true" stroke-linejoin="round" ', 1)
-    return base64.b64encode(gzip.compress(body.encode(), 9, mtime=0)).decode()
-
-
-def box(svg: str) -> tuple[float, float]:
-    """Width and height of a drawing, in points."""
+    text = base64.b64encode(gzip.compress(body.encode(), 9, mtime=0)).decode()
     found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
-    return (float(found[1]), float(found[2])) if found else (1.0, 1.0)
+    return Packed(text, *((float(found[1]), float(found[2])) if found else (1.0, 1.0)))

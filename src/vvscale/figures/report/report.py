@@ -25,7 +25,15 @@ from vvscale.figures.gallery import FIGURES, all_of, draw_all, matching
 from vvscale.figures.report import sections
 from vvscale.figures.report.laws import laws_of, sentences
 from vvscale.figures.report.next_runs import next_runs
-from vvscale.figures.report.page_data import explorer, models_frame, pack_drawing, pack_models, planner, references
+from vvscale.figures.report.page_data import (
+    Packed,
+    explorer,
+    models_frame,
+    pack_drawing,
+    pack_models,
+    planner,
+    references,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -118,20 +126,18 @@ def write_report(
             "such as train_flop; add them to the table."
         )
     make_folder(path.parent)
-    drawings: dict[str, str] = {}
-    packed: dict[str, str] = {}
+    drawings: dict[str, Packed] = {}
     with tempfile.TemporaryDirectory() as folder:
 
         def pack(name: str) -> None:
             """Pack a figure while others are drawn."""
             file = Path(folder) / f"{name}.svg"
             if file.is_file():
-                drawings[name] = file.read_text(encoding="utf-8")
-                packed[name] = pack_drawing(drawings[name], f"f{chosen.index(name)}-")
+                drawings[name] = pack_drawing(file.read_text(encoding="utf-8"), f"f{chosen.index(name)}-")
             on_done(name)
 
         drawn = draw_all(chosen, fits, folder, formats=("svg",), n_workers=n_workers, on_done=pack, durable=False)
-    page = _page(fits, frame, drawn, drawings, packed, title, findings or {})
+    page = _page(fits, frame, drawn, drawings, title, findings or {})
     content = page.encode()
     write_bytes(path, content)
     shown = tuple(one.name for one in drawn if one.files)
@@ -147,7 +153,7 @@ def default_figures(fits: Fits) -> list[str]:
 
 
 def _page(
-    fits: Fits, frame: pd.DataFrame, drawn: list[Drawn], drawings: Mapping[str, str], packed: Mapping[str, str],
+    fits: Fits, frame: pd.DataFrame, drawn: list[Drawn], drawings: Mapping[str, Packed],
     title: str, findings: Mapping[str, pd.DataFrame],
 ) -> str:  # fmt: skip
     laws, absent = laws_of(fits)
@@ -164,7 +170,7 @@ def _page(
         "explore": explorer(frame, schema),
         "plan": plan,
         "cite": references(fits.source, is_published=fits.source.name == PUBLISHED),
-        "figures": {one.name: packed[one.name] for one in drawn if one.files},
+        "figures": {one.name: drawings[one.name].text for one in drawn if one.files},
     }
     return _fill(
         _asset("page.html"),

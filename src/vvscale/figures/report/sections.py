@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.figures.base.tables import PUBLISHED
 from vvscale.figures.gallery import FIGURES, Drawn
-from vvscale.figures.report.page_data import box
+from vvscale.figures.report.page_data import Packed
 from vvscale.scores import published_notes
 
 if TYPE_CHECKING:
@@ -136,9 +136,9 @@ def plan(law: LawCurve | None, reason: str, largest: float, further: NextRuns, f
     )
 
 
-def figure(one: Drawn, drawing: str) -> str:
+def figure(one: Drawn, drawing: Packed) -> str:
     """One figure with its caption and notes; it is drawn when it comes near the window."""
-    width, height = box(drawing)
+    _, width, height = drawing
     wide = ' class="two"' if width > 300 else ""
     notes = "".join(f"<li>{escape(note)}</li>" for note in one.notes)
     more = f"<details><summary>Notes ({len(one.notes)})</summary><ul>{notes}</ul></details>" if one.notes else ""

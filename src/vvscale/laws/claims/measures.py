@@ -169,7 +169,7 @@ def of_curvature(claim: Claim, evidence: Evidence, by: str) -> tuple[Estimate, .
 
 def _of_polynomial(claim: Claim, evidence: Evidence, by: str, degree: int, name: str) -> tuple[Estimate, ...]:
     problem = evidence.fit(claim.fit).problem
-    u = np.log10(problem.x[0] * problem.units[0])
+    u = np.log10(problem.raw[0])
     return (_coefficient(problem.frame, u, 1.0 - problem.y, degree, by, name),)
 
 

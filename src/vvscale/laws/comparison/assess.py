@@ -101,13 +101,14 @@ def alternatives(fit: Fit, unit: str) -> dict[str, float]:
     own = _row_losses(fit.law, fit.problem, fit.optima, fit.offsets, fit.negative)
     # A signed law is of the score itself: the forms of its logarithm are no alternatives to it.
     for form in DEFAULT_LAWS[len(fit.problem.columns)] if fit.law.log_residuals else ():
-        law, units = LAWS[form], dict(zip(fit.problem.columns, fit.problem.units, strict=True))
+        law = LAWS[form]
         if law is fit.law and not fit.offsets:
             continue
         try:
             problem = make_problem(
-                fit.problem.frame, law, x=fit.problem.columns, y=fit.problem.outcome, delta=fit.delta, units=units
-            )
+                fit.problem.frame, law, x=fit.problem.columns, y=fit.problem.outcome, delta=fit.delta,
+                units=fit.problem.unit_of,
+            )  # fmt: skip
         except VvscaleError:
             continue
         found = _optimum(law, problem, (), fit.negative)

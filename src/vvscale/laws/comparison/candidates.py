@@ -164,7 +164,7 @@ def contest(
     """
     units, negative = None, False
     if isinstance(data, Fit):
-        units, negative = dict(zip(data.problem.columns, data.problem.units, strict=True)), data.negative
+        units, negative = data.problem.unit_of, data.negative
         columns, frame = data.problem.columns, data.problem.frame
         x = x or (columns[0] if len(columns) == 1 else COMPUTE)
         sizes = sizes or ((columns[0], columns[1]) if len(columns) == 2 else SIZES)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.jsonable import json_rows
 from vvscale.core.options import SEED
 from vvscale.errors import DataError, UsageError
 from vvscale.laws.comparison.baselines import forecast_baselines, split_names
@@ -120,9 +121,8 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold; what is missing or infinite becomes None."""
-        rows = self.rows.replace([np.inf, -np.inf], np.nan).astype(object)
         return {
-            "laws": rows.where(rows.notna(), None).to_dict("records"),
+            "laws": json_rows(self.rows),
             "n": self.n,
             "unit": self.unit,
             "n_folds": self.n_folds,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.jsonable import json_rows
 from vvscale.errors import DataError, ShapeError, UsageError
 from vvscale.laws.comparison.baselines import POOLED, TREES, forecast_baselines, split_names
 from vvscale.laws.comparison.candidates import Contest, contest
@@ -93,9 +94,8 @@ class HoldOut:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold; what is missing becomes None."""
-        rows = self.rows.astype(object)
         return {
-            "forecasts": rows.where(rows.notna(), None).to_dict("records"),
+            "forecasts": json_rows(self.rows),
             "x": self.x,
             "verdict": self.verdict,
             "trees_win": self.trees_win,

@@ -16,6 +16,7 @@ import pandas as pd
 
 from vvscale.core.options import SEED
 from vvscale.errors import ShapeError, UsageError
+from vvscale.laws.uncertainty.folds import clustered_covariance
 from vvscale.laws.uncertainty.intervals import degrees_of_freedom, percentile, t_quantile
 from vvscale.laws.uncertainty.jackknife import leave_out_groups
 from vvscale.laws.uncertainty.resample import default_unit, resamples
@@ -146,7 +147,7 @@ def saturation(fit: Fit, *, by: str | None = None, n: int = 1000, seed: int = SE
         raise UsageError(
             f"A knee needs one input, and this law has {', '.join(problem.columns)}: fit a law in one of them."
         )
-    u = np.log10(problem.x[0] * problem.units[0])
+    u = np.log10(problem.raw[0])
     distinct = np.unique(u)
     if len(distinct) < FEWEST:
         raise ShapeError(
@@ -181,9 +182,7 @@ def _slope_intervals(
     bread = np.linalg.pinv(jacobian @ jacobian.T)
     level = np.linalg.lstsq(jacobian[:1].T, score - before * jacobian[1] - bend * jacobian[2], rcond=None)[0]
     residual = score - level[0] - before * jacobian[1] - bend * jacobian[2]
-    n_groups, degrees = int(code.max()) + 1, degrees_of_freedom(np.bincount(code))
-    scores = np.stack([np.bincount(code, weights=row * residual, minlength=n_groups) for row in jacobian])
-    covariance = bread @ (scores @ scores.T) @ bread * n_groups / (n_groups - 1)
+    covariance, degrees = clustered_covariance(bread, jacobian, residual, code), degrees_of_freedom(np.bincount(code))
     contrasts = {"knee": [0, 0, 0, 1], "slope_before": [0, 1, 0, 0], "slope_after": [0, 1, 1, 0], "bend": [0, 0, 1, 0]}
     made = {}
     for name, contrast in contrasts.items():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.jsonable import json_rows
 from vvscale.core.options import SEED
 from vvscale.errors import UsageError
 from vvscale.laws.comparison.candidates import Contest, contest
@@ -98,12 +99,11 @@ class Sensitivity:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold; what is missing becomes None."""
-        rows = self.rows.astype(object)
         return {
             "base": dict(self.base.__dict__),
             "changes": list(self.changes),
             "sentence": self.sentence,
-            "rows": rows.where(rows.notna(), None).to_dict("records"),
+            "rows": json_rows(self.rows),
         }
 
     def _repr_html_(self) -> str:
@@ -185,10 +185,9 @@ def sensitivity(
 
 def _like(fit: Fit, rows: pd.DataFrame) -> Fit:
     """Fit the same law to other rows; exponents are held at 0 or above, since a law that rises has no limit."""
-    units = dict(zip(fit.problem.columns, fit.problem.units, strict=True))
     return fit_rows(
         rows, law=fit.law, x=fit.problem.columns, y=fit.problem.outcome, delta=fit.delta, offsets=fit.offsets,
-        offset_by=fit.offset_by, units=units, drop_incomplete=True,
+        offset_by=fit.offset_by, units=fit.problem.unit_of, drop_incomplete=True,
     )  # fmt: skip
 
 
@@ -221,7 +220,7 @@ def _far(field_: Contest, name: str) -> list[Array]:
     """Return inputs at the largest values and at each factor beyond, in raw units."""
     problem = field_.entries[name][1]
     growth = np.array(FACTORS) ** (1.0 / len(problem.x))
-    return [value.max() * unit * growth for value, unit in zip(problem.x, problem.units, strict=True)]
+    return [value.max() * growth for value in problem.raw]
 
 
 def _under_one_loss(field_: Contest, drawn: list[Resamples], narrow: float) -> list[dict[str, Any]]:

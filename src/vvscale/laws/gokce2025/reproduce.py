@@ -12,8 +12,7 @@ from vvscale.errors import UsageError
 from vvscale.laws.comparison.sensitivity import sensitivity
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
 from vvscale.laws.gokce2025.reproduction import reproduce
-from vvscale.laws.planning.cost import fit_cost
-from vvscale.laws.planning.support import Support
+from vvscale.laws.planning.joint import facts_of_rows
 from vvscale.laws.status import Status
 
 if TYPE_CHECKING:
@@ -41,8 +40,7 @@ def run_one(
         told = sensitivity(done.fit, rows=experiment.other_rows(scores), seed=seed)
         entry["sensitivity"] = told.to_dict()
     if done.fit.law.is_joint:
-        entry["cost"] = dict(fit_cost(done.fit.problem.frame).__dict__)
-        entry["support"] = Support.from_rows(done.fit.problem.frame, done.fit.problem.columns).to_dict()
+        entry |= facts_of_rows(done.fit.problem.frame, done.fit.problem.columns)
     return Result(entry, {unit: resampled.table() for unit, resampled in done.resamples.items()})
 
 

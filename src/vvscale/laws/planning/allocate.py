@@ -12,13 +12,15 @@ with positive exponents (Hoffmann et al. 2022, approach 3).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vvscale.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from vvscale.laws.planning.cost import Cost
@@ -27,6 +29,37 @@ if TYPE_CHECKING:
 
 # A budget that bounds leave over by less than this is spent.
 ROUNDING = 1e-9
+NAMES = ("E", "A", "alpha", "B", "beta")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Parameters of joint laws Y = E + A N^-alpha + B D^-beta, each one number, or (B,) of as many laws."""
+
+    E: Any
+    A: Any
+    alpha: Any
+    B: Any
+    beta: Any
+
+    @classmethod
+    def of(cls, draws: Mapping[str, Any], rows: Any = ...) -> Terms:
+        """Take the parameters of resamples, by name, or of those chosen by ``rows``."""
+        return cls(**{name: np.asarray(draws[name], float)[rows] for name in NAMES})
+
+    @property
+    def has_optimum(self) -> Any:
+        """Whether both terms fall."""
+        return (self.alpha > 0) & (self.beta > 0) & (self.A > 0) & (self.B > 0)
+
+    def misalignment(self, n: Array | float, d: Array | float) -> Any:
+        """Predicted misalignment of n parameters and d samples."""
+        return self.E + self.A * np.asarray(n, float) ** -self.alpha + self.B * np.asarray(d, float) ** -self.beta
+
+    def exponents(self, cost: Cost) -> tuple[Any, Any]:
+        """Powers of the budget that the best N and D grow with."""
+        trade = self.alpha * cost.q + self.beta * cost.p
+        return self.beta / trade, self.alpha / trade
 
 
 @dataclass(frozen=True)
@@ -39,8 +72,10 @@ class Bounds:
     d_high: float = np.inf
 
     @classmethod
-    def of(cls, n_bounds: tuple[float | None, float | None], d_bounds: tuple[float | None, float | None]) -> Bounds:
-        """Make bounds of pairs with None where open.
+    def of(
+        cls, n_bounds: tuple[float | None, float | None], d_bounds: tuple[float | None, float | None], passes: float
+    ) -> Bounds:
+        """Make bounds of pairs with None where open; D of a law in images is seen so many times.
 
         Raises
         ------
@@ -50,31 +85,22 @@ class Bounds:
         for value in (*n_bounds, *d_bounds):
             if value is not None and not value > 0:
                 raise UsageError(f"A bound on N or D must be positive, got {value}.")
-        return cls(n_bounds[0] or 0.0, n_bounds[1] or np.inf, d_bounds[0] or 0.0, d_bounds[1] or np.inf)
+        d_low, d_high = (d_bounds[0] or 0.0) / passes, (d_bounds[1] or np.inf) / passes
+        return cls(n_bounds[0] or 0.0, n_bounds[1] or np.inf, d_low, d_high)
 
 
-def optimum(
-    alpha: Array | float, A: Array | float, beta: Array | float, B: Array | float, cost: Cost, budget: Array | float
-) -> tuple[Array, Array]:
+def optimum(law: Terms, cost: Cost, budget: Array | float) -> tuple[Array, Array]:
     """N* and D* of a budget; broadcasts. alpha A N^-alpha / p = beta B D^-beta / q on the budget line."""
-    alpha, A, beta, B = (np.asarray(v, float) for v in (alpha, A, beta, B))
+    alpha, A, beta, B = (np.asarray(v, float) for v in (law.alpha, law.A, law.beta, law.B))
     room = np.log(np.asarray(budget, float) / cost.m)
     log_n = (np.log(alpha * A * cost.q / (beta * B * cost.p)) + beta * room / cost.q) / (alpha + beta * cost.p / cost.q)
     return np.exp(log_n), np.exp((room - cost.p * log_n) / cost.q)
 
 
-def allocate(
-    alpha: Array | float,
-    A: Array | float,
-    beta: Array | float,
-    B: Array | float,
-    cost: Cost,
-    budget: Array | float,
-    bounds: Bounds,
-) -> tuple[Array, Array, NDArray[np.bool_]]:
+def allocate(law: Terms, cost: Cost, budget: Array | float, bounds: Bounds) -> tuple[Array, Array, NDArray[np.bool_]]:
     """N, D and whether the budget affords them, within bounds; broadcasts. Beyond both upper bounds money is left."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-        n, _ = optimum(alpha, A, beta, B, cost, budget)
+        n, _ = optimum(law, cost, budget)
         # What a bound of D leaves to N moves N off the optimum.
         if np.isfinite(bounds.d_high):
             n = np.maximum(n, cost.parameters(budget, bounds.d_high))

@@ -24,6 +24,7 @@ import pandas as pd
 from vvscale.core.jsonable import jsonable
 from vvscale.core.options import SEED
 from vvscale.errors import FitError, UsageError
+from vvscale.laws.planning.allocate import NAMES
 from vvscale.laws.planning.cost import Cost, fit_cost
 from vvscale.laws.planning.information import Evidence, choose, curves_of, log_after
 from vvscale.laws.solve_law import natural
@@ -188,7 +189,7 @@ def design_runs(
     goal = _Goal(fit, reduce, tuple(at))
     state = Evidence.of(fit, laws, left_out.by, None if goal.is_all else goal.gradient(laws))
     chosen = choose(state.gradients(candidates.x), state, candidates.flop, budget, runs)
-    middle = state.gradients(tuple(np.array([np.exp(np.median(np.log(x)))]) for x in _raw(fit)))
+    middle = state.gradients(tuple(np.array([np.exp(np.median(np.log(x)))]) for x in fit.problem.raw))
     now = state.log_variance(state.bread, state.meat)
     after = log_after(state, state.gradients(candidates.x), chosen)
     plain = log_after(state, middle, np.zeros(runs, dtype=np.intp))
@@ -216,14 +217,10 @@ class _Candidates:
     flop: Array
 
 
-def _raw(fit: Fit) -> list[Array]:
-    return [value * unit for value, unit in zip(fit.problem.x, fit.problem.units, strict=True)]
-
-
 def _candidates(
     fit: Fit, cost: Cost | None, n_bounds: tuple[float, float] | None, d_bounds: tuple[float, float] | None
 ) -> _Candidates:
-    columns, raw = fit.problem.columns, _raw(fit)
+    columns, raw = fit.problem.columns, fit.problem.raw
     if columns == ("train_flop",) and fit.law.terms:
         low, high = d_bounds or (raw[0].min(), raw[0].max())
         flop = np.geomspace(low, high, N_GRID * D_GRID // 4)
@@ -251,12 +248,10 @@ def _table(candidates: _Candidates, chosen: NDArray[np.intp]) -> pd.DataFrame:
 
 # --- laws and quantities ---
 
-PARAMETERS = ("E", "A", "alpha", "B", "beta")
-
 
 def _laws(fit: Fit, by: str) -> Array:
     """Parameters (S, p) of the fit and of refits to resamples: E, then log amplitude and exponent of each term."""
-    names = [name for name in PARAMETERS if name in fit.params]
+    names = [name for name in NAMES if name in fit.params]
     drawn = refit_fit(fit, resamples(fit.problem.frame, by, LAWS - 1, seed=SEED).weights)
     params = natural(fit.law, fit.problem, drawn.optima, fit.offsets)
     own = np.array([[fit.params[name] for name in names]])

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vvscale.errors import FitError, UsageError
-from vvscale.laws.planning.support import Beyond, Support
+from vvscale.laws.planning.allocate import Terms
+from vvscale.laws.planning.cost import fit_cost
+from vvscale.laws.planning.support import MEASURES, Beyond, Support
 from vvscale.laws.solve_law import ratio_name
 from vvscale.laws.status import Status
 from vvscale.laws.verdict import Known, Verdict
@@ -17,6 +19,7 @@ from vvscale.scores.table import score_behind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from vvscale.laws.fit import Fit
@@ -31,7 +34,7 @@ DOUBTFUL = {Status.NOT_CONVERGED, Status.UNIDENTIFIED, Status.TOO_FEW_POINTS}
 
 
 @dataclass(frozen=True)
-class JointLaw:
+class JointLaw(Terms):
     """What a plan needs of a joint fit: parameters in raw units, and resamples of them.
 
     Attributes
@@ -70,7 +73,7 @@ class JointLaw:
     support: Support | None = None
 
     def __post_init__(self) -> None:
-        if not (self.alpha > 0 and self.beta > 0 and self.A > 0 and self.B > 0):
+        if not self.has_optimum:
             raise FitError(
                 "No optimum exists under this law: a plan needs alpha, beta, A and B greater than 0, got alpha = "
                 f"{self.alpha:.3g}, beta = {self.beta:.3g}, A = {self.A:.3g}, B = {self.B:.3g}. More of one input "
@@ -221,9 +224,13 @@ class JointLaw:
         own: dict[str, Any] = {name: float(value) for name, value in raw(params).items()}
         return cls(**own, draws=drawn, unit=unit, degrees=degrees)
 
-    def misalignment(self, n: Array | float, d: Array | float) -> Array | float:
-        """Predicted misalignment of n parameters and d samples."""
-        return self.E + self.A * np.asarray(n, float) ** -self.alpha + self.B * np.asarray(d, float) ** -self.beta
+
+def facts_of_rows(frame: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a plan needs to know of the rows of a joint fit in ``columns``, as plain values."""
+    made: dict[str, Any] = {"support": Support.from_rows(frame, columns).to_dict()}
+    if set(frame.columns) >= set(MEASURES) and frame[list(MEASURES)].notna().all(axis=None):
+        made["cost"] = dict(fit_cost(frame).__dict__)
+    return made
 
 
 def group_ratios(offsets: Sequence[str], groups: Sequence[str], group: str | None) -> dict[str, str]:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.jsonable import jsonable
 from vvscale.errors import UsageError
-from vvscale.laws.planning.allocate import Bounds, allocate, optimum
+from vvscale.laws.planning.allocate import NAMES, Bounds, Terms, allocate, optimum
 from vvscale.laws.planning.cost import Cost, complete_rows
 from vvscale.laws.planning.support import rows_needed
-from vvscale.laws.uncertainty.intervals import FEWEST, crv3, percentile, t_quantile
+from vvscale.laws.uncertainty.intervals import FEWEST, percentile, student
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,14 +120,13 @@ class Plan:
         """What a person should read beside the numbers: what is not advised first, then warnings."""
         lost = self.share_without_optimum
         dropped = [f"{lost:.0%} of the resamples have no optimum; the intervals leave them out."] if lost else []
-        needed = [f"{self.budget:.3g} FLOP: {rows}" for rows in [rows_needed(self.warnings)] if rows]
+        needed = [f"{self.budget:.3g} FLOP: {rows}" for rows in rows_needed(self.warnings)]
         return (*needed, *(f"Warning: {each.words}" for each in self.warnings), *dropped, *self.notes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.__dict__.items()}
-        more = {"cost": dict(self.cost.__dict__), "warnings": [each.to_dict() for each in self.warnings]}
-        return {**plain, **more, "is_advised": self.is_advised}
+        told = {"warnings": [each.to_dict() for each in self.warnings], "is_advised": self.is_advised}
+        return jsonable({**vars(self), **told})
 
     def _repr_html_(self) -> str:
         head = f"<p>{self.budget:.3g} FLOP; {self.cost.source}</p>"
@@ -166,12 +166,11 @@ def plan(
         raise UsageError(f"A budget must be a positive number of FLOP, got {budget}. Example: `budget=1e20`.")
     passes = law.passes(n_samples, epochs)
     cost_of_data = cost.per_image(passes)
-    bounds = Bounds.of(n_bounds, (d_bounds[0] and d_bounds[0] / passes, d_bounds[1] and d_bounds[1] / passes))
+    bounds = Bounds.of(n_bounds, d_bounds, passes)
     n, bound = _within(law, budget, cost_of_data, bounds)
     d = float(cost_of_data.samples(budget, n))
-    best = (law.alpha, law.A, law.beta, law.B)
-    later_n, later_d, _ = allocate(*best, cost_of_data, 10.0 * budget, bounds)
-    trade = law.alpha * cost.q + law.beta * cost.p
+    later_n, later_d, _ = allocate(law, cost_of_data, 10.0 * budget, bounds)
+    n_exponent, d_exponent = law.exponents(cost)
     intervals, without = _intervals(law, cost_of_data, budget, bounds)
     seen = d * passes
     d_interval = intervals.get("d")
@@ -189,8 +188,8 @@ def plan(
         d_exponent_interval=intervals.get("d_exponent"),
         unit=law.unit,
         method=law.method,
-        n_exponent=law.beta / trade,
-        d_exponent=law.alpha / trade,
+        n_exponent=n_exponent,
+        d_exponent=d_exponent,
         limit=1.0 - law.E,
         bound=bound,
         per_decade=float(law.misalignment(n, d) - law.misalignment(later_n, later_d)),
@@ -225,7 +224,7 @@ def _within(law: JointLaw, budget: float, cost: Cost, bounds: Bounds) -> tuple[f
             f"No allocation of {budget:.3g} FLOP meets the bounds: {low_name} needs N >= {np.exp(low):.3g}, "
             f"{high_name} needs N <= {np.exp(high):.3g}. Widen a bound or change the budget."
         )
-    free = float(np.log(optimum(law.alpha, law.A, law.beta, law.B, cost, budget)[0]))
+    free = float(np.log(optimum(law, cost, budget)[0]))
     held = float(np.clip(free, low, high))
     return float(np.exp(held)), low_name if held > free else high_name if held < free else ""
 
@@ -237,12 +236,10 @@ def _intervals(law: JointLaw, cost: Cost, budget: float, bounds: Bounds) -> tupl
     """
     if not law.draws:
         return {}, 0.0
-    draws = {name: np.asarray(law.draws[name], float) for name in ("E", "A", "alpha", "B", "beta")}
-    valid = np.all([draws[name] > 0 for name in ("alpha", "beta", "A", "B")], axis=0)
+    valid = Terms.of(law.draws).has_optimum
     if not valid.any():
         return {}, 1.0
-    kept = {name: values[valid] for name, values in draws.items()}
-    own = {name: np.array([getattr(law, name)]) for name in draws}
+    kept, own = Terms.of(law.draws, valid), Terms.of({name: [getattr(law, name)] for name in NAMES})
     estimate = {name: float(value[0]) for name, value in _planned(own, cost, budget, bounds).items()}
     without = float(1.0 - valid.mean())
     made: dict[str, Interval] = {}
@@ -260,7 +257,8 @@ def _intervals(law: JointLaw, cost: Cost, budget: float, bounds: Bounds) -> tupl
     for name, each in values.items():
         log = name in AMOUNTS
         step = (np.log(cheap[name] / dear[name]) if log else cheap[name] - dear[name])[0] / 2.0
-        made[name] = _widened(each, estimate[name], float(step), law.degrees, log=log)
+        low, high = student(each, estimate[name], log=log, degrees=law.degrees, besides=float(step))
+        made[name] = (float(low), float(high))
     return made, 0.0
 
 
@@ -269,21 +267,12 @@ def scatter_of(cost: Cost, n: int) -> Array:
     return 10.0 ** (cost.scatter * np.random.default_rng(0).standard_normal(n))
 
 
-def _widened(values: Array, estimate: float, step: float, degrees: float, *, log: bool) -> Interval:
-    """Student's t interval over groups left out, with an independent error of one ``step`` added."""
-    at, each = (np.log(estimate), np.log(values)) if log else (estimate, values)
-    reach = t_quantile(degrees) * float(np.hypot(crv3(each, at), step))
-    ends = (at - reach, at + reach)
-    return (float(np.exp(ends[0])), float(np.exp(ends[1]))) if log else (float(ends[0]), float(ends[1]))
-
-
-def _planned(draws: dict[str, Array], cost: Cost, budget: Array | float, bounds: Bounds) -> dict[str, Array]:
+def _planned(draws: Terms, cost: Cost, budget: Array | float, bounds: Bounds) -> dict[str, Array]:
     """What is planned under each draw of a law, name -> (B,)."""
-    E, A, alpha, B, beta = (draws[name] for name in ("E", "A", "alpha", "B", "beta"))
-    n, d, _ = allocate(alpha, A, beta, B, cost, budget, bounds)
-    trade = alpha * cost.q + beta * cost.p
-    score = 1.0 - (E + A * n**-alpha + B * d**-beta)
-    return {"score": score, "n": n, "d": d, "n_exponent": beta / trade, "d_exponent": alpha / trade}
+    n, d, _ = allocate(draws, cost, budget, bounds)
+    n_exponent, d_exponent = draws.exponents(cost)
+    score = 1.0 - draws.misalignment(n, d)
+    return {"score": score, "n": n, "d": d, "n_exponent": n_exponent, "d_exponent": d_exponent}
 
 
 def worst_allocations(law: JointLaw, table: pd.DataFrame, cost: Cost, *, n: int = 10) -> pd.DataFrame:
@@ -305,7 +294,7 @@ def worst_allocations(law: JointLaw, table: pd.DataFrame, cost: Cost, *, n: int 
     frame = complete_rows(table, ["n_params", "samples_seen"])
     was_n, was_d = frame["n_params"].to_numpy(float), frame["samples_seen"].to_numpy(float)
     flop = np.asarray(cost.flop(was_n, was_d))
-    best_n, best_d = optimum(law.alpha, law.A, law.beta, law.B, cost, flop)
+    best_n, best_d = optimum(law, cost, flop)
     lost = np.asarray(law.misalignment(was_n, was_d)) - np.asarray(law.misalignment(best_n, best_d))
     made = pd.DataFrame(
         {

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vvscale.core.jsonable import jsonable
 from vvscale.errors import UsageError
+from vvscale.laws.planning.allocate import Terms
 from vvscale.laws.planning.joint import DOUBTFUL, JointLaw
 from vvscale.laws.planning.support import Beyond, rows_needed
 from vvscale.laws.uncertainty.intervals import FEWEST, LEVEL, percentile, student
@@ -98,10 +100,7 @@ class Purchase:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; what is not known is None."""
-        held = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {
-            name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in held.items()
-        } | {"warnings": [each.to_dict() for each in self.warnings], "words": self.words}
+        return jsonable({**vars(self), "warnings": [each.to_dict() for each in self.warnings], "words": self.words})
 
     def _repr_html_(self) -> str:
         return f"<p>{self.words}</p>"
@@ -152,15 +151,17 @@ def buy_next(
     here = [np.array([float(one)]) for one in have]
     along, now = law.misalignment(*inputs), law.misalignment(*here)
     chosen = int(np.argmin(along))
-    draws = {name: np.asarray(values, float)[:, None] for name, values in law.draws.items()}
-    shares = _SHARES[_losses(draws, *inputs).argmin(1)] if draws else np.empty(0)
-    gains = (_losses(draws, *here) - _losses(draws, *inputs)[:, [chosen]])[:, 0] if draws else np.empty(0)
+    shares = gains = np.empty(0)
+    if law.draws:
+        drawn = Terms.of(law.draws, np.s_[:, None])
+        shares = _SHARES[drawn.misalignment(*inputs).argmin(1)]
+        gains = (drawn.misalignment(*here) - drawn.misalignment(*inputs)[:, [chosen]])[:, 0]
     low, high = _interval(law, shares, float(_SHARES[chosen]), level)
     gain = float(now[0] - along[chosen])  # type: ignore[index]
     gain_low, gain_high = _interval(law, gains, gain, level)
     doubts = list(_doubts(law, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), columns[0]))
     beyond = _beyond(law, columns, have, [float(one[chosen]) for one in inputs])
-    needed = [rows for rows in [rows_needed(beyond)] if rows]
+    needed = rows_needed(beyond)
     is_established = not doubts and not needed
     doubts += [*needed, *(each.words for each in beyond)]
     return Purchase(
@@ -183,11 +184,6 @@ def _beyond(
             if each.quantity not in found or each.factor > found[each.quantity].factor:
                 found[each.quantity] = each
     return tuple(found.values())
-
-
-def _losses(draws: dict[str, Array], first: Array, second: Array) -> Array:
-    """Return the (R, S) outcomes of the resampled laws."""
-    return draws["E"] + draws["A"] * first ** -draws["alpha"] + draws["B"] * second ** -draws["beta"]
 
 
 def _interval(law: JointLaw, values: Array, estimate: float, level: float) -> tuple[float, float]:

@@ -72,15 +72,15 @@ class Beyond:
         return {**asdict(self), "is_far": self.is_far, "words": self.words}
 
 
-def rows_needed(beyond: Iterable[Beyond]) -> str:
-    """Return which rows an advice would need, in a sentence; empty where nothing is far beyond the rows.
+def rows_needed(beyond: Iterable[Beyond]) -> list[str]:
+    """Return which rows an advice would need, in one sentence; none where nothing is far beyond the rows.
 
     Examples
     --------
     >>> rows_needed([Beyond("train_flop", 1e18, 1e15, 1e3)])
-    'Nothing is advised more than 10 times beyond the rows: fit rows of at least 1e+17 training FLOP.'
+    ['Nothing is advised more than 10 times beyond the rows: fit rows of at least 1e+17 training FLOP.']
     >>> rows_needed([Beyond("train_flop", 2e15, 1e15, 2.0)])
-    ''
+    []
     """
     needed = []
     for each in beyond:
@@ -90,8 +90,8 @@ def rows_needed(beyond: Iterable[Beyond]) -> str:
             what = MEASURES.get(each.quantity, each.quantity)
             needed.append(f"at {'least' if is_above else 'most'} {nearest:.3g} {what}")
     if not needed:
-        return ""
-    return f"Nothing is advised more than {FARTHEST:g} times beyond the rows: fit rows of {' and of '.join(needed)}."
+        return []
+    return [f"Nothing is advised more than {FARTHEST:g} times beyond the rows: fit rows of {' and of '.join(needed)}."]
 
 
 @dataclass(frozen=True)

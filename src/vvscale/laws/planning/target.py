@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vvscale.core.jsonable import jsonable
 from vvscale.errors import UsageError
-from vvscale.laws.planning.allocate import Bounds, allocate
+from vvscale.laws.planning.allocate import NAMES, Bounds, Terms, allocate
 from vvscale.laws.planning.plan import scatter_of
 from vvscale.laws.planning.support import rows_needed
-from vvscale.laws.uncertainty.intervals import FEWEST, crv3, percentile, t_quantile
+from vvscale.laws.uncertainty.intervals import FEWEST, percentile, student
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 MOST_FLOP = 1e80
 # Halvings of the range of log C: beyond 60 they are below rounding.
 BISECTIONS = 80
-NAMES = ("E", "A", "alpha", "B", "beta")
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,11 @@ class TargetBudget:
         lost = self.share_without_optimum
         lacking = f"; {lost:.0%} of the resamples have no optimum and are left out" if lost else ""
         told = f"A {self.label} of {self.target:g} needs {self.budget:.3g} FLOP{spread}{doubt}{lacking}."
-        needed = [rows for rows in [rows_needed(self.warnings)] if rows]
-        return " ".join([told, *needed, *(f"Warning: {each.words}" for each in self.warnings)])
+        return " ".join([told, *rows_needed(self.warnings), *(f"Warning: {each.words}" for each in self.warnings)])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {
-            **self.__dict__,
-            "interval": list(self.interval) if self.interval else None,
-            "warnings": [each.to_dict() for each in self.warnings],
-            "words": self.words,
-        }
+        return jsonable({**vars(self), "warnings": [each.to_dict() for each in self.warnings], "words": self.words})
 
 
 def budget_for(
@@ -111,15 +105,15 @@ def budget_for(
         raise UsageError(f"A target lies between 0 and 1, got {target}. Example: `target=0.45`.")
     passes = law.passes(None, epochs)
     cost = cost.per_image(passes)
-    bounds = Bounds.of(n_bounds, (d_bounds[0] and d_bounds[0] / passes, d_bounds[1] and d_bounds[1] / passes))
-    values = np.array([[getattr(law, name)] for name in NAMES])
-    budget = float(_budgets(values, target, cost, bounds)[0])
-    draws = np.stack([np.asarray(law.draws[name], float) for name in NAMES]) if law.draws else np.empty((5, 0))
-    has_optimum = (draws[1:] > 0).all(axis=0)
-    budgets = _budgets(draws[:, has_optimum], target, cost, bounds)
+    bounds = Bounds.of(n_bounds, d_bounds, passes)
+    own = Terms.of({name: [getattr(law, name)] for name in NAMES})
+    budget = float(_budgets(own, target, cost, bounds)[0])
+    draws = law.draws or dict.fromkeys(NAMES, np.empty(0))
+    has_optimum = Terms.of(draws).has_optimum
+    budgets = _budgets(Terms.of(draws, has_optimum), target, cost, bounds)
     warnings: tuple[Beyond, ...] = ()
     if np.isfinite(budget):
-        n, d, _ = allocate(law.alpha, law.A, law.beta, law.B, cost, budget, bounds)
+        n, d, _ = allocate(law, cost, budget, bounds)
         warnings = law.beyond(float(n), float(d), budget)
     return TargetBudget(
         target,
@@ -140,8 +134,7 @@ def _interval(law: JointLaw, cost: Cost, budget: float, budgets: Array) -> tuple
         if not (np.isfinite(log).all() and np.isfinite(budget)) or len(log) < FEWEST:
             return None
         # The scatter is an error of its own, independent of the law's.
-        reach = t_quantile(law.degrees) * np.hypot(crv3(log, np.log10(budget)), cost.scatter)
-        low, high = np.log10(budget) - reach, np.log10(budget) + reach
+        low, high = student(log, np.log10(budget), degrees=law.degrees, besides=cost.scatter)
     else:
         log = log + np.log10(scatter_of(cost, len(log)))
         low, high = percentile(log, np.log10(budget))
@@ -149,16 +142,15 @@ def _interval(law: JointLaw, cost: Cost, budget: float, budgets: Array) -> tuple
     return (float(ends[0]) if np.isfinite(ends[0]) else None, float(ends[1]) if np.isfinite(ends[1]) else None)
 
 
-def _budgets(values: Array, target: float, cost: Cost, bounds: Bounds) -> Array:
-    """Budgets (B,) for parameter columns (5, B) within bounds of N and D; infinite out of reach. Bisection in log C."""
-    E, A, alpha, B, beta = values
-    low, high = np.full(E.shape, np.log(1e-30)), np.full(E.shape, np.log(MOST_FLOP))
+def _budgets(laws: Terms, target: float, cost: Cost, bounds: Bounds) -> Array:
+    """Budgets (B,) of B laws within bounds of N and D; infinite out of reach. Bisection in log C."""
+    low, high = np.full(laws.E.shape, np.log(1e-30)), np.full(laws.E.shape, np.log(MOST_FLOP))
     goal = 1.0 - target
     for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
         with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-            n, d, affordable = allocate(alpha, A, beta, B, cost, np.exp(middle), bounds)
-            enough = affordable & (E + A * n**-alpha + B * d**-beta <= goal)
+            n, d, affordable = allocate(laws, cost, np.exp(middle), bounds)
+            enough = affordable & (laws.misalignment(n, d) <= goal)
         high = np.where(enough, middle, high)
         low = np.where(enough, low, middle)
-    return np.where((goal > E) & (high < np.log(MOST_FLOP) - 1.0), np.exp(high), np.inf)
+    return np.where((goal > laws.E) & (high < np.log(MOST_FLOP) - 1.0), np.exp(high), np.inf)

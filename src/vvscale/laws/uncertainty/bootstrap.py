@@ -13,11 +13,11 @@ import pandas as pd
 from vvscale.core.options import SEED
 from vvscale.errors import ShapeError
 from vvscale.laws.fit import Fit
-from vvscale.laws.solve_law import AVERAGE, group_curves, natural, optimise, ratio_name
+from vvscale.laws.solve_law import natural, ratio_name
 from vvscale.laws.solver.search import Optima
 from vvscale.laws.uncertainty.intervals import LEVEL, percentile
 from vvscale.laws.uncertainty.jackknife import Jackknife, left_out
-from vvscale.laws.uncertainty.refits import Refits
+from vvscale.laws.uncertainty.refits import Refits, refit_fit
 from vvscale.laws.uncertainty.resample import Resamples, default_unit, resamples
 
 if TYPE_CHECKING:
@@ -110,11 +110,8 @@ class Bootstrap:
         """Interval of the fitted curve (of the average group) at new inputs, in raw units; two arrays (m,)."""
         if self.resamples.leaves_one_out:
             return self.jackknife.curve(*x, level=level)
-        at = [np.atleast_1d(np.asarray(value, float)) for value in x]
-        groups = np.full(at[0].shape, AVERAGE)
         assert self.fit.optima is not None
-        estimate = np.exp(group_curves(self.fit.forms(), self.fit.optima, self.fit.problem, at, groups))[0]
-        values = np.exp(group_curves(self.fit.forms(), self.optima, self.fit.problem, at, groups))
+        estimate, values = self.fit.outcomes(self.fit.optima, x)[0], self.fit.outcomes(self.optima, x)
         return percentile(values[self.usable], estimate, level)
 
     def plot(self, path: str | Path | None = None) -> Any:
@@ -193,10 +190,7 @@ def bootstrap(fit: Fit, n: int = 1000, *, by: str | None = None, seed: int = SEE
             "resamples would interpolate, and their interval would mean nothing. Collect more points."
         )
     drawn = resamples(problem.frame, by or default_unit(problem.frame), n, seed=seed)
-    # The original rows come first: the solver makes its dictionary of starts from them.
-    weights = np.concatenate([np.ones((1, fit.n)), drawn.weights])
-    optima = optimise(fit.law, problem, weights, offsets=fit.offsets, negative=fit.negative)
-    rest = optima.take(slice(1, None))
+    rest = refit_fit(fit, drawn.weights).optima
     return Bootstrap(
         fit,
         _without_absent_groups(fit, drawn.weights, natural(fit.law, problem, rest, fit.offsets)),

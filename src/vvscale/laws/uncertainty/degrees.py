@@ -115,8 +115,7 @@ def leverage(fit: Fit, code: NDArray[np.intp], intraclass: float) -> Leverage:
     first = fit.optima.take(np.zeros(len(both), dtype=np.intp))
     moved = replace(first, theta=both)
     problem = fit.problem
-    raw = [value * unit for value, unit in zip(problem.x, problem.units, strict=True)]
-    f = curves(fit.forms(), moved, problem.points(raw, problem.group))
+    f = curves(fit.forms(), moved, problem.points(problem.raw, problem.group))
     values = f if fit.law.log_residuals else np.exp(f)
     jacobian = np.nan_to_num((values[: form.size] - values[form.size :]) / (2.0 * steps[:, None]))
     # Parameters of very different size would be lost to rounding.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,13 @@ def clustered_error(values: Array, group: NDArray[np.intp]) -> float:
     k = int(group.max()) + 1
     sums = np.bincount(group, weights=values - values.mean(), minlength=k)
     return float(np.sqrt((sums**2).sum() * k / (k - 1)) / len(values))
+
+
+def clustered_covariance(bread: NDArray[Any], design: Array, residual: Array, group: NDArray[np.intp]) -> Array:
+    """Return the sandwich covariance (p, p) of least squares on ``design`` (p, n), rows independent between groups."""
+    k = int(group.max()) + 1
+    scores = np.stack([np.bincount(group, weights=row * residual, minlength=k) for row in design])
+    return bread @ (scores @ scores.T) @ bread * k / (k - 1)
 
 
 def grouped_folds(group: NDArray[np.intp], n_folds: int, *, seed: int = SEED) -> NDArray[np.intp]:

@@ -68,6 +68,7 @@ def student(
     log: bool = False,
     odds: bool = False,
     degrees: float | Array | None = None,
+    besides: float = 0.0,
 ) -> tuple[Any, Any]:
     """Interval estimate -+ t x CRV3 error from the values without each of G groups, (G, m) or (G,).
 
@@ -77,20 +78,23 @@ def student(
         Degrees of freedom; by default G - 1, for groups of one size.
     log, odds
         Whether it is symmetric in the log, where all are greater than 0, or in the log odds, where all lie in (0, 1).
+    besides
+        Standard error of what else the estimate rests on, independently; on the scale of the symmetry.
     """
     if len(values) < FEWEST:
         nothing = np.full(np.shape(estimate), np.nan)[()]
         return nothing, nothing
     if log and np.all(np.asarray(estimate) > 0) and (values > 0).all():
-        low, high = student(np.log(values), np.log(estimate), level, degrees=degrees)
+        low, high = student(np.log(values), np.log(estimate), level, degrees=degrees, besides=besides)
         # An interval of a logarithm may be wider than numbers go: its end is then infinite.
         with np.errstate(over="ignore"):
             return np.exp(low), np.exp(high)
     if odds and np.all((np.asarray(estimate) > 0) & (np.asarray(estimate) < 1)) and ((values > 0) & (values < 1)).all():
         from scipy import special
 
-        low, high = student(special.logit(values), special.logit(estimate), level, degrees=degrees)
+        low, high = student(special.logit(values), special.logit(estimate), level, degrees=degrees, besides=besides)
         return special.expit(low), special.expit(high)
-    reach = t_quantile(len(values) - 1 if degrees is None else degrees, level) * crv3(values, estimate)
+    error = np.hypot(crv3(values, estimate), besides)
+    reach = t_quantile(len(values) - 1 if degrees is None else degrees, level) * error
     with np.errstate(invalid="ignore"):
         return estimate - reach, estimate + reach

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from vvscale.errors import ShapeError
-from vvscale.laws.solve_law import AVERAGE, group_curves, natural
+from vvscale.laws.solve_law import natural
 from vvscale.laws.uncertainty.degrees import Leverage, leverage
 from vvscale.laws.uncertainty.folds import grouped_folds
 from vvscale.laws.uncertainty.intervals import FEWEST, LEVEL, POSITIVE, SHARES, crv3, student
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from vvscale.laws.fit import Fit
     from vvscale.laws.law import Law
-    from vvscale.laws.solver.search import Optima
 
     Array = NDArray[np.float64]
 
@@ -107,17 +106,12 @@ class Jackknife:
         Symmetric on the scale of the law's residuals.
         """
         fit = self.fit
-        at = [np.atleast_1d(np.asarray(value, float)) for value in x]
-        groups = np.full(at[0].shape, AVERAGE)
-        if not self.usable:
-            return np.full(at[0].shape, np.nan), np.full(at[0].shape, np.nan)
-
-        def curve(optima: Optima) -> Array:
-            return np.exp(group_curves(fit.forms(), optima, fit.problem, at, groups))
-
         assert fit.optima is not None
-        degrees, log = self.leverage.degrees(curve), fit.law.log_residuals
-        return student(curve(self.refits.optima), curve(fit.optima)[0], level, log=log, degrees=degrees)
+        estimate = fit.outcomes(fit.optima, x)[0]
+        if not self.usable:
+            return np.full(estimate.shape, np.nan), np.full(estimate.shape, np.nan)
+        degrees, log = self.leverage.degrees(lambda optima: fit.outcomes(optima, x)), fit.law.log_residuals
+        return student(fit.outcomes(self.refits.optima, x), estimate, level, log=log, degrees=degrees)
 
     def table(self) -> pd.DataFrame:
         """One row per parameter and derived quantity: value, standard error, degrees of freedom and interval."""

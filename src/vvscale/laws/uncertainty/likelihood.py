@@ -101,7 +101,7 @@ class Likelihood:
             raise ShapeError(
                 f"{len(target)} cells are too few for {form.size + len(codes) + 1} parameters of a mixed model."
             )
-        raw = [(value * unit)[first] for value, unit in zip(fit.problem.x, fit.problem.units, strict=True)]
+        raw = [value[first] for value in fit.problem.raw]
         return cls(fit, form, fit.problem.points(raw), target, tuple(codes), n_groups)
 
     @property

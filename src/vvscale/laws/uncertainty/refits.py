@@ -64,8 +64,7 @@ class Refits:
         """
         problem = self.fit.problem
         if x is None:
-            x = [value * unit for value, unit in zip(problem.x, problem.units, strict=True)]
-            group = problem.group
+            x, group = problem.raw, problem.group
         group = np.full(len(x[0]), AVERAGE) if group is None else group
         f = curves(self.fit.forms(), self.optima, problem.points(x, np.maximum(group, 0)))
         n_groups = len(problem.groups)
@@ -93,6 +92,7 @@ class Refits:
 
 def refit_fit(fit: Fit, weights: Array) -> Refits:
     """Refit a fitted law to every row of ``weights`` (B, n)."""
+    # The original rows come first: the solver makes its dictionary of starts from them.
     everything = np.concatenate([np.ones((1, fit.n)), weights])
     optima = optimise(fit.law, fit.problem, everything, offsets=fit.offsets, negative=fit.negative)
     return Refits(fit, optima.take(slice(1, None)), weights)

@@ -35,9 +35,7 @@ def run_design(source: str, options: DesignOptions) -> tuple[Fit, Design]:
         with options.reading():
             fit = _fit_table(source, options)
     columns = fit.problem.columns
-    spans = [
-        (float((x * u).min()), float((x * u).max())) for x, u in zip(fit.problem.x, fit.problem.units, strict=True)
-    ]
+    spans = [(float(x.min()), float(x.max())) for x in fit.problem.raw]
     asked = [(options.min_params, options.max_params), (options.min_samples, options.max_samples)]
     if len(columns) == 1 and (options.min_params or options.max_params):
         raise UsageError(f"`min_params` and `max_params` are bounds of N, and this law is one of {columns[0]}.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vvscale.core.jsonable import json_rows
 from vvscale.errors import UsageError, VvscaleError, unknown_name
 from vvscale.laws.comparison.assess import examine
 from vvscale.laws.comparison.compare import compare_laws
@@ -17,7 +18,7 @@ from vvscale.laws.comparison.saturation import saturation
 from vvscale.laws.comparison.sensitivity import sensitivity
 from vvscale.laws.fit import DEFAULT_X, Fit, fit_rows
 from vvscale.laws.law import LAWS
-from vvscale.laws.planning.cost import fit_cost
+from vvscale.laws.planning.joint import facts_of_rows
 from vvscale.laws.planning.support import Beyond, Support
 from vvscale.laws.rows import load_rows
 from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 PREDICTION_LEVEL = 0.9
 # A broken line costs a millisecond per resample: enough for two digits of the knee without being asked.
 SATURATION_RESAMPLES = 1000
-COST_COLUMNS = {"n_params", "samples_seen", "train_flop"}
 
 
 @dataclass(frozen=True)
@@ -128,16 +128,6 @@ def _fits(source: str | Path | pd.DataFrame, options: FitOptions) -> list[FitRes
     return results
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as values that JSON can hold; what is missing or not finite becomes None."""
-
-    def value(cell: Any) -> Any:
-        cell = cell.item() if isinstance(cell, np.generic) else cell
-        return None if isinstance(cell, float) and not np.isfinite(cell) else cell
-
-    return [{str(k): value(v) for k, v in row.items()} for row in table.to_dict(orient="records")]
-
-
 def _run(
     name: str,
     rows: pd.DataFrame,
@@ -153,9 +143,7 @@ def _run(
     frame = fit.problem.frame
     entry: dict[str, Any] = {"name": name, "form": options.law, **fit.to_dict(), "outcome": fit.problem.outcome}
     if fit.law.is_joint:
-        entry["support"] = Support.from_rows(frame, x).to_dict()
-        if set(frame.columns) >= COST_COLUMNS and frame[sorted(COST_COLUMNS)].notna().all(axis=None):
-            entry["cost"] = dict(fit_cost(frame).__dict__)
+        entry |= facts_of_rows(frame, x)
     drawn = {}
     for unit in (resampled_units(options.by) or (default_unit(frame),)) if options.resamples else ():
         drawn[unit] = bootstrap(fit, options.resamples, by=unit, seed=options.seed)
@@ -169,7 +157,7 @@ def _run(
         entry["mixed"] = mixed.to_dict()
         tables["random intercepts beside the fit"] = mixed.table()
         sentences.append(mixed.sentence)
-    entry["tables"] = {title: _records(table) for title, table in tables.items()}
+    entry["tables"] = {title: json_rows(table) for title, table in tables.items()}
     entry["sentences"] = sentences
     entry["warnings"] = [each.to_dict() for each in _beyond(fit, options.at)]
     draws = {unit: made.table() for unit, made in drawn.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from vvscale.core.files import make_folder, write_json, write_with
+from vvscale.core.hashing import hash_of
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import DataError, MissingDataError, UsageError, reason, shell_words, unknown_name
 from vvscale.laws.law import LAWS
+from vvscale.laws.planning.allocate import NAMES
 from vvscale.laws.planning.cost import Cost
 from vvscale.laws.planning.joint import JointLaw, group_ratios
 from vvscale.laws.planning.support import Support
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FITS = "fits.json"
-PARAMETERS = ("E", "A", "alpha", "B", "beta", "lambda")
 
 
 def resamples_path(folder: Path, unit: str) -> Path:
@@ -87,22 +87,18 @@ def save_fits(
         if not by_name:
             continue
         frame = pd.concat([frame.assign(experiment=name) for name, frame in by_name.items()], ignore_index=True)
-        named = [name for name in PARAMETERS if name in frame.columns]
+        named = [name for name in (*NAMES, "lambda") if name in frame.columns]
         first = ["experiment", "resample", "loss", *named]
         frame = frame[first + [name for name in frame.columns if name not in first]]
         path = resamples_path(folder, unit)
         write_with(path, lambda part, frame=frame: frame.to_parquet(part, index=False))
         written.append(path)
-        files[unit] = {"file": path.name, "sha256": _digest(path)}
+        files[unit] = {"file": path.name, "sha256": hash_of(path)}
     # Last, so that fits.json never names resamples that are not there.
     kept = {unit: set(by_name) for unit, by_name in resamples.items()}
     of_each = [{unit: files[unit] for unit in files if fit["name"] in kept[unit]} for fit in fits]
     write_json(folder / FITS, [{**fit, "resamples": own} for fit, own in zip(fits, of_each, strict=True)])
     return [folder / FITS, *written]
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -225,7 +221,7 @@ def _draws(folder: Path, entry: Mapping[str, Any]) -> tuple[dict[str, np.ndarray
     listed = entry.get("resamples", {})
     for unit in sorted(listed, key=lambda unit: (unit != "arch", unit)):
         path = folder / listed[unit]["file"]
-        if not path.is_file() or _digest(path) != listed[unit]["sha256"]:
+        if not path.is_file() or hash_of(path) != listed[unit]["sha256"]:
             raise DataError(
                 f"The resamples '{path}' are not those of the fit '{entry['name']}': the file is absent or was written "
                 "by another command. Fit again into a folder of its own."

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from vvscale.errors import MissingDataError, RunError
-from vvscale.study.engine.worker import Answer, Request
+from vvscale.study.engine.worker import Answer, Request, run_task
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.spec.workers import EngineSpec, refuse_odd_path
 
@@ -25,25 +23,6 @@ _LOOK_SECONDS = 2.0
 _STALLED_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A task that left the engine.
-
-    Attributes
-    ----------
-    key
-        As it was submitted.
-    answer
-        Its worker's; None if there is none.
-    lost
-        ``worker``: the process died with the task; ``job``: its whole job or machine was lost; else empty.
-    """
-
-    key: int
-    answer: Answer | None
-    lost: str = ""
-
-
 class Engine:
     """Workers in groups, through Parsl.
 
@@ -53,8 +32,8 @@ class Engine:
     ----------
     spec
         Where, and with what resources.
-    study, logs
-        The study's folder, and one for what workers and the engine print.
+    folder
+        Of the study.
     run
         What a worker does with a request; a function that it can import.
 
@@ -64,9 +43,9 @@ class Engine:
         Name -> workers with the same resources.
     """
 
-    def __init__(self, spec: EngineSpec, study: Path, logs: Path, run: Callable[[Request], Answer]) -> None:
+    def __init__(self, spec: EngineSpec, folder: StudyFolder, run: Callable[[Request], Answer] = run_task) -> None:
         self.groups = {group.name: group for group in spec.all_groups}
-        self._spec, self._folder, self._logs, self._run = spec, StudyFolder(study), logs, run
+        self._spec, self._folder, self._run = spec, folder, run
         self._names: list[str] = []
         self._tasks: dict[int, tuple[Request, str, int]] = {}
         self._session: Session | None = None
@@ -88,12 +67,12 @@ class Engine:
             raise MissingDataError(
                 "Studies run on the package parsl, which is not installed. `pip install 'vvscale[study]'`."
             ) from error
-        refuse_odd_path(self._spec, self._logs)
+        refuse_odd_path(self._spec, self._folder.logs)
         self._names = names
         self._starts += 1
         self._n_idle_looks = 0
         groups = [self.groups[name] for name in names]
-        self._session = Session(self._spec, groups, study=self._folder.path, logs=self._logs, run=self._run)
+        self._session = Session(self._spec, groups, self._folder, self._run)
         for key, task in self._tasks.items():
             self._session.submit(key, *task)
 
@@ -102,18 +81,18 @@ class Engine:
         self._tasks[key] = (request, group, priority)
         self._running.submit(key, request, group, priority)
 
-    def take(self, seconds: float) -> list[Ended]:
-        """Return the tasks that ended, waiting so long for the first."""
-        found: list[Ended] = []
+    def take(self, seconds: float) -> list[tuple[int, Answer]]:
+        """Return the tasks that ended, each as it was submitted and how, waiting so long for the first."""
+        found: list[tuple[int, Answer]] = []
         while self._session is not None:
             try:
                 key, future = self._session.ended.get(timeout=0.0 if found else seconds)
             except Empty:
                 break
-            ended = _ended(key, future)
+            answer = _answer(future)
             # None: Parsl has given up with all tasks, and `look_after` says why.
-            if ended is not None:
-                found.append(ended)
+            if answer is not None:
+                found.append((key, answer))
                 del self._tasks[key]
                 self._starts = self._n_idle_looks = 0
         return found
@@ -132,8 +111,8 @@ class Engine:
         if session.is_dead or self._is_stalled():
             if self._starts >= _MOST_STARTS:
                 raise RunError(
-                    f"The engine broke {self._starts} times and no task ended. What it said is in '{self._logs}'. Mend "
-                    "the cause, then `vvscale study resume`."
+                    f"The engine broke {self._starts} times and no task ended. What it said is in "
+                    f"'{self._folder.logs}'. Mend the cause, then `vvscale study resume`."
                 )
             session.end(0.0, lambda: None)
             self.start(self._names)
@@ -181,17 +160,17 @@ class Engine:
         return any(self._folder.task(request.task.id).is_held() for request, _, _ in self._tasks.values())
 
 
-def _ended(key: int, future: Any) -> Ended | None:
+def _answer(future: Any) -> Answer | None:
     from parsl.executors.errors import BadStateException
     from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
 
     error = future.exception()
     if error is None:
-        return Ended(key, future.result())
+        return future.result()
     if isinstance(error, BadStateException):
         return None
     if isinstance(error, WorkerLost):
-        return Ended(key, None, lost="worker")
+        return Answer("worker lost")
     if isinstance(error, ManagerLost):
-        return Ended(key, None, lost="job")
-    return Ended(key, Answer("failed", message=f"{type(error).__name__}: {error}"))
+        return Answer("job lost")
+    return Answer("failed", message=f"{type(error).__name__}: {error}")

@@ -23,13 +23,12 @@ from parsl.providers import (
 )
 from parsl.providers.base import ExecutionProvider
 
+from vvscale.core.processes import THREAD_VARIABLES
 from vvscale.errors import MissingDataError
 from vvscale.study.engine.lifeline import lifeline_command
 from vvscale.study.engine.worker import END, GPUS_PER_TASK, GRACE
 from vvscale.study.spec.workers import EngineSpec, Group
 
-# Workers share the cores already, and results must not depend on the number of threads.
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Of the environment of the run; not every scheduler hands all of it on.
 _HANDED_ON = ("PYTHONPATH", "VVSCALE_DATA", "VVSCALE_MIRROR", "VVSCALE_CACHE")
 # A scheduler serves the whole cluster and is asked rarely; a command to it may take long when it is busy.
@@ -38,17 +37,7 @@ _PREFIX = {"slurm": "#SBATCH", "pbs": "#PBS", "lsf": "#BSUB", "gridengine": "#$"
 
 
 def make_provider(engine: EngineSpec, group: Group, *, study: Path, lifeline: Path | None = None) -> ExecutionProvider:
-    """Return what starts the jobs of a group of workers.
-
-    Parameters
-    ----------
-    engine, group
-        Where, and with what.
-    study
-        The study's folder; workers have it in their environment, so that people can tell whose they are.
-    lifeline
-        A pipe that this process holds open: workers of this machine end with it.
-    """
+    """Return what starts the jobs of a group of workers; those of this machine end with the ``lifeline``, a pipe."""
     kind = engine.kind
     blocks = {
         "init_blocks": 0,
@@ -131,26 +120,11 @@ def _gb(group: Group) -> int:
 
 
 def submit_command(engine: EngineSpec, command: list[str], *, name: str, folder: Path) -> str:
-    """Put one command into the scheduler's queue and return the id of its job.
-
-    Parameters
-    ----------
-    engine
-        The scheduler, and the limits of the job; it has one node, and no GPU.
-    command
-        Its words.
-    name
-        Of the job.
-    folder
-        For the job's script and what it prints.
-    """
-    provider: Any = make_provider(engine, Group(None, _without_gpus(engine)), study=folder)
+    """Queue a command as a job of one core without GPU, whose script and prints lie in ``folder``; return its id."""
+    light = dataclasses.replace(engine, cpus=1, gpus_per_task=0, gres=None, nodes_per_task=1, per_job=1, groups=())
+    provider: Any = make_provider(light, Group(None, light), study=folder)
     provider.script_dir = str(folder)
     return str(provider.submit(shlex.join(command), 1, name))
-
-
-def _without_gpus(engine: EngineSpec) -> EngineSpec:
-    return dataclasses.replace(engine, gpus_per_task=0, gres=None, nodes_per_task=1, per_job=1, groups=())
 
 
 def _kubernetes(group: Group, blocks: dict[str, Any]) -> ExecutionProvider:
@@ -170,9 +144,10 @@ def _kubernetes(group: Group, blocks: dict[str, Any]) -> ExecutionProvider:
 
 def _setup(engine: EngineSpec, group: Group, study: Path, lifeline: Path | None) -> str:
     """Return the shell lines before the workers of a job start."""
-    values = dict.fromkeys(_ONE_THREAD, "1")
+    # Workers share the cores already, and results must not depend on the number of threads.
+    values = dict.fromkeys(THREAD_VARIABLES, "1")
     values |= {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
-    values["VVSCALE_RUN"] = str(study)
+    values["VVSCALE_RUN"] = str(study)  # so that people can tell whose workers they are
     values["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
     values[GPUS_PER_TASK] = str(group.gpus_per_task)
     lines = []

@@ -30,6 +30,7 @@ from vvscale.errors import RunError, VvscaleError
 from vvscale.study.engine.lifeline import FOLDER_PREFIX, lifeline_command
 from vvscale.study.engine.providers import make_provider
 from vvscale.study.engine.worker import Answer, Request
+from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.spec.workers import EngineSpec, Group
 
 # Of the silence after which a job is lost; workers are looked after as often as it sends a sign of life.
@@ -50,16 +51,7 @@ _LONGEST_GOODBYE_SECONDS = 5.0
 
 
 class Session:
-    """One start of Parsl.
-
-    Parameters
-    ----------
-    spec, groups
-        Where, and the workers to start.
-    study, logs
-        The study's folder, and one for what workers and the exchange print.
-    run
-        What a worker does with a request.
+    """One start of Parsl, for :class:`vvscale.study.engine.engine.Engine`.
 
     Attributes
     ----------
@@ -72,12 +64,12 @@ class Session:
     """
 
     def __init__(
-        self, spec: EngineSpec, groups: list[Group], *, study: Path, logs: Path, run: Callable[[Request], Answer]
+        self, spec: EngineSpec, groups: list[Group], folder: StudyFolder, run: Callable[[Request], Answer]
     ) -> None:
         self.ended: SimpleQueue[tuple[int, Any]] = SimpleQueue()
         self.words = ("starting workers", 0)
         self.error: Exception | None = None
-        self._spec, self._groups, self._study, self._logs, self._run = spec, groups, study, logs, run
+        self._spec, self._groups, self._folder, self._run = spec, groups, folder, run
         self._is_local = spec.kind == "local"
         self._asked: SimpleQueue[tuple[int, Request, str, int]] = SimpleQueue()
         self._executors: dict[str, Any] = {}
@@ -101,15 +93,7 @@ class Session:
         return any(process is not None and process.poll() is not None for process in processes)
 
     def end(self, seconds: float, saving: Callable[[], object]) -> None:
-        """Let tasks save their state, end all workers, and return when they are gone or the scheduler knows.
-
-        Parameters
-        ----------
-        seconds
-            How long tasks may take to save their state.
-        saving
-            Called once if they take longer than a moment.
-        """
+        """As :meth:`vvscale.study.engine.engine.Engine.stop`."""
         if self._pipe < 0:
             return
         was_dead = self.is_dead
@@ -155,7 +139,7 @@ class Session:
             # Whoever asks an exchange that died is not to blame.
             if not self.is_dead:
                 self.error = RunError(
-                    f"The engine broke: {type(error).__name__}: {error}. What it said is in '{self._logs}'. "
+                    f"The engine broke: {type(error).__name__}: {error}. What it said is in '{self._folder.logs}'. "
                     "`vvscale study resume` starts it again."
                 )
         finally:
@@ -168,7 +152,7 @@ class Session:
         from parsl.dataflow.rundirs import make_rundir
         from parsl.jobs.strategy import Strategy
 
-        logs = make_folder(self._logs / "engine")
+        logs = make_folder(self._folder.logs / "engine")
         if self._is_local:
             # Parsl writes paths into shell scripts as they are; this one has no blank, whatever the study's has.
             link = self._lifeline.parent / "logs"
@@ -233,7 +217,7 @@ class Session:
         lines = [line.strip() for line in said.splitlines() if line.strip()][-_LAST_LINES:]
         return (
             f"Workers of the group '{name}' cannot be started by {self._spec.kind}. They said last: "
-            f"{' / '.join(lines) or 'nothing'}. All they said is in '{self._logs}'. Check [engine] (partition, "
+            f"{' / '.join(lines) or 'nothing'}. All they said is in '{self._folder.logs}'. Check [engine] (partition, "
             "account, time_minutes, setup), then `vvscale study resume`."
         )
 
@@ -265,7 +249,7 @@ class Session:
         pool = f"{python} -m parsl.executors.high_throughput.process_worker_pool"
         return HighThroughputExecutor(
             label=group.name,
-            provider=make_provider(self._spec, group, study=self._study, lifeline=lifeline),
+            provider=make_provider(self._spec, group, study=self._folder.path, lifeline=lifeline),
             max_workers_per_node=group.per_job,
             # Only the number of workers counts; cores are the scheduler's to give.
             cores_per_worker=1e-6,

@@ -7,7 +7,6 @@ kinds that say ``can_spread`` are run so; they alone know how to share the work.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 import socket
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from vvscale.core.files import remove_inside, write_json
-from vvscale.core.jsonable import parse_json
+from vvscale.core.jsonable import jsonable, parse_json
 from vvscale.errors import RunError, StoppedError
 from vvscale.study.graph.kinds import TaskContext
 
@@ -30,8 +29,8 @@ _SETTINGS, _RESULT, _ERROR = "spread.json", "spread-result.json", "spread-error.
 _OF_THE_STEP = ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_STEP", "SLURM_NTASKS", "SLURM_CPU_BIND")
 
 
-def run_spread(context: TaskContext, kind: str) -> Mapping[str, Any]:
-    """Run a task in ``context.nodes`` x ``context.processes_per_node`` ranks and return the first one's result.
+def run_spread(context: TaskContext, kind: str, *, nodes: int, processes: int) -> Mapping[str, Any]:
+    """Run a task in ``nodes`` x ``processes`` ranks and return the first one's result.
 
     Raises
     ------
@@ -46,10 +45,9 @@ def run_spread(context: TaskContext, kind: str) -> Mapping[str, Any]:
     for name in (_RESULT, _ERROR):
         remove_inside(folder, name)
     worker = {"host": socket.gethostname(), "pid": os.getpid(), "began": psutil.Process().create_time()}
-    settings = {**dataclasses.asdict(dataclasses.replace(context, stop=bool)), "kind": kind, "worker": worker}
-    write_json(folder / _SETTINGS, {**settings, "stop": None, "out": str(context.out), "inputs": _texts(context)})
+    write_json(folder / _SETTINGS, jsonable({**vars(context), "stop": None, "kind": kind, "worker": worker}))
     environment = {name: one for name, one in os.environ.items() if not name.startswith(_OF_THE_STEP)}
-    with subprocess.Popen(_command(context, folder), env=environment) as process:
+    with subprocess.Popen(_command(context.task_id, folder, nodes, processes), env=environment) as process:
         try:
             while process.poll() is None:
                 if context.stop():
@@ -73,10 +71,9 @@ def run_rank(folder: Path) -> None:
     inputs = {
         role: Path(one) if isinstance(one, str) else tuple(map(Path, one)) for role, one in settings["inputs"].items()
     }
-    stopped = [False]
-    signal.signal(signal.SIGTERM, lambda *_: stopped.__setitem__(0, True))
-    more = {"inputs": inputs, "out": Path(settings["out"]), "stop": lambda: stopped[0]}
-    context = TaskContext(**{**settings, **more, "nodes": 1, "processes_per_node": 1})
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    context = TaskContext(**{**settings, "inputs": inputs, "out": Path(settings["out"]), "stop": stop.is_set})
     try:
         result = kind.run(context) or {}
     except Exception as error:
@@ -109,22 +106,17 @@ def _is_alive(worker: Mapping[str, Any]) -> bool:
         return False
 
 
-def _command(context: TaskContext, folder: Path) -> list[str]:
-    run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(context.processes_per_node)]
-    if context.nodes == 1:
+def _command(task_id: str, folder: Path, nodes: int, processes: int) -> list[str]:
+    run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+    if nodes == 1:
         return [*run, "--standalone", "-m", "vvscale.study.engine.torchrun", str(folder)]
     with socket.socket() as found:
         found.bind(("", 0))
         port = found.getsockname()[1]
-    meet = ["--nnodes", str(context.nodes), "--rdzv-backend", "c10d", "--rdzv-id", context.task_id]
+    meet = ["--nnodes", str(nodes), "--rdzv-backend", "c10d", "--rdzv-id", task_id]
     meet += ["--rdzv-endpoint", f"{socket.gethostname()}:{port}"]
-    nodes = str(context.nodes)
-    step = ["srun", "--overlap", "--nodes", nodes, "--ntasks", nodes, "--ntasks-per-node", "1", "--kill-on-bad-exit=1"]
-    return [*step, *run, *meet, "-m", "vvscale.study.engine.torchrun", str(folder)]
-
-
-def _texts(context: TaskContext) -> dict[str, Any]:
-    return {role: str(one) if isinstance(one, Path) else [str(p) for p in one] for role, one in context.inputs.items()}
+    step = ["srun", "--overlap", "--nodes", str(nodes), "--ntasks", str(nodes), "--ntasks-per-node", "1"]
+    return [*step, "--kill-on-bad-exit=1", *run, *meet, "-m", "vvscale.study.engine.torchrun", str(folder)]
 
 
 def _outcome(folder: Path, code: int) -> Mapping[str, Any]:

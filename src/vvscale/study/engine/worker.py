@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -77,9 +78,8 @@ class Answer:
     ----------
     outcome
         ``done``; ``failed``: its ``error.json`` says why; ``stopped``: it was told to stop and what it saved is there;
-        ``damaged``: the result of the input ``needed`` is; ``storage``: results cannot be kept.
-    seconds
-        That it took; 0 for a task that somebody else had finished.
+        ``damaged``: the result of the input ``needed`` is; ``storage``: results cannot be kept. Without a word of the
+        worker: ``worker lost``: the process died with the task; ``job lost``: its whole job or machine was lost.
     message
         In one line, what was wrong.
     needed
@@ -87,7 +87,6 @@ class Answer:
     """
 
     outcome: str
-    seconds: float = 0.0
     message: str = ""
     needed: str = ""
 
@@ -162,11 +161,9 @@ def _compute(request: Request, here: TaskFolder, kind: Kind, stop: threading.Eve
         study=request.study,
         datasets=request.datasets,
         device=device(),
-        nodes=request.nodes,
-        processes_per_node=request.processes_per_node,
     )
-    if kind.can_spread and context.nodes * context.processes_per_node > 1:
-        return run_spread(context, task.kind)
+    if kind.can_spread and request.nodes * request.processes_per_node > 1:
+        return run_spread(context, task.kind, nodes=request.nodes, processes=request.processes_per_node)
     return kind.run(context) or {}
 
 
@@ -187,7 +184,7 @@ def _record(request: Request, here: TaskFolder, kind: Kind, began: float, result
     }
     here.write_done(content, durable=seconds > _WORTH_A_FLUSH_SECONDS)
     here.forget_error()
-    return Answer("done", seconds=seconds)
+    return Answer("done")
 
 
 def _fail(request: Request, here: TaskFolder, began: float, error: BaseException) -> Answer:
@@ -198,7 +195,7 @@ def _fail(request: Request, here: TaskFolder, began: float, error: BaseException
         traceback="".join(traceback.format_exception(error)),
     )  # fmt: skip
     first_line = f"{type(error).__name__}: {message}".splitlines()[0][:500]
-    return Answer("failed", seconds=time.time() - began, message=first_line)
+    return Answer("failed", message=first_line)
 
 
 def _name() -> str:
@@ -234,9 +231,8 @@ def device() -> str:
 
 @dataclass
 class _Process:
-    """What is so in the worker process itself: set up, its job is about to end, a task runs."""
+    """What is so in the worker process itself: its job is about to end, a task runs."""
 
-    is_prepared: bool = False
     is_at_end: bool = False
     # Of the task that runs.
     stop: threading.Event | None = None
@@ -245,11 +241,9 @@ class _Process:
 _HERE = _Process()
 
 
+@cache
 def _prepare_process() -> None:
     """Take this worker's share of the node's GPUs, and watch the end of its job; once per process."""
-    if _HERE.is_prepared:
-        return
-    _HERE.is_prepared = True
     size = int(os.environ.get(GPUS_PER_TASK, "0"))
     visible = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one.strip()]
     if size and visible:
@@ -257,9 +251,13 @@ def _prepare_process() -> None:
         # Several workers share a group where there are more workers than groups.
         mine = groups[int(os.environ.get("PARSL_WORKER_RANK", "0")) % len(groups)]
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
-    if END in os.environ:
-        notice = float(os.environ[END]) - float(os.environ.get(GRACE, "0"))
+    if (notice := end_of_job()) is not None:
         threading.Thread(target=_stop_at, args=(notice,), daemon=True, name="end of job").start()
+
+
+def end_of_job() -> float | None:
+    """Return when what runs here is to save its state, shortly before the scheduler ends the job; None outside one."""
+    return float(os.environ[END]) - float(os.environ.get(GRACE, "0")) if END in os.environ else None
 
 
 def _stop_at(moment: float) -> None:

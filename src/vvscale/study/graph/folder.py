@@ -40,11 +40,12 @@ from vvscale.core.files import (
     write_json,
     write_with,
 )
+from vvscale.core.hashing import hash_of
 from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import parse_json, seal_holds, sealed
 from vvscale.errors import DataError, MissingDataError, UsageError, shell_words
 from vvscale.study.graph.graph import Graph, Task
-from vvscale.study.graph.task_folder import TaskFolder, file_digest, files_below, read_record
+from vvscale.study.graph.task_folder import TaskFolder, files_below, read_record
 
 _LOCK = "lock"
 _SPEC = "spec.toml"
@@ -55,13 +56,7 @@ _GLANCE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """Where everything of a study lies.
-
-    Attributes
-    ----------
-    path
-        The folder itself.
-    """
+    """Where everything of a study lies."""
 
     path: Path
 
@@ -129,19 +124,19 @@ class StudyFolder:
         UsageError
             The folder holds another study, or others' files under the names of one.
         """
-        self.refuse_others_files(spec, graph, source)
+        self.refuse_others_files(spec["name"], graph, source)
         # Written even if it is there: what lies there may be damaged.
         graph.write(self._graph_path(graph.digest))
         write_json(self.path / "spec.json", {**spec, "graph": graph.digest})
         if source is not None and source.is_file():
             write_with(self.path / _SPEC, lambda part: shutil.copyfile(source, part))
 
-    def refuse_others_files(self, spec: Mapping[str, Any], graph: Graph, source: Path | None) -> None:
+    def refuse_others_files(self, name: str, graph: Graph, source: Path | None) -> None:
         """Refuse a folder in which this plan would write over, or remove, what is of somebody else."""
         before = read_record(self.path / "spec.json", "name")
-        if before is not None and "name" in spec and before["name"] != spec["name"]:
+        if before is not None and before["name"] != name:
             raise UsageError(
-                f"The folder '{self.path}' holds the study '{before['name']}', and this one is '{spec['name']}': its "
+                f"The folder '{self.path}' holds the study '{before['name']}', and this one is '{name}': its "
                 "results would be removed. Choose another `out`, or give the study that name."
             )
         if (self.path / "spec.json").exists() or (self.path / "published.json").exists():
@@ -155,7 +150,7 @@ class StudyFolder:
             raise UsageError(
                 f"The folder '{self.path}' holds '{found[0].relative_to(self.path)}' and no 'spec.json', so it is not "
                 f"the folder of a study, which would write over such files. Choose another `out`, such as "
-                f"'{self.path / str(spec.get('name', 'study'))}'."
+                f"'{self.path / name}'."
             )
 
     def spec(self) -> dict[str, Any]:
@@ -196,44 +191,42 @@ class StudyFolder:
         record = read_record(self.path / "status.json", "graph")
         return record if record is not None and seal_holds(record) else None
 
-    def publish(self, task: Task) -> list[Path]:
+    def publish(self, task: Task) -> None:
         """Copy what a finished task publishes to where people look; what is there already is left."""
-        written, record = [], self._published()
+        record = self._published()
         results = inside(self.path, "results")
         out = self.task(task.id).out
         for source, target in task.publish.items():
             taken = out if source == "." else inside(out, source)
             if not taken.exists():
                 continue  # The task could not make it, and its notes say why.
-            names = [f"{target}/{name}" for name in files_below(taken)] if taken.is_dir() else [target]
+            files = {target: taken}
+            if taken.is_dir():
+                files = {f"{target}/{name}": taken / name for name in files_below(taken)}
             # First the record: what an interrupted copy left is known by it.
-            if not set(names) <= {name for name, task_id in record.items() if task_id == task.id}:
-                record |= dict.fromkeys(names, task.id)
+            if any(record.get(name) != task.id for name in files):
+                record |= dict.fromkeys(files, task.id)
                 write_json(self.path / "published.json", record)
-            for name in names:
+            for name, file in files.items():
                 made = inside(results, name)
-                from_path = taken / name.removeprefix(f"{target}/") if taken.is_dir() else taken
-                if not made.exists() or file_digest(made) != file_digest(from_path):
+                if not made.exists() or hash_of(made) != hash_of(file):
                     make_folder(made.parent)
-                    write_with(made, lambda part, path=from_path: shutil.copyfile(path, part))
-                    written.append(made)
-        return written
+                    write_with(made, lambda part, file=file: shutil.copyfile(file, part))
 
-    def retract(self, done: Collection[str]) -> list[Path]:
+    def retract(self, done: Collection[str]) -> None:
         """Remove published files of tasks that are not in ``done``: of other plans, and of what is to be done again."""
         record = self._published()
         stale = sorted(name for name, task_id in record.items() if task_id not in done)
         results = inside(self.path, "results")
         # Files are published and no folders: a record that names one was changed, and a folder may hold more.
-        removed = [
-            self.results / name for name in stale if not (results / name).is_dir() and remove_inside(results, name)
-        ]
+        for name in stale:
+            if not (results / name).is_dir():
+                remove_inside(results, name)
         if stale:
             kept = {name: task_id for name, task_id in record.items() if name not in stale}
             write_json(self.path / "published.json", kept)
             for parent in sorted({self.results / name for name in stale}, reverse=True):
                 _remove_empty(parent.parent, self.results)
-        return removed
 
     def _published(self) -> dict[str, str]:
         record = read_record(self.path / "published.json", None) or {}

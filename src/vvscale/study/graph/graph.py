@@ -174,13 +174,7 @@ class Graph:
 
 
 class GraphBuilder:
-    """Collects tasks; the same task added twice is one task.
-
-    Parameters
-    ----------
-    versions
-        Kind -> version of what it computes; enters every id.
-    """
+    """Collects tasks; the same task added twice is one task. ``versions`` as of :class:`Graph`."""
 
     def __init__(self, versions: Mapping[str, str]) -> None:
         self._versions = versions

@@ -87,8 +87,6 @@ class TaskContext:
         Name of a data set -> where it lies on this machine; not part of any id, its digest is.
     device
         ``"cpu"`` or ``"cuda"``.
-    nodes, processes_per_node
-        Over how many processes the task should spread itself, if it can.
     """
 
     params: Mapping[str, Any]
@@ -99,8 +97,6 @@ class TaskContext:
     study: Mapping[str, str] = field(default_factory=dict)
     datasets: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
-    nodes: int = 1
-    processes_per_node: int = 1
 
     def input(self, role: str) -> Path:
         """Return the folder of the one input in a role."""
@@ -112,6 +108,10 @@ class TaskContext:
         """Return the folders of all inputs in a role, in order."""
         folders = self.inputs.get(role, ())
         return (folders,) if isinstance(folders, Path) else folders
+
+    def dataset(self, name: str) -> str:
+        """Return where a data set lies on this machine; an embedded one has its name for a place."""
+        return self.datasets.get(name, name)
 
     def check_stop(self) -> None:
         """Raise ``StoppedError`` if the task should stop; what it needs to resume must be on the disk already."""

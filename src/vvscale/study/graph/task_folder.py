@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vvscale.core.files import inside, locked, remove_inside, write_json
+from vvscale.core.hashing import hash_of
 from vvscale.core.inputs.plain import plain_file
 from vvscale.core.jsonable import parse_json, seal_holds, sealed
 from vvscale.errors import DataError, StoppedError
@@ -107,7 +107,7 @@ class TaskFolder:
     def digests(self) -> dict[str, dict[str, Any]]:
         """Return every file of the output: size, modification time and SHA-256."""
         names = files_below(self.out)
-        return {name: {**_stamp(self.out / name), "sha256": file_digest(self.out / name)} for name in names}
+        return {name: {**_stamp(self.out / name), "sha256": hash_of(self.out / name)} for name in names}
 
     def finished(self, *, rehash: bool = False) -> tuple[dict[str, Any] | None, str]:
         """Return the task's sound result, or None and what is wrong with the one that is there."""
@@ -132,15 +132,9 @@ class TaskFolder:
             if stamp["size"] != recorded["size"]:
                 return f"'{name}' has {stamp['size']} bytes instead of {recorded['size']}"
             is_suspect = rehash or stamp["mtime_ns"] != recorded["mtime_ns"]
-            if is_suspect and file_digest(path) != recorded["sha256"]:
+            if is_suspect and hash_of(path) != recorded["sha256"]:
                 return f"the content of '{name}' has changed"
         return ""
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def files_below(folder: Path) -> list[str]:

@@ -115,7 +115,6 @@ def check_recordings(resolved: Resolved) -> None:
     # These load PyTorch, which other studies need not wait for.
     from vvscale.brain.scoring.options import ScoreOptions
     from vvscale.brain.scoring.run import benchmarks_of
-    from vvscale.study.tasks.fine_tune import recordings
 
     options = ScoreOptions.from_table(spec.score.options, "[score] options")
     scored = benchmarks_of(dataclasses.replace(options, on=spec.score.benchmarks, mapping_samples=sizes))
@@ -123,12 +122,12 @@ def check_recordings(resolved: Resolved) -> None:
         one.refuse_unscorable()
     if not resolved.tuned_to:
         return
-    from vvscale.train.neural.decoders import targets_of
+    from vvscale.train.neural.decoders import recordings, targets_of
     from vvscale.train.neural.digests import refuse_trained_images
 
     tested = benchmarks_of(dataclasses.replace(options, on=spec.score.benchmarks, mapping_samples=()))
     for name, benchmarks in resolved.tuned_to.items():
-        source = recordings(tuple(one["id"] for one in benchmarks), options.fixed_test)
+        source = recordings([one["id"] for one in benchmarks], fixed_test=options.fixed_test)
         for one in source:
             try:
                 targets_of(one, "")

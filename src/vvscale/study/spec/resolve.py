@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,28 +42,6 @@ class DatasetInfo:
 
 Setting = tuple[str, int | None, int | None]
 """Architecture, image size, classes of its head; None for what the architecture and the published tables have."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The parts of vvscale that a study is resolved with; a test gives its own.
-
-    Attributes
-    ----------
-    recipe
-        Name or file, and changes -> all settings as plain values.
-    dataset
-        Name or folder -> what is there; raises MissingDataError.
-    benchmarks
-        Names -> id and digest of each.
-    cost
-        Architecture, image size or None, classes of its head or None for the published 1000 -> n_params, forward_flop.
-    """
-
-    recipe: Callable[[str, Mapping[str, Any]], dict[str, Any]]
-    dataset: Callable[[str], DatasetInfo]
-    benchmarks: Callable[[tuple[str, ...]], list[dict[str, str]]]
-    cost: Callable[[str, int | None, int | None], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -132,15 +109,8 @@ class Resolved:
         }
 
 
-def resolve(spec: StudySpec, *, parts: Parts | None = None) -> Resolved:
+def resolve(spec: StudySpec) -> Resolved:
     """Look up everything that a study names.
-
-    Parameters
-    ----------
-    spec
-        The study.
-    parts
-        What to look it up with; the installed vvscale by default.
 
     Raises
     ------
@@ -149,26 +119,20 @@ def resolve(spec: StudySpec, *, parts: Parts | None = None) -> Resolved:
     ConfigError
         A data set is absent and its size is not given either, so that not even a plan can be made.
     """
-    parts = parts or installed_parts()
     points, absent = spec.runs(), []
     runs = list(dict.fromkeys(point.training for point in points))
     datasets, places = {}, {}
     for name in dict.fromkeys(run.dataset for run in runs):
         places[name] = _place(spec, name)
-        datasets[name] = _dataset(spec, name, places[name], parts, absent)
+        datasets[name] = _dataset(spec, name, places[name], absent)
     recipes = {}
     for run in runs:
         if (run.recipe, run.changes) not in recipes:
-            recipes[run.recipe, run.changes] = _recipe(spec, run, parts)
-    costs = {}
-    for run in runs:
-        key = setting(run.arch, run, datasets[run.dataset])
-        if key not in costs:
-            costs[key] = parts.cost(*key)
+            recipes[run.recipe, run.changes] = _recipe(spec, run)
+    settings = [setting(run.arch, run, datasets[run.dataset]) for run in runs]
     if spec.forecast is not None:
         like = forecast_run(spec, runs)
-        keys = [setting(arch, like, datasets[like.dataset]) for arch in spec.forecast.arch]
-        costs |= {key: parts.cost(*key) for key in keys if key not in costs}
+        settings += [setting(arch, like, datasets[like.dataset]) for arch in spec.forecast.arch]
     wanted = bool(runs or spec.score.models)
     tuned_to = {}
     for name in dict.fromkeys(point.finetune for point in points):
@@ -178,7 +142,7 @@ def resolve(spec: StudySpec, *, parts: Parts | None = None) -> Resolved:
             raise unknown_name(
                 "way to fine-tune", name, [UNTUNED, *spec.finetune], f"Describe it in [finetune.{name}]."
             )
-        tuned_to[name] = _benchmarks(spec.finetune[name].on, parts, absent)
+        tuned_to[name] = _benchmarks(spec.finetune[name].on, absent)
     return Resolved(
         spec=spec,
         points=points,
@@ -186,9 +150,9 @@ def resolve(spec: StudySpec, *, parts: Parts | None = None) -> Resolved:
         recipes=recipes,
         datasets=datasets,
         places=places,
-        benchmarks=_benchmarks(spec.score.benchmarks, parts, absent) if wanted else [],
-        select_on=_benchmarks(spec.score.select_on or spec.score.benchmarks, parts, absent) if wanted else [],
-        costs=costs,
+        benchmarks=_benchmarks(spec.score.benchmarks, absent) if wanted else [],
+        select_on=_benchmarks(spec.score.select_on or spec.score.benchmarks, absent) if wanted else [],
+        costs={key: network_cost(*key) for key in dict.fromkeys(settings)},
         tuned_to=tuned_to,
         absent=absent,
     )
@@ -218,38 +182,43 @@ def setting(arch: str, run: Run, dataset: DatasetInfo) -> Setting:
     return arch, run.image_size or dataset.side, dataset.n_classes if dataset.side is not None else None
 
 
-def installed_parts() -> Parts:
-    """Return the installed vvscale's parts, imported when first called."""
+def recipe_settings(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all settings of a recipe, by name or file, as plain values."""
+    from vvscale.train import load_recipe
 
-    def recipe(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-        from vvscale.train import load_recipe
+    return load_recipe(name, changes).to_dict()
 
-        return load_recipe(name, changes).to_dict()
 
-    @cache
-    def dataset(name: str) -> DatasetInfo:
-        from vvscale.data import load_dataset
+def read_dataset(place: str) -> DatasetInfo:
+    """Return what lies in a folder of images, or under an embedded name.
 
-        store = load_dataset(name).train
-        sides = {int(side) for side in set(store.sizes.ravel().tolist())} if store.n_images < 100_000 else set()
-        side = sides.pop() if len(sides) == 1 else None
-        return DatasetInfo(store.digest, store.n_classes, store.n_images, side if side and side <= 64 else None)
+    Raises
+    ------
+    MissingDataError
+        Nothing.
+    """
+    from vvscale.data import load_dataset
 
-    def benchmarks(names: tuple[str, ...]) -> list[dict[str, str]]:
-        from vvscale.brain.catalogue import benchmark_ids, load_benchmark
+    store = load_dataset(place).train
+    sides = {int(side) for side in set(store.sizes.ravel().tolist())} if store.n_images < 100_000 else set()
+    side = sides.pop() if len(sides) == 1 else None
+    return DatasetInfo(store.digest, store.n_classes, store.n_images, side if side and side <= 64 else None)
 
-        # By the name that loads it, which for one's own file is not the benchmark's id.
-        return [{"id": name, "digest": load_benchmark(name).data_digest()} for name in benchmark_ids(names)]
 
-    @cache
-    def cost(arch: str, image_size: int | None, n_classes: int | None) -> dict[str, float]:
-        from vvscale.models import model_cost as measure
+def benchmark_digests(names: tuple[str, ...]) -> list[dict[str, str]]:
+    """Return name and digest of benchmarks; for one's own file the name that loads it is not the id within."""
+    from vvscale.brain.catalogue import benchmark_ids, load_benchmark
 
-        own = {} if n_classes is None else {"n_classes": n_classes, "head_classes": None}
-        of = measure(arch, image_size=image_size, **own)
-        return {"n_params": float(of.n_params), "forward_flop": float(of.forward_flop)}
+    return [{"id": name, "digest": load_benchmark(name).data_digest()} for name in benchmark_ids(names)]
 
-    return Parts(recipe, dataset, benchmarks, cost)
+
+def network_cost(arch: str, image_size: int | None, n_classes: int | None) -> dict[str, float]:
+    """Return n_params and forward_flop of a network; see :func:`setting`."""
+    from vvscale.models import model_cost
+
+    own = {} if n_classes is None else {"n_classes": n_classes, "head_classes": None}
+    of = model_cost(arch, image_size=image_size, **own)
+    return {"n_params": float(of.n_params), "forward_flop": float(of.forward_flop)}
 
 
 def _place(spec: StudySpec, name: str) -> str:
@@ -263,9 +232,9 @@ def _place(spec: StudySpec, name: str) -> str:
     return str(Path(root) / name) if root and (Path(root) / name).is_dir() else name
 
 
-def _dataset(spec: StudySpec, name: str, place: str, parts: Parts, absent: list[str]) -> DatasetInfo:
+def _dataset(spec: StudySpec, name: str, place: str, absent: list[str]) -> DatasetInfo:
     try:
-        return parts.dataset(place)
+        return read_dataset(place)
     except MissingDataError as error:
         declared = spec.datasets.get(name)
         if declared is None or declared.n_classes is None or declared.n_images is None:
@@ -277,9 +246,9 @@ def _dataset(spec: StudySpec, name: str, place: str, parts: Parts, absent: list[
         return DatasetInfo(None, declared.n_classes, declared.n_images)
 
 
-def _benchmarks(names: tuple[str, ...], parts: Parts, absent: list[str]) -> list[dict[str, str]]:
+def _benchmarks(names: tuple[str, ...], absent: list[str]) -> list[dict[str, str]]:
     try:
-        return parts.benchmarks(names)
+        return benchmark_digests(names)
     except MissingDataError as error:
         words = f"the benchmarks {', '.join(names)}: {error}"
         if words not in absent:
@@ -287,12 +256,12 @@ def _benchmarks(names: tuple[str, ...], parts: Parts, absent: list[str]) -> list
         return [{"id": name, "digest": ""} for name in names]
 
 
-def _recipe(spec: StudySpec, run: Run, parts: Parts) -> dict[str, Any]:
+def _recipe(spec: StudySpec, run: Run) -> dict[str, Any]:
     declared = spec.recipes.get(run.recipe)
     if declared is None:
-        return parts.recipe(run.recipe, dict(run.changes))
+        return recipe_settings(run.recipe, dict(run.changes))
     base = declared.based_on
     if base.endswith(".toml") and not Path(base).is_absolute():
         base = str(Path(spec.source).parent / base)
-    recipe = parts.recipe(base, {**declared.changes, **dict(run.changes)})
+    recipe = recipe_settings(base, {**declared.changes, **dict(run.changes)})
     return {**recipe, "name": run.recipe}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vvscale.core.files import safe_name
+from vvscale.core.processes import available_cores
 from vvscale.errors import ConfigError, UsageError
 from vvscale.study.spec.axes import AxisValue, has_values
 
@@ -25,9 +25,6 @@ _DEFAULTS: dict[str, Any] = {
     "workers": 0, "per_job": 0, "gpus": (), "gpus_per_task": 0, "per_gpu": 1, "nodes_per_task": 1, "cpus": 1,
     "mem_gb": 8.0, "time_minutes": 240, "grace_seconds": 120, "setup": (), "directives": (), "volumes": (),
 }  # fmt: skip
-# What stands on a line of a job script with other text.
-_ONE_LINE = ("partition", "account", "qos", "constraint", "gres", "directives", "gpus", "image", "namespace", "volumes",
-             "address")  # fmt: skip
 _CLUSTER_WORKERS = 16
 _LOCAL_SILENCE, _CLUSTER_SILENCE = 20, 60
 MAIN = "main"
@@ -93,11 +90,10 @@ class Resources:
                 raise ConfigError(f"`{name}` is {value}; expected at least {least}.", key=name)
         if self.mem_gb is not None and self.mem_gb <= 0:
             raise ConfigError(f"`mem_gb` is {self.mem_gb}; expected more than 0.", key="mem_gb")
-        for name in _ONE_LINE:
-            held = getattr(self, name, None)
+        for name, held in vars(self).items():
             for text in held if isinstance(held, tuple) else (held,):
-                # A second line of a job script would be a command of its own.
-                if isinstance(text, str) and not text.isprintable():
+                # A second line of a job script would be a command of its own, as those of `setup` are.
+                if name != "setup" and isinstance(text, str) and not text.isprintable():
                     raise ConfigError(
                         f"`{name}` is {text!r}; expected one line of text, as it stands in a job script. Shell lines "
                         "go into `setup`.",
@@ -200,10 +196,6 @@ class Group:
 
     Attributes
     ----------
-    name
-        Of the group.
-    gpus, gpus_per_task, per_gpu, nodes, cpus, mem_gb
-        As of :class:`Resources`; ``gpus_per_task`` is at least 1 where there are GPUs.
     n_workers, per_job, n_jobs
         Workers at once, workers in one job, and jobs at once; one job holds all workers of this machine.
     """
@@ -245,15 +237,7 @@ class Group:
         return next((value for value in given if value is not None), _DEFAULTS.get(name))
 
     def takes(self, kind: str, run: Mapping[str, Any]) -> bool:
-        """Return whether a task belongs to these workers.
-
-        Parameters
-        ----------
-        kind
-            Of the task.
-        run
-            Axes -> values of the run that it belongs to; empty if it belongs to none.
-        """
+        """Return whether a task of a kind belongs to these workers; ``run``: axes -> values of its training run."""
         if self._spec is None:
             return True
         return kind in self._spec.kinds and has_values(run, self._spec.where)
@@ -272,8 +256,3 @@ def refuse_odd_path(engine: EngineSpec, path: Path) -> None:
             f"The path '{path}' has characters that job scripts cannot hold. Choose a folder without blanks and quotes "
             "for `out`."
         )
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

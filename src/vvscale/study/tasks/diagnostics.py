@@ -1,4 +1,4 @@
-"""Tasks that do nothing of use: to test an engine, to measure a shared disk, to rehearse a failure.
+"""Tasks that do nothing of use: to test an engine, to measure a shared disk.
 
 ``vvscale study run noop`` on a cluster's file system shows how many tasks a second it can take before anything is
 trained on it.
@@ -7,15 +7,13 @@ trained on it.
 from __future__ import annotations
 
 import os
-import signal
 import time
 from pathlib import Path
 from typing import Any
 
 from vvscale.core.files import write_json
 from vvscale.core.jsonable import parse_json
-from vvscale.errors import RunError
-from vvscale.study.graph.kinds import Kind, TaskContext
+from vvscale.study.graph.kinds import TaskContext
 
 VALUE = "value.json"
 
@@ -38,15 +36,6 @@ def run_sleep(context: TaskContext) -> dict[str, Any]:
         pause = min(0.05, context.params["seconds"] - slept)
         time.sleep(pause)
         slept += pause
-    return run_noop(context)
-
-
-def run_fail(context: TaskContext) -> dict[str, Any]:
-    """Fail while the file ``params["while_exists"]`` exists, by an error or by ``params["signal"]``; else ``noop``."""
-    if Path(context.params["while_exists"]).exists():
-        if context.params.get("signal"):
-            os.kill(os.getpid(), getattr(signal, context.params["signal"]))
-        raise RunError(f"Asked to fail while '{context.params['while_exists']}' exists. Remove it, then resume.")
     return run_noop(context)
 
 
@@ -82,12 +71,3 @@ def run_ranks(context: TaskContext) -> dict[str, Any]:
     if os.environ.get("RANK", "0") == "0":
         write_json(context.out / VALUE, float(total))
     return {"value": float(total)}
-
-
-DIAGNOSTICS = {
-    "noop": Kind(run_noop, "idling"),
-    "sleep": Kind(run_sleep, "sleeping", scratch=("slept.json",)),
-    "fail": Kind(run_fail, "failing"),
-    "ranks": Kind(run_ranks, "summing", can_spread=True),
-    "collect": Kind(run_collect, "collecting"),
-}

@@ -11,8 +11,7 @@ from vvscale.core.jsonable import parse_json
 from vvscale.scores.table import last_epochs
 from vvscale.study.tasks.forecast import FORECAST
 from vvscale.study.tasks.notes import read_notes
-from vvscale.study.tasks.rows import whole_networks
-from vvscale.study.tasks.tuning import tuning_rows
+from vvscale.study.tasks.rows import SCORES, whole_networks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,11 +19,11 @@ if TYPE_CHECKING:
 FITS = "fits.json"
 _LACKING = "Not to be had"
 PLAN = "plan.json"
-SCORES = "scores.parquet"
 _FEWEST = 8
 """Fewer cells say nothing of a trend."""
 _FLAT = 0.03
 """A smaller change of a score (ceiling 1) is of no interest, however regular."""
+_LEVEL = 0.95
 
 
 def published_findings(results: Path) -> dict[str, pd.DataFrame]:
@@ -42,14 +41,7 @@ def findings(
 ) -> dict[str, pd.DataFrame]:
     """Return title -> table, text only, for a terminal or a page.
 
-    Parameters
-    ----------
-    fits
-        Name of a law of the study -> the folder of its ``fits.json``.
-    forecasts
-        Folders of ``forecast.json``.
-    scores
-        File of the score table.
+    ``fits``: name of a law of the study -> folder of its ``fits.json``; ``forecasts``: folders of ``forecast.json``.
     """
     import pandas as pd
 
@@ -118,6 +110,38 @@ def trend_rows(scores: pd.DataFrame) -> list[dict[str, str]]:
     return told
 
 
+def tuning_rows(scores: pd.DataFrame) -> list[dict[str, str]]:
+    """Return for each way to fine-tune and each benchmark what was gained, and what accuracy was lost.
+
+    Networks are what counts: intervals are t intervals over them, and there are none of one network.
+    """
+    from vvscale.train.neural.transfer import WAY, tuning_gains
+
+    pairs = tuning_gains(scores)
+    return [
+        {
+            "benchmark": str(of["benchmark_id"]), "region": str(of["region"]), "finetune": str(of["finetune"]),
+            "control": str(of["finetune_control"]), "images": str(int(found["finetune_samples"].iloc[0])),
+            "updates": str(int(of["finetune_updates"])), "networks": str(len(found)),
+            "score before": f"{found['score_before'].mean():.3f}",
+            "gain": _t_interval(found["gain"]), "accuracy gained": _t_interval(found["accuracy_gain"]),
+        }
+        for _, found in pairs.groupby(["benchmark_id", "region", *WAY], sort=True)
+        for of in [found.iloc[0]]
+    ]  # fmt: skip
+
+
+def _t_interval(values: pd.Series) -> str:
+    """Say a mean with its t interval."""
+    from scipy.stats import t
+
+    mean = f"{values.mean():+.4f}"
+    if len(values) < 2:
+        return mean
+    half = float(t.ppf((1 + _LEVEL) / 2, len(values) - 1)) * values.std() / math.sqrt(len(values))
+    return f"{mean} [{values.mean() - half:+.4f}, {values.mean() + half:+.4f}]"
+
+
 def _direction(low: float, high: float) -> str:
     return "rises" if low > 0 else "falls" if high < 0 else "unclear"
 
@@ -127,10 +151,12 @@ def _read(path: Path) -> Any:
 
 
 def _law(name: str, entry: Mapping[str, Any]) -> dict[str, str]:
+    from vvscale.laws.workflow.tables import number
+
     interval = next(iter(entry["intervals"].values()), None)
     ci = interval["ci"] if interval else {}
     params = [
-        f"{key} {_number(value)}" + (f" [{_number(ci[key][0])}, {_number(ci[key][1])}]" if key in ci else "")
+        f"{key} {number(value, 3)}" + (f" [{number(ci[key][0], 3)}, {number(ci[key][1], 3)}]" if key in ci else "")
         for key, value in entry["params"].items()
     ]
     how = "" if interval is None else "95 % t, each left out" if interval["method"] == "CRV3-t" else "95 %"
@@ -164,7 +190,3 @@ def _forecast(told: Mapping[str, Any]) -> dict[str, str]:
         f"measured, {len(told['observed'])} seeds": f"{told['mean']:.4f}",
         "verdict": "inside" if told["is_inside"] else "OUTSIDE",
     }  # fmt: skip
-
-
-def _number(value: float | None) -> str:
-    return "inf" if value is None else f"{value:.3g}"

@@ -11,6 +11,7 @@ from vvscale.study.tasks.rows import LAYERS
 
 if TYPE_CHECKING:
     from vvscale.brain.benchmarks.neural import NeuralBenchmark
+    from vvscale.models import LoadedModel
 
 # Recorded training images of a data set that is not here yet, for estimates alone.
 _RECORDED_IMAGES = 1000
@@ -26,6 +27,7 @@ def run_fine_tune(context: TaskContext) -> dict[str, Any]:
     from vvscale.brain.inputs.preprocess import Preprocessing
     from vvscale.brain.scoring.tuned import with_tuned_images
     from vvscale.models import load_model, save_weights
+    from vvscale.train.neural.decoders import recordings
     from vvscale.train.neural.digests import trained_images
     from vvscale.train.neural.options import FineTuneOptions
     from vvscale.train.neural.task import Task
@@ -34,17 +36,19 @@ def run_fine_tune(context: TaskContext) -> dict[str, Any]:
 
     params = context.params
     trained = str(context.input("train"))
-    record = load_model(trained).record
+    model = load_model(trained)
+    record = model.record
     options = FineTuneOptions.from_table(params["options"], f"[finetune.{params['name']}]")
-    dataset = context.datasets.get(params["dataset"]["name"], params["dataset"]["name"])
+    dataset = context.dataset(params["dataset"]["name"])
     task = Task.load(
         params["arch"], trained, dataset, out=context.out / "task", seed=options.seed, batch_size=options.task_batch,
         device=context.device,
     )  # fmt: skip
-    source = recordings(tuple(one["id"] for one in params["on"]), params["fixed_test"])
+    source = recordings([one["id"] for one in params["on"]], fixed_test=params["fixed_test"])
     columns = tune(
-        task.network, source=source, layers=_layers(context, source), out=context.out, task=task, options=options,
-        preprocessing=Preprocessing.from_record("brainscore", record["preprocessing"]), stop=context.stop,
+        task.network, source=source, layers=_layers(context, source, model), out=context.out, task=task,
+        options=options, preprocessing=Preprocessing.from_record("brainscore", record["preprocessing"]),
+        stop=context.stop,
     )  # fmt: skip
     row = {**record["row"], **columns, "finetune": params["name"], "accuracy": task.accuracy(task.network)}
     row["model_id"] = f"{row['model_id']}{TUNED}{params['name']}-{options.fraction:g}"
@@ -53,39 +57,13 @@ def run_fine_tune(context: TaskContext) -> dict[str, Any]:
     return {"model_id": row["model_id"], "accuracy": row["accuracy"], **columns}
 
 
-def recordings(names: tuple[str, ...], fixed_test: float | None) -> list[NeuralBenchmark]:
-    """Return benchmarks to tune to, with fixed test images, as scoring has them; they share their stimulus set.
-
-    Raises
-    ------
-    UsageError
-        One is no recording of neuroids.
-    """
-    import dataclasses
-
-    from vvscale.brain.benchmarks.neural import NeuralBenchmark
-    from vvscale.brain.scoring.options import ScoreOptions
-    from vvscale.brain.scoring.run import benchmarks_of
-    from vvscale.errors import UsageError
-
-    found: list[NeuralBenchmark] = []
-    for one in benchmarks_of(ScoreOptions(on=names, fixed_test=fixed_test)):
-        if not isinstance(one, NeuralBenchmark):
-            raise UsageError(f"'{one.benchmark_id}' is no recording of neuroids; fine-tuning needs responses.")
-        is_same = found and one.stimuli.digest() == found[0].stimuli.digest()
-        found.append(dataclasses.replace(one, stimuli=found[0].stimuli) if is_same else one)
-    return found
-
-
-def _layers(context: TaskContext, source: list[NeuralBenchmark]) -> Mapping[str, str]:
+def _layers(context: TaskContext, source: list[NeuralBenchmark], model: LoadedModel) -> Mapping[str, str]:
     from vvscale.brain.scoring.layers import committed_layers, read_commitment
-    from vvscale.models import load_model
 
     if "layers" in context.inputs:
         return read_commitment(context.input("layers") / LAYERS).layers
     layers = context.params["layers"]
     if layers == "committed":
-        model = load_model(str(context.input("train")))
         return committed_layers(model.module, model.record).layers
     return layers if isinstance(layers, Mapping) else {one.region: layers for one in source}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vvscale.core.files import write_json
 from vvscale.errors import ConfigError
 from vvscale.study.tasks.notes import NOT_TO_BE_HAD, why, write_notes
-from vvscale.study.tasks.rows import ACCURACY_ERROR, fit_options, outcomes, score_rows
+from vvscale.study.tasks.rows import ACCURACY_ERROR, SCORES, fit_options, outcomes, score_rows, train_network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,34 +31,26 @@ def run_forecast(context: TaskContext) -> dict[str, Any]:
     ``candidates``, ``arch``, ``n_params`` and ``forward_flop`` of each; ``run``, ``dataset``, ``recipe`` and what
     scoring needs, as other tasks have them.
     """
-    from vvscale.core.config import from_table
     from vvscale.data import load_dataset
     from vvscale.laws.workflow.fit_tables import run_fits
-    from vvscale.train import Recipe
 
     params = context.params
     wanted, law = params["forecast"], params["law"]
-    recipe = from_table(Recipe, params["recipe"], f"the recipe of task {context.task_id}")
-    dataset = context.datasets.get(params["dataset"]["name"], params["dataset"]["name"])
-    train = load_dataset(dataset).train
-    epochs = recipe.schedule.epochs
-    if epochs is None:
-        raise ConfigError(
-            "A forecast needs runs whose compute grows with their images; the recipe has a fixed number of steps. Give "
-            "schedule.epochs, or leave out [forecast]."
-        )
+    train = load_dataset(context.dataset(params["dataset"]["name"])).train
     per_class = _fewest(train.labels, train.n_classes)
-    of_one = epochs * train.n_classes
+    # A recipe without epochs is refused by the plan.
+    of_one = params["recipe"]["schedule"]["epochs"] * train.n_classes
     try:
-        rows = outcomes(context.input("table") / "scores.parquet", law)
+        rows = outcomes(context.input("table") / SCORES, law)
         (fitted,) = run_fits(rows, fit_options({**law, "resamples": 0}))
         planned, arch, samples_per_class = choose(
             fitted.fit, wanted["budget"], params["candidates"], samples_of_one=of_one, per_class=per_class
         )
     except NOT_TO_BE_HAD as error:
         return write_notes(context, [f"not planned: {why(error)}"])
+    chosen = {"model": arch["arch"], "samples_per_class": samples_per_class}
     runs = [
-        _train(context, recipe, dataset, {**params["run"], "model": arch["arch"], "seed": seed}, samples_per_class)
+        train_network(context, {**params["run"], **chosen, "seed": seed}, context.out / f"seed-{seed}")
         for seed in wanted["seed"]
     ]
     observed = [_outcome(context, run, law) for run in runs]
@@ -112,20 +104,9 @@ def choose(
     samples_of_one: int,
     per_class: int,
 ) -> tuple[Plan, Mapping[str, Any], int]:
-    """Return the plan of a budget, the candidate nearest to its parameters, and images per class.
+    """Return the plan of a budget (FLOP), the candidate nearest to its parameters, and images per class.
 
-    Parameters
-    ----------
-    fit
-        A joint law in n_params and samples_seen.
-    budget
-        FLOP.
-    candidates
-        ``arch``, ``n_params`` and ``forward_flop`` of each network that may be trained.
-    samples_of_one
-        Samples seen in a run with one image per class.
-    per_class
-        Most images per class.
+    ``samples_of_one``: samples seen in a run with one image per class; ``per_class``: most images per class.
     """
     from vvscale.laws.planning.cost import FORWARD_AND_BACKWARD, fit_cost
     from vvscale.laws.planning.joint import JointLaw
@@ -155,18 +136,6 @@ def _fewest(labels: np.ndarray, n_classes: int) -> int:
     import numpy as np
 
     return int(np.bincount(np.asarray(labels), minlength=n_classes).min())
-
-
-def _train(
-    context: TaskContext, recipe: Any, dataset: str, run: Mapping[str, Any], samples_per_class: int
-) -> RunResult:
-    from vvscale.train import RunSpec, train
-
-    label = context.params["dataset"]["name"]
-    spec = RunSpec(
-        **{**run, "recipe": recipe, "dataset": dataset, "dataset_label": label, "samples_per_class": samples_per_class}
-    )
-    return train(spec, out=context.out / f"seed-{spec.seed}", device=context.device)
 
 
 def _outcome(context: TaskContext, run: RunResult, law: Mapping[str, Any]) -> float:

@@ -24,18 +24,23 @@ from typing import TYPE_CHECKING, Any
 from vvscale.core.files import write_json, write_with
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import MissingDataError
-from vvscale.study.graph.kinds import Estimate, Kind, Rates, TaskContext
-from vvscale.study.tasks.fine_tune import estimate_fine_tune, run_fine_tune
-from vvscale.study.tasks.forecast import run_forecast
+from vvscale.study.graph.kinds import Estimate, Rates, TaskContext
 from vvscale.study.tasks.notes import NOT_TO_BE_HAD, read_notes, why, write_notes
-from vvscale.study.tasks.rows import LAYERS, fit_options, outcomes, score_rows, untuned_named, whole_networks
-from vvscale.train.compute.file_names import CHECKPOINT, STATE
+from vvscale.study.tasks.rows import (
+    LAYERS,
+    SCORES,
+    fit_options,
+    outcomes,
+    score_rows,
+    train_network,
+    untuned_named,
+    whole_networks,
+)
 
 if TYPE_CHECKING:
     from vvscale.figures.base.fits import Fits
 
 ROWS = "rows.parquet"
-SCORES = "scores.parquet"
 REPORT = "report.html"
 
 # Bands of figures need fewer resamples than the intervals of a law that is quoted.
@@ -52,14 +57,7 @@ def run_train(context: TaskContext) -> dict[str, Any]:
     ``params``: ``run``, the fields of :class:`vvscale.train.RunSpec` but recipe and dataset; ``recipe``, all its
     settings; ``dataset``, name and digest.
     """
-    from vvscale.core.config import from_table
-    from vvscale.train import Recipe, RunSpec, train
-
-    params = context.params
-    recipe = from_table(Recipe, params["recipe"], f"the recipe of task {context.task_id}")
-    dataset = context.datasets.get(params["dataset"]["name"], params["dataset"]["name"])
-    spec = RunSpec(recipe=recipe, dataset=dataset, dataset_label=params["dataset"]["name"], **params["run"])
-    result = train(spec, out=context.out, device=context.device)
+    result = train_network(context, context.params["run"], context.out)
     return {"model_id": result.model_id, "accuracy": result.accuracy, "samples_seen": result.samples_seen}
 
 
@@ -206,21 +204,3 @@ def _weights(folder: Path, epoch: int | None) -> Path:
             "among them, or raise 'checkpoints_per_decade' of the recipe."
         )
     return path
-
-
-PIPELINE = {
-    "train": Kind(run_train, "training", estimate_train, can_spread=True, scratch=(f"{CHECKPOINT}*",)),
-    "layers": Kind(run_layers, "selecting layers", estimate_score),
-    "fine-tune": Kind(run_fine_tune, "fine-tuning", estimate_fine_tune, scratch=(STATE, "task/*")),
-    "score": Kind(run_score, "scoring", estimate_score),
-    "table": Kind(run_table, "collecting", lambda facts, rates: Estimate(seconds=2.0), may_lack=("scores",)),
-    "fit": Kind(run_fit, "fitting", lambda facts, rates: Estimate(seconds=2.0, n_bytes=1e6)),
-    "forecast": Kind(run_forecast, "forecasting", estimate_train, scratch=(f"seed-*/{CHECKPOINT}*",)),
-    "figures": Kind(run_figures, "drawing", lambda facts, rates: Estimate(seconds=20.0, n_bytes=1e7)),
-    "report": Kind(
-        run_report,
-        "reporting",
-        lambda facts, rates: Estimate(seconds=20.0, n_bytes=3e6),
-        may_lack=("fits", "forecasts", "figures"),
-    ),
-}

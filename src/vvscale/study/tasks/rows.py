@@ -1,4 +1,4 @@
-"""Rows of the score table as the tasks of a study make and read them."""
+"""What tasks of a study share: how a network is trained and scored, and rows of the score table as laws read them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
     from vvscale.laws.workflow.options import FitOptions
     from vvscale.study.graph.kinds import TaskContext
+    from vvscale.train import RunResult
 
 LAYERS = "layers.json"
+SCORES = "scores.parquet"
 LAYERS_FORMAT = "vvscale-layers-1"
 ACCURACY_ERROR = "accuracy_error"
 _RECORDINGS = (
@@ -27,6 +29,17 @@ _RECORDINGS = (
     "finetune_updates", "lora_rank",
 )  # fmt: skip
 """What tells rows of one trained network apart."""
+
+
+def train_network(context: TaskContext, run: Mapping[str, Any], out: Path) -> RunResult:
+    """Train one network with the recipe and images of a task; ``run`` are the other fields of its RunSpec."""
+    from vvscale.core.config import from_table
+    from vvscale.train import Recipe, RunSpec, train
+
+    recipe = from_table(Recipe, context.params["recipe"], f"the recipe of task {context.task_id}")
+    name = context.params["dataset"]["name"]
+    spec = RunSpec(recipe=recipe, dataset=context.dataset(name), dataset_label=name, **run)
+    return train(spec, out=out, device=context.device)
 
 
 def score_rows(
@@ -65,15 +78,7 @@ def _follow(context: TaskContext, what: str, total: int) -> AbstractContextManag
 
 
 def outcomes(scores: Path | pd.DataFrame, law: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the table with what a law of the study may ask for besides its columns.
-
-    Parameters
-    ----------
-    scores
-        Rows of the score table, or their file.
-    law
-        Fields of :class:`vvscale.study.spec.schema.LawSpec`.
-    """
+    """Return rows of the score table, or of its file, with what a law of the study may ask for besides its columns."""
     from vvscale.scores import load_scores
     from vvscale.scores.table import last_epochs
 

@@ -39,15 +39,21 @@ class Evaluation:
 
 
 @contextmanager
-def evaluating(module: nn.Module) -> Iterator[nn.Module]:
-    """Put a module into evaluation mode, without gradients, and back."""
+def fixed(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode, and back: what passes through leaves no trace in batch statistics."""
     was_training = module.training
     module.eval()
     try:
-        with torch.inference_mode():
-            yield module
+        yield
     finally:
         module.train(was_training)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[nn.Module]:
+    """Put a module into evaluation mode, without gradients, and back."""
+    with fixed(module), torch.inference_mode():
+        yield module
 
 
 def evaluate(module: nn.Module, batches: Iterable[Batch], here: Ranks, *, autocast: bool = False) -> Evaluation:

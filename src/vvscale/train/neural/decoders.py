@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,11 @@ from torch import nn
 from vvscale.brain.activations.hooks import evaluating, hooks
 from vvscale.brain.benchmarks.design import TrainTest
 from vvscale.brain.benchmarks.neural import NeuralBenchmark, Part
+from vvscale.brain.catalogue import resolve_benchmarks, with_metrics
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import row_order
+from vvscale.brain.mapping.fixed import with_fixed_test
+from vvscale.brain.metrics.scale import zscored
 from vvscale.errors import ConfigError, UsageError
 
 # Shape legend: N training images of one benchmark, p features, q neuroids.
@@ -47,6 +50,37 @@ class NeuralTarget:
     responses: np.ndarray = field(repr=False)
 
 
+def recordings(
+    names: Sequence[str], *, fixed_test: float | None = None, metric: str | None = None
+) -> list[NeuralBenchmark]:
+    """Return benchmarks to tune to or to score on, with fixed test images; those of one stimulus set share it.
+
+    Parameters
+    ----------
+    names
+        As of :func:`vvscale.brain.resolve_benchmarks`.
+    fixed_test
+        Share of the images that tests where a design draws them anew; None leaves designs as they are.
+    metric
+        In place of each benchmark's own.
+
+    Raises
+    ------
+    UsageError
+        One is no recording of neuroids.
+    """
+    found: list[NeuralBenchmark] = []
+    for one in resolve_benchmarks(names):
+        [chosen] = [one] if metric is None else with_metrics(one, [metric])
+        if not isinstance(chosen, NeuralBenchmark):
+            raise UsageError(f"'{one.benchmark_id}' is no recording of neuroids; fine-tuning needs responses.")
+        chosen = chosen if fixed_test is None else with_fixed_test(chosen, fixed_test)
+        # Shared, so that its images pass through the network once.
+        is_same = found and chosen.stimuli.digest() == found[0].stimuli.digest()
+        found.append(replace(chosen, stimuli=found[0].stimuli) if is_same else chosen)
+    return found
+
+
 def targets_of(benchmark: NeuralBenchmark, layer: str) -> list[NeuralTarget]:
     """Return one target per subject: the training images of a benchmark with fixed test images.
 
@@ -66,9 +100,7 @@ def targets_of(benchmark: NeuralBenchmark, layer: str) -> list[NeuralTarget]:
 def _target(benchmark: NeuralBenchmark, part: Part, layer: str) -> NeuralTarget:
     train = part.target.is_train[0]
     rows = row_order(benchmark.stimuli.stimulus_id, part.images[train], "The stimuli")
-    responses = part.target.responses[train]
-    spread = responses.std(0)
-    responses = (responses - responses.mean(0)) / np.where(spread > 0, spread, 1.0)
+    responses = zscored(part.target.responses[train])
     return NeuralTarget(f"{benchmark.benchmark_id} {part.subjects[0].assembly_id}", layer, rows, responses)
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
-from vvscale.brain.catalogue import resolve_benchmarks, with_metrics
 from vvscale.brain.inputs.preprocess import Preprocessing
-from vvscale.brain.mapping.fixed import with_fixed_test
 from vvscale.brain.scoring.layers import read_commitment
 from vvscale.brain.scoring.tuned import refuse_tuned_images, with_tuned_images
 from vvscale.errors import UsageError
 from vvscale.models import load_model, save_weights
 from vvscale.scores import ScoreStore
+from vvscale.train.neural.decoders import recordings
 from vvscale.train.neural.digests import trained_images
 from vvscale.train.neural.options import FineTuneOptions
 from vvscale.train.neural.task import Task
@@ -98,10 +97,7 @@ def fine_tune_model(
             f"The folder '{out}' holds the weights of another network, 'weights.safetensors', which fine-tuning would "
             f"write over. Give another `out`, such as '{out}-tuned'."
         )
-    source, test = (_recordings(names, metric, test_share) for names in (on, test_on))
-    # Benchmarks of one stimulus set share it, so that its images pass through the network once.
-    first = source[0].stimuli
-    source = [replace(one, stimuli=first) if one.stimuli.digest() == first.digest() else one for one in source]
+    source, test = (recordings(names, fixed_test=test_share, metric=metric) for names in (on, test_on))
     record = load_model(model).record
     if "model" not in record:
         raise UsageError(
@@ -123,17 +119,6 @@ def fine_tune_model(
     known = with_tuned_images(record, trained_images(source))
     save_weights(weights, task.network, {**known, "row": {**record["row"], "model_id": model_id}})
     return StoredFineTuning(model_id, found, ScoreStore(out / "scores").append(rows), weights)
-
-
-def _recordings(names: Sequence[str], metric: str, test_share: float) -> list[NeuralBenchmark]:
-    found = []
-    for one in resolve_benchmarks(names):
-        if not isinstance(one, NeuralBenchmark):
-            raise UsageError(f"'{one.benchmark_id}' is no recording of neuroids; fine-tuning needs responses.")
-        [chosen] = with_metrics(one, [metric])
-        assert isinstance(chosen, NeuralBenchmark)
-        found.append(with_fixed_test(chosen, test_share))
-    return found
 
 
 def _layers(layers: str, benchmarks: Sequence[NeuralBenchmark]) -> Mapping[str, str]:

@@ -133,30 +133,14 @@ def _is_tuned(rows: pd.DataFrame) -> pd.Series:
     return rows["finetune"].fillna(UNTUNED).ne(UNTUNED)
 
 
-def transfer_matrix(gains: pd.DataFrame) -> pd.DataFrame:
-    """Return mean gains, one row per source, one column per benchmark that was scored on.
-
-    Parameters
-    ----------
-    gains
-        Columns source, test and gain, as of :func:`tuning_gains`.
-
-    Raises
-    ------
-    MissingDataError
-        A column is missing, or a row does not say what was tuned to.
-    """
-    _refuse_absent(gains)
-    return gains.pivot_table(index="source", columns="test", values="gain", aggfunc="mean")
-
-
 def by_relation(gains: pd.DataFrame, modality: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Return the gain by how source and test are related: mean, standard error over tunings, and their number.
 
     Parameters
     ----------
     gains
-        As of :func:`transfer_matrix`. A tuning is one network, seed and source, as far as there are such columns.
+        Columns source, test and gain, as of :func:`tuning_gains`. A tuning is one network, seed and source, as far as
+        there are such columns.
     modality
         Data set -> modality; the data set of a benchmark is what stands before the first dot of its name. Without it
         data sets are the same or others.
@@ -164,7 +148,7 @@ def by_relation(gains: pd.DataFrame, modality: Mapping[str, str] | None = None) 
     Raises
     ------
     MissingDataError
-        As of :func:`transfer_matrix`, or the modality of a data set is not given.
+        A column is missing, a row does not say what was tuned to, or the modality of a data set is not given.
 
     Examples
     --------

@@ -31,6 +31,7 @@ from vvscale.core.files import write_json
 from vvscale.core.hashing import digest_of
 from vvscale.core.jsonable import Result
 from vvscale.errors import ConfigError, DivergedError, StoppedError, UsageError
+from vvscale.train.compute.schedule import cosine
 from vvscale.train.compute.state import load_state, save_state
 from vvscale.train.neural.decoders import (
     Decoder,
@@ -330,7 +331,7 @@ class _Tuning:
         if step < warmup:
             return options.lr * (step + 1) / warmup
         done = (step - warmup) / max(self.n_updates - warmup, 1)
-        return options.lr_min + 0.5 * (options.lr - options.lr_min) * (1 + math.cos(math.pi * done))
+        return cosine(options.lr, options.lr_min, done)
 
     def _fit_decoders(self) -> list[Decoder]:
         """Fit the readouts on all training images that are used, before anything is tuned."""

@@ -6,8 +6,7 @@ Sources: FFGSM is Wong, Rice & Kolter, "Fast is better than free", ICLR 2020, al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 
 from vvscale.errors import ConfigError
+from vvscale.train.compute.evaluate import fixed
 
 
 @dataclass(frozen=True)
@@ -102,17 +102,6 @@ def _norms(table: torch.Tensor) -> torch.Tensor:
     return table.flatten(1).norm(dim=1).clamp(min=1e-10).view(-1, 1, 1, 1)
 
 
-@contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
-    """Evaluate as at test time while attacking, so that half-made images leave no trace in batch statistics."""
-    was_training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(was_training)
-
-
 class AdversarialObjective(nn.Module):
     """A classifier and the attack on it.
 
@@ -156,6 +145,7 @@ class AdversarialObjective(nn.Module):
         def loss(candidates: torch.Tensor) -> torch.Tensor:
             return self.criterion(self.model((candidates - self.mean) / self.std), targets)
 
-        with _frozen(self.model):
+        # As at test time: half-made images must leave no trace in batch statistics.
+        with fixed(self.model):
             attacked = perturb(pixels, loss, self.attack, start=random_start(pixels, self.attack))
         return loss(attacked)

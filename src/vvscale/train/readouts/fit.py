@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,11 @@ from torch import nn
 from vvscale.brain.activations.hooks import evaluating, hooks
 from vvscale.brain.benchmarks.design import TrainTest
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
-from vvscale.brain.ceilings.score import Score, neural_score
+from vvscale.brain.ceilings.score import Score
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import row_order
 from vvscale.brain.metrics.predictivity import judge
+from vvscale.brain.metrics.scale import zscored
 from vvscale.core.hashing import digest_of
 from vvscale.core.options import SEED
 from vvscale.errors import DivergedError, UsageError
@@ -31,18 +31,6 @@ from vvscale.train.readouts.models import TokenReadout, linear_params, tokens_of
 from vvscale.train.readouts.options import ReadoutOptions
 
 # Shape legend: N images of the stimulus set, T tokens, C channels, u units.
-
-RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "tvsd": {"epochs": 30, "lr": 1e-4, "dropout": 0.3},
-        "nsd_func1pt8mm_individualROIs": {"epochs": 20, "lr": 1e-3, "dropout": 0.8},
-        "things_fmri": {"epochs": 30, "lr": 1e-4, "dropout": 0.8},
-        "things_meg": {"epochs": 30, "lr": 1e-4, "dropout": 0.8},
-        "things_eeg1": {"epochs": 10, "lr": 1e-4, "dropout": 0.5},
-        "things_eeg2": {"epochs": 10, "lr": 1e-4, "dropout": 0.5},
-    }
-)
-"""Data set -> what the 2026 study trained its attention readouts with."""
 
 _BATCH_FORWARD = 64
 
@@ -141,7 +129,7 @@ def train_readout(
             for name, part in subjects.items()
         }
         trained = {
-            name: (rows[name][part.target.is_train[0]], _zscored(part.target.responses[part.target.is_train[0]]))
+            name: (rows[name][part.target.is_train[0]], zscored(part.target.responses[part.target.is_train[0]]))
             for name, part in subjects.items()
         }
         _train(readout, tokens, trained, options, Path(out), device, benchmark.data_digest())
@@ -149,10 +137,7 @@ def train_readout(
     for name, part in subjects.items():
         rest = rows[name][~part.target.is_train[0]]
         outcomes.append(judge([_predict(readout, tokens, rest, name, device)], part.target, aggregate="mean"))
-    score = neural_score(
-        outcomes, [part.ceiling for part in benchmark.parts], formula=str(benchmark.formula), epsilon=benchmark.epsilon,
-        above_one=benchmark.above_one, resamples=1000, seed=SEED,
-    )  # fmt: skip
+    score = benchmark.judged(outcomes, [part.ceiling for part in benchmark.parts], resamples=1000, seed=SEED).score
     n_features = tokens.shape[1] * tokens.shape[2]
     row = {
         "benchmark_id": benchmark.benchmark_id, "region": benchmark.region, "layer": layer, "score": score.score,
@@ -221,19 +206,3 @@ def _predict(readout: TokenReadout, tokens: torch.Tensor, rows: np.ndarray, subj
             images = tokens[torch.as_tensor(rows[start : start + _BATCH_FORWARD])].to(device, torch.float32)
             parts.append(readout(images, subject).double().cpu().numpy())
     return np.concatenate(parts)
-
-
-def _zscored(responses: np.ndarray) -> np.ndarray:
-    spread = responses.std(0)
-    return (responses - responses.mean(0)) / np.where(spread > 0, spread, 1.0)
-
-
-def recipe_of(handle: str) -> Mapping[str, Any]:
-    """Return the study's recipe of a data set; that of TVSD where it has none.
-
-    Examples
-    --------
-    >>> recipe_of("things_eeg2")["epochs"]
-    10
-    """
-    return RECIPES.get(handle, RECIPES["tvsd"])

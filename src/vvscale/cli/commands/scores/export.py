@@ -47,7 +47,7 @@ def export(
     if csv is not None and parquet is not None and csv.absolute() == parquet.absolute():
         raise UsageError(f"Both --csv and --parquet name '{csv}'. Give two files, or one of them.")
     frame = load_scores(table)
-    frame = select(frame, **parse_where(list(where))) if where else frame
+    frame = select(frame, **parse_where(where))
     frame = model_table(frame).frame if models else frame
     written = []
     if csv is not None:

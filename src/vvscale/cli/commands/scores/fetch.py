@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
 from vvscale.errors import shell_words
+
+if TYPE_CHECKING:
+    from vvscale.core.download import RemoteFile
 
 What = Literal["scores", "checkpoints", "private", "checkpoint-list", "commitments", "weights", "benchmarks", "all"]
 
@@ -56,18 +59,28 @@ def fetch(
 def _files(what: str, dry_run: bool, output: Output) -> None:
     from vvscale.scores import published
 
-    files = []
-    for key in published.FILES if what == "all" else [what]:
-        file = published.published_file(key)
-        had = published.state(key) == "cached"
-        if not (had or dry_run):
-            published.fetch(key)
-        did = _did(had, dry_run)
-        source = "" if had else f" from {file.url}"
-        output.say(f"{key}: {did}{source}\n  {file.path} (sha256 {file.sha256[:12]}...)")
-        files.append({"what": key, "did": did, "path": str(file.path), "url": file.url, "sha256": file.sha256})
+    keys = published.FILES if what == "all" else [what]
+    files = [_fetched(key, published.published_file(key), dry_run, output) for key in keys]
     output.say("Next: vvscale ls scores")
     output.document({"command": "fetch", "files": files})
+
+
+def _fetched(what: str, file: RemoteFile, dry_run: bool, output: Output) -> dict[str, Any]:
+    """Download a file unless it is in the cache, and say so."""
+    from vvscale.cli.progress import transfer
+
+    had = file.state() == "cached"
+    if not (had or dry_run):
+        with transfer(what, quiet=output.quiet or output.json) as on_bytes:
+            file.fetch(on_bytes)
+    did = _did(had, dry_run)
+    size = file.path.stat().st_size if file.path.is_file() else None
+    told = f"{size:,} bytes" if size is not None else "size known once downloaded"
+    source = "" if had else f" from {file.url}"
+    output.say(f"{what}: {did}{source}\n  {file.path} ({told}, {file.algorithm} {file.digest[:12]}...)")
+    return {
+        "what": what, "did": did, "path": str(file.path), "url": file.url, "bytes": size, file.algorithm: file.digest,
+    }  # fmt: skip
 
 
 def _weights(models: tuple[str, ...], dry_run: bool, output: Output) -> None:
@@ -118,31 +131,10 @@ def _size(url: str, output: Output) -> int | None:
 def _benchmarks(names: Sequence[str], *, dry_run: bool, output: Output) -> None:
     """Download the files of some benchmarks, of the public five without names, and unpack their images."""
     from vvscale.brain.catalogue import downloadable
-    from vvscale.cli.progress import transfer
 
     chosen = downloadable(names or ["public"])
     files = {file.name: file for one in chosen for file in one.files()}
-    rows = []
-    for file in files.values():
-        had = file.state() == "cached"
-        did = "cached" if had else "would download" if dry_run else "downloaded"
-        if not (had or dry_run):
-            with transfer(file.name, quiet=output.quiet or output.json) as on_bytes:
-                file.fetch(on_bytes)
-        size = file.path.stat().st_size if file.path.is_file() else None
-        told = f"{size:,} bytes" if size is not None else "size known once downloaded"
-        source = "" if had else f" from {file.url}"
-        output.say(f"{file.name}: {did}{source}\n  {file.path} ({told}, {file.algorithm} {file.digest[:12]}...)")
-        rows.append(
-            {
-                "what": file.name,
-                "did": did,
-                "path": str(file.path),
-                "url": file.url,
-                "bytes": size,
-                file.algorithm: file.digest,
-            }
-        )
+    rows = [_fetched(name, file, dry_run, output) for name, file in files.items()]
     unpacked = {}
     if not dry_run:
         for one in chosen:

@@ -22,6 +22,9 @@ What = Literal[
     "recipes", "benchmarks", "studies",
 ]  # fmt: skip
 
+PUBLISHED = "gokce2025"
+"""The table that verbs take unless told otherwise."""
+
 # Enough for a screen; --limit 0 and --json show everything.
 SCREEN = 40
 
@@ -32,7 +35,7 @@ def ls(
     pattern: str | None = None,
     /,
     *,
-    table: str = "gokce2025",
+    table: str = PUBLISHED,
     where: Annotated[list[str] | None, Parameter(negative="")] = None,
     limit: int | None = None,
     csv_options: CsvOptions,
@@ -99,15 +102,21 @@ def _rows(what: str, table: str, where: list[str], pattern: str | None, output: 
     if pattern is not None:
         conditions["model_id"] = pattern
     if what == "scores":
-        return _brief(select(rows, **conditions), output), "vvscale show <model_id>"
-    # Conditions on the score mean the average, the others choose what is averaged.
-    on_score = {name: conditions.pop(name) for name in ("score", "misalignment") if name in conditions}
-    models = model_table(select(rows, **conditions), conditions.get("region"))
-    for reason, model_ids in models.excluded.items():
-        output.note(f"Not listed: {len(model_ids)} models with {reason}: {', '.join(model_ids)}.")
-    frame = _brief(select(models.frame, **on_score), output)
+        frame = select(rows, **conditions)
+    else:
+        # Conditions on the score mean the average, the others choose what is averaged.
+        on_score = {name: conditions.pop(name) for name in ("score", "misalignment") if name in conditions}
+        models = model_table(select(rows, **conditions), conditions.get("region"))
+        for reason, model_ids in models.excluded.items():
+            output.note(f"Not listed: {len(model_ids)} models with {reason}: {', '.join(model_ids)}.")
+        frame = select(models.frame, **on_score)
     example = frame["model_id"].iloc[0] if len(frame) else "<model_id>"
-    return frame, f"vvscale show {shell_words(example)}"
+    return _brief(frame, output), f"vvscale show {shell_words(example, *table_words(table))}"
+
+
+def table_words(table: str) -> list[str]:
+    """Return what names a table in an advised command; nothing for the table that verbs take by default."""
+    return [] if table == PUBLISHED else ["--table", table]
 
 
 def _brief(frame: pd.DataFrame, output: Output) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from vvscale.cli.commands.scores.ls import PUBLISHED, table_words
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output, brief
 from vvscale.core.jsonable import json_rows, jsonable
@@ -28,7 +29,7 @@ def show(
     model_id: str,
     /,
     *,
-    table: Annotated[str, Parameter(name=("--table", "--scores"))] = "gokce2025",
+    table: Annotated[str, Parameter(name=("--table", "--scores"))] = PUBLISHED,
     csv_options: CsvOptions,
     output: Output,
 ) -> None:
@@ -50,7 +51,7 @@ def show(
     scores = load_scores(table)
     rows = scores[scores["model_id"] == model_id]
     if rows.empty:
-        raise unknown_name("model", model_id, *_near(model_id, scores))
+        raise unknown_name("model", model_id, *_near(model_id, scores, table))
     facts = _facts(rows)
     notes = [note for note in published_notes(table) if model_id in note.model_ids] if table in SETS else []
     checkpoints = _checkpoints(model_id)
@@ -115,7 +116,7 @@ def _dotted(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, A
             yield f"{before}{key}", value
 
 
-def _near(model_id: str, scores: pd.DataFrame) -> tuple[list[str], str]:
+def _near(model_id: str, scores: pd.DataFrame, table: str) -> tuple[list[str], str]:
     """Return the names to suggest from, and what to do next."""
     from vvscale.errors import did_you_mean
 
@@ -123,11 +124,13 @@ def _near(model_id: str, scores: pd.DataFrame) -> tuple[list[str], str]:
     # People type architectures where ids are much longer; suggest one if no id is near.
     archs = scores["arch"].unique().tolist() if "arch" in scores.columns else []
     near = did_you_mean(model_id, archs)
+    # Rows of one's own need not be of all regions, so that models cannot always be averaged over them.
+    listing = shell_words("ls", "models" if table == PUBLISHED else "scores", *table_words(table))
     if did_you_mean(model_id, ids) or not near:
-        return ids, f"'vvscale ls models' lists {len(ids)}."
+        return ids, f"'vvscale {listing}' lists {len(ids)}."
     arch = near.split("'")[1]
     n_models = scores[scores["arch"] == arch]["model_id"].nunique()
-    return archs, f"'vvscale ls models --where {shell_words('arch=' + arch)}' lists its {n_models} models."
+    return archs, f"'vvscale {listing} {shell_words('--where', 'arch=' + arch)}' lists its {n_models} models."
 
 
 def _facts(rows: pd.DataFrame) -> list[dict[str, Any]]:

@@ -94,12 +94,17 @@ def read_names(path: Path) -> list[str]:
     MissingDataError, DataError
         There is no such file, it is no text, or a name is there twice.
     """
-    names = [line.strip() for line in text_lines(path, "one class name per line") if line.strip()]
+    names = read_labels(path, "one class name per line")
     twice = next((name for name, n in Counter(names).items() if n > 1), None)
     if twice is not None or not names:
         wrong = f"has the class '{twice}' twice" if names else "is empty"
         raise DataError(f"The list '{path}' {wrong}. Expected one class name per line.")
     return names
+
+
+def read_labels(path: Path, expected: str = "one label per line") -> list[str]:
+    """Return the lines of a text file that hold something, without blanks around it."""
+    return [line.strip() for line in text_lines(path, expected) if line.strip()]
 
 
 def text_lines(path: Path, expected: str) -> list[str]:
