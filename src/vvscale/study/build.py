@@ -97,13 +97,14 @@ class _Study:
     def graph(self) -> Graph:
         trained = {run: self._train(run) for run in self._resolved.runs}
         chosen = self._layers(trained) if self._spec.score.layers == "select" else {}
+        checkpoints = () if self._spec.score.epochs == "last" else self._spec.score.epochs
         scored = []
         for network, sizes in self._networks().items():
             layers = chosen.get((network.arch, network.dataset))
             weights = {"train": trained[network.training]}
             if network.finetune != UNTUNED:
                 weights = {"tuned": self._fine_tune(network, weights, layers)}
-            epochs = self._epochs() if network.finetune == UNTUNED else [None]
+            epochs = [*checkpoints, None] if network.finetune == UNTUNED else [None]
             scored += [self._score(network, weights, layers, epoch, sizes) for epoch in epochs]
         scored += [self._score_model(model) for model in self._spec.score.models]
         store, publish = {"store": self._spec.report.store}, {"scores.parquet": "scores.parquet"}
@@ -166,10 +167,6 @@ class _Study:
             inputs = {"train": trained[reference]}
             chosen[arch, dataset] = self._add("layers", params, inputs, f"layers of {arch} on {dataset}", facts=of)
         return chosen
-
-    def _epochs(self) -> list[int | None]:
-        epochs = self._spec.score.epochs
-        return [None] if epochs == "last" else [*epochs, None]
 
     def _networks(self) -> dict[Run, list[str]]:
         """Return each network that is scored, with the sizes of its mappings."""
