@@ -16,7 +16,7 @@ from vvscale.core.userfile import is_user_file, split_ref
 from vvscale.errors import ConfigError
 from vvscale.study.graph.graph import Graph, GraphBuilder
 from vvscale.study.graph.kinds import Rates
-from vvscale.study.spec.axes import Run, matches
+from vvscale.study.spec.axes import SEEDS_PER_MASTER, Run, matches
 from vvscale.study.spec.resolve import Resolved, forecast_run, n_images_of
 from vvscale.study.spec.schema import DiagnosticsSpec, ForecastSpec
 from vvscale.study.tasks.registry import TASKS, versions
@@ -214,7 +214,7 @@ class _Study:
     def _forecast(self, wanted: ForecastSpec, table: str) -> str:
         like = forecast_run(self._spec, self._resolved.runs)
         candidates = [{"arch": arch, **self._resolved.cost(like, arch)} for arch in wanted.arch]
-        seeds = [seed + 1000 * self._spec.seed for seed in wanted.seed]
+        seeds = [seed + SEEDS_PER_MASTER * self._spec.seed for seed in wanted.seed]
         law = next(law for law in self._spec.laws if law.name == wanted.law)
         params = {
             "forecast": {**dataclasses.asdict(wanted), "seed": seeds},
