@@ -23,7 +23,6 @@ from vvscale.brain.ceilings.score import Score
 from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import Needs
-from vvscale.core.options import SEED
 from vvscale.errors import DataError, UsageError
 
 # Shape legend: N images, T triplets, S observers, D bootstrap draws.
@@ -79,15 +78,7 @@ class _Task(Benchmark):
                 "expected observers that agree more than by chance. Give `ceiling` where it is known from elsewhere."
             )
 
-    def score(
-        self,
-        features: Any,
-        *,
-        stimulus_id: Any = None,
-        device: str | None = None,
-        resamples: int = 1000,
-        seed: int = SEED,
-    ) -> BenchmarkResult:
+    def _score(self, features: Any, stimulus_id: Any, device: str | None, resamples: int, seed: int) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`."""
         table = as_needed(in_order(features, self.stimuli, stimulus_id, self.images), self.needs, device)
         raw, draws, detail = self._answered(table, resamples, np.random.default_rng(seed))
