@@ -32,10 +32,11 @@ def test_recording(benchmark, resnet, how, tmp_path):
     holding = plan_holding(len(IMAGES), kept, 0 if how.endswith("disk") else 10**10)
 
     def record():
-        with HeldActivations(holding, kept, tmp_path) as held:
-            with Recorder(resnet, seen.recorded(), lambda name, rows: held.put(name, 0, rows.numpy())) as recorder:
-                recorder.run(IMAGES)
-            held.finish()
+        with (
+            HeldActivations(holding, kept, tmp_path) as held,
+            Recorder(resnet, seen.recorded(), lambda name, at, rows: held.put(name, at, rows.numpy())) as recorder,
+        ):
+            recorder.run(IMAGES)
         return recorder.n_forward
 
     def alone():

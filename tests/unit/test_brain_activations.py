@@ -289,7 +289,7 @@ def test_no_images_no_record(resnet):
 
 def test_the_recorder_counts_images(resnet):
     seen = probe(resnet, ["fc"], images(2))
-    with Recorder(resnet, seen.recorded(), lambda name, rows: None) as recorder:
+    with Recorder(resnet, seen.recorded(), lambda name, start, rows: None) as recorder:
         recorder.run(images(5))
         recorder.run(images(2))
     assert recorder.n_forward == 7

@@ -18,7 +18,9 @@ from vvscale.study.prepare import Prepared, prepare_study
 from vvscale.study.spec.axes import expand_runs
 from vvscale.study.tasks.findings import tuning_rows
 from vvscale.study.tasks.fine_tune import run_fine_tune
+from vvscale.study.tasks.pipeline import run_train
 from vvscale.study.tasks.rows import average_seeds, outcomes, whole_networks
+from vvscale.train.compute.file_names import CHECKPOINT
 
 sys.path.insert(0, str(Path(__file__).parent))
 from study_engine import InProcess, work
@@ -266,6 +268,19 @@ def test_tuning_that_is_stopped_anywhere_ends_with_the_same_bits(done: Prepared,
     cut, whole = (load_file(tmp_path / name / "weights.safetensors") for name in ("cut", "whole"))
     for name, tensor in whole.items():
         np.testing.assert_array_equal(tensor, cut[name])
+
+
+def test_a_training_that_is_told_to_stop_saves_its_state_and_ends_with_the_same_bits(done: Prepared, tmp_path: Path):
+    """Near the end of its job a worker is told by the clock, and no signal comes."""
+    task = next(one for one in done.graph.tasks if one.kind == "train")
+    calls = itertools.count(1)
+    context = TaskContext(task.params, {}, tmp_path / "cut", datasets={"digits": "digits"})
+    with pytest.raises(StoppedError, match="after step 3 of"):
+        run_train(dataclasses.replace(context, stop=lambda: next(calls) == 3))
+    assert list((tmp_path / "cut").glob(f"{CHECKPOINT}*"))
+    run_train(context)
+    whole = done.folder.task(task.id).out
+    assert (tmp_path / "cut" / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
 
 
 def test_nothing_is_done_twice(done: Prepared):

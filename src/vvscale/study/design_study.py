@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from vvscale.errors import UsageError
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 # Blocks per stage of the networks on offer: runs of one size are different architectures.
 DEPTHS = ("1-1-1-1", "2-2-2-2", "1-1-2-2", "1-2-2-2", "1-1-1-2", "2-2-1-1", "3-3-3-3", "1-1-3-3", "2-1-1-1", "1-2-1-1")
-WIDTHS = (2, 256)
+WIDTHS = range(2, 257)
 # Images of data sets that people know; of others at least those that the runs need.
 IMAGES = {"imagenet": 1_281_167, "ecoset": 1_444_911}
 TAIL = """\
@@ -99,14 +100,11 @@ def networks_near(n_params: float, count: int, used: set[str] | frozenset[str] =
     """
     offered: dict[str, float] = {}
     for depth in DEPTHS:
-        low, high = WIDTHS
-        # The size grows with the width.
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if _size(middle, depth) <= n_params else (low, middle)
+        # The size grows with the width: those before `place` are not larger than wanted.
+        place = bisect_right(WIDTHS, n_params, lo=1, hi=len(WIDTHS) - 1, key=lambda width: _size(width, depth))
         # Neighbours on either side, as many as it takes when every depth is used.
         reach = max(1, math.ceil((count + len(used)) / len(DEPTHS)))
-        for width in range(max(low - reach + 1, WIDTHS[0]), min(high + reach - 1, WIDTHS[1]) + 1):
+        for width in WIDTHS[max(place - reach, 0) : place + reach]:
             offered[f"resnetflex-w{width}-d{depth}"] = abs(math.log(_size(width, depth) / n_params))
     ranked = sorted((name for name in offered if name not in used), key=lambda name: offered[name])
     return ranked[:count]

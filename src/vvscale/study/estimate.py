@@ -16,8 +16,7 @@ from vvscale.core.jsonable import Result
 from vvscale.errors import unknown_name
 from vvscale.study.graph.graph import Graph
 from vvscale.study.graph.kinds import Rates
-from vvscale.study.graph.schedule import Schedule as Tasks
-from vvscale.study.graph.schedule import State
+from vvscale.study.graph.schedule import Schedule, State
 from vvscale.study.spec.workers import EngineSpec, Group
 
 if TYPE_CHECKING:
@@ -42,8 +41,8 @@ _PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """A simulated run.
+class SimulatedRun:
+    """How long so many workers would take.
 
     Attributes
     ----------
@@ -89,7 +88,7 @@ class StudyPlan(Result):
     """
 
     stages: tuple[dict[str, Any], ...]
-    schedule: Schedule
+    schedule: SimulatedRun
     limits: tuple[dict[str, Any], ...]
     device: str
     absent: tuple[str, ...] = ()
@@ -141,7 +140,7 @@ def _gpus_of_worker(group: Group) -> float:
     return max(1, group.gpus_per_task) * group.nodes / group.per_gpu
 
 
-def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Schedule:
+def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> SimulatedRun:
     """Let workers take tasks as the engine does, with the expected durations; ``done``: ids of finished tasks.
 
     Examples
@@ -150,7 +149,7 @@ def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Sched
     >>> simulate(Graph([Task(str(n), "noop", "", {}, {}, 10.0) for n in range(3)], {"noop": "1"}), 2).seconds
     20.0
     """
-    tasks = Tasks(graph)
+    tasks = Schedule(graph)
     for task_id in done:
         tasks.set(graph.index[task_id], State.DONE)
     now, busy, running = 0.0, 0.0, []
@@ -162,7 +161,7 @@ def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Sched
             heapq.heappush(running, (now + seconds, number))
         now, number = heapq.heappop(running)
         tasks.set(number, State.DONE)
-    return Schedule(n_workers, now, busy, _longest_chain(graph, set(done)))
+    return SimulatedRun(n_workers, now, busy, _longest_chain(graph, set(done)))
 
 
 def plan_study(
@@ -209,7 +208,7 @@ def plan_study(
     )
 
 
-def _limits(graph: Graph, schedule: Schedule, n_bytes: float, out: Path) -> tuple[dict[str, Any], ...]:
+def _limits(graph: Graph, schedule: SimulatedRun, n_bytes: float, out: Path) -> tuple[dict[str, Any], ...]:
     n, n_models = len(graph), sum(task.kind == "train" for task in graph.tasks) or len(graph)
     at = out.absolute()
     while not at.exists():

@@ -16,7 +16,7 @@ from vvscale.study.build import build_graph
 from vvscale.study.estimate import rates_of
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
-from vvscale.study.spec.check import check_models, check_recordings, check_runs, check_spec
+from vvscale.study.spec.check import check_study
 from vvscale.study.spec.resolve import Resolved, resolve
 from vvscale.study.spec.schema import StudySpec, load_spec
 from vvscale.study.spec.workers import EngineSpec
@@ -93,10 +93,7 @@ def prepare_study(name: str | Path, *, out: Path | None = None, changes: Mapping
     """
     spec = load_spec(name, changes=changes)
     resolved = resolve(spec)
-    check_spec(spec, resolved.runs)
-    check_runs(resolved)
-    check_models(resolved)
-    check_recordings(resolved)
+    check_study(resolved)
     graph = build_graph(resolved, rates_of(spec.engine))
     return Prepared(folder_of(spec, out), graph, spec.engine, resolved)
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from vvscale.core.files import make_folder
 from vvscale.errors import RunError, StoppedError, UsageError
-from vvscale.study.engine.worker import END, GRACE
+from vvscale.study.engine.worker import end_of_job
 from vvscale.study.prepare import Prepared
 from vvscale.study.spec.workers import refuse_odd_path
 
@@ -46,11 +46,10 @@ def submit_study(study: Prepared) -> str:
 @contextmanager
 def submitted_again(study: Prepared) -> Iterator[None]:
     """Inside a job that :func:`submit_study` made: stop in order before its time limit, and submit the next one."""
-    end = float(os.environ.get(END, "inf"))
-    if not os.environ.get(_IN_QUEUE) or end == float("inf"):
+    notice = end_of_job()
+    if notice is None or not os.environ.get(_IN_QUEUE):
         yield
         return
-    notice = end - float(os.environ.get(GRACE, "0"))
     timer = threading.Timer(max(0.0, notice - time.time()), os.kill, (os.getpid(), signal.SIGTERM))
     timer.daemon = True
     timer.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,15 +37,13 @@ class Work:
 
     def __init__(self, folder: StudyFolder, graph: Graph, workers: Engine, found: Survey, stop: Stop) -> None:
         self.folder, self.graph, self.workers, self.stop = folder, graph, workers, stop
-        self.schedule = Schedule(graph, may_lack())
+        self._groups = [self._group_of(task) for task in graph.tasks]
+        self.schedule = Schedule(graph, may_lack(), self._groups)
         for task_id in found.done:
             self.schedule.set(graph.index[task_id], State.DONE)
         self.watch = Watch(folder, self.schedule)
         self.n_done = 0
         self._study = folder.spec()
-        self._groups = [self._group_of(task) for task in graph.tasks]
-        self._pending: dict[str, list[tuple[int, int]]] = {name: [] for name in workers.groups}
-        self._n_handed_over: Counter[str] = Counter()
         # In the order in which they were handed over.
         self._running: dict[int, None] = {}
         # Position -> labels of inputs, near or far, that were not to be had.
@@ -93,18 +90,14 @@ class Work:
 
     def _hand_over(self) -> None:
         """Hand ready tasks to their group of workers, as many as keep it busy."""
-        while (number := self.schedule.next()) is not None:
-            heapq.heappush(self._pending[self._groups[number]], (self.schedule.rank[number], number))
-        for name, pending in self._pending.items():
-            most = max(_FEWEST_HANDED_OVER, _PER_WORKER * self.workers.groups[name].n_workers)
-            while pending and self._n_handed_over[name] < most:
-                rank, number = heapq.heappop(pending)
-                # It may have been blocked, or an input found damaged, since it was ready.
-                if self.schedule.state(number) is State.WAITING and number not in self._running:
-                    self.schedule.set(number, State.RUNNING)
-                    self._running[number] = None
-                    self._n_handed_over[name] += 1
-                    self.workers.submit(number, self._request(number, name), name, rank)
+        for name, group in self.workers.groups.items():
+            most = max(_FEWEST_HANDED_OVER, _PER_WORKER * group.n_workers)
+            n_free = most - sum(self._groups[number] == name for number in self._running)
+            while n_free > 0 and (number := self.schedule.next(name)) is not None:
+                n_free -= 1
+                self.schedule.set(number, State.RUNNING)
+                self._running[number] = None
+                self.workers.submit(number, self._request(number, name), name, self.schedule.rank[number])
 
     def _request(self, number: int, group: str) -> Request:
         task = self.graph.tasks[number]
@@ -132,7 +125,6 @@ class Work:
     def _take(self, number: int, answer: Answer) -> None:
         """Note how a task ended, and what follows."""
         self._running.pop(number, None)
-        self._n_handed_over[self._groups[number]] -= 1
         task = self.graph.tasks[number]
         if answer.outcome == "done":
             self.schedule.set(number, State.DONE)

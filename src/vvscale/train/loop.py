@@ -38,6 +38,7 @@ def train(
     save_seconds: float = 300.0,
     watchers: tuple[Watcher, ...] = (),
     exclusive: bool = False,
+    stop: Callable[[], bool] = lambda: False,
 ) -> RunResult:
     """Train one network, resume its run, or say how it ended.
 
@@ -59,6 +60,8 @@ def train(
     exclusive
         Whether to refuse a folder that another exclusive run is training in. For callers that have nothing of
         their own to keep runs apart, as studies have.
+    stop
+        True once it should stop, as after a signal.
 
     Raises
     ------
@@ -71,12 +74,12 @@ def train(
     DivergedError
         The loss became NaN or infinite; the result says when, and a second call says it again.
     StoppedError
-        SIGTERM or SIGUSR1 came; the state is saved.
+        SIGTERM or SIGUSR1 came, or ``stop`` says so; the state is saved.
     """
     folder = RunFolder(out)
     if exclusive:
         folder.refuse_others_files()
-    with ranks(device) as here, _stopping() as is_stopped:
+    with ranks(device) as here, _stopping(stop) as is_stopped:
         job = build_job(spec, here, options or Options(), folder)
         # A run that has ended is only read, and may lie where one cannot write.
         with folder.alone(here) if exclusive and folder.result() is None else nullcontext():
@@ -201,15 +204,15 @@ def _stopped(folder: RunFolder, progress: Progress) -> StoppedError:
 
 
 @contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """Turn SIGTERM and SIGUSR1 into a flag, so that a step is never cut in half."""
+def _stopping(stop: Callable[[], bool]) -> Iterator[Callable[[], bool]]:
+    """Turn SIGTERM and SIGUSR1 into a flag beside ``stop``, so that a step is never cut in half."""
     flag = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield flag.is_set  # signals can be received in the main thread only
+        yield stop  # signals can be received in the main thread only
         return
     before = {number: signal.signal(number, lambda *_: flag.set()) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
-        yield flag.is_set
+        yield lambda: flag.is_set() or stop()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

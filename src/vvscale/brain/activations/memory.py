@@ -36,8 +36,8 @@ _BLOCKS = 3
 _OUTPUTS = 4
 """Outputs of the size of the largest layer that a forward pass keeps at one time, working space included."""
 
-_WAITING = 3
-"""Batches of one layer on their way to the disk: two waiting, one being copied."""
+_MODELS = 2
+"""Batches that go through the model at one time: while one computes, what the other showed is written down."""
 
 _INPUTS = 4
 """Batches of images waiting for the model, with what decoding takes."""
@@ -134,13 +134,24 @@ def least_memory(sizes: Sizes, seen: Probe, projection: Projection) -> tuple[int
     """Return the bytes needed whatever is kept on disk, and the layer that decides it."""
     layers = seen.distinct()
     widest = max(layers.values(), key=lambda layer: layer.n_features)
-    forward = sizes.batch_size * ITEM * (_INPUTS * sizes.n_pixels + (_OUTPUTS + _WAITING) * widest.n_features)
+    forward = sizes.batch_size * ITEM * _INPUTS * sizes.n_pixels + _outputs(sizes, seen)
     n_rows = sizes.n_images + sizes.n_fitted
     block = n_rows * min(BLOCK_FEATURES, projection.n_kept(widest.n_features)) * ITEM
     products = sizes.n_tables * sizes.n_images**2 * 8 + _BLOCKS * block
     if projection.kind == "pca":
         products += 8 * sizes.n_fitted * (n_rows + sizes.n_fitted)
     return sizes.resident + max(forward, products), widest.name
+
+
+def n_models_at_once(sizes: Sizes, seen: Probe, projection: Projection, holding: Holding, threads: int) -> int:
+    """Return how many batches may go through the model at one time, each with its share of ``threads``."""
+    room = sizes.memory - least_memory(sizes, seen, projection)[0] - holding.memory_bytes
+    return max(1, min(threads, _MODELS, 1 + room // _outputs(sizes, seen)))
+
+
+def _outputs(sizes: Sizes, seen: Probe) -> int:
+    """Return the bytes that the outputs of a batch take in a forward pass."""
+    return sizes.batch_size * ITEM * _OUTPUTS * max(layer.n_features for layer in seen.distinct().values())
 
 
 def n_at_once(sizes: Sizes, seen: Probe, projection: Projection, holding: Holding) -> tuple[int, bool]:
@@ -205,7 +216,7 @@ def plan_passes(
     room = sizes.memory - least_memory(sizes, seen, projection)[0]
     # Threads at work are worth more than activations in memory.
     each, more = _working_memory(sizes, seen, projection)
-    working = sizes.threads * (each + more) - each
+    working = max(sizes.threads * (each + more) - each, (min(sizes.threads, _MODELS) - 1) * _outputs(sizes, seen))
     room -= working if working <= room else 0
     disk = free_disk(scratch)
     n_rows = sizes.n_images + sizes.n_fitted

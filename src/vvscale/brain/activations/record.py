@@ -169,7 +169,7 @@ def record(
     distinct = seen.distinct()
     parts: dict[str, list[np.ndarray]] = {name: [] for name in distinct}
 
-    def keep(layer: str, rows: Tensor) -> None:
+    def keep(layer: str, _start: int, rows: Tensor) -> None:
         parts[layer].append(rows.to("cpu", torch.float32, copy=True).numpy())
 
     with Recorder(module, distinct, keep, device=device) as recorder:
@@ -252,15 +252,15 @@ class Recorder:
     layers
         What a probe of the same model showed of the layers to record.
     keep
-        Called with the name and the (B, p) rows of each layer, once per batch. The rows are the model's own
-        memory: copy them before returning.
+        Called with the name of each layer, the number of the batch's first image and the (B, p) rows, once per batch.
+        The rows are the model's own memory: copy them before returning.
     """
 
     def __init__(
         self,
         module: nn.Module,
         layers: Mapping[str, Layer],
-        keep: Callable[[str, Tensor], None],
+        keep: Callable[[str, int, Tensor], None],
         *,
         device: str = "cpu",
     ) -> None:
@@ -269,7 +269,7 @@ class Recorder:
         self._keep = keep
         self._device = device
         self._n_calls: dict[str, int] = {}
-        self._n_images = 0
+        self._start = self._n_images = 0
         self._stack: list[Any] = []
         self.n_forward = 0
 
@@ -283,10 +283,10 @@ class Recorder:
         for context in reversed(self._stack):
             context.__exit__(None, None, None)
 
-    def run(self, images: Any) -> None:
-        """Run one batch of (B, channels, height, width) images."""
+    def run(self, images: Any, start: int = 0) -> None:
+        """Run one batch of (B, channels, height, width) images, of which ``start`` numbers the first."""
         self._n_calls = dict.fromkeys(self._layers, 0)
-        self._n_images = len(images)
+        self._start, self._n_images = start, len(images)
         forward(self._module, images, self._device)
         self.n_forward += self._n_images
         for name, layer in self._layers.items():
@@ -308,7 +308,7 @@ class Recorder:
                 f"Layer '{name}' gives {shape} numbers for these images and gave {layer.shape} before; expected the "
                 "same shape for every image. Resize all images to one size, or leave this layer out."
             )
-        self._keep(name, output.reshape(self._n_images, -1))
+        self._keep(name, self._start, output.reshape(self._n_images, -1))
 
 
 def _tensor_batch(images: Sequence[Any]) -> Tensor:

@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -29,7 +28,6 @@ ITEM = 4
 """Bytes of a number: activations are kept as float32."""
 
 _SPARE_DISK = 1 << 30
-_PENDING = 2
 
 
 @dataclass(frozen=True)
@@ -136,8 +134,6 @@ class HeldActivations:
         self._places = dict(places or {})
         self._arrays: dict[str, list[np.ndarray]] = {}
         self._files: dict[str, IO[bytes]] = {}
-        self._pending: list[Future[None]] = []
-        self._writer: ThreadPoolExecutor | None = None
         try:
             self._allocate(holding, scratch)
         except BaseException:
@@ -158,7 +154,6 @@ class HeldActivations:
                 "raise `memory`, allow more passes with `max_passes`, score fewer layers, or use "
                 '`projection="sparse-1000"`.'
             )
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="vvscale-scratch")
         for name in holding.on_disk:
             self._files[name] = tempfile.TemporaryFile(dir=scratch, buffering=0)  # noqa: SIM115 (closed by close)
 
@@ -169,30 +164,29 @@ class HeldActivations:
         self.close()
 
     def put(self, layer: str, start: int, rows: Any) -> None:
-        """Copy (b, p) activations of the images from ``start`` on."""
+        """Copy (b, p) activations of the images from ``start`` on; several threads may put different images."""
         rows = np.asarray(rows, dtype=np.float32)
         if layer in self._arrays:
             for block, (first, stop) in zip(self._arrays[layer], self._bounds(layer), strict=True):
                 block[start : start + len(rows)] = rows[:, first:stop]
             return
-        assert self._writer is not None
-        # The rows are the model's own memory, so they are copied before the writer comes to them.
-        stretches = [np.ascontiguousarray(rows[:, first:stop]) for first, stop in self._bounds(layer)]
-        while len(self._pending) >= _PENDING:
-            self._pending.pop(0).result()
-        self._pending.append(self._writer.submit(self._write, layer, start, stretches))
-
-    def finish(self) -> None:
-        """Wait until everything that was put is written."""
-        while self._pending:
-            self._pending.pop(0).result()
+        file = self._files[layer].fileno()
+        try:
+            for first, stop in self._bounds(layer):
+                stretch = np.ascontiguousarray(rows[:, first:stop])
+                write_at(file, stretch.data.cast("B"), (self._n_images * first + start * (stop - first)) * ITEM)
+        except OSError as error:
+            raise DataError(
+                f"Cannot write the activations of layer '{layer}' to scratch space: {error.strerror}. Another program "
+                "may have filled the disk; nothing was left behind. Free some space or choose another `scratch`, "
+                "then run the same command again."
+            ) from error
 
     def blocks(self, layer: str) -> Iterator[np.ndarray]:
         """Yield the (N, w) blocks of a layer, in the order of the features; a block is valid until the next."""
         if layer in self._arrays:
             yield from self._arrays[layer]
             return
-        self.finish()
         file = self._files[layer].fileno()
         memory = np.empty(0, np.float32)
         for first, stop in self._bounds(layer):
@@ -209,15 +203,10 @@ class HeldActivations:
         self._arrays.pop(layer, None)
         file = self._files.pop(layer, None)
         if file is not None:
-            self.finish()
             file.close()
 
     def close(self) -> None:
         """Give back everything."""
-        if self._writer is not None:
-            self._writer.shutdown(wait=True, cancel_futures=True)
-            self._writer = None
-        self._pending.clear()
         self._arrays.clear()
         for file in self._files.values():
             file.close()
@@ -226,18 +215,6 @@ class HeldActivations:
     def _bounds(self, layer: str) -> list[tuple[int, int]]:
         p, width = self._n_features[layer], block_width(self._places.get(layer, 1))
         return [(first, min(first + width, p)) for first in range(0, p, width)]
-
-    def _write(self, layer: str, start: int, stretches: list[np.ndarray]) -> None:
-        file = self._files[layer].fileno()
-        try:
-            for (first, _), stretch in zip(self._bounds(layer), stretches, strict=True):
-                write_at(file, stretch.data.cast("B"), (self._n_images * first + start * stretch.shape[1]) * ITEM)
-        except OSError as error:
-            raise DataError(
-                f"Cannot write the activations of layer '{layer}' to scratch space: {error.strerror}. Another program "
-                "may have filled the disk; nothing was left behind. Free some space or choose another `scratch`, "
-                "then run the same command again."
-            ) from error
 
 
 def _read_whole(file: int, table: np.ndarray, offset: int) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,19 @@ from torch import nn
 
 from vvscale.brain.activations.families import are_summed, family_products
 from vvscale.brain.activations.hooks import evaluating
-from vvscale.brain.activations.memory import Pass, n_at_once, naming_memory, peak_memory, reusing_memory
-from vvscale.brain.activations.parallel import run_each
+from vvscale.brain.activations.memory import (
+    Pass,
+    n_at_once,
+    n_models_at_once,
+    naming_memory,
+    peak_memory,
+    reusing_memory,
+)
+from vvscale.brain.activations.parallel import replicas, run_each
 from vvscale.brain.activations.products import blas_threads, layer_blocks, layer_products
 from vvscale.brain.activations.record import PROBED_IMAGES, Probe, Recorder, probe
 from vvscale.brain.activations.steadiness import unsteady_layers
-from vvscale.brain.activations.storage import HeldActivations
+from vvscale.brain.activations.storage import HeldActivations, Holding
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.inputs.batches import image_batches
 from vvscale.brain.inputs.preprocess import Preprocessing
@@ -132,7 +139,7 @@ class Session:
         self._seconds: dict[str, float] = defaultdict(float)
         self._n_forward = self._n_probe = self._scratch = self.n_cached = 0
         self._seen: Probe | None = None
-        self._image_shape: tuple[int, ...] = ()
+        self._shown = np.zeros((0, 0, 0, 0), np.float32)
         self.seconds_per_image = 0.0
 
     def plan(self) -> list[Recording]:
@@ -148,7 +155,7 @@ class Session:
             seen = self._probe(stimuli)
             # An entry of the cache is put together in memory.
             n_more = 3 if self._cache is not None and self._cache.keep_products else 0
-            n_pixels = int(np.prod(self._image_shape))
+            n_pixels = self._shown[0].size
             recordings.append(plan_recording(self.work, stimuli, of_set, seen, n_pixels, n_more=n_more))
         self._seconds["plan"] = self._seconds["total"] = time.perf_counter() - start
         return [one for one in recordings if one.pairs]
@@ -205,8 +212,7 @@ class Session:
         """See what the layers give; every stimulus set has the same shape after preprocessing."""
         if self._seen is None:
             rows = [number % len(self.work.stimuli[stimuli]) for number in range(PROBED_IMAGES)]
-            images = self.work.preprocessing.batch(self.work.stimuli[stimuli], rows)
-            self._image_shape = images.shape[1:]
+            images = self._shown = self.work.preprocessing.batch(self.work.stimuli[stimuli], rows)
             self.work.module.to(self._options.device)
             order = dict.fromkeys(pair.layer for pair in self.work.pairs)
             start = time.perf_counter()
@@ -229,49 +235,55 @@ class Session:
             if kept[name] == layer.n_features
         }
         with HeldActivations(one.holding, kept, self._options.scratch_folder, places) as held:
-            self._record(recording, seen, held)
-            with self._timed("forward"):
-                held.finish()
+            self._record(recording, seen, held, one.holding)
             families = seen.families()
 
-            def score(source: str) -> None:
+            def score(_worker: int, source: str) -> None:
                 for name, made in self._products(recording, seen, held, families[source]):
                     self._score_layer(recording, seen, name, made)
                 held.drop(source)
 
             self._at_once, is_room = n_at_once(recording.sizes, recording.seen, self._projection, one.holding)
             self._as_families = is_room and self._options.device == "cpu"
-            run_each(score, families, self._at_once)
+            run_each(score, families, range(self._at_once))
 
-    def _record(self, recording: Recording, seen: Probe, held: HeldActivations) -> None:
-        projection = self._projection
-        start = 0
+    def _record(self, recording: Recording, seen: Probe, held: HeldActivations, holding: Holding) -> None:
+        layers, device = seen.recorded(), self._options.device
+        threads = torch.get_num_threads() if device == "cpu" else 1
+        n_models = n_models_at_once(recording.sizes, recording.seen, self._projection, holding, threads)
+        models = replicas(self.work.module, layers, self._shown, n_models)
+        self._n_probe += len(self._shown) * len(models) * (len(models) > 1)
 
-        def keep(layer: str, rows: torch.Tensor) -> None:
-            table = rows.to("cpu", torch.float32).numpy()
-            held.put(layer, start, projection.at_recording(table))
+        def keep(layer: str, start: int, rows: torch.Tensor) -> None:
+            held.put(layer, start, self._projection.at_recording(rows.to("cpu", torch.float32).numpy()))
 
-        sets = [self.work.stimuli[recording.stimuli]]
-        if self.work.projection_images is not None:
-            sets.append(self.work.projection_images)
-        with Recorder(self.work.module, seen.recorded(), keep, device=self._options.device) as recorder:
-            for stimuli in sets:
-                batches = image_batches(
-                    stimuli,
-                    self.work.preprocessing,
-                    batch_size=recording.sizes.batch_size,
-                    n_workers=self._options.workers,
-                )
-                while True:
-                    with self._timed("decode"):
-                        images = next(batches, None)
-                    if images is None:
-                        break
-                    with self._timed("forward"):
-                        recorder.run(images)
-                    start += len(images)
-                    self._advance("images")
-            self._n_forward += recorder.n_forward
+        def record(recorder: Recorder, batch: tuple[int, np.ndarray]) -> None:
+            with self._timed("forward"), torch.no_grad():  # which threads do not inherit
+                recorder.run(batch[1], batch[0])
+            self._advance("images")
+
+        with ExitStack() as hooked:
+            recorders = [hooked.enter_context(Recorder(model, layers, keep, device=device)) for model in models]
+            run_each(record, self._batches(recording), recorders, threads=threads // len(models))
+        self._n_forward += sum(one.n_forward for one in recorders)
+
+    def _batches(self, recording: Recording) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the batches of the stimulus set and of the images of a projection, each with its first row."""
+        first = 0
+        for stimuli in filter(None, (self.work.stimuli[recording.stimuli], self.work.projection_images)):
+            batches = image_batches(
+                stimuli,
+                self.work.preprocessing,
+                batch_size=recording.sizes.batch_size,
+                n_workers=self._options.workers,
+            )
+            while True:
+                with self._timed("decode"):
+                    images = next(batches, None)
+                if images is None:
+                    break
+                yield first, images
+                first += len(images)
 
     def _products(
         self, recording: Recording, seen: Probe, held: HeldActivations, names: Sequence[str]

@@ -251,9 +251,13 @@ def _prepare_process() -> None:
         # Several workers share a group where there are more workers than groups.
         mine = groups[int(os.environ.get("PARSL_WORKER_RANK", "0")) % len(groups)]
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
-    if END in os.environ:
-        notice = float(os.environ[END]) - float(os.environ.get(GRACE, "0"))
+    if (notice := end_of_job()) is not None:
         threading.Thread(target=_stop_at, args=(notice,), daemon=True, name="end of job").start()
+
+
+def end_of_job() -> float | None:
+    """Return when what runs here is to save its state, shortly before the scheduler ends the job; None outside one."""
+    return float(os.environ[END]) - float(os.environ.get(GRACE, "0")) if END in os.environ else None
 
 
 def _stop_at(moment: float) -> None:

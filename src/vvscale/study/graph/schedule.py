@@ -6,7 +6,7 @@ Used by a run, and by the estimate that simulates one. This module knows neither
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from vvscale.study.graph.graph import Graph
@@ -38,6 +38,8 @@ class Schedule:
         The tasks.
     may_lack
         Kind -> roles of inputs that may be absent, of the kinds that have any.
+    queues
+        Name of the queue of each task, in the order of the graph; by default all are in one.
 
     Attributes
     ----------
@@ -47,7 +49,12 @@ class Schedule:
         Kind -> number of its tasks in each state.
     """
 
-    def __init__(self, graph: Graph, may_lack: Mapping[str, tuple[str, ...]] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        may_lack: Mapping[str, tuple[str, ...]] | None = None,
+        queues: Sequence[str] | None = None,
+    ) -> None:
         n = len(graph)
         self.graph = graph
         self.n_open = n
@@ -58,11 +65,11 @@ class Schedule:
         self._after = graph.dependants()
         # Inputs that have not ended yet, of each task.
         self._missing = [sum(1 for _ in task.needs) for task in graph.tasks]
-        self._ready: list[tuple[int, int]] = []
+        self._queues = queues or [""] * n
+        self._ready: dict[str, list[tuple[int, int]]] = {name: [] for name in self._queues}
         for number, task in enumerate(graph.tasks):
             self.counts[task.kind][State.WAITING] += 1
-            if not self._missing[number]:
-                heapq.heappush(self._ready, (self.rank[number], number))
+            self._offer(number)
 
     def state(self, number: int) -> State:
         """Return the state of the task at a position of the graph."""
@@ -72,10 +79,11 @@ class Schedule:
         """Return the positions of all tasks in a state."""
         return [number for number, one in enumerate(self._states) if one is state]
 
-    def next(self) -> int | None:
+    def next(self, queue: str = "") -> int | None:
         """Return the position of the task to run next, or None; it is not offered again until its state changes."""
-        while self._ready:
-            _, number = heapq.heappop(self._ready)
+        ready = self._ready.get(queue)
+        while ready:
+            _, number = heapq.heappop(ready)
             if self._states[number] is State.WAITING and not self._missing[number]:
                 return number
         return None
@@ -105,15 +113,18 @@ class Schedule:
             for after in self._after[number] if (state in _LOST) is not (before in _LOST) else ():
                 if self._states[after] in (State.WAITING, State.BLOCKED):
                     changes.append((after, State.WAITING))
-            if state is State.WAITING and not self._missing[number]:
-                heapq.heappush(self._ready, (self.rank[number], number))
+            self._offer(number)
 
     def _tell(self, number: int, change: int) -> None:
         """Count an input that ended, or is to be made again, in all tasks that need it."""
         for after in self._after[number]:
             self._missing[after] += change
-            if not self._missing[after] and self._states[after] is State.WAITING:
-                heapq.heappush(self._ready, (self.rank[after], after))
+            self._offer(after)
+
+    def _offer(self, number: int) -> None:
+        """Put a task into its queue if it may run."""
+        if self._states[number] is State.WAITING and not self._missing[number]:
+            heapq.heappush(self._ready[self._queues[number]], (self.rank[number], number))
 
     def _is_blocked(self, number: int) -> bool:
         """Whether all inputs of a task are lost, or one that it cannot do without."""

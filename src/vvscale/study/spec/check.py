@@ -19,14 +19,28 @@ _UNITS = ("row", "cell", "arch", "family")
 _OUTCOMES = ("misalignment", "score", "accuracy", ACCURACY_ERROR)
 
 
-def check_spec(spec: StudySpec, runs: list[Run]) -> None:
-    """Check figures, options of scoring, layers, laws and the forecast against what is installed.
+def check_study(resolved: Resolved) -> None:
+    """Check a resolved study against what is installed and here; further models that are absent are noted.
 
     Raises
     ------
     ConfigError, UnknownNameError
-        Naming the key, and what was expected.
+        A figure, option, law, layer or model that there is not; a subset or batch larger than the images of a run; an
+        epoch to score that is not kept; a forecast that its runs cannot back.
+    ShapeError
+        A mapping would be fitted on more images than there are, or on fewer than its metric needs.
+    DataError
+        An image that networks are scored on is one that they are tuned on, under this name or another.
+    UsageError
+        Recordings to tune to have no fixed test images, or a metric fits no mapping.
     """
+    _check_spec(resolved.spec, resolved.runs)
+    _check_runs(resolved)
+    _check_models(resolved)
+    _check_recordings(resolved)
+
+
+def _check_spec(spec: StudySpec, runs: list[Run]) -> None:
     if not runs and not spec.score.models:
         return
     _check_score(spec)
@@ -45,16 +59,8 @@ def check_spec(spec: StudySpec, runs: list[Run]) -> None:
             )
 
 
-def check_runs(resolved: Resolved) -> None:
-    """Check every run against its recipe, so that none fails after others have trained for days.
-
-    Raises
-    ------
-    ConfigError
-        A subset or a batch is larger than the images of a run, or an epoch that is to be scored is not kept.
-    UnknownNameError
-        A network has no layer of a name that is to be scored.
-    """
+def _check_runs(resolved: Resolved) -> None:
+    """Check every run against its recipe, so that none fails after others have trained for days."""
     seen = set()
     for run in resolved.runs:
         info, recipe = resolved.datasets[run.dataset], resolved.recipes[run.recipe, run.changes]
@@ -75,14 +81,8 @@ def check_runs(resolved: Resolved) -> None:
             )
 
 
-def check_models(resolved: Resolved) -> None:
-    """Refuse further models to score that nothing is called so; files that are not here are noted as absent.
-
-    Raises
-    ------
-    ConfigError
-        Naming the entry.
-    """
+def _check_models(resolved: Resolved) -> None:
+    """Refuse further models to score that nothing is called so; files that are not here are noted as absent."""
     if not resolved.spec.score.models:
         return
     from vvscale.models.load import check_model
@@ -96,18 +96,8 @@ def check_models(resolved: Resolved) -> None:
             raise ConfigError(f"`models` of [score] names '{model}': {error}", key="models") from error
 
 
-def check_recordings(resolved: Resolved) -> None:
-    """Check sizes of mappings and images of fine-tuning against the recordings, where they are here.
-
-    Raises
-    ------
-    ShapeError
-        A mapping would be fitted on more images than there are, or on fewer than its metric needs.
-    DataError
-        An image that networks are scored on is one that they are tuned on, under this name or another.
-    UsageError
-        Recordings to tune to have no fixed test images, or a metric fits no mapping.
-    """
+def _check_recordings(resolved: Resolved) -> None:
+    """Check sizes of mappings and images of fine-tuning against the recordings, where they are here."""
     spec = resolved.spec
     sizes = tuple(dict.fromkeys(one.mapping_samples for one in resolved.points if one.mapping_samples is not None))
     if resolved.absent or not (sizes or resolved.tuned_to):

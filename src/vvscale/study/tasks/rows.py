@@ -39,7 +39,7 @@ def train_network(context: TaskContext, run: Mapping[str, Any], out: Path) -> Ru
     recipe = from_table(Recipe, context.params["recipe"], f"the recipe of task {context.task_id}")
     name = context.params["dataset"]["name"]
     spec = RunSpec(recipe=recipe, dataset=context.dataset(name), dataset_label=name, **run)
-    return train(spec, out=out, device=context.device)
+    return train(spec, out=out, device=context.device, stop=context.stop)
 
 
 def score_rows(
