@@ -33,11 +33,11 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_fetch_from_a_folder_then_from_the_cache(host: Path):
-    assert published.state("scores") == "absent"
+    assert published.published_file("scores").state() == "absent"
     path = published.fetch("scores")
     assert path.read_bytes() == CONTENT
     assert path.parent.parent == published.cache_folder()
-    assert published.state("scores") == "cached"
+    assert published.published_file("scores").state() == "cached"
     (host / "gokce2025" / "benchmark_scores.csv").unlink()
     assert published.fetch("scores") == path
 
@@ -97,7 +97,7 @@ def test_a_fetch_that_broke_off_is_continued(served: str):
 def test_a_damaged_cache_is_noticed_and_repaired(host: Path):
     path = published.fetch("scores")
     path.write_bytes(b"edited")
-    assert published.state("scores") == "damaged"
+    assert published.published_file("scores").state() == "damaged"
     assert published.fetch("scores").read_bytes() == CONTENT
     path.write_bytes(b"edited")
     (host / "gokce2025" / "benchmark_scores.csv").unlink()

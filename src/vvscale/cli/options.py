@@ -165,7 +165,7 @@ def _parameter(name: str, hint: Any, about: About, group: Group) -> Parameter:
     is_either = set(get_args(hint)) == {bool, type(None)}
     several = is_sequence(hint) or get_origin(hint) is dict
     text = f"{about.help} [{about.unit}]" if about.unit else about.help
-    settings: dict[str, Any] = {"help": text, "group": group, "show": about.is_shown}
+    settings: dict[str, Any] = {"help": text, "group": group}
     if about.flag is not None:
         settings["name"] = about.flag
     if several:

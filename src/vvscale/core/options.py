@@ -41,7 +41,6 @@ class About:
     above: float | None = None
     at_most: float | None = None
     check: Callable[[Any], object] | None = None
-    is_shown: bool = True
 
 
 def option(
@@ -55,7 +54,6 @@ def option(
     above: float | None = None,
     at_most: float | None = None,
     check: Callable[[Any], object] | None = None,
-    is_shown: bool = True,
 ) -> T:
     """Declare one option, as the value of a field of an :class:`Options` class.
 
@@ -75,10 +73,8 @@ def option(
         Bounds of a number; None means that there is none. A value of None is not checked.
     check
         Function of the value that raises a ConfigError where it does not allow it.
-    is_shown
-        Whether ``--help`` lists it.
     """
-    about = About(help, unit, group, flag, at_least, above, at_most, check, is_shown)
+    about = About(help, unit, group, flag, at_least, above, at_most, check)
     return dataclasses.field(default=default, metadata={_KEY: about})  # pyright: ignore[reportReturnType]
 
 

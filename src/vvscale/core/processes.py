@@ -14,7 +14,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vvscale.errors import RunError
+from vvscale.errors import RunError, UsageError
 
 T = TypeVar("T")
 
@@ -68,37 +68,51 @@ def worker_pool(
 def run_in_processes(
     task: Callable[..., T],
     names: Sequence[str],
-    n_workers: int,
+    n_workers: int | None,
     *,
-    prepare: Callable[..., None],
-    arguments: tuple[Any, ...],
+    shared: Any,
     further: tuple[Any, ...] = (),
+    longest_first: Callable[[str], Any],
     on_done: Callable[[str], None],
-) -> dict[str, T]:
-    """Run ``task(name, *further)`` for each name in a pool, in their order of beginning; name -> result.
+) -> list[T]:
+    """Return ``task(name, shared, *further)`` for each name, made in a pool, or here if one worker is enough.
 
     Parameters
     ----------
     task
         A function of a module.
     names
-        What to do, the longest first, so that no core waits for a late long one.
-    prepare, arguments
-        As of :func:`worker_pool`.
+        What to do.
+    n_workers
+        Processes; None for one per available core.
+    shared
+        What all tasks read; it travels to each process once.
     further
         Arguments that all tasks get.
+    longest_first
+        Key that sorts the names so that no core of a pool waits for a late long one.
     on_done
         Called with each finished name.
 
     Raises
     ------
+    UsageError
+        Fewer than one worker.
     RunError
         A process died.
     """
+    if n_workers is not None and n_workers < 1:
+        raise UsageError(f"The number of workers must be at least 1, got {n_workers}.")
+    n_workers = min(n_workers or available_cores(), len(names))
     done: dict[str, T] = {}
+    if n_workers <= 1:
+        for name in names:
+            done[name] = task(name, shared, *further)
+            on_done(name)
+        return [done[name] for name in names]
     try:
-        with worker_pool(n_workers, prepare, arguments) as pool:
-            jobs = {pool.submit(task, name, *further): name for name in names}
+        with worker_pool(n_workers, _keep, (task, shared, further)) as pool:
+            jobs = {pool.submit(_run_kept, name): name for name in sorted(names, key=longest_first)}
             for job in as_completed(jobs):
                 done[jobs[job]] = job.result()
                 on_done(jobs[job])
@@ -107,7 +121,20 @@ def run_in_processes(
             f"A worker process died after {len(done)} of {len(names)} pieces of work, most likely for lack of memory. "
             "Files that are there are whole. Run it again with `workers=1`."
         ) from error
-    return done
+    return [done[name] for name in names]
+
+
+_kept: tuple[Any, ...] = ()
+
+
+def _keep(*kept: Any) -> None:
+    global _kept
+    _kept = kept
+
+
+def _run_kept(name: str) -> Any:
+    task, shared, further = _kept
+    return task(name, shared, *further)
 
 
 @contextmanager

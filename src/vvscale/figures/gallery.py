@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from vvscale.core.files import make_folder
 from vvscale.core.imports import require
-from vvscale.core.processes import available_cores, run_in_processes
-from vvscale.errors import DataError, FitError, MissingDataError, UnknownNameError, UsageError, VvscaleError
+from vvscale.core.processes import run_in_processes
+from vvscale.errors import DataError, FitError, MissingDataError, UnknownNameError, VvscaleError
 from vvscale.figures.base.captions import caption
 from vvscale.figures.base.fits import Fits
 from vvscale.figures.base.registry import FIGURES, in_order, matching
@@ -162,35 +162,24 @@ def draw_all(
     RunError
         A worker died.
     """
-    if n_workers is not None and n_workers < 1:
-        raise UsageError(f"The number of workers must be at least 1, got {n_workers}.")
     formats = check_formats(formats)
     require("matplotlib")
     for name in names:
         FIGURES[name]
     folder = make_folder(Path(folder))
-    n_workers = min(n_workers or available_cores(), len(names))
-    made: dict[str, Drawn] = {}
-    if n_workers <= 1:
-        for name in names:
-            made[name] = _draw_one(name, fits, folder, formats, options, durable=durable)
-            on_done(name)
-        return [made[name] for name in names]
-    ordered = sorted(names, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
-    made = run_in_processes(
-        _draw_kept,
-        ordered,
+    return run_in_processes(
+        _draw_one,
+        names,
         n_workers,
-        prepare=_keep,
-        arguments=(fits,),
+        shared=fits,
         further=(folder, formats, options, durable),
+        longest_first=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST),
         on_done=on_done,
     )
-    return [made[name] for name in names]
 
 
 def _draw_one(
-    name: str, fits: Fits, folder: Path, formats: Sequence[str], options: DrawOptions | None, *, durable: bool
+    name: str, fits: Fits, folder: Path, formats: Sequence[str], options: DrawOptions | None, durable: bool
 ) -> Drawn:
     try:
         data = make(name, fits, options)
@@ -209,16 +198,3 @@ def _draw_one(
         n=tuple(panel.n for panel in data.panels),
         caption=data.caption,
     )
-
-
-_fits: Fits | None = None
-
-
-def _keep(fits: Fits) -> None:
-    global _fits
-    _fits = fits
-
-
-def _draw_kept(name: str, folder: Path, formats: Sequence[str], options: DrawOptions | None, durable: bool) -> Drawn:
-    assert _fits is not None
-    return _draw_one(name, _fits, folder, formats, options, durable=durable)

@@ -187,7 +187,7 @@ def _two_inputs(
 ) -> FigureData:  # fmt: skip
     """Outcome against each input, shade the other, with the law at three values of the other; a row for each fit."""
     first = next(iter(fits.values()))
-    facts = {n: facts_of(fit, resampled.get(n), n, "", is_score=is_score) for n, fit in fits.items()}
+    facts = {n: facts_of(fit, resampled.get(n), n, is_score=is_score) for n, fit in fits.items()}
     keys = iter("abcdefghijklmnopqrstuvwxyz" * len(fits))
     panels = tuple(
         _over_one_input(fit, place, y, next(keys), name, facts[name], is_score=is_score)

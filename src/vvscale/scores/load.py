@@ -13,7 +13,7 @@ from vvscale.core.registry import Registry
 from vvscale.errors import ShapeError, UnknownNameError, unknown_name
 from vvscale.scores import gokce2025, gokce2026
 from vvscale.scores.gokce2025 import AppliedNote, Note
-from vvscale.scores.published import fetch, identify, state
+from vvscale.scores.published import fetch, identify, published_file
 from vvscale.scores.read import SUFFIXES, load_table
 from vvscale.scores.store import ScoreStore
 from vvscale.scores.validate import TEXT_COLUMNS, as_scores, with_our_names
@@ -49,7 +49,7 @@ class ScoreSet:
     @property
     def state(self) -> str:
         """``cached`` or ``absent``, or ``damaged`` where the cached file is not the published one."""
-        return state(self.file) if self.file else gokce2026.state(self.name)
+        return published_file(self.file).state() if self.file else gokce2026.state(self.name)
 
     def published(self) -> pd.DataFrame:
         """Return the rows in our words, before any correction."""

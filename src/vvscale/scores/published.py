@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from vvscale.core.download import RemoteFile, State, cache_folder
+from vvscale.core.download import RemoteFile, cache_folder
 from vvscale.core.hashing import hash_of
 from vvscale.errors import shell_words, unknown_name
 
@@ -83,11 +83,6 @@ def published_file(key: str) -> RemoteFile:
     return FILES[key]
 
 
-def state(key: str) -> State:
-    """Say whether a file is in the cache and whole; reads it to hash it."""
-    return published_file(key).state()
-
-
 def identify(path: Path) -> str | None:
     """Return the key of the published file with the content of ``path``, under whatever name, or None."""
     digest = hash_of(path)
@@ -107,4 +102,4 @@ def fetch(key: str) -> Path:
     return published_file(key).fetch()
 
 
-__all__ = ["FILES", "cache_folder", "fetch", "identify", "published_file", "state"]
+__all__ = ["FILES", "cache_folder", "fetch", "identify", "published_file"]

@@ -16,7 +16,7 @@ from vvscale.brain.activations.record import Layer
 from vvscale.brain.activations.storage import HeldActivations
 from vvscale.brain.metrics.gram import BLOCK_FEATURES, Gram, GramAccumulator
 from vvscale.brain.metrics.metric import Needs
-from vvscale.errors import DataError
+from vvscale.brain.metrics.scale import not_finite
 
 EXACT_IMAGES = 512
 """Up to so many images products are float64: rounding moves a correlation the more the fewer there are, and the
@@ -128,12 +128,8 @@ def _finite(blocks: Iterable[np.ndarray], image_names: np.ndarray) -> Iterator[n
     first = 0
     for block in blocks:
         if not np.isfinite(block.sum(0, dtype=np.float64)).all():
-            image, feature = (int(index) for index in np.argwhere(~np.isfinite(block))[0])
-            name = image_names[image] if image < len(image_names) else f"number {image - len(image_names)} to fit on"
-            raise DataError(
-                f"Features hold {block[image, feature]} at image '{name}', feature {first + feature} (counted from "
-                "0). Expected finite numbers. The model has probably overflowed or was trained to NaN at this layer."
-            )
+            fitted = (f"number {number} to fit on" for number in range(len(block) - len(image_names)))
+            raise not_finite(block, first, [*image_names, *fitted])
         first += block.shape[1]
         yield block
 

@@ -124,15 +124,7 @@ class BehavioralBenchmark(Benchmark):
         """Raise if the stimuli lack the label."""
         self.stimuli.labels(self.label)
 
-    def score(
-        self,
-        features: Any,
-        *,
-        stimulus_id: Any = None,
-        device: str | None = None,
-        resamples: int = 1000,
-        seed: int = SEED,
-    ) -> BenchmarkResult:
+    def _score(self, features: Any, stimulus_id: Any, device: str | None, resamples: int, seed: int) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`, with a :class:`Gram` of standardised features.
 
         The readout is always fitted on the CPU.

@@ -126,7 +126,6 @@ class Benchmark(ABC):
     def data_digest(self) -> str:
         """Return the SHA-256 of the images, labels and recordings."""
 
-    @abstractmethod
     def score(
         self,
         features: Any,
@@ -153,6 +152,11 @@ class Benchmark(ABC):
         DataError, MissingDataError, ShapeError
             A stimulus_id is absent or there twice, or the metric cannot be computed.
         """
+        return self._score(features, stimulus_id, device, resamples, seed)
+
+    @abstractmethod
+    def _score(self, features: Any, stimulus_id: Any, device: str | None, resamples: int, seed: int) -> BenchmarkResult:
+        """Score one layer; as :meth:`score`."""
 
     @abstractmethod
     def refuse_unscorable(self) -> None:

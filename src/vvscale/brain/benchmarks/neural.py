@@ -29,7 +29,6 @@ from vvscale.brain.metrics.predicted import Predicted
 from vvscale.brain.metrics.rsa import RSA, dissimilarity
 from vvscale.brain.metrics.splits import Splits
 from vvscale.brain.recordings.assembly import Assembly, Rdms
-from vvscale.core.options import SEED
 from vvscale.errors import DataError, MissingDataError, UsageError
 
 # Shape legend: N images, n judged images, q neuroids, M subjects.
@@ -161,15 +160,7 @@ class NeuralBenchmark(Benchmark):
         """Return the SHA-256 of the images, labels and responses."""
         return joined(self.stimuli.digest(), *(one.digest() for one in self.assemblies))
 
-    def score(
-        self,
-        features: Any,
-        *,
-        stimulus_id: Any = None,
-        device: str | None = None,
-        resamples: int = 1000,
-        seed: int = SEED,
-    ) -> BenchmarkResult:
+    def _score(self, features: Any, stimulus_id: Any, device: str | None, resamples: int, seed: int) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`."""
         outcomes = self.measure(features, stimulus_id=stimulus_id, device=device)
         return self.judged(outcomes, [part.ceiling for part in self.parts], resamples=resamples, seed=seed)

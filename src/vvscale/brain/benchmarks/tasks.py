@@ -23,7 +23,6 @@ from vvscale.brain.ceilings.score import Score
 from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import Needs
-from vvscale.core.options import SEED
 from vvscale.errors import DataError, UsageError
 
 # Shape legend: N images, T triplets, S observers, D bootstrap draws.
@@ -79,7 +78,10 @@ class _Task(Benchmark):
                 "expected observers that agree more than by chance. Give `ceiling` where it is known from elsewhere."
             )
 
-    def _scored(self, raw: float, draws: np.ndarray, detail: Any) -> BenchmarkResult:
+    def _score(self, features: Any, stimulus_id: Any, device: str | None, resamples: int, seed: int) -> BenchmarkResult:
+        """Score one layer; as :meth:`Benchmark.score`."""
+        table = as_needed(in_order(features, self.stimuli, stimulus_id, self.images), self.needs, device)
+        raw, draws, detail = self._answered(table, resamples, np.random.default_rng(seed))
         ceiling, ends = self.noise_ceiling, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2)
         raw_low, raw_high = np.nanquantile(draws, ends)
         score, low, high = ((value - self.chance) / (ceiling - self.chance) for value in (raw, raw_low, raw_high))
@@ -89,6 +91,10 @@ class _Task(Benchmark):
             self.formula, _LEVEL, len(draws), rule,
         )  # fmt: skip
         return self._result(made, detail)
+
+    @abstractmethod
+    def _answered(self, table: Any, resamples: int, rng: np.random.Generator) -> tuple[float, np.ndarray, Answers]:
+        """Return the raw score of what the task needs of a layer, that of each resample, and the answers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,28 +145,18 @@ class TripletBenchmark(_Task):
         """Accuracy that the data allow."""
         return self.triplets.ceiling if self.ceiling is None else self.ceiling
 
-    def score(
-        self,
-        features: Any,
-        *,
-        stimulus_id: Any = None,
-        device: str | None = None,
-        resamples: int = 1000,
-        seed: int = SEED,
-    ) -> BenchmarkResult:
-        """Score one layer; as :meth:`Benchmark.score`. The interval is over triplets."""
-        gram: Gram = as_needed(in_order(features, self.stimuli, stimulus_id, self.images), self.needs, device)
-        products = gram.plain() if gram.device is None else gram.plain().cpu().numpy()
+    def _answered(self, table: Gram, resamples: int, rng: np.random.Generator) -> tuple[float, np.ndarray, Answers]:
+        """Keep pairs; resamples are over triplets."""
+        products = table.plain() if table.device is None else table.plain().cpu().numpy()
         if self.similarity == "cosine":
             length = np.sqrt(products.diagonal())
             if not (length > 0).all():
                 raise DataError(f"Image {int(np.argmin(length))} (counted from 0) has no feature that is not 0.")
             products = products / length[:, None] / length
         right = odd_one_out(products, self.triplets)
-        rng = np.random.default_rng(seed)
         # A mean of ones and zeros drawn again is a binomial number; undecided triplets hardly change its spread.
         draws = rng.binomial(len(right), float(right.mean()), resamples) / len(right)
-        return self._scored(float(right.mean()), draws, Answers(np.array([[right.mean()]])))
+        return float(right.mean()), draws, Answers(np.array([[right.mean()]]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,28 +216,20 @@ class DecisionBenchmark(_Task):
             return self.ceiling
         return self.decisions.accuracy if self.metric == "accuracy" else self.decisions.consistency
 
-    def score(
-        self,
-        features: Any,
-        *,
-        stimulus_id: Any = None,
-        device: str | None = None,
-        resamples: int = 1000,
-        seed: int = SEED,
-    ) -> BenchmarkResult:
-        """Score the layer of class scores; as :meth:`Benchmark.score`. The interval is over images."""
-        logits = as_needed(in_order(features, self.stimuli, stimulus_id, self.images), self.needs, device)
+    def _answered(
+        self, table: np.ndarray, resamples: int, rng: np.random.Generator
+    ) -> tuple[float, np.ndarray, Answers]:
+        """Choose categories by the class scores; resamples are over images."""
         given = self.decisions
-        chosen = chosen_categories(logits, given.categories.tolist(), self.outputs)
+        chosen = chosen_categories(table, given.categories.tolist(), self.outputs)
         right = (chosen == given.truth).astype(np.float64)
-        rng = np.random.default_rng(seed)
         rows = rng.integers(0, len(right), (resamples, len(right)))
         if self.metric == "accuracy":
-            return self._scored(float(right.mean()), right[rows].mean(1), Answers(right[None]))
+            return float(right.mean()), right[rows].mean(1), Answers(right[None])
         observers = given.is_right
         values = np.array([error_consistency(right, one, given.condition) for one in observers])
         draws = [
             np.nanmean([error_consistency(right[drawn], one[drawn], given.condition[drawn]) for one in observers])
             for drawn in rows[: max(1, min(resamples, 200))]  # some milliseconds each
         ]
-        return self._scored(float(np.nanmean(values)), np.array(draws), Answers(values[:, None]))
+        return float(np.nanmean(values)), np.array(draws), Answers(values[:, None])

@@ -23,7 +23,6 @@ from vvscale.brain.metrics.predicted import Predicted
 from vvscale.brain.metrics.predictivity import Predictivity
 from vvscale.brain.metrics.rsa import RSA
 from vvscale.brain.recordings.assembly import Assembly
-from vvscale.core.options import SEED
 from vvscale.errors import ShapeError, UsageError
 
 # Shape legend: N images, S splits, q neuroids, m images of a split that train or test.
@@ -157,15 +156,7 @@ class MappingBenchmark(Benchmark):
             self._neuroids(part)
             self._responses(part)
 
-    def score(
-        self,
-        features: Any,
-        *,
-        stimulus_id: Any = None,
-        device: str | None = None,
-        resamples: int = 1000,
-        seed: int = SEED,
-    ) -> BenchmarkResult:
+    def _score(self, features: Any, stimulus_id: Any, device: str | None, resamples: int, seed: int) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`. The whole recordings are scored by the whole benchmark."""
         if self.subset.is_everything:
             found = self.whole.score(features, stimulus_id=stimulus_id, device=device, resamples=resamples, seed=seed)

@@ -78,15 +78,13 @@ def read_stimulus_set(
     return StimulusSet(identifier, table.drop(columns="filename"), degrees=degrees, paths=paths)
 
 
-def unpack_images(archive_path: Path, *, folder: Path | None = None) -> list[Path]:
-    """Unpack an archive of images that needs no table, and return the images sorted by name.
+def unpack_images(archive_path: Path) -> list[Path]:
+    """Unpack an archive of images that needs no table into a folder beside it; return the images sorted by name.
 
     Parameters
     ----------
     archive_path
         Zip archive; files that are no images, such as those that a Mac adds, are left out.
-    folder
-        Where to unpack; None for a folder beside the archive, named as it.
 
     Raises
     ------
@@ -95,7 +93,7 @@ def unpack_images(archive_path: Path, *, folder: Path | None = None) -> list[Pat
     DataError
         It is damaged or holds files that would land elsewhere.
     """
-    folder = archive_path.with_suffix("") if folder is None else folder
+    folder = archive_path.with_suffix("")
     with _opened(archive_path) as archive:
         entries = {name: entry for name, entry in _entries(archive, archive_path).items() if _is_image(name)}
         if not entries:

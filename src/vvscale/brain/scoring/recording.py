@@ -114,9 +114,9 @@ def estimate_seconds(work: Work, recording: Recording, seconds_per_image: float)
     return recording.n_forward * seconds_per_image + products + kept + metrics
 
 
-def _seconds_per_product(n_images: int = 512, n_features: int = 2048) -> float:
+def _seconds_per_product() -> float:
     """Time one product and return the seconds per pair of images and feature."""
-    block = np.ones((n_images, n_features), dtype=np.float32)
+    block = np.ones((512, 2048), dtype=np.float32)
     start = time.perf_counter()
     np.matmul(block, block.T)
-    return (time.perf_counter() - start) / (n_images**2 * n_features)
+    return (time.perf_counter() - start) / (len(block) * block.size)

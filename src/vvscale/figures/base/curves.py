@@ -32,7 +32,7 @@ NEW_MODEL = 0.9
 FEW, INTERPOLATING = 10, 0.025
 
 
-def facts_of(fit: Fit, resampled: Bootstrap | None, name: str, summary: str, *, is_score: bool) -> dict[str, Any]:
+def facts_of(fit: Fit, resampled: Bootstrap | None, name: str, *, is_score: bool) -> dict[str, Any]:
     """Return what figures, captions and notes say of a fit, as plain values; see ``LawCurve.facts``."""
     made = resampled.to_dict() if resampled is not None else None
     E = fit.params.get("E")
@@ -44,7 +44,6 @@ def facts_of(fit: Fit, resampled: Bootstrap | None, name: str, summary: str, *, 
     return {
         **fit.to_dict(),
         "name": name,
-        "summary": summary,
         "form": fit.law.name,
         "is_score": is_score,
         "limit": limit,
@@ -67,11 +66,9 @@ def _interpolates(fit: Fit, made: dict[str, Any] | None) -> bool:
     return few or bool(made and made["n_interpolating"] > INTERPOLATING * made["n_resamples"])
 
 
-def curve_of(
-    fit: Fit, resampled: Bootstrap | None = None, *, name: str = "", summary: str = "", is_score: bool = True
-) -> LawCurve:
+def curve_of(fit: Fit, resampled: Bootstrap | None = None, *, name: str = "", is_score: bool = True) -> LawCurve:
     """Return a fitted law of one input, or a joint law along its optimal path, as plain values to draw."""
-    facts = facts_of(fit, resampled, name, summary, is_score=is_score)
+    facts = facts_of(fit, resampled, name, is_score=is_score)
     if len(fit.law.inputs) == 2:
         return _joint(fit, resampled, facts)
     values = fit.problem.raw[0]

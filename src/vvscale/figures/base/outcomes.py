@@ -53,6 +53,11 @@ class Outcome:
     is_score: bool
 
     @property
+    def words(self) -> str:
+        """What its axis says, without a unit."""
+        return self.label.partition(" (")[0]
+
+    @property
     def axis(self) -> Axis:
         """Its axis."""
         return Axis(self.label, "score" if self.is_score else self.name)

@@ -70,6 +70,16 @@ def column_label(column: str) -> str:
     return COLUMN_LABELS.get(column, column)
 
 
+def words_of(column: str) -> str:
+    """Return what an axis says of a column, without its unit and as within a sentence.
+
+    >>> words_of("train_flop"), words_of("N"), words_of("my_column")
+    ('training compute C', 'N', 'my_column')
+    """
+    text = column_label(column).partition(" (")[0]
+    return f"{text[0].lower()}{text[1:]}" if text[1:2].islower() else text
+
+
 def score_label(regions: str) -> str:
     """Return what an axis says of a score averaged over ``regions``."""
     return SCORE_LABELS.get(regions, f"{regions} alignment (ceiling = 1)")

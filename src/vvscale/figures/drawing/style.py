@@ -131,10 +131,10 @@ def look(name: str, known: Iterable[str] = ()) -> tuple[str, str]:
     return FURTHER[place % len(FURTHER)]
 
 
-def series(names: Iterable[str], labels: Mapping[str, str] | None = None, faded: Iterable[str] = ()) -> list[Series]:
+def series(names: Iterable[str], labels: Mapping[str, str] | None = None) -> list[Series]:
     """Series of these names in their own looks; a label is the name unless given."""
-    names, labels, faded = list(names), labels or {}, set(faded)
-    return [Series(name, *look(name, names), labels.get(name, written(name)), name in faded) for name in names]
+    names, labels = list(names), labels or {}
+    return [Series(name, *look(name, names), labels.get(name, written(name))) for name in names]
 
 
 def added_series(label: str, colour: str = ADDED_COLOUR) -> Series:

@@ -9,7 +9,6 @@ from vvscale.figures.base.marks import as_names, in_order
 from vvscale.figures.base.outcomes import FEWEST_VALUES, require_column
 from vvscale.figures.base.registry import figure
 from vvscale.figures.base.scaling import Shown, scaling
-from vvscale.figures.drawing.names import column_label, written
 from vvscale.figures.drawing.values import FigureData
 from vvscale.figures.general.rows import Rows, colour_of, facets, law_of, rows_of
 
@@ -37,11 +36,11 @@ def against(
     for key, (heading, part) in zip(KEYS, parts, strict=False):
         shown = _shown(options, rows, part)
         panel, more = scaling(
-            fits, shown, key=key, title=heading or _title(rows), y=rows.outcome.axis, over=rows.outcome.name
+            fits, shown, key=key, title=heading or rows.title, y=rows.outcome.axis, over=rows.outcome.name
         )
         panels.append(panel)
         notes += [f"{heading}: {note}" if heading else note for note in more]
-    return FigureData(name, _title(rows), tuple(panels), tuple(notes), 1 if len(panels) == 1 else 2)
+    return FigureData(name, rows.title, tuple(panels), tuple(notes), 1 if len(panels) == 1 else 2)
 
 
 def _at_largest(rows: Rows, options: DrawOptions) -> Rows:
@@ -72,12 +71,6 @@ def _shown(options: DrawOptions, rows: Rows, part: pd.DataFrame) -> list[Shown]:
     by = colour_of(options, part)
     question = rows.question("all" if by else "models", part, law or "power")
     return [Shown(question.name, question, by=by, has_curve=bool(law))]
-
-
-def _title(rows: Rows) -> str:
-    what = rows.outcome.label.partition(" (")[0]
-    against = written(column_label(rows.x[0]).partition(" (")[0])
-    return f"{what} against {against[0].lower()}{against[1:]}"
 
 
 @figure("compute", "Score against training compute, with its law.", "train_flop")

@@ -11,7 +11,7 @@ from vvscale.errors import MissingDataError
 from vvscale.figures.base.marks import line
 from vvscale.figures.base.registry import figure
 from vvscale.figures.drawing import style
-from vvscale.figures.drawing.names import column_label
+from vvscale.figures.drawing.names import words_of
 from vvscale.figures.drawing.values import Axis, FigureData, Panel, Series
 from vvscale.figures.general.rows import outcomes_of, rows_of
 from vvscale.laws.comparison.holdout import hold_out
@@ -41,7 +41,7 @@ def horizon(fits: Fits, options: DrawOptions) -> FigureData:
     panels, notes = [], {}
     for key, y in zip("ab", outcomes_of(fits, options), strict=False):
         rows = rows_of(fits, options, y=y)
-        name = rows.outcome.label.partition(" (")[0]
+        name = rows.outcome.words
         panel, note = horizon_panel(fits, rows.question("horizon", rows.frame, "power"), key, name)
         panels.append(panel)
         notes |= dict.fromkeys([*rows.notes, *note])
@@ -76,9 +76,8 @@ def horizon_panel(fits: Fits, asked: Question, key: str, title: str) -> tuple[Pa
         if law in FORECASTS
     ]
     looks = tuple(Series(law, colour, marker, label) for law, (label, colour, marker) in FORECASTS.items())
-    what = column_label(x).partition(" (")[0]
     panel = Panel(
-        key, title, Axis(f"Decades held out ({what[0].lower()}{what[1:]})", "horizon"),
+        key, title, Axis(f"Decades held out ({words_of(x)})", "horizon"),
         Axis("Forecast error (RMSE)", "rmse", "log"), pd.concat(lines, ignore_index=True), looks, len(frame),
     )  # fmt: skip
     best = rows[rows["horizon"] == 1.0].sort_values("rmse")

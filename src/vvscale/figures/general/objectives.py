@@ -37,7 +37,7 @@ def objectives(fits: Fits, options: DrawOptions) -> FigureData:
             # Others' weights and untrained networks are no objectives of this table.
             for flag in ("is_pretrained", "is_random"):
                 frame = frame[~frame[flag]]
-        frames[written(y) if y else "Mean" if len(chosen) > 1 else outcome.label.partition(" (")[0]] = (frame, outcome)
+        frames[written(y) if y else "Mean" if len(chosen) > 1 else outcome.words] = (frame, outcome)
     whole = next(iter(frames.values()))[0]
     names = in_order(whole[by])
     if len(names) < 2:

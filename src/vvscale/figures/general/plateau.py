@@ -39,7 +39,7 @@ def plateau(fits: Fits, options: DrawOptions) -> FigureData:
     panels, notes = [], {}
     for key, y in zip("ab", outcomes_of(fits, options), strict=False):
         rows = rows_of(fits, options, y=y)
-        name = rows.outcome.label.partition(" (")[0]
+        name = rows.outcome.words
         panels.append(plateau_panel(fits, rows.question("plateau", rows.frame, law), key, name))
         notes |= dict.fromkeys(rows.notes)
     return FigureData("plateau", "How well is the limit known?", tuple(panels), (*SAID, *notes), len(panels))

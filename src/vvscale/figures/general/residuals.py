@@ -73,7 +73,7 @@ def who_beats_scale(fits: Fits, options: DrawOptions) -> FigureData:
         conditions = parse_where(options.where)
         models = select(models, **conditions) if conditions else models[~models["is_pretrained"] & ~models["is_random"]]
         models = models.dropna(subset=list(rows.x))
-        name = rows.outcome.label.partition(" (")[0]
+        name = rows.outcome.words
         made, more = residual_panels(fits, rows, law_of(options) or "power", keys, name, models)
         panels += made
         notes |= dict.fromkeys([*more])

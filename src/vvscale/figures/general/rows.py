@@ -9,6 +9,7 @@ from vvscale.errors import MissingDataError, UsageError
 from vvscale.figures.base.fits import Question
 from vvscale.figures.base.outcomes import default_colour, default_x, is_number, require_column
 from vvscale.figures.base.tables import FLAGS
+from vvscale.figures.drawing.names import words_of
 from vvscale.laws.law import LAWS
 from vvscale.scores import parse_where, select
 from vvscale.scores.schema import REGIONS
@@ -45,6 +46,11 @@ class Rows:
     outcome: Outcome
     x: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """What is drawn against what, in words."""
+        return f"{self.outcome.words} against {words_of(self.x[0])}"
 
     def question(self, name: str, frame: pd.DataFrame, law: str) -> Question:
         """Return what to fit to some of the rows."""
@@ -102,19 +108,19 @@ def colour_of(options: DrawOptions, frame: pd.DataFrame) -> str:
     return default_colour(frame)
 
 
-def law_of(options: DrawOptions, n_inputs: int = 1) -> str:
+def law_of(options: DrawOptions) -> str:
     """Return the name of the law to fit; empty for none.
 
     Raises
     ------
     UnknownNameError, UsageError
-        No such law, or one of another number of inputs.
+        No such law, or one of several inputs.
     """
     if options.law == NO_LAW:
         return ""
     law = LAWS[options.law]
-    if len(law.inputs) != n_inputs:
-        raise UsageError(f"The law '{law.name}' has {len(law.inputs)} inputs; this figure draws {n_inputs}.")
+    if len(law.inputs) != 1:
+        raise UsageError(f"The law '{law.name}' has {len(law.inputs)} inputs; this figure draws 1.")
     return law.name
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vvscale.errors import DataError, FitError, UnknownNameError, UsageError
 from vvscale.figures.base.tables import PUBLISHED, objective
-from vvscale.figures.drawing.names import column_label, written
+from vvscale.figures.drawing.names import words_of, written
 from vvscale.figures.general.allocation import joint_rows
 from vvscale.figures.general.rows import rows_of
 from vvscale.figures.options import DrawOptions
@@ -102,19 +102,9 @@ def _asked(fits: Fits) -> Iterator[tuple[str, Callable[[], Question]]]:
             rows = rows_of(fits, DrawOptions(), y=y)
         except NOT_ALLOWED:
             continue
-        what = rows.outcome.label.partition(" (")[0]
-        title = f"{what} against {_lower(column_label(rows.x[0]).partition(' (')[0])}"
-        yield title, lambda rows=rows, title=title: rows.question(title, rows.frame, "power")
+        yield rows.title, lambda rows=rows: rows.question(rows.title, rows.frame, "power")
     if {"n_params", "samples_seen", "train_flop"} <= set(fits.source.models.columns):
-        yield f"{_mean(fits.source)} against parameters and samples", lambda: joint_of(fits)
-
-
-def _mean(source: Source) -> str:
-    return source.outcome().label.partition(" (")[0]
-
-
-def _lower(text: str) -> str:
-    return f"{text[0].lower()}{text[1:]}" if len(text) > 1 and text[1].islower() else text
+        yield f"{fits.source.outcome().words} against parameters and samples", lambda: joint_of(fits)
 
 
 def _law(fits: Fits, title: str, question: Question) -> Law:
@@ -144,7 +134,7 @@ def sentences(laws: list[Law]) -> list[str]:
     inside = curve.inside & np.isfinite(curve.y)
     first, last = float(curve.y[inside][0]), float(curve.y[inside][-1])
     low, high = curve.x[inside][0], curve.x[inside][-1]
-    x = _lower(column_label(law.x).partition(" (")[0])
+    x = words_of(law.x)
     moved = "rises" if last > first else "falls"
     said = [
         f"{law.title.partition(' against')[0]} {moved} with {x}: under the fitted law from {first:.3f} at {low:.3g} to "

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vvscale.core.options import SEED
-from vvscale.core.processes import available_cores, run_in_processes
-from vvscale.errors import UsageError
+from vvscale.core.processes import run_in_processes
 from vvscale.laws.comparison.sensitivity import sensitivity
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
 from vvscale.laws.gokce2025.reproduction import reproduce
@@ -67,38 +66,12 @@ def run(
     on_done
         Called with each finished name.
     """
-    if n_workers is not None and n_workers < 1:
-        raise UsageError(f"The number of workers must be at least 1, got {n_workers}.")
-    n_workers = min(n_workers or available_cores(), len(names))
-    if n_resamples == 0 or n_workers <= 1:
-        results = []
-        tables = ModelTables(scores)
-        for name in names:
-            results.append(run_one(name, tables, n_resamples, units, seed, is_doubted))
-            on_done(name)
-        return results
-    # The longest first, so that no core waits for a late long one.
-    ordered = sorted(names, key=lambda name: EXPERIMENTS[name].law != "shifted")
-    by_name = run_in_processes(
-        _run_kept,
-        ordered,
-        n_workers,
-        prepare=_keep,
-        arguments=(scores,),
+    return run_in_processes(
+        run_one,
+        names,
+        n_workers if n_resamples else 1,
+        shared=ModelTables(scores),
         further=(n_resamples, units, seed, is_doubted),
+        longest_first=lambda name: EXPERIMENTS[name].law != "shifted",
         on_done=on_done,
     )
-    return [by_name[name] for name in names]
-
-
-_tables: ModelTables | None = None
-
-
-def _keep(scores: pd.DataFrame) -> None:
-    global _tables
-    _tables = ModelTables(scores)
-
-
-def _run_kept(name: str, n_resamples: int, units: tuple[str, ...], seed: int, is_doubted: bool) -> Result:
-    assert _tables is not None
-    return run_one(name, _tables, n_resamples, units, seed, is_doubted)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from vvscale.errors import FitError, UsageError
 from vvscale.laws.comparison.assess import assess
 from vvscale.laws.fit import Fit
-from vvscale.laws.planning.cost import Cost, fit_cost
+from vvscale.laws.planning.cost import Cost, fit_cost, given_cost
 from vvscale.laws.planning.joint import DOUBTFUL, JointLaw
 from vvscale.laws.planning.plan import Plan, plan
 from vvscale.laws.uncertainty.bootstrap import Bootstrap
@@ -79,8 +79,8 @@ def plan_budget(
     if fitted.status in DOUBTFUL and not anyway:
         raise FitError(f"No plan with this fit: its status is {fitted.status}. {fitted.advice} `anyway=True` plans.")
     law = JointLaw.from_fit(fitted, resampled, group=group, verdict=assess(fitted))
-    chosen = fit_cost(fitted.problem.frame) if cost is None else cost
-    if not isinstance(chosen, Cost):
-        m, n = chosen
-        chosen = Cost(m, n, n, f"C = {m:g} (N D)^{n:g}, as given")
-    return plan(law, budget, chosen, n_bounds=n_bounds, d_bounds=d_bounds, n_samples=n_samples, epochs=epochs)
+    if cost is None:
+        cost = fit_cost(fitted.problem.frame)
+    elif not isinstance(cost, Cost):
+        cost = given_cost(*cost)
+    return plan(law, budget, cost, n_bounds=n_bounds, d_bounds=d_bounds, n_samples=n_samples, epochs=epochs)

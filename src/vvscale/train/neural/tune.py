@@ -127,7 +127,7 @@ def fine_tune(
     """
     committed = layers_of([*source, *test], layers)
     refuse_trained_images(source, test)
-    tuning = _tuning(network, source, committed, preprocessing, Path(out), task, FineTuneOptions.of(options, **fields))
+    tuning = _Tuning(network, source, committed, preprocessing, Path(out), task, FineTuneOptions.of(options, **fields))
     before = _scores(network, [*source, *test], committed, preprocessing)
     accuracy_before = None if task is None else task.accuracy(network)
     tuning.run()
@@ -182,34 +182,26 @@ def tune(
         Columns of the score table that say how it was tuned.
     """
     committed = layers_of(source, layers)
-    tuning = _tuning(network, source, committed, preprocessing, Path(out), task, FineTuneOptions.of(options, **fields))
+    tuning = _Tuning(network, source, committed, preprocessing, Path(out), task, FineTuneOptions.of(options, **fields))
     tuning.run(stop)
     network.eval()
     return tuning.columns()
-
-
-def _tuning(
-    network: nn.Module, source: Sequence[NeuralBenchmark], layers: Mapping[str, str], preprocessing: Preprocessing,
-    out: Path, task: Task | None, options: FineTuneOptions,
-) -> _Tuning:  # fmt: skip
-    """Check what must not be trained on, and lay out the rest."""
-    if not source:
-        raise UsageError("No recordings were given to tune to.")
-    if len({id(one.stimuli) for one in source}) > 1:
-        raise UsageError("The recordings to tune to must share one stimulus set; tune to one set at a time.")
-    targets = [one for bench in source for one in targets_of(bench, layers[bench.benchmark_id])]
-    refuse_trained_images(source, source)
-    given = [weights_digest(network), *(one.data_digest() for one in source), preprocessing.digest()]
-    return _Tuning(network, source, targets, preprocessing, task, options, out, given)
 
 
 class _Tuning:
     """The loop, its state, and what each batch is."""
 
     def __init__(
-        self, network: nn.Module, source: Sequence[NeuralBenchmark], targets: Sequence[NeuralTarget],
-        preprocessing: Preprocessing, task: Task | None, options: FineTuneOptions, out: Path, given: Sequence[str],
+        self, network: nn.Module, source: Sequence[NeuralBenchmark], layers: Mapping[str, str],
+        preprocessing: Preprocessing, out: Path, task: Task | None, options: FineTuneOptions,
     ) -> None:  # fmt: skip
+        if not source:
+            raise UsageError("No recordings were given to tune to.")
+        if len({id(one.stimuli) for one in source}) > 1:
+            raise UsageError("The recordings to tune to must share one stimulus set; tune to one set at a time.")
+        targets = [one for bench in source for one in targets_of(bench, layers[bench.benchmark_id])]
+        refuse_trained_images(source, source)
+        given = [weights_digest(network), *(one.data_digest() for one in source), preprocessing.digest()]
         self._network, self._stimuli, self._preprocessing = network, source[0].stimuli, preprocessing
         self._source = source
         self._task, self.options, self._out = task, options, out

@@ -163,10 +163,10 @@ def _formulas(rows: pd.DataFrame) -> list[str]:
 
 def _checkpoints(model_id: str) -> dict[str, Any]:
     from vvscale.scores import load_checkpoints
-    from vvscale.scores.published import state
+    from vvscale.scores.published import published_file
 
     # Showing a model should not start a download.
-    if state("checkpoint-list") != "cached":
+    if published_file("checkpoint-list").state() != "cached":
         return {"listed": None, "text": "list not downloaded; vvscale fetch checkpoint-list"}
     listed = load_checkpoints()
     of_model = listed[listed["model_id"] == model_id].sort_values("epoch")
