@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from vvscale.core.config import from_table
 from vvscale.core.jsonable import Result
 from vvscale.study.graph.schedule import Schedule, State
 from vvscale.study.tasks.registry import TASKS, may_lack
@@ -208,21 +209,12 @@ def study_status(folder: StudyFolder) -> StudyStatus:
     told = folder.status()
     if told is None or told["graph"] != graph.digest:
         return _counted(folder, graph)
-    runner = folder.runner()
-    stages = [StageStatus(**stage) for stage in told["stages"]]
-    if runner is None:
+    known = {field.name: told[field.name] for field in dataclasses.fields(StudyStatus)}
+    now = from_table(StudyStatus, {**known, "path": str(folder.path), "runner": folder.runner()}, "the status")
+    if now.runner is None:
         # Nobody is at work, whatever was so when the run ended.
-        stages = [_idle(stage) for stage in stages]
-    return StudyStatus(
-        name=told["name"],
-        path=str(folder.path),
-        stages=tuple(stages),
-        failures=tuple(Failure(**one) for one in told["failures"]),
-        n_workers=told["n_workers"] if runner else 0,
-        engine=told["engine"] if runner else "",
-        updated=told["updated"],
-        runner=runner,
-    )
+        now = dataclasses.replace(now, stages=tuple(map(_idle, now.stages)), n_workers=0, engine="")
+    return now
 
 
 def _counted(folder: StudyFolder, graph: Graph) -> StudyStatus:
