@@ -16,7 +16,7 @@ from vvscale.core.userfile import is_user_file, split_ref
 from vvscale.errors import ConfigError
 from vvscale.study.graph.graph import Graph, GraphBuilder
 from vvscale.study.graph.kinds import Rates
-from vvscale.study.spec.axes import Run, matches
+from vvscale.study.spec.axes import SEEDS_PER_MASTER, Run, matches
 from vvscale.study.spec.resolve import Resolved, forecast_run, n_images_of
 from vvscale.study.spec.schema import DiagnosticsSpec, ForecastSpec
 from vvscale.study.tasks.registry import TASKS, versions
@@ -97,13 +97,14 @@ class _Study:
     def graph(self) -> Graph:
         trained = {run: self._train(run) for run in self._resolved.runs}
         chosen = self._layers(trained) if self._spec.score.layers == "select" else {}
+        checkpoints = () if self._spec.score.epochs == "last" else self._spec.score.epochs
         scored = []
         for network, sizes in self._networks().items():
             layers = chosen.get((network.arch, network.dataset))
             weights = {"train": trained[network.training]}
             if network.finetune != UNTUNED:
                 weights = {"tuned": self._fine_tune(network, weights, layers)}
-            epochs = self._epochs() if network.finetune == UNTUNED else [None]
+            epochs = [*checkpoints, None] if network.finetune == UNTUNED else [None]
             scored += [self._score(network, weights, layers, epoch, sizes) for epoch in epochs]
         scored += [self._score_model(model) for model in self._spec.score.models]
         store, publish = {"store": self._spec.report.store}, {"scores.parquet": "scores.parquet"}
@@ -167,10 +168,6 @@ class _Study:
             chosen[arch, dataset] = self._add("layers", params, inputs, f"layers of {arch} on {dataset}", facts=of)
         return chosen
 
-    def _epochs(self) -> list[int | None]:
-        epochs = self._spec.score.epochs
-        return [None] if epochs == "last" else [*epochs, None]
-
     def _networks(self) -> dict[Run, list[str]]:
         """Return each network that is scored, with the sizes of its mappings."""
         found: dict[Run, list[str]] = {}
@@ -217,7 +214,7 @@ class _Study:
     def _forecast(self, wanted: ForecastSpec, table: str) -> str:
         like = forecast_run(self._spec, self._resolved.runs)
         candidates = [{"arch": arch, **self._resolved.cost(like, arch)} for arch in wanted.arch]
-        seeds = [seed + 1000 * self._spec.seed for seed in wanted.seed]
+        seeds = [seed + SEEDS_PER_MASTER * self._spec.seed for seed in wanted.seed]
         law = next(law for law in self._spec.laws if law.name == wanted.law)
         params = {
             "forecast": {**dataclasses.asdict(wanted), "seed": seeds},

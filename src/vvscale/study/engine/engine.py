@@ -30,17 +30,8 @@ class Engine:
 
     Parameters
     ----------
-    spec
-        Where, and with what resources.
-    folder
-        Of the study.
     run
         What a worker does with a request; a function that it can import.
-
-    Attributes
-    ----------
-    groups
-        Name -> workers with the same resources.
     """
 
     def __init__(self, spec: EngineSpec, folder: StudyFolder, run: Callable[[Request], Answer] = run_task) -> None:

@@ -47,18 +47,12 @@ class Request:
 
     Attributes
     ----------
-    folder
-        The study's folder.
     task
         What to do; inputs that are lacking are left out.
-    study
-        Name of the study and digest of its resolved specification.
-    datasets
-        Name -> place on this machine.
+    study, datasets
+        As of :class:`vvscale.study.graph.kinds.TaskContext`.
     lacking
         Labels of inputs that are not to be had; the result is then a partial one.
-    nodes, processes_per_node
-        Over how many processes the task may spread itself.
     """
 
     folder: str

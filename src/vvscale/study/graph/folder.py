@@ -19,13 +19,13 @@ Only this module knows these names, and every write and removal goes through it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import socket
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ class StudyFolder:
         for first in _entries(self.path / "tasks"):
             yield from _entries(self.path / "tasks" / first)
 
-    @contextmanager
+    @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Keep other runs of this study out meanwhile; the system frees it however this process ends.
 
@@ -259,9 +259,7 @@ def _holder(path: Path) -> str:
 
 def _remove_empty(folder: Path, top: Path) -> None:
     """Remove a folder and its parents below ``top`` as far as they are empty."""
-    while folder != top and top in folder.parents:
-        try:
+    with contextlib.suppress(OSError):
+        while top in folder.parents:
             folder.rmdir()
-        except OSError:
-            return
-        folder = folder.parent
+            folder = folder.parent

@@ -126,10 +126,10 @@ class Graph:
         """Write the graph as one JSON list a line: a header, shared values, tasks."""
         shared: dict[str, str] = {}
         compact = _Compact(shared)
-        lines = [
-            canonical([t.id, t.kind, t.label, compact(t.params), dict(t.inputs), *_expected(t), dict(t.publish)])
-            for t in self.tasks
-        ]
+        lines = []
+        for t in self.tasks:
+            cost = round(t.seconds, 3), t.flop, t.n_bytes
+            lines.append(canonical([t.id, t.kind, t.label, compact(t.params), dict(t.inputs), *cost, dict(t.publish)]))
         head = [canonical([FORMAT, self.digest, len(self), len(shared), self.versions])]
         head += [f'["{digest}",{text}]' for digest, text in shared.items()]
         write_bytes(path, ("\n".join([*head, *lines]) + "\n").encode())
@@ -169,7 +169,10 @@ class Graph:
                 f"There is no plan '{path}'. Expected the graph of a study; run `vvscale study run SPEC` first."
             ) from None
         except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, UsageError) as error:
-            raise _damaged(path, str(error) or repr(error)) from error
+            raise DataError(
+                f"The plan '{path}' is damaged: {str(error) or repr(error)}. Expected the file that `vvscale study "
+                "run` wrote whole. Remove it and run the same command again; finished tasks are kept."
+            ) from error
         return graph
 
 
@@ -234,10 +237,6 @@ class _Compact:
         return value if digest is None else {_REFERENCE: digest}
 
 
-def _expected(task: Task) -> tuple[float, float, float]:
-    return round(task.seconds, 3), task.flop, task.n_bytes
-
-
 def _add(builder: GraphBuilder, fields: list[Any], shared: Mapping[str, Any]) -> None:
     """Add a task as ``Graph.write`` writes it; refuse one whose id is not that of its content."""
     task_id, kind, label, params, inputs, seconds, flop, n_bytes, publish = fields
@@ -248,10 +247,3 @@ def _add(builder: GraphBuilder, fields: list[Any], shared: Mapping[str, Any]) ->
     cost = {"seconds": seconds, "flop": flop, "n_bytes": n_bytes}
     if builder.add(kind, params, inputs=roles, label=label, publish=publish, **cost) != task_id:
         raise ValueError(f"the task '{label}' is not what its id '{task_id}' says")
-
-
-def _damaged(path: Path, problem: str) -> DataError:
-    return DataError(
-        f"The plan '{path}' is damaged: {problem}. Expected the file that `vvscale study run` wrote whole. Remove it "
-        "and run the same command again; finished tasks are kept."
-    )

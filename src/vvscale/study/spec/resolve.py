@@ -50,8 +50,6 @@ class Resolved:
 
     Attributes
     ----------
-    spec
-        The study.
     points, runs
         All points of the axes, and the training runs that they need.
     recipes

@@ -12,8 +12,6 @@ from vvscale.study.tasks.notes import NOT_TO_BE_HAD, why, write_notes
 from vvscale.study.tasks.rows import ACCURACY_ERROR, SCORES, fit_options, outcomes, score_rows, train_network
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vvscale.laws.fit import Fit
     from vvscale.laws.planning.plan import Plan
     from vvscale.study.graph.kinds import TaskContext
@@ -31,20 +29,22 @@ def run_forecast(context: TaskContext) -> dict[str, Any]:
     ``candidates``, ``arch``, ``n_params`` and ``forward_flop`` of each; ``run``, ``dataset``, ``recipe`` and what
     scoring needs, as other tasks have them.
     """
+    import numpy as np
+
     from vvscale.data import load_dataset
     from vvscale.laws.workflow.fit_tables import run_fits
 
     params = context.params
     wanted, law = params["forecast"], params["law"]
     train = load_dataset(context.dataset(params["dataset"]["name"])).train
-    per_class = _fewest(train.labels, train.n_classes)
+    smallest_class = int(np.bincount(np.asarray(train.labels), minlength=train.n_classes).min())
     # A recipe without epochs is refused by the plan.
     of_one = params["recipe"]["schedule"]["epochs"] * train.n_classes
     try:
         rows = outcomes(context.input("table") / SCORES, law)
         (fitted,) = run_fits(rows, fit_options({**law, "resamples": 0}))
         planned, arch, samples_per_class = choose(
-            fitted.fit, wanted["budget"], params["candidates"], samples_of_one=of_one, per_class=per_class
+            fitted.fit, wanted["budget"], params["candidates"], samples_of_one=of_one, per_class=smallest_class
         )
     except NOT_TO_BE_HAD as error:
         return write_notes(context, [f"not planned: {why(error)}"])
@@ -129,13 +129,6 @@ def choose(
             "the plan, or another budget."
         )
     return planned, arch, samples_per_class
-
-
-def _fewest(labels: np.ndarray, n_classes: int) -> int:
-    """Return how many images the smallest class has."""
-    import numpy as np
-
-    return int(np.bincount(np.asarray(labels), minlength=n_classes).min())
 
 
 def _outcome(context: TaskContext, run: RunResult, law: Mapping[str, Any]) -> float:
