@@ -101,7 +101,7 @@ def flags(kind: type[Options]) -> type[Options]:
 def _plain(value: Any) -> Any:
     """Return options as the library's own class: what :func:`flags` makes has no importable name, so no pickle."""
     kind = _PLAIN.get(type(value))
-    return value if kind is None else kind(**{one.name: getattr(value, one.name) for one in fields(kind) if one.init})
+    return value if kind is None else value.part(kind)
 
 
 def with_flags(message: str, module: str) -> str:

@@ -20,6 +20,7 @@ from vvscale.core.config import convert, from_table, is_sequence
 from vvscale.errors import ConfigError, unknown_name
 
 T = TypeVar("T")
+Kind = TypeVar("Kind", bound="Options")
 _KEY = "vvscale"
 
 MISSING: Any = dataclasses.MISSING
@@ -131,6 +132,10 @@ class Options:
     def from_table(cls, table: Mapping[str, Any], where: str) -> Self:
         """Read options from a table of a TOML file; see :func:`vvscale.core.config.from_table`."""
         return from_table(cls, table, where)
+
+    def part(self, kind: type[Kind]) -> Kind:
+        """Return those that a class of options has, which this one adds to."""
+        return kind(**{one.name: getattr(self, one.name) for one in dataclasses.fields(kind) if one.init})
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as they are, name -> value."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from vvscale.core.options import SEED, Options, option
+from vvscale.core.options import MISSING, SEED, Options, option
 from vvscale.errors import UsageError
 
 UNTUNED = "none"
@@ -59,3 +60,19 @@ class FineTuneOptions(Options):
             raise UsageError("`task_weight` and `neural_weight` are both 0, so nothing would be trained.")
         if self.lr_min > self.lr:
             raise UsageError(f"`lr_min` {self.lr_min:g} is above `lr` {self.lr:g}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuneRunOptions(FineTuneOptions):
+    """What a network is tuned to, and how."""
+
+    on: tuple[str, ...] = option(MISSING, "Recordings to tune to: benchmarks of one stimulus set.")
+    layers: str = option(MISSING, "The layer that is read out, or a .toml or .json file of one layer per region.")
+    data: str = option("digits", "Images of the task: digits, or a folder made by `vvscale prepare`.")
+    test_on: tuple[str, ...] = option((), "Further benchmarks to score before and after.")
+    metric: str = option("ridge-cv", "Of the scores before and after: ridge-cv, ridge or pls.")
+    test_share: float = option(
+        0.2, "Share of the images that tests, drawn once, where a benchmark has no fixed test images."
+    )
+    out: Path = option(Path("out/fine-tuned"), "Folder of the state, the result and the weights.")
+    device: str = option("cpu", "cpu or cuda.")

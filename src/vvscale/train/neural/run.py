@@ -16,7 +16,7 @@ from vvscale.models import load_model, save_weights
 from vvscale.scores import ScoreStore
 from vvscale.train.neural.decoders import recordings
 from vvscale.train.neural.digests import trained_images
-from vvscale.train.neural.options import FineTuneOptions
+from vvscale.train.neural.options import FineTuneOptions, FineTuneRunOptions
 from vvscale.train.neural.task import Task
 from vvscale.train.neural.transfer import TUNED
 from vvscale.train.neural.tune import FineTuned, fine_tune
@@ -46,58 +46,31 @@ class StoredFineTuning:
         return {"model_id": self.model_id, **self.found.to_dict()}
 
 
-def fine_tune_model(
-    model: str,
-    *,
-    on: Sequence[str],
-    layers: str,
-    data: str = "digits",
-    test_on: Sequence[str] = (),
-    metric: str = "ridge-cv",
-    test_share: float = 0.2,
-    out: str | Path = "out/fine-tuned",
-    device: str = "cpu",
-    options: FineTuneOptions | None = None,
-) -> StoredFineTuning:
+def fine_tune_model(model: str, options: FineTuneRunOptions | None = None, /, **fields: Any) -> StoredFineTuning:
     """Fine-tune a trained network on recordings and store its scores and weights; rerun to resume.
 
     Parameters
     ----------
     model
         A run's folder or other weights of a network that was trained on the images of ``data``.
-    on
-        Recordings to tune to: benchmarks of one stimulus set.
-    layers
-        The layer that is read out, or a .toml or .json file of one layer per region.
-    data
-        Images of the task: digits, or the folder of a prepared data set.
-    test_on
-        Further benchmarks to score before and after.
-    metric
-        Of the scores before and after.
-    test_share
-        Share of the images that tests, in (0, 1), where a benchmark has no fixed test images.
-    out
-        Folder of the state, the result and the weights.
-    device
-        cpu or cuda.
-    options
-        How it is tuned.
+    options, fields
+        A :class:`FineTuneRunOptions`, its fields as keywords, or both.
 
     Raises
     ------
     UsageError
         A benchmark has no recordings of neuroids, or ``out`` holds the weights of another network.
     """
-    options = options or FineTuneOptions()
-    out = Path(out)
+    options = FineTuneRunOptions.of(options, **fields)
+    out = options.out
     weights = out / "weights.safetensors"
     if weights.exists() and not (out / "task" / "spec.json").exists():
         raise UsageError(
             f"The folder '{out}' holds the weights of another network, 'weights.safetensors', which fine-tuning would "
             f"write over. Give another `out`, such as '{out}-tuned'."
         )
-    source, test = (recordings(names, fixed_test=test_share, metric=metric) for names in (on, test_on))
+    chosen = {"fixed_test": options.test_share, "metric": options.metric}
+    source, test = (recordings(names, **chosen) for names in (options.on, options.test_on))
     record = load_model(model).record
     if "model" not in record:
         raise UsageError(
@@ -106,13 +79,13 @@ def fine_tune_model(
         )
     refuse_tuned_images(record, [*source, *test])
     task = Task.load(
-        str(record["model"]), model, data, out=out / "task", seed=options.seed, batch_size=options.task_batch,
-        device=device,
+        str(record["model"]), model, options.data, out=out / "task", seed=options.seed,
+        batch_size=options.task_batch, device=options.device,
     )  # fmt: skip
     found = fine_tune(
-        task.network, source=source, test=test, layers=_layers(layers, [*source, *test]),
+        task.network, source=source, test=test, layers=_layers(options.layers, [*source, *test]),
         preprocessing=Preprocessing.from_record("brainscore", record["preprocessing"]), out=out, task=task,
-        options=options,
+        options=options.part(FineTuneOptions),
     )  # fmt: skip
     model_id = f"{record['row']['model_id']}{TUNED}{source[0].region}-{options.seed}"
     rows = found.rows.assign(model_id=model_id, run_id=f"{options.control}-{options.fraction:g}-{found.n_updates}")

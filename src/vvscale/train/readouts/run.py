@@ -17,7 +17,7 @@ from vvscale.errors import UsageError
 from vvscale.models import load_model
 from vvscale.scores import ScoreStore
 from vvscale.train.readouts.fit import ReadoutScore, record_tokens, train_readout
-from vvscale.train.readouts.options import ReadoutOptions
+from vvscale.train.readouts.options import ReadoutOptions, ReadoutRunOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,54 +47,35 @@ class StoredReadout:
         return {**self.found.to_dict(), "model_id": self.model_id}
 
 
-def read_out_model(
-    model: str,
-    *,
-    on: str,
-    layer: str,
-    test_share: float = 0.2,
-    image_size: int | None = None,
-    out: str | Path = "out/readout",
-    device: str = "cpu",
-    options: ReadoutOptions | None = None,
-) -> StoredReadout:
+def read_out_model(model: str, options: ReadoutRunOptions | None = None, /, **fields: Any) -> StoredReadout:
     """Train a readout of a layer's tokens for all subjects of a benchmark, and store its score; rerun to resume.
 
     Parameters
     ----------
     model
         As :func:`vvscale.models.load_model` takes it.
-    on
-        One benchmark, such as a region of a prepared file: ``tvsd.h5:V4``.
-    layer
-        Name of the layer; its places, or tokens, are what the readout looks at.
-    test_share
-        Share of the images that tests, in (0, 1), where the benchmark has no fixed test images.
-    image_size
-        Input size in pixels; the model's own by default.
-    out
-        Folder of the state and of the score store.
-    device
-        cpu or cuda.
-    options
-        How the readout is trained.
+    options, fields
+        A :class:`ReadoutRunOptions`, its fields as keywords, or both.
 
     Raises
     ------
     UsageError
         The benchmark has no recordings of neuroids.
     """
-    options, out = options or ReadoutOptions(), Path(out)
-    benchmark = load_benchmark(on)
+    options = ReadoutRunOptions.of(options, **fields)
+    benchmark = load_benchmark(options.on)
     if not isinstance(benchmark, NeuralBenchmark):
-        raise UsageError(f"'{on}' is no recording of neuroids, so there is nothing to read out.")
-    benchmark = with_fixed_test(benchmark, test_share)
+        raise UsageError(f"'{options.on}' is no recording of neuroids, so there is nothing to read out.")
+    benchmark = with_fixed_test(benchmark, options.test_share)
     loaded = load_model(model)
-    shown = Preprocessing.from_record("brainscore", loaded.record.get("preprocessing", {}), image_size=image_size)
-    name = resolve_name(loaded.module, layer)
-    tokens = record_tokens(loaded.module, name, benchmark, shown, device)
-    found = train_readout(tokens, benchmark, out=out, layer=name, device=device, options=options)
+    recorded = loaded.record.get("preprocessing", {})
+    shown = Preprocessing.from_record("brainscore", recorded, image_size=options.image_size)
+    name = resolve_name(loaded.module, options.layer)
+    tokens = record_tokens(loaded.module, name, benchmark, shown, options.device)
+    found = train_readout(
+        tokens, benchmark, out=options.out, layer=name, device=options.device, options=options.part(ReadoutOptions)
+    )
     model_id = loaded.record.get("row", {}).get("model_id") or model
     row = {**found.row, "model_id": model_id, "run_id": f"{options.kind}-{options.seed}"}
-    path = ScoreStore(out / "scores").append(pd.DataFrame([row]))
+    path = ScoreStore(options.out / "scores").append(pd.DataFrame([row]))
     return StoredReadout(model_id, name, benchmark.benchmark_id, found, path)
