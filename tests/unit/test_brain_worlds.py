@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from vvscale.brain import DIGITS, SHAPES, Preprocessing, Scenes, World, score_layers, simulate
 from vvscale.brain.simulated.stream import NOISE
@@ -180,3 +181,11 @@ def test_a_world_of_ones_own():
 def test_a_world_that_cannot_be_is_refused(world, changed, text):
     with pytest.raises(UsageError, match=text):
         simulate(world, **changed)
+
+
+def test_a_stream_is_the_same_bits_whatever_the_number_of_threads():
+    digests = []
+    for n_threads in (1, 2, 3):
+        with threadpool_limits(n_threads):
+            digests.append([one.data_digest() for one in simulate(DIGITS).benchmarks.values()])
+    assert digests[0] == digests[1] == digests[2]

@@ -16,7 +16,8 @@ from vvscale.train.readouts.models import TokenReadout, linear_params, positions
 from vvscale.train.readouts.options import ReadoutOptions
 from vvscale.train.readouts.run import read_out_model
 
-SMALL = {"width": 32, "n_queries": 4, "n_heads": 4, "dropout": 0.0, "batch_size": 32, "lr": 3e-3, "seed": 0}
+SMALL_SHAPE = {"width": 32, "n_queries": 4, "n_heads": 4}
+SMALL = {**SMALL_SHAPE, "dropout": 0.0, "batch_size": 32, "lr": 3e-3, "seed": 0}
 
 
 def test_tokens_of_every_kind_of_layer():
@@ -138,6 +139,29 @@ def test_splits_that_are_drawn_anew_are_refused(subjects, tmp_path):
     with pytest.raises(UsageError, match="fixed test images"):
         train_readout(tokens, dataclasses.replace(benchmark, design="splits"), out=tmp_path)
     assert ReadoutOptions().n_heads == 16
+
+
+@pytest.mark.parametrize(
+    ("handle", "given", "used"),
+    [
+        ("simulated", {}, (30, 1e-4, 0.3)),
+        ("tvsd", {}, (30, 1e-4, 0.3)),
+        ("nsd_func1pt8mm_individualROIs", {}, (20, 1e-3, 0.8)),
+        ("things_eeg2", {"epochs": 3, "dropout": 0.0}, (3, 1e-4, 0.0)),
+    ],
+)
+def test_what_is_not_given_is_what_the_study_set_for_the_data_set(subjects, tmp_path, monkeypatch, handle, given, used):
+    tokens, benchmark = subjects
+    seen = []
+
+    def train(readout, tokens, trained, options, *_):
+        seen.append((options.epochs, options.lr, options.dropout))
+        assert {one.p for one in readout.modules() if isinstance(one, torch.nn.Dropout)} == {used[2]}
+
+    monkeypatch.setattr(module, "_train", train)
+    named = dataclasses.replace(benchmark, benchmark_id=f"{handle}.IT-ridge-cv")
+    train_readout(tokens, named, out=tmp_path, **{**SMALL_SHAPE, **given})
+    assert seen == [used]
 
 
 def test_the_command_line(tmp_path, capsys, monkeypatch):

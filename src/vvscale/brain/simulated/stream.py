@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
+from threadpoolctl import threadpool_limits
 
 from vvscale.brain.behavior.readout import readout_probabilities
 from vvscale.brain.behavior.trials import Trials
@@ -76,6 +77,7 @@ class SimulatedStream:
         return by_region[region]
 
 
+@threadpool_limits.wrap(limits=1)  # sums of several threads differ in the last digit
 def simulate(
     world: World = SHAPES,
     *,
@@ -103,7 +105,8 @@ def simulate(
     world
         What is shown: :data:`SHAPES`, :data:`DIGITS`, or one of your own.
     seed
-        State of the generator; the same arguments give the same stream, bit for bit on one machine.
+        State of the generator; the same arguments give the same stream, bit for bit on one machine, whatever the number
+        of threads.
     n_objects, images_per_object
         At least 2 objects, by default as many as the world has, and 2 images of each.
     n_neuroids, n_repetitions

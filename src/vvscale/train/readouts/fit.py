@@ -113,7 +113,8 @@ def train_readout(
     DivergedError
         The loss became NaN or infinite.
     """
-    options = ReadoutOptions.of(options, **fields)
+    options = ReadoutOptions.of(options, **fields).for_set(benchmark.benchmark_id.split(".")[0])
+    assert options.dropout is not None
     if not isinstance(benchmark.design, TrainTest):
         raise UsageError(f"'{benchmark.benchmark_id}' has no fixed test images; use design='train-test'.")
     subjects = {part.subjects[0].assembly_id: part for part in benchmark.parts}
@@ -153,19 +154,22 @@ def _train(
     options: ReadoutOptions, out: Path, device: str, data_digest: str,
 ) -> None:  # fmt: skip
     """Train epoch by epoch: subjects in random order, all batches of one subject before the next."""
-    optimizer = torch.optim.AdamW(readout.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+    epochs, lr = options.epochs, options.lr
+    assert epochs is not None
+    assert lr is not None
+    optimizer = torch.optim.AdamW(readout.parameters(), lr=lr, weight_decay=options.weight_decay)
     shown = hashlib.sha256(tokens.numpy(force=True).tobytes()).hexdigest()
     digest = digest_of(
         [{**options.to_dict(), "save_seconds": 0}, list(trained), list(tokens.shape), shown, data_digest]
     )
     first, saved = _restore(out, digest, readout, optimizer, device), time.monotonic()
     names = list(trained)
-    for epoch in range(first, options.epochs):
+    for epoch in range(first, epochs):
         readout.train()
         torch.manual_seed((options.seed << 20) + epoch)
         rng = np.random.default_rng((options.seed, epoch))
         for group in optimizer.param_groups:
-            group["lr"] = 0.5 * options.lr * (1 + math.cos(math.pi * epoch / options.epochs))
+            group["lr"] = 0.5 * lr * (1 + math.cos(math.pi * epoch / epochs))
         for number in rng.permutation(len(names)):
             rows, responses = trained[names[number]]
             order = rng.permutation(len(rows))
@@ -182,7 +186,7 @@ def _train(
                 loss.backward()
                 nn.utils.clip_grad_norm_(readout.parameters(), options.clip_norm)
                 optimizer.step()
-        if time.monotonic() - saved >= options.save_seconds or epoch + 1 == options.epochs:
+        if time.monotonic() - saved >= options.save_seconds or epoch + 1 == epochs:
             state = {"readout": readout.state_dict(), "optimizer": optimizer.state_dict()}
             save_state(out, digest, {"epoch": epoch + 1, **state})
             saved = time.monotonic()
