@@ -82,6 +82,21 @@ def test_ls_models(run):
     assert all(name.startswith("resnet18_ecoset") for name in ids)
 
 
+def test_models_of_an_own_table_with_some_of_the_regions(run, tmp_path):
+    table = tmp_path / "own.csv"
+    table.write_text("model_id,region,score,n_params\na,IT,.3,10\na,V4,.5,10\nb,IT,.4,20\nb,V4,.6,20\n")
+    done = run("ls", "models", "--table", str(table))
+    assert done.code == 0
+    assert "Scores are means over V4, IT." in done.err
+    assert [round(row["score"], 3) for row in run("ls", "models", "--table", str(table), "--json").json["rows"]] == [
+        0.4,
+        0.5,
+    ]
+    out = tmp_path / "models.csv"
+    assert run("export", str(table), "--models", "--csv", str(out)).code == 0
+    assert pd.read_csv(out)["score"].round(3).tolist() == [0.4, 0.5]
+
+
 def test_ls_models_by_region_and_score(run):
     done = run("ls", "models", "--where", "region=V1", "--where", "score>=0.3", "--json")
     assert 0 < done.json["n"] < 993

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vvscale.scores.table import is_mapping_table as is_mapping_table
     from vvscale.scores.table import mapping_table as mapping_table
     from vvscale.scores.table import model_table as model_table
+    from vvscale.scores.table import regions_held as regions_held
     from vvscale.scores.table import resolve_regions as resolve_regions
     from vvscale.scores.where import Not as Not
     from vvscale.scores.where import parse_where as parse_where

@@ -88,6 +88,20 @@ def resolve_regions(regions: str | Sequence[str] | None = None, *, among: Sequen
     return tuple(dict.fromkeys(chosen))
 
 
+def regions_held(scores: pd.DataFrame) -> tuple[str, ...]:
+    """Return those of the five regions that a table has scores of, or all that it has where it has none of the five.
+
+    Examples
+    --------
+    >>> regions_held(pd.DataFrame({"region": ["V4", "IT", "V1"], "score": [0.3, 0.5, None]}))
+    ('V4', 'IT')
+    """
+    if "region" not in scores.columns:
+        return REGIONS
+    held = sorted(scores.dropna(subset=["score"])["region"].dropna().astype(str).unique())
+    return tuple(name for name in REGIONS if name in held) or tuple(held) or REGIONS
+
+
 def model_table(scores: pd.DataFrame, regions: str | Sequence[str] | None = None) -> ModelTable:
     """Average scores over regions, one row per model.
 

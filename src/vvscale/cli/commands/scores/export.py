@@ -33,12 +33,12 @@ def export(
     where
         Condition on rows, such as region=IT or 'n_params>=1e6'. Repeatable.
     models
-        One row per model, the mean over its regions, instead of one per model and benchmark.
+        One row per model, the mean over the regions that the rows have, instead of one per model and benchmark.
     """
     from vvscale.core.files import write_bytes, write_with
     from vvscale.core.inputs.plain import refuse_own_input
     from vvscale.errors import UsageError
-    from vvscale.scores import load_scores, model_table, parse_where, select
+    from vvscale.scores import load_scores, model_table, parse_where, regions_held, select
 
     if csv is None and parquet is None:
         raise UsageError("Where to? Give --csv FILE.csv, --parquet FILE.parquet, or both.")
@@ -48,7 +48,7 @@ def export(
         raise UsageError(f"Both --csv and --parquet name '{csv}'. Give two files, or one of them.")
     frame = load_scores(table)
     frame = select(frame, **parse_where(where))
-    frame = model_table(frame).frame if models else frame
+    frame = model_table(frame, regions_held(frame)).frame if models else frame
     written = []
     if csv is not None:
         write_bytes(csv, frame.to_csv(index=False, lineterminator="\n").encode())

@@ -95,7 +95,7 @@ def ls(
 
 
 def _rows(what: str, table: str, where: list[str], pattern: str | None, output: Output) -> Listing:
-    from vvscale.scores import load_scores, model_table, parse_where, select
+    from vvscale.scores import REGIONS, load_scores, model_table, parse_where, regions_held, select
 
     rows = load_scores(table)
     conditions: dict[str, Any] = parse_where(where)
@@ -106,7 +106,10 @@ def _rows(what: str, table: str, where: list[str], pattern: str | None, output: 
     else:
         # Conditions on the score mean the average, the others choose what is averaged.
         on_score = {name: conditions.pop(name) for name in ("score", "misalignment") if name in conditions}
-        models = model_table(select(rows, **conditions), conditions.get("region"))
+        chosen = select(rows, **conditions)
+        models = model_table(chosen, regions_held(chosen))
+        if models.regions != REGIONS:
+            output.note(f"Scores are means over {', '.join(models.regions)}.")
         for reason, model_ids in models.excluded.items():
             output.note(f"Not listed: {len(model_ids)} models with {reason}: {', '.join(model_ids)}.")
         frame = select(models.frame, **on_score)
