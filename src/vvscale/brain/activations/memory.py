@@ -6,6 +6,7 @@ Everything here is arithmetic on shapes: the decision is made first and can be s
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -25,10 +26,11 @@ from vvscale.errors import ConfigError, OutOfMemoryError
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?\s*$", re.IGNORECASE)
 
-_KEPT = {-3: 2**30, -1: 2**31 - 1}
-_USUAL = {-3: 2**25, -1: 2**26}
-"""glibc's M_MMAP_THRESHOLD and M_TRIM_THRESHOLD: what is mapped by itself, and from when free memory goes back to the
-system. The usual ones are those at which a process that uses large memory arrives by itself."""
+_KEPT = {-3: 2**30, -1: 2**31 - 1, -8: 1}
+_USUAL = {-3: 2**25, -1: 2**26, -8: 8 * (os.cpu_count() or 1)}
+"""glibc's M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_ARENA_MAX: what is mapped by itself, from when free memory goes back
+to the system, and into how many heaps memory is divided; in all but the first, large memory is mapped by itself always.
+The usual ones are those at which a process that uses large memory arrives by itself."""
 
 _BLOCKS = 3
 """(N, w) blocks at one time: as read, centred, and the one being multiplied."""

@@ -37,7 +37,7 @@ def run_each(
     items
         Taken one by one as workers are free.
     workers
-        Anything that only one item may use at a time, one for each thread; the only one works on this thread.
+        Anything that only one item may use at a time, one for each thread; the first works on this thread.
     threads
         PyTorch's own threads for each of several workers; 1 by default.
 
@@ -70,13 +70,12 @@ def run_each(
         "initializer": torch.set_num_threads,
         "initargs": (threads or 1,),
     }
-    with _one_thread_each(), ThreadPoolExecutor(len(workers), **options) as pool:
-        running = [pool.submit(work_on, worker) for worker in workers]
-        try:
-            for future in running:
-                future.result()
-        finally:
-            ended.set()
+    with _one_thread_each(), ThreadPoolExecutor(len(workers) - 1, **options) as pool:
+        torch.set_num_threads(threads or 1)
+        running = [pool.submit(work_on, worker) for worker in workers[1:]]
+        work_on(workers[0])
+        for future in running:
+            future.result()
 
 
 def replicas(module: nn.Module, layers: Mapping[str, Layer], images: Any, n: int) -> list[nn.Module]:
