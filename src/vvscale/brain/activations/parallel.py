@@ -25,9 +25,7 @@ T = TypeVar("T")
 W = TypeVar("W")
 
 
-def run_each(
-    work: Callable[[W, T], None], items: Iterable[T], workers: Sequence[W], *, threads: int | None = None
-) -> None:
+def run_each(work: Callable[[W, T], None], items: Iterable[T], workers: Sequence[W], *, threads: int = 1) -> None:
     """Call a function with each item and the worker that takes it; the first error ends the rest.
 
     Parameters
@@ -39,7 +37,7 @@ def run_each(
     workers
         Anything that only one item may use at a time, one for each thread; the first works on this thread.
     threads
-        PyTorch's own threads for each of several workers; 1 by default.
+        PyTorch's own threads for each of several workers.
 
     Examples
     --------
@@ -68,10 +66,10 @@ def run_each(
     options = {
         "thread_name_prefix": "vvscale-worker",
         "initializer": torch.set_num_threads,
-        "initargs": (threads or 1,),
+        "initargs": (threads,),
     }
     with _one_thread_each(), ThreadPoolExecutor(len(workers) - 1, **options) as pool:
-        torch.set_num_threads(threads or 1)
+        torch.set_num_threads(threads)
         running = [pool.submit(work_on, worker) for worker in workers[1:]]
         work_on(workers[0])
         for future in running:
