@@ -98,7 +98,7 @@ def test_a_failure_keeps_its_traceback_and_stops_nobody_else(tmp_path: Path):
     assert "Asked to fail while" in status.failures[0].message
     assert str(status.failures[0].path) in str(result.error())
     obstacle.unlink()
-    assert survey(folder, made).retried == ["the one that fails"]
+    assert survey(folder, made).labels("failed") == ["the one that fails"]
     assert work(folder, made).n_done == 3
     assert values(folder) == [100, 101, 102, 103]
     assert study_status(folder).is_complete
@@ -117,7 +117,7 @@ def test_what_may_lack_inputs_is_made_from_the_others_and_again_when_nothing_lac
     assert values(folder) == [101, 102, 103]
     assert result.notes == ("table was made without after 0",)
     obstacle.unlink()
-    assert survey(folder, made).partial == ["table"]
+    assert survey(folder, made).labels("partial") == ["table"]
     result = work(folder, made)
     assert (result.n_done, result.notes) == (3, ())
     assert values(folder) == [100, 101, 102, 103]
@@ -260,14 +260,14 @@ def test_a_damaged_result_is_named_and_made_again_from_nothing(tmp_path: Path, h
     here = folder.task(by_label(made, "noop 2"))
     (here.out / "left").write_text("what an earlier attempt left")
     found = survey(folder, made)
-    assert [one.label for one in found.damaged] == ["noop 2"]
-    assert sum(map(len, found.finished.values())) == 8
+    assert found.labels("damaged") == ["noop 2"]
+    assert len(found.labels("finished")) == len(found.done) == 8
     assert "made again: noop 2" in "; ".join(found.words())
     assert not here.out.exists(), "a changed result is not taken for one that only needs to be recorded"
     engine = InProcess()
     assert work(folder, made, engine).n_done == 1
     assert [request.label for request in engine.ran] == ["noop 2"]
-    assert survey(folder, made).damaged == []
+    assert survey(folder, made).labels("damaged") == []
     assert study_status(folder).is_complete
 
 
@@ -298,8 +298,8 @@ def test_a_change_that_keeps_size_and_time_is_found_by_reading(tmp_path: Path):
     stat = victim.stat()
     victim.write_text(victim.read_text().replace("2", "3"))
     os.utime(victim, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert survey(folder, made).damaged == []
-    assert [one.label for one in survey(folder, made, rehash=True).damaged] == ["noop 2"]
+    assert survey(folder, made).labels("damaged") == []
+    assert survey(folder, made, rehash=True).labels("damaged") == ["noop 2"]
     # The file deceives; a run that is killed now must not trust it again.
     assert work(folder, made).n_done == 1
 

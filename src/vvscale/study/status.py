@@ -220,13 +220,10 @@ def study_status(folder: StudyFolder) -> StudyStatus:
 def _counted(folder: StudyFolder, graph: Graph) -> StudyStatus:
     schedule = Schedule(graph, may_lack())
     watch = Watch(folder, schedule)
-    for number, task in enumerate(graph.tasks):
-        here = folder.task(task.id)
-        if here.done() is not None:
-            schedule.set(number, State.DONE)
-        elif (error := here.error()) is not None:
-            schedule.set(number, State.FAILED)
-            watch.failed(task, str(error["message"]).splitlines()[0])
+    for task, state, why in folder.look(graph):
+        schedule.set(graph.index[task.id], State.FAILED if state == "failed" else State.DONE)
+        if state == "failed":
+            watch.failed(task, why)
     return dataclasses.replace(watch.seen(), runner=folder.runner())
 
 

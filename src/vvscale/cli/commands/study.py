@@ -68,7 +68,7 @@ def plan(spec: str, /, *, options: StudyPlanOptions, output: Output) -> None:
     ready = prepare_study(spec, out=options.out, changes=options.spec_changes)
     planned = plan_study(
         ready.graph, ready.engine, out=ready.folder.path, absent=ready.absent,
-        done=finished_tasks(ready.folder, ready.graph),
+        done=[task.id for task in finished_tasks(ready.folder, ready.graph)],
     )  # fmt: skip
     for title, frame in plan_tables(planned):
         output.table(frame, title=title)
