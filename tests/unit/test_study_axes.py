@@ -17,8 +17,7 @@ from vvscale.study.graph.kinds import TaskContext
 from vvscale.study.prepare import Prepared, prepare_study
 from vvscale.study.spec.axes import expand_runs
 from vvscale.study.tasks.findings import tuning_rows
-from vvscale.study.tasks.fine_tune import run_fine_tune
-from vvscale.study.tasks.pipeline import run_train
+from vvscale.study.tasks.pipeline import run_fine_tune, run_train
 from vvscale.study.tasks.rows import average_seeds, outcomes, whole_networks
 from vvscale.train.compute.file_names import CHECKPOINT
 

@@ -11,9 +11,8 @@ import pytest
 
 from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError
 from vvscale.study.build import build_graph, diagnostic_graph, run_cost
-from vvscale.study.estimate import plan_study, plan_tables, simulate
+from vvscale.study.estimate import Rates, plan_study, plan_tables, simulate
 from vvscale.study.graph.folder import StudyFolder
-from vvscale.study.graph.kinds import Rates
 from vvscale.study.prepare import locate_study, prepare_study
 from vvscale.study.spec.resolve import DatasetInfo, Resolved, benchmark_digests, resolve
 from vvscale.study.spec.schema import DiagnosticsSpec, load_spec, write_template

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from vvscale.core.files import write_json, write_with
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import MissingDataError
-from vvscale.study.graph.kinds import Estimate, Rates, TaskContext
+from vvscale.study.graph.kinds import TaskContext
 from vvscale.study.tasks.notes import NOT_TO_BE_HAD, read_notes, why, write_notes
 from vvscale.study.tasks.rows import (
     LAYERS,
@@ -38,17 +38,15 @@ from vvscale.study.tasks.rows import (
 )
 
 if TYPE_CHECKING:
+    from vvscale.brain.benchmarks.neural import NeuralBenchmark
     from vvscale.figures.base.fits import Fits
+    from vvscale.models import LoadedModel
 
 ROWS = "rows.parquet"
 REPORT = "report.html"
 
 # Bands of figures need fewer resamples than the intervals of a law that is quoted.
 _REPORT_RESAMPLES = 200
-
-# Images of the five benchmarks that pass through a network to be scored.
-_SCORED_IMAGES = 5000
-_FLOAT = 4
 
 
 def run_train(context: TaskContext) -> dict[str, Any]:
@@ -66,6 +64,57 @@ def run_layers(context: TaskContext) -> dict[str, Any]:
     best = context.out / LAYERS
     score_rows(context, context.input("train"), layers="all", commit=best)
     return {"layers": parse_json(best.read_text())["layers"]}
+
+
+def run_fine_tune(context: TaskContext) -> dict[str, Any]:
+    """Fine-tune one network on recordings; the output is loaded as that of a training is.
+
+    ``params``: ``name`` of the way; ``on``, id and digest of the recordings; ``layers``, a layer, ``"committed"`` or
+    region -> layer, unless an input says; ``fixed_test``, as of scoring; ``options``, the fields of
+    :class:`vvscale.train.neural.options.FineTuneOptions`; ``arch`` and ``dataset`` of the training.
+    """
+    from vvscale.brain.inputs.preprocess import Preprocessing
+    from vvscale.brain.scoring.tuned import with_tuned_images
+    from vvscale.models import load_model, save_weights
+    from vvscale.train.neural.decoders import recordings
+    from vvscale.train.neural.digests import trained_images
+    from vvscale.train.neural.options import FineTuneOptions
+    from vvscale.train.neural.task import Task
+    from vvscale.train.neural.transfer import TUNED
+    from vvscale.train.neural.tune import tune
+
+    params = context.params
+    trained = str(context.input("train"))
+    model = load_model(trained)
+    record = model.record
+    options = FineTuneOptions.from_table(params["options"], f"[finetune.{params['name']}]")
+    dataset = context.dataset(params["dataset"]["name"])
+    task = Task.load(
+        params["arch"], trained, dataset, out=context.out / "task", seed=options.seed, batch_size=options.task_batch,
+        device=context.device,
+    )  # fmt: skip
+    source = recordings([one["id"] for one in params["on"]], fixed_test=params["fixed_test"])
+    columns = tune(
+        task.network, source=source, layers=_tuned_layers(context, source, model), out=context.out, task=task,
+        options=options, preprocessing=Preprocessing.from_record("brainscore", record["preprocessing"]),
+        stop=context.stop,
+    )  # fmt: skip
+    row = {**record["row"], **columns, "finetune": params["name"], "accuracy": task.accuracy(task.network)}
+    row["model_id"] = f"{row['model_id']}{TUNED}{params['name']}-{options.fraction:g}"
+    known = with_tuned_images(record, trained_images(source))
+    save_weights(context.out / "weights.safetensors", task.network, {**known, "row": row})
+    return {"model_id": row["model_id"], "accuracy": row["accuracy"], **columns}
+
+
+def _tuned_layers(context: TaskContext, source: list[NeuralBenchmark], model: LoadedModel) -> Mapping[str, str]:
+    from vvscale.brain.scoring.layers import committed_layers, read_commitment
+
+    if "layers" in context.inputs:
+        return read_commitment(context.input("layers") / LAYERS).layers
+    layers = context.params["layers"]
+    if layers == "committed":
+        return committed_layers(model.module, model.record).layers
+    return layers if isinstance(layers, Mapping) else {one.region: layers for one in source}
 
 
 def run_score(context: TaskContext) -> dict[str, Any]:
@@ -177,20 +226,6 @@ def _fits(context: TaskContext) -> Fits:
     return Fits(
         open_source(str(context.input("table") / SCORES) if shown is rows else shown), n_resamples=_REPORT_RESAMPLES
     )
-
-
-def estimate_train(facts: Mapping[str, Any], rates: Rates) -> Estimate:
-    """Cost of one training run; ``facts`` as of :func:`vvscale.study.build.run_cost`."""
-    seconds = max(facts["train_flop"] / rates.flop_per_second, facts["samples_seen"] / rates.images_per_second)
-    seconds += rates.task_seconds + rates.epoch_seconds * facts["n_epochs"]
-    return Estimate(seconds, facts["train_flop"], facts["n_params"] * _FLOAT * facts["n_kept"])
-
-
-def estimate_score(facts: Mapping[str, Any], rates: Rates) -> Estimate:
-    """Cost of scoring one network: one pass over the stimuli, and the metrics."""
-    flop = facts.get("forward_flop", 0.0) * _SCORED_IMAGES
-    seconds = max(flop / rates.flop_per_second, _SCORED_IMAGES / rates.images_per_second) + rates.score_seconds
-    return Estimate(seconds, flop, 20_000.0)
 
 
 def _weights(folder: Path, epoch: int | None) -> Path:
