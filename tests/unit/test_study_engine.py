@@ -209,7 +209,7 @@ def test_parsl_is_asked_by_one_thread_alone(tmp_path: Path, monkeypatch: pytest.
     while len(ended) < 50 or engine.words()[1] != 2:
         ended += engine.take(0.1)
         engine.look_after()
-    engine.stop(0.0, lambda: None)
+    engine.stop(0.0)
     assert {key for key, _ in ended} == set(range(50))
     assert len(threads - {threading.get_ident()}) == len(threads) == 1
 
@@ -234,7 +234,7 @@ def test_what_breaks_parsl_is_an_error_of_the_run(tmp_path: Path, monkeypatch: p
     engine.start(["main"])
     with pytest.raises(RunError, match=r"OSError: no socket.*vvscale study resume"):
         _look_for_ever(engine)
-    engine.stop(0.0, lambda: None)
+    engine.stop(0.0)
 
 
 class NoJobs(OneThread):
@@ -274,7 +274,7 @@ def test_jobs_that_never_come_to_work_end_the_run(
     else:
         with pytest.raises(RunError, match=r"'main' cannot be started by local.*no such queue"):
             _look_for_ever(engine)
-    engine.stop(0.0, lambda: None)
+    engine.stop(0.0)
 
 
 def test_groups_take_what_they_do_not_say_from_the_engine():

@@ -10,13 +10,14 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from vvscale.core.files import locked
 from vvscale.errors import DataError, DivergedError, InterruptedRunError, OutOfMemoryError, StoppedError, UsageError
-from vvscale.study.engine.worker import Answer
+from vvscale.study.engine.worker import Answer, Request, run_task
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph, GraphBuilder
 from vvscale.study.graph.kinds import Kind, TaskContext
@@ -149,6 +150,23 @@ def test_a_task_that_stops_is_tried_again(tmp_path: Path, monkeypatch: pytest.Mo
     folder = begin(tmp_path / "other", made)
     assert "needs longer than a job lasts" in work(folder, made).failures[0].message
     assert n_tries == 3
+
+
+def test_a_task_is_told_to_stop_shortly_before_its_job_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def waits(context: TaskContext) -> None:
+        for _ in range(600):
+            context.check_stop()
+            time.sleep(0.05)
+
+    add_kind(monkeypatch, "waits", waits, scratch=("state",))
+    made = one_task("waits")
+    folder = begin(tmp_path, made)
+    monkeypatch.setenv("VVSCALE_WORKER_GRACE", "100")
+    monkeypatch.setenv("VVSCALE_WORKER_END", str(time.time() + 100.3))
+    began = time.monotonic()
+    assert run_task(Request(str(folder.path), made.tasks[0], {}, {})).outcome == "stopped"
+    assert 0.2 < time.monotonic() - began < 20
+    assert folder.task(made.tasks[0].id).error() is None
 
 
 def stop_after(n: int, number: int) -> tuple[Stop, InProcess]:
@@ -427,8 +445,6 @@ def test_a_task_that_another_process_finished_meanwhile_is_taken_as_it_is(tmp_pa
     before = folder.task(made.tasks[0].id).done()
     # As a worker sees it that another run had started, and that ended after the survey.
     engine.start(["main"])
-    from vvscale.study.engine.worker import Request, run_task
-
     task = made.tasks[0]
     request = Request(str(folder.path), task, {}, {})
     assert run_task(request).outcome == "done"

@@ -104,18 +104,9 @@ _PATIENCE_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class SimulatedRun:
-    """How long so many workers would take.
+    """How long so many workers would take: ``seconds`` from start to end, and worked in all.
 
-    Attributes
-    ----------
-    n_workers
-        Workers.
-    seconds
-        From start to end.
-    busy_seconds
-        Sum over workers of the time they work.
-    longest_chain
-        Seconds that no number of workers can shorten.
+    ``longest_chain``: seconds that no number of workers can shorten.
     """
 
     n_workers: int
@@ -229,20 +220,9 @@ def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Simul
 def plan_study(
     graph: Graph, engine: EngineSpec, *, out: Path, absent: Sequence[str] = (), done: Sequence[str] = ()
 ) -> StudyPlan:
-    """Work out what a study costs here.
+    """Work out what a study costs on an engine; ``done``: ids of finished tasks, which cost nothing more.
 
-    Parameters
-    ----------
-    graph
-        All tasks.
-    engine
-        Where it would run.
-    out
-        Where it would be written; its disk's free space is looked up.
-    absent
-        What a run would lack here, for the record.
-    done
-        Ids of finished tasks, which cost nothing more.
+    ``out``: where it would be written, whose free space is looked up; ``absent``: what a run would lack here.
     """
     finished = set(done)
     stages = []

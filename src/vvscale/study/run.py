@@ -102,7 +102,7 @@ def run_study(
     on_survey, on_look
         Called with what is there already, and regularly with how far the study is.
     on_stop
-        Called with a sentence when it stops and tasks need time to save their state.
+        Called with a sentence when it stops and tasks have a state to save.
     rehash
         See :func:`vvscale.study.survey.survey`.
 

@@ -29,18 +29,9 @@ _MOST_FAILURES = 20
 
 @dataclass(frozen=True)
 class StageStatus:
-    """One kind of task.
+    """Numbers of tasks of one kind; blocked ones need one that failed.
 
-    Attributes
-    ----------
-    kind, title
-        Its name, and what the stage does.
-    n, done, running, failed, blocked, waiting
-        Numbers of tasks; blocked ones need one that failed.
-    per_second
-        Tasks finished per second of late; None if none was.
-    seconds_left
-        At that rate; None if unknown.
+    ``per_second``: finished of late, None if none was; ``seconds_left``: at that rate.
     """
 
     kind: str
@@ -57,17 +48,7 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that failed.
-
-    Attributes
-    ----------
-    task_id, kind, label
-        Which.
-    message
-        The error in one line; all of it is in ``path``.
-    path
-        Its ``error.json``.
-    """
+    """A task that failed, with its error in one line; all of it is in ``path``, its ``error.json``."""
 
     task_id: str
     kind: str

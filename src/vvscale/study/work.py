@@ -67,16 +67,16 @@ class Work:
                 if self.stop.is_set():
                     self._stop(on_stop)
         finally:
-            self.workers.stop(0.0, lambda: None)
+            self.workers.stop(0.0)
 
     def _stop(self, on_stop: Callable[[str], object]) -> None:
         # Those handed over after as many as there are workers wait for one.
         _, n_workers = self.workers.words()
         at_work = [number for number in list(self._running)[:n_workers] if self._can_save(number)]
-        labels = [self.graph.tasks[number].label for number in at_work]
-        status = self.watch.seen()
-        told = f"Stopping with {status.words()}; waiting up to {GRACE_SECONDS:.0f} s for {some(labels)} to save."
-        self.workers.stop(GRACE_SECONDS, lambda: on_stop(told))
+        if labels := [self.graph.tasks[number].label for number in at_work]:
+            said = f"Stopping with {self.watch.seen().words()}"
+            on_stop(f"{said}; waiting up to {GRACE_SECONDS:.0f} s for {some(labels)} to save.")
+        self.workers.stop(GRACE_SECONDS)
         for number, answer in self.workers.take(0.0):
             self._take(number, answer)
         saved = [self.graph.tasks[n].label for n in self._running if self._has_saved(n)]

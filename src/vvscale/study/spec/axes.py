@@ -31,15 +31,7 @@ _RECIPE_PREFIX = "recipe."
 
 @dataclass(frozen=True)
 class SetRule:
-    """Values for all runs that match.
-
-    Attributes
-    ----------
-    where
-        Axis -> value, list of values, or pattern.
-    to
-        Axis -> value.
-    """
+    """Values (axis -> value) for all runs that match (axis -> value, list of values, or pattern)."""
 
     where: Table
     to: Mapping[str, Scalar]
@@ -105,19 +97,9 @@ def expand_runs(
 ) -> list[Run]:
     """Return all runs, in the order of the axes, the last one fastest, without repetition.
 
-    Parameters
-    ----------
-    axes
-        Axis -> value or values.
-    exclude
-        Runs that match all entries of one of these are left out.
-    include
-        Further products; an axis that one does not name has the value it has in ``axes``, if there it is a single
-        one.
-    rules
-        Applied in order to every run.
-    master_seed
-        Adds 1000 times itself to every seed.
+    Runs that match all entries of a table of ``exclude`` are left out. Each table of ``include`` is a further product;
+    an axis that it does not name has the value it has in ``axes``, if there it is a single one. ``rules`` are applied
+    in order to every run; ``master_seed`` adds 1000 times itself to every seed.
 
     Raises
     ------

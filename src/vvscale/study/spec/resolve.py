@@ -22,22 +22,16 @@ from vvscale.train.neural.options import UNTUNED
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """A data set as it lies here.
+    """A data set as it lies here: digest of its images and labels, None where they are absent; training images.
 
-    Attributes
-    ----------
-    digest
-        Of its images and labels; None where they are absent.
-    n_classes, n_images
-        Of the training images.
-    side
-        Of images that all have one size, else None.
+    ``side``: of images that all have one size, in pixels, else None; ``place``: path or embedded name.
     """
 
     digest: str | None
     n_classes: int
     n_images: int
     side: int | None = None
+    place: str = ""
 
 
 Setting = tuple[str, int | None, int | None]
@@ -54,8 +48,8 @@ class Resolved:
         All points of the axes, and the training runs that they need.
     recipes
         Name and changes -> all settings.
-    datasets, places
-        By name: what is there, and where.
+    datasets
+        By name.
     benchmarks, select_on
         Id and digest of those to score, and of those that layers are selected on.
     costs
@@ -71,7 +65,6 @@ class Resolved:
     runs: list[Run]
     recipes: dict[tuple[str, tuple[tuple[str, Any], ...]], dict[str, Any]]
     datasets: dict[str, DatasetInfo]
-    places: dict[str, str]
     benchmarks: list[dict[str, str]]
     select_on: list[dict[str, str]]
     costs: dict[Setting, dict[str, float]]
@@ -100,7 +93,7 @@ class Resolved:
         return {
             "name": self.spec.name,
             "digest": digest,
-            "datasets": self.places,
+            "datasets": {name: info.place for name, info in self.datasets.items()},
             "engine": dataclasses.asdict(self.spec.engine),
             "n_runs": len(self.runs),
             **content,
@@ -119,14 +112,8 @@ def resolve(spec: StudySpec) -> Resolved:
     """
     points, absent = spec.runs(), []
     runs = list(dict.fromkeys(point.training for point in points))
-    datasets, places = {}, {}
-    for name in dict.fromkeys(run.dataset for run in runs):
-        places[name] = _place(spec, name)
-        datasets[name] = _dataset(spec, name, places[name], absent)
-    recipes = {}
-    for run in runs:
-        if (run.recipe, run.changes) not in recipes:
-            recipes[run.recipe, run.changes] = _recipe(spec, run)
+    datasets = {name: _dataset(spec, name, absent) for name in dict.fromkeys(run.dataset for run in runs)}
+    recipes = {key: _recipe(spec, *key) for key in dict.fromkeys((run.recipe, run.changes) for run in runs)}
     settings = [setting(run.arch, run, datasets[run.dataset]) for run in runs]
     if spec.forecast is not None:
         like = forecast_run(spec, runs)
@@ -147,7 +134,6 @@ def resolve(spec: StudySpec) -> Resolved:
         runs=runs,
         recipes=recipes,
         datasets=datasets,
-        places=places,
         benchmarks=_benchmarks(spec.score.benchmarks, absent) if wanted else [],
         select_on=_benchmarks(spec.score.select_on or spec.score.benchmarks, absent) if wanted else [],
         costs={key: network_cost(*key) for key in dict.fromkeys(settings)},
@@ -188,13 +174,7 @@ def recipe_settings(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_dataset(place: str) -> DatasetInfo:
-    """Return what lies in a folder of images, or under an embedded name.
-
-    Raises
-    ------
-    MissingDataError
-        Nothing.
-    """
+    """Return what lies in a folder of images, or under an embedded name; MissingDataError if nothing does."""
     from vvscale.data import load_dataset
 
     store = load_dataset(place).train
@@ -230,9 +210,10 @@ def _place(spec: StudySpec, name: str) -> str:
     return str(Path(root) / name) if root and (Path(root) / name).is_dir() else name
 
 
-def _dataset(spec: StudySpec, name: str, place: str, absent: list[str]) -> DatasetInfo:
+def _dataset(spec: StudySpec, name: str, absent: list[str]) -> DatasetInfo:
+    place = _place(spec, name)
     try:
-        return read_dataset(place)
+        return dataclasses.replace(read_dataset(place), place=place)
     except MissingDataError as error:
         declared = spec.datasets.get(name)
         if declared is None or declared.n_classes is None or declared.n_images is None:
@@ -241,7 +222,7 @@ def _dataset(spec: StudySpec, name: str, place: str, absent: list[str]) -> Datas
                 f"n_classes and n_images in [datasets.{name}]."
             ) from error
         absent.append(f"the data set '{name}': {error}")
-        return DatasetInfo(None, declared.n_classes, declared.n_images)
+        return DatasetInfo(None, declared.n_classes, declared.n_images, place=place)
 
 
 def _benchmarks(names: tuple[str, ...], absent: list[str]) -> list[dict[str, str]]:
@@ -254,12 +235,11 @@ def _benchmarks(names: tuple[str, ...], absent: list[str]) -> list[dict[str, str
         return [{"id": name, "digest": ""} for name in names]
 
 
-def _recipe(spec: StudySpec, run: Run) -> dict[str, Any]:
-    declared = spec.recipes.get(run.recipe)
+def _recipe(spec: StudySpec, name: str, changes: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    declared = spec.recipes.get(name)
     if declared is None:
-        return recipe_settings(run.recipe, dict(run.changes))
+        return recipe_settings(name, dict(changes))
     base = declared.based_on
-    if base.endswith(".toml") and not Path(base).is_absolute():
+    if base.endswith(".toml"):
         base = str(Path(spec.source).parent / base)
-    recipe = recipe_settings(base, {**declared.changes, **dict(run.changes)})
-    return {**recipe, "name": run.recipe}
+    return {**recipe_settings(base, {**declared.changes, **dict(changes)}), "name": name}
