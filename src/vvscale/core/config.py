@@ -13,7 +13,7 @@ import json
 import math
 import tomllib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -153,6 +153,44 @@ def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
         except ValueError:
             values[key.strip()] = text
     return values
+
+
+def put(table: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    """Set a value in nested tables, which are made where there are none; an entry of a list is reached by its number.
+
+    Raises
+    ------
+    ConfigError
+        A value lies on the way, or a list has no such entry.
+
+    Examples
+    --------
+    >>> table = {"laws": [{"name": "a"}]}
+    >>> put(table, ["laws", "0", "name"], "b")
+    >>> put(table, ["engine", "workers"], 3)
+    >>> table
+    {'laws': [{'name': 'b'}], 'engine': {'workers': 3}}
+    """
+    *parents, last = keys
+    at: Any = table
+    for number, key in enumerate(parents, 1):
+        if isinstance(at, dict) and at.get(key) in (None, "none"):
+            at[key] = {}
+        at = at[_place(at, key, keys)]
+        if not isinstance(at, dict | list):
+            outer, whole = ".".join(keys[:number]), ".".join(keys)
+            raise ConfigError(
+                f"'{outer}' is a value and no table, so that '{whole}' cannot be set. Next: set '{outer}'."
+            )
+    at[_place(at, last, keys)] = value
+
+
+def _place(at: dict[str, Any] | list[Any], key: str, keys: Sequence[str]) -> str | int:
+    if isinstance(at, dict):
+        return key
+    if key.isdigit() and int(key) < len(at):
+        return int(key)
+    raise ConfigError(f"Cannot set '{'.'.join(keys)}': there is no entry '{key}' among {len(at)}, counted from 0.")
 
 
 def digest(value: Any) -> str:

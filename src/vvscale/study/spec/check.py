@@ -27,6 +27,9 @@ def check_study(resolved: Resolved) -> None:
     UsageError, DataError
         Something that a run would find out; the message names the table and key of the file.
     """
+    for run in resolved.runs:
+        # Refuses an architecture that there is not.
+        resolved.cost(run)
     _check_spec(resolved.spec, resolved.runs)
     _check_runs(resolved)
     _check_models(resolved)

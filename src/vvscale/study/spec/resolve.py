@@ -10,6 +10,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,6 @@ class DatasetInfo:
     place: str = ""
 
 
-Setting = tuple[str, int | None, int | None]
-"""Architecture, image size, classes of its head; None for what the architecture and the published tables have."""
-
-
 @dataclass(frozen=True)
 class Resolved:
     """A study whose names all mean something.
@@ -52,8 +49,6 @@ class Resolved:
         By name.
     benchmarks, select_on
         Id and digest of those to score, and of those that layers are selected on.
-    costs
-        As :func:`setting` names them -> n_params, forward_flop.
     tuned_to
         Way to fine-tune -> id and digest of the benchmarks that it tunes to.
     absent
@@ -67,13 +62,12 @@ class Resolved:
     datasets: dict[str, DatasetInfo]
     benchmarks: list[dict[str, str]]
     select_on: list[dict[str, str]]
-    costs: dict[Setting, dict[str, float]]
     tuned_to: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
 
     def cost(self, run: Run, arch: str | None = None) -> dict[str, float]:
         """Return n_params and forward_flop of a run's network, or of another architecture in its place."""
-        return self.costs[setting(arch or run.arch, run, self.datasets[run.dataset])]
+        return network_cost(*setting(arch or run.arch, run, self.datasets[run.dataset]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything that changes a result, and a digest of it."""
@@ -106,7 +100,7 @@ def resolve(spec: StudySpec) -> Resolved:
     Raises
     ------
     UnknownNameError
-        A recipe, benchmark or architecture that nobody knows.
+        A recipe or benchmark that nobody knows.
     ConfigError
         A data set is absent and its size is not given either, so that not even a plan can be made.
     """
@@ -114,10 +108,6 @@ def resolve(spec: StudySpec) -> Resolved:
     runs = list(dict.fromkeys(point.training for point in points))
     datasets = {name: _dataset(spec, name, absent) for name in dict.fromkeys(run.dataset for run in runs)}
     recipes = {key: _recipe(spec, *key) for key in dict.fromkeys((run.recipe, run.changes) for run in runs)}
-    settings = [setting(run.arch, run, datasets[run.dataset]) for run in runs]
-    if spec.forecast is not None:
-        like = forecast_run(spec, runs)
-        settings += [setting(arch, like, datasets[like.dataset]) for arch in spec.forecast.arch]
     wanted = bool(runs or spec.score.models)
     tuned_to = {}
     for name in dict.fromkeys(point.finetune for point in points):
@@ -136,7 +126,6 @@ def resolve(spec: StudySpec) -> Resolved:
         datasets=datasets,
         benchmarks=_benchmarks(spec.score.benchmarks, absent) if wanted else [],
         select_on=_benchmarks(spec.score.select_on or spec.score.benchmarks, absent) if wanted else [],
-        costs={key: network_cost(*key) for key in dict.fromkeys(settings)},
         tuned_to=tuned_to,
         absent=absent,
     )
@@ -157,8 +146,8 @@ def n_images_of(run: Run, dataset: DatasetInfo) -> int:
     return min(wanted, dataset.n_images) if wanted else dataset.n_images
 
 
-def setting(arch: str, run: Run, dataset: DatasetInfo) -> Setting:
-    """Return how a network is built in runs like this one, as far as its cost depends on it.
+def setting(arch: str, run: Run, dataset: DatasetInfo) -> tuple[str, int | None, int | None]:
+    """Return architecture, image size and classes of the head of a network in runs like this one; None as published.
 
     As in the published tables, all heads count as 1000 classes; networks for small images can be smaller than such a
     head and count with their own.
@@ -190,6 +179,7 @@ def benchmark_digests(names: tuple[str, ...]) -> list[dict[str, str]]:
     return [{"id": name, "digest": load_benchmark(name).data_digest()} for name in benchmark_ids(names)]
 
 
+@cache
 def network_cost(arch: str, image_size: int | None, n_classes: int | None) -> dict[str, float]:
     """Return n_params and forward_flop of a network; see :func:`setting`."""
     from vvscale.models import model_cost

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vvscale.core.config import from_table, read_toml
+from vvscale.core.config import from_table, put, read_toml
 from vvscale.core.files import safe_name, write_bytes
 from vvscale.core.inputs.plain import refuse_existing
 from vvscale.core.options import Options, option
@@ -293,7 +293,8 @@ def load_spec(name: str | Path, *, changes: Mapping[str, Any] | None = None) -> 
     path = find_spec(name)
     table = read_toml(path)
     for key, value in (changes or {}).items():
-        _put(table, key.split("."), value)
+        # Axes have no tables: what follows is one name, such as "recipe.batch_size".
+        put(table, key.split(".", 1 if key.startswith("axes.") else -1), value)
     text = path.read_text(encoding="utf-8")
     try:
         spec = from_table(StudySpec, {**table, "source": str(path)}, f"'{path}'")
@@ -303,34 +304,6 @@ def load_spec(name: str | Path, *, changes: Mapping[str, Any] | None = None) -> 
         key = None if any(error.key in one.split(".") for one in changes or {}) else error.key
         raise ConfigError(f"{error}{_line_of(key, text)}", key=error.key) from error
     return spec
-
-
-def _put(table: dict[str, Any], keys: list[str], value: Any) -> None:
-    """Set a value in nested tables; a list is reached by its number."""
-    if keys[0] == "axes" and len(keys) > 1:
-        # Axes have no tables: what follows is one name, such as "recipe.batch_size".
-        keys = ["axes", ".".join(keys[1:])]
-    *path, last = keys
-    at: Any = table
-    for key in path:
-        if isinstance(at, dict):
-            at = at.setdefault(key, {})
-        elif key.isdigit() and int(key) < len(at):
-            at = at[int(key)]
-        elif isinstance(at, list):
-            raise _no_entry(keys, key, at)
-        if not isinstance(at, dict | list):
-            raise ConfigError(f"Cannot set '{'.'.join(keys)}': '{key}' is a value and no table.")
-    if isinstance(at, list) and last.isdigit() and int(last) < len(at):
-        at[int(last)] = value
-    elif isinstance(at, dict):
-        at[last] = value
-    else:
-        raise _no_entry(keys, last, at)
-
-
-def _no_entry(keys: list[str], key: str, at: list[Any]) -> ConfigError:
-    return ConfigError(f"Cannot set '{'.'.join(keys)}': there is no entry '{key}' among {len(at)}, counted from 0.")
 
 
 def _line_of(key: str | None, text: str) -> str:
