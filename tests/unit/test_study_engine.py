@@ -25,7 +25,7 @@ from vvscale.study.engine.lifeline import lifeline_command
 from vvscale.study.engine.worker import Answer, Request
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import GraphBuilder, Task
-from vvscale.study.spec.workers import EngineSpec, GroupSpec
+from vvscale.study.spec.workers import EngineSpec, Group
 
 sys.path.insert(0, str(Path(__file__).parent))
 from study_engine import begin
@@ -146,13 +146,13 @@ def test_a_value_of_two_lines_is_no_line_of_a_job_script(field: str):
     with pytest.raises(ConfigError, match=rf"`{field}` is 'gpu\\ntouch owned'; expected one line"):
         EngineSpec(**{field: value})
     with pytest.raises(ConfigError, match="expected one line"):
-        GroupSpec(name="a", **{field: value})
+        Group(name="a", **{field: value})
 
 
 @pytest.mark.parametrize("name", ["two words", "$(touch owned)", "a'b", "a;b"])
 def test_a_group_has_a_name_that_can_stand_in_a_command(name: str):
     with pytest.raises(ConfigError, match="expected letters, digits"):
-        GroupSpec(name=name)
+        Group(name=name)
 
 
 class OneThread:
@@ -283,22 +283,40 @@ def test_groups_take_what_they_do_not_say_from_the_engine():
         "groups": [{"name": "large", "where": {"arch": "resnet15*"}, "gpus_per_task": 8, "workers": 3}],
     }  # fmt: skip
     large, main = from_table(EngineSpec, table, "the engine").all_groups
-    assert (large.name, large.gpus_per_task, large.n_workers, large.n_jobs, large.gpus_per_job) == ("large", 8, 3, 3, 8)
-    assert (main.gpus_per_task, main.n_workers, main.per_job, main.n_jobs, main.gpus_per_job) == (1, 8, 2, 4, 1)
-    assert large.of("partition") == main.of("partition") == "gpu"
+    assert (large.name, large.gpus_per_task, large.workers, large.n_jobs, large.gpus_per_job) == ("large", 8, 3, 3, 8)
+    assert (main.gpus_per_task, main.workers, main.per_job, main.n_jobs, main.gpus_per_job) == (1, 8, 2, 4, 1)
+    assert large.partition == main.partition == "gpu"
     assert large.takes("train", {"arch": "resnet152"})
     assert not large.takes("train", {"arch": "resnet18"})
     assert not large.takes("score", {"arch": "resnet152"})
     assert main.takes("anything", {})
 
 
+def test_an_engine_as_earlier_plans_wrote_it_is_read(tmp_path: Path):
+    """Null stood where nothing was given."""
+    from vvscale.study.prepare import take_up
+
+    builder = GraphBuilder({"noop": "1"})
+    builder.add("noop", {"value": 1})
+    graph = builder.build()
+    engine = {"kind": "slurm", "workers": 8, "cpus": None, "gpus": None, "silence_seconds": None, "groups": [
+        {"name": "large", "kinds": ["train"], "where": {"arch": ["a", "b*"]}, "workers": None, "cpus": 4},
+    ]}  # fmt: skip
+    folder = StudyFolder(tmp_path)
+    folder.write_plan({"name": "test", "digest": "d", "engine": engine}, graph)
+    large, main = take_up(folder, changes={"engine.workers": 3}).engine.all_groups
+    assert (large.workers, large.cpus, main.workers, main.cpus) == (3, 4, 3, 1)
+    assert large.takes("train", {"arch": "bb"})
+    assert not large.takes("train", {"arch": "c"})
+
+
 def test_workers_of_this_machine():
-    assert EngineSpec(workers=3).all_groups[-1].n_workers == 3
-    assert EngineSpec().all_groups[-1].n_workers == len(os.sched_getaffinity(0))
+    assert EngineSpec(workers=3).all_groups[-1].workers == 3
+    assert EngineSpec().all_groups[-1].workers == len(os.sched_getaffinity(0))
     shared = EngineSpec(gpus=("0", "1"), per_gpu=3).all_groups[-1]
-    assert (shared.n_workers, shared.gpus_per_task, shared.has_gpu) == (6, 1, True)
+    assert (shared.workers, shared.gpus_per_task, shared.has_gpu) == (6, 1, True)
     pairs = EngineSpec(gpus=("0", "1", "2", "3"), gpus_per_task=2, per_gpu=3).all_groups[-1]
-    assert pairs.n_workers == 2, "a task of several GPUs has them alone"
+    assert pairs.workers == 2, "a task of several GPUs has them alone"
 
 
 @pytest.mark.parametrize(
@@ -307,8 +325,10 @@ def test_workers_of_this_machine():
         ({"nodes_per_task": 2}, "only on slurm"),
         ({"kind": "kubernetes"}, "needs `image`"),
         ({"gpus_per_task": 2, "gpus": ["0"]}, "names 1 in `gpus`"),
-        ({"groups": [{"name": "a"}, {"name": "a"}]}, "Two groups"),
-        ({"groups": [{"name": "main"}]}, "is named 'main'"),
+        ({"groups": [{"name": "a"}, {"name": "a"}]}, "Two groups .* named 'a'"),
+        ({"groups": [{"name": "main"}]}, "Two groups .* named 'main'"),
+        ({"groups": [{"workers": 2}]}, "group ''"),
+        ({"groups": [{"name": "a", "kind": "slurm"}]}, "Unknown key 'kind'"),
         ({"groups": [{"name": "../x"}]}, "cannot name a file"),
         ({"cpus": 0}, "`cpus` is 0"),
         ({"silence_seconds": 1}, "`silence_seconds` is 1"),
@@ -380,10 +400,10 @@ def test_what_was_started_ends_with_its_starter_however_that_ends(tmp_path: Path
 
 
 def test_a_group_that_is_empty_of_conditions_takes_all_of_its_kinds():
-    spec = EngineSpec(groups=(GroupSpec(name="fits", kinds=("fit", "forecast")),))
+    spec = EngineSpec(groups=({"name": "fits", "kinds": ("fit", "forecast")},))
     assert spec.all_groups[0].takes("fit", {})
     with pytest.raises(ConfigError):
-        GroupSpec(name="x", workers=-1)
+        Group(name="x", workers=-1)
 
 
 def test_kubernetes_says_which_package_it_needs(tmp_path: Path):

@@ -170,7 +170,7 @@ def test_a_fixed_number_of_steps_leaves_nothing_to_plan(tmp_path: Path):
     [
         ({"forecast.law": "alignment"}, "goes by the law 'alignment'"),
         ({"forecast.law": "no such"}, "There is no law of that name"),
-        ({"forecast.budget": 0.0}, "expected a budget above 0"),
+        ({"forecast.budget": 0.0}, "`budget` is 0; expected more than 0"),
         ({"forecast.level": 1.0}, r"a level in \(0, 1\)"),
         ({"forecast.arch": []}, "0 networks"),
         ({"forecast.archs": ["a"]}, "Unknown key 'archs'"),

@@ -99,7 +99,7 @@ MISTAKES = {
     'summary = "A test."': ('sumary = "A test."', r"Unknown key 'sumary'.*Did you mean 'summary'\?.*\(line 3\)"),
     "seed = [0, 1]": ("sed = [0, 1]", r"Unknown axis 'sed'.*Did you mean 'seed'\?.*\(line 9\)"),
     'dataset = "digits"': ("", "A run has no 'dataset'"),
-    'recipe = "tiny"': ("recipe = 3", r"axis 'recipe' has the value 3; expected text.*\(line 10\)"),
+    'recipe = "tiny"': ("recipe = 3", r"axis `recipe` in .axes.: Got 3 for `recipe`; expected text.*\(line 10\)"),
     "samples_per_class = [1, 10]": ("samples_per_class = []", "'samples_per_class' in .axes. has no value"),
     "samples_per_class = 1\n": ("samples_per_class = 17\n", r"\[\[exclude\]\] 1 matches no run"),
     'law = "joint"': ('loss = "hubber"', "expected one of 'huber', 'squares'"),
@@ -129,7 +129,7 @@ def test_more_mistakes(tmp_path: Path):
         load_spec(write(tmp_path, GOOD + '\n[[set]]\nwhere = { archh = "a" }\nto = { recipe = "b" }\n'))
     with pytest.raises(ConfigError, match=r"\[\[set\]\] 1 matches no run"):
         load_spec(write(tmp_path, GOOD + '\n[[set]]\nwhere = { arch = "a" }\nto = { recipe = "b" }\n'))
-    with pytest.raises(ConfigError, match="negative value"):
+    with pytest.raises(ConfigError, match=r"axis `seed` in .axes.: `seed` is -1; expected at least 0"):
         load_spec(write(tmp_path, GOOD.replace("[0, 1]", "[-1]")))
 
 

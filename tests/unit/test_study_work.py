@@ -21,7 +21,7 @@ from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph, GraphBuilder
 from vvscale.study.graph.kinds import Kind, TaskContext
 from vvscale.study.prepare import Stop, stop_on_signals
-from vvscale.study.spec.workers import EngineSpec, GroupSpec
+from vvscale.study.spec.workers import EngineSpec
 from vvscale.study.status import study_status
 from vvscale.study.survey import hand_over, survey
 from vvscale.study.tasks.registry import TASKS
@@ -436,7 +436,7 @@ def test_a_task_that_another_process_finished_meanwhile_is_taken_as_it_is(tmp_pa
 
 
 def test_groups_of_workers_get_the_tasks_that_name_them(tmp_path: Path):
-    spec = EngineSpec(workers=1, groups=(GroupSpec(name="big", kinds=("collect",), workers=2),))
+    spec = EngineSpec(workers=1, groups=({"name": "big", "kinds": ("collect",), "workers": 2},))
     made = graph(2)
     engine = InProcess(spec)
     work(begin(tmp_path, made), made, engine)

@@ -189,10 +189,13 @@ def convert(hint: Any, value: Any, where: str) -> Any:
                 return convert(choice, value, where)
             except ConfigError:
                 continue
-        if _is_container(choices[-1]) and not isinstance(value, list | tuple | Mapping):
-            # The last choice alone would be named as what was expected.
-            raise ConfigError(f"Got {value!r} for {where}; expected {_described(hint)}.")
-        return convert(choices[-1], value, where)
+        try:
+            return convert(choices[-1], value, where)
+        except ConfigError:
+            # Of a list or table the innermost value is told; the last choice alone would be named as what was expected.
+            if len(choices) == 1 or isinstance(value, list | tuple | Mapping):
+                raise
+            raise ConfigError(f"Got {value!r} for {where}; expected {_described(hint)}.") from None
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_table(cast(type, hint), value, where)
     if origin is Literal and value in get_args(hint):
@@ -211,10 +214,6 @@ def convert(hint: Any, value: Any, where: str) -> Any:
     if (hint is bool and isinstance(value, bool)) or (hint is str and isinstance(value, str)):
         return value
     raise ConfigError(f"Got {value!r} for {where}; expected {_described(hint)}.")
-
-
-def _is_container(hint: Any) -> bool:
-    return dataclasses.is_dataclass(hint) or get_origin(hint) in (tuple, dict, Mapping)
 
 
 def is_sequence(hint: Any) -> bool:

@@ -132,12 +132,12 @@ def rates_of(engine: EngineSpec) -> Rates:
         rates,
         flop_per_second=rates.flop_per_second * _gpus_of_worker(main),
         # Feeding images is each process's own work; trainings that share a GPU do not share that.
-        images_per_second=rates.images_per_second * max(1, main.gpus_per_task) * main.nodes,
+        images_per_second=rates.images_per_second * max(1, main.gpus_per_task) * main.nodes_per_task,
     )
 
 
 def _gpus_of_worker(group: Group) -> float:
-    return max(1, group.gpus_per_task) * group.nodes / group.per_gpu
+    return max(1, group.gpus_per_task) * group.nodes_per_task / group.per_gpu
 
 
 def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> SimulatedRun:
@@ -195,7 +195,7 @@ def plan_study(
             "n_bytes": sum(task.n_bytes for task in tasks),
         })  # fmt: skip
     groups, rates = engine.all_groups, rates_of(engine)
-    schedule = simulate(graph, sum(group.n_workers for group in groups), done=done)
+    schedule = simulate(graph, sum(group.workers for group in groups), done=done)
     n_bytes = sum(stage["n_bytes"] for stage in stages)
     limits = _limits(graph, schedule, n_bytes, out)
     return StudyPlan(

@@ -116,7 +116,8 @@ def locate_study(name: str | Path, *, out: Path | None = None) -> StudyFolder:
 
 def take_up(folder: StudyFolder, *, changes: Mapping[str, Any] | None = None) -> Prepared:
     """Return the study in a folder as it was planned; only the engine may change, by ``engine.KEY`` -> value."""
-    engine = dict(folder.spec()["engine"])
+    # Plans of before had null where nothing was given.
+    engine = {key: value for key, value in folder.spec()["engine"].items() if value is not None}
     for key, value in (changes or {}).items():
         engine[key.removeprefix("engine.")] = value
     graph = folder.graph()

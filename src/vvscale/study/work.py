@@ -91,7 +91,7 @@ class Work:
     def _hand_over(self) -> None:
         """Hand ready tasks to their group of workers, as many as keep it busy."""
         for name, group in self.workers.groups.items():
-            most = max(_FEWEST_HANDED_OVER, _PER_WORKER * group.n_workers)
+            most = max(_FEWEST_HANDED_OVER, _PER_WORKER * group.workers)
             n_free = most - sum(self._groups[number] == name for number in self._running)
             while n_free > 0 and (number := self.schedule.next(name)) is not None:
                 n_free -= 1
@@ -118,7 +118,7 @@ class Work:
             study={key: str(self._study[key]) for key in ("name", "digest")},
             datasets=dict(self._study.get("datasets", {})),
             lacking=tuple(self._lacking[number]),
-            nodes=of.nodes,
+            nodes=of.nodes_per_task,
             processes_per_node=max(1, of.gpus_per_task),
         )
 

@@ -239,8 +239,8 @@ class Session:
         silence = self._spec.silence
         # A dead worker of this machine is noticed within a second.
         beat = 1 if self._is_local else max(1, silence // _BEATS_PER_SILENCE)
-        grace = group.of("grace_seconds")
-        limit = 60 * group.of("time_minutes")
+        grace = group.grace_seconds
+        limit = 60 * group.time_minutes
         lifeline = self._lifeline if self._is_local else None
         python = shlex.quote(sys.executable)
         # By this interpreter, whatever the PATH is; it ends with this process, and Ctrl-C in the terminal is for that.
