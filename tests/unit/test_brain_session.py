@@ -105,7 +105,8 @@ def test_every_layer_scores_as_its_features_do(scores, benchmarks):
 
 def test_each_image_goes_through_once_for_all_layers_and_benchmarks(scores):
     assert scores.usage.n_forward == 80
-    assert scores.usage.n_probe == 6
+    # Three looks at two images; two more at each of two copies of the network, where two threads may run.
+    assert scores.usage.n_probe == (6 if torch.get_num_threads() == 1 else 10)
     assert {"decode", "forward", "products", "metrics", "total"} <= set(scores.usage.seconds)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -73,6 +73,21 @@ class Predictivity:
         """Yield for each split (D, q) correlations of test images that are weighted by (D, N) counts."""
         for test, predicted in zip(self.is_test, self.predictions, strict=True):
             yield weighted_pearson(predicted, self.responses[test], images[:, test])
+
+    def divided(self, n: int) -> list[Predictivity]:
+        """Return what the first n-th of the splits says, the second, and so on."""
+        each = len(self.r) // n
+        turns = [slice(start, start + each) for start in range(0, len(self.r), each)]
+        return [
+            replace(
+                self,
+                r=self.r[of],
+                is_train=self.is_train[of],
+                predictions=self.predictions[of],
+                is_test=self.is_test[of],
+            )
+            for of in turns
+        ]
 
     def table(self) -> pd.DataFrame:
         """Return one row per neuroid: mean and standard deviation of r over the splits."""

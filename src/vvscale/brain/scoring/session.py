@@ -33,7 +33,7 @@ from vvscale.brain.activations.products import blas_threads, layer_blocks, layer
 from vvscale.brain.activations.record import PROBED_IMAGES, Probe, Recorder, probe
 from vvscale.brain.activations.steadiness import unsteady_layers
 from vvscale.brain.activations.storage import HeldActivations, Holding
-from vvscale.brain.benchmarks.benchmark import Benchmark
+from vvscale.brain.benchmarks.benchmark import Benchmark, score_together
 from vvscale.brain.inputs.batches import image_batches
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet
@@ -205,7 +205,7 @@ class Session:
         key = self.work.products_key(pair.layer, stimuli, pair.benchmark.needs)
         gram = self._cache.products(key)
         if gram is not None:
-            self._score(pair, gram, ())
+            self._score([[pair]], gram)
         return gram is not None
 
     def _probe(self, stimuli: str) -> Probe:
@@ -322,38 +322,38 @@ class Session:
         if isinstance(made, DataError):
             self._failures += [LayerFailure(one, "", f"Layer '{one}': {made}") for one in names]
             return
-        firsts = {pair.benchmark.benchmark_id: pair for pair in reversed(pairs)}
         if self._cache is not None:
             for needs, gram in made.items():
                 if isinstance(gram, Gram):
                     self._cache.put_products(self.work.products_key(name, recording.stimuli, needs), gram)
-        for pair in firsts.values():
-            twins = [other for other in pairs if other.benchmark is pair.benchmark and other is not pair]
-            self._score(pair, made[pair.benchmark.needs], twins)
+        groups: dict[Any, dict[str, list[Pair]]] = defaultdict(lambda: defaultdict(list))
+        for pair in pairs:
+            groups[pair.benchmark.group][pair.benchmark.benchmark_id].append(pair)
+        for group in groups.values():
+            alike = list(group.values())
+            self._score(alike, made[alike[0][0].benchmark.needs])
         self._advance(name)
 
-    def _score(self, pair: Pair, features: Any, twins: Sequence[Pair]) -> None:
-        """Score one layer on one benchmark, and give the same score to layers that are the same tensor."""
+    def _score(self, group: Sequence[Sequence[Pair]], features: Any) -> None:
+        """Score one layer on each benchmark of a group; layers that are the same tensor get the same score."""
         options = self._options
-        try:
-            with self._timed("metrics"):
-                result = pair.benchmark.score(
-                    features,
-                    device=None if options.device == "cpu" else options.device,
-                    resamples=options.resamples,
-                    seed=options.seed,
-                )
-        except DataError as error:
-            for one in (pair, *twins):
-                name = one.benchmark.benchmark_id
-                self._failures.append(LayerFailure(one.layer, name, f"Layer '{one.layer}' on '{name}': {error}"))
-            return
+        with self._timed("metrics"):
+            results = score_together(
+                [alike[0].benchmark for alike in group],
+                features,
+                device=None if options.device == "cpu" else options.device,
+                resamples=options.resamples,
+                seed=options.seed,
+            )
         n_features = features.n_features if isinstance(features, Gram) else features.shape[1]
-        for one in (pair, *twins):
-            score = LayerScore.of(one.layer, n_features, result)
-            self._scores[one.layer, one.benchmark.benchmark_id] = score
+        for pair, result in ((one, result) for alike, result in zip(group, results, strict=True) for one in alike):
+            layer, benchmark = pair.layer, pair.benchmark.benchmark_id
+            if isinstance(result, DataError):
+                self._failures.append(LayerFailure(layer, benchmark, f"Layer '{layer}' on '{benchmark}': {result}"))
+                continue
+            score = self._scores[layer, benchmark] = LayerScore.of(layer, n_features, result)
             if self._cache is not None:
-                self._cache.put_score(self.work.score_key(one), score)
+                self._cache.put_score(self.work.score_key(pair), score)
 
     def _result(self) -> ModelScores:
         options, work = self._options, self.work
