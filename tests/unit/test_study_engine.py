@@ -24,7 +24,7 @@ from vvscale.study.engine.engine import Engine
 from vvscale.study.engine.lifeline import lifeline_command
 from vvscale.study.engine.worker import Answer, Request
 from vvscale.study.graph.folder import StudyFolder
-from vvscale.study.graph.graph import GraphBuilder, Task
+from vvscale.study.graph.graph import Graph, Task
 from vvscale.study.spec.workers import EngineSpec, Group
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -88,9 +88,8 @@ def test_a_job_that_is_not_taken_is_an_error_that_says_so(tmp_path: Path, monkey
     for name in ("sbatch", "sacct"):
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    builder = GraphBuilder({"noop": "1"})
-    builder.add("noop", {"value": 1})
-    graph = builder.build()
+    graph = Graph({"noop": "1"})
+    graph.add("noop", {"value": 1})
     ready = Prepared(begin(tmp_path / "out", graph), graph, EngineSpec(kind="slurm"), None)
     with pytest.raises(RunError, match="slurm did not take the job"):
         submit_study(ready)
@@ -104,9 +103,8 @@ def test_the_job_of_a_run_has_one_core_and_no_gpu(tmp_path: Path, monkeypatch: p
         (tmp_path / command).write_text("#!/bin/sh\necho Submitted batch job 123\n")
         (tmp_path / command).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    builder = GraphBuilder({"noop": "1"})
-    builder.add("noop", {"value": 1})
-    graph = builder.build()
+    graph = Graph({"noop": "1"})
+    graph.add("noop", {"value": 1})
     spec = EngineSpec(kind="slurm", cpus=8, per_job=4, gpus_per_task=2)
     folder = begin(tmp_path / "out", graph)
     assert "123" in submit_study(Prepared(folder, graph, spec, None))
@@ -128,9 +126,8 @@ def test_a_folder_that_a_shell_would_take_apart_is_not_submitted(
         (tmp_path / "bin" / command).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
-    builder = GraphBuilder({"noop": "1"})
-    builder.add("noop", {"value": 1})
-    graph = builder.build()
+    graph = Graph({"noop": "1"})
+    graph.add("noop", {"value": 1})
     ready = Prepared(begin(tmp_path / name, graph), graph, EngineSpec(kind="slurm"), None)
     with pytest.raises(UsageError, match="characters that job scripts cannot hold"):
         submit_study(ready)
@@ -296,9 +293,8 @@ def test_an_engine_as_earlier_plans_wrote_it_is_read(tmp_path: Path):
     """Null stood where nothing was given."""
     from vvscale.study.prepare import take_up
 
-    builder = GraphBuilder({"noop": "1"})
-    builder.add("noop", {"value": 1})
-    graph = builder.build()
+    graph = Graph({"noop": "1"})
+    graph.add("noop", {"value": 1})
     engine = {"kind": "slurm", "workers": 8, "cpus": None, "gpus": None, "silence_seconds": None, "groups": [
         {"name": "large", "kinds": ["train"], "where": {"arch": ["a", "b*"]}, "workers": None, "cpus": 4},
     ]}  # fmt: skip
@@ -345,9 +341,8 @@ def test_what_an_engine_cannot_be_is_refused(table: dict, words: str):
     [(0, 1, "4,5", "4"), (1, 1, "4,5", "5"), (2, 1, "4,5", "4"), (1, 2, "0,1,2,3", "2,3"), (0, 0, "7", "7")],
 )
 def test_each_worker_takes_its_gpus(tmp_path: Path, rank: int, size: int, visible: str, mine: str):
-    builder = GraphBuilder({"noop": "1"})
-    builder.add("noop", {"value": 1}, label="it")
-    graph = builder.build()
+    graph = Graph({"noop": "1"})
+    graph.add("noop", {"value": 1}, label="it")
     folder = begin(tmp_path, graph)
     code = (
         "import os; from vvscale.study.engine.worker import *\n"

@@ -19,7 +19,7 @@ from vvscale.core.files import locked
 from vvscale.errors import DataError, DivergedError, InterruptedRunError, OutOfMemoryError, StoppedError, UsageError
 from vvscale.study.engine.worker import Answer, Request, run_task
 from vvscale.study.graph.folder import StudyFolder
-from vvscale.study.graph.graph import Graph, GraphBuilder
+from vvscale.study.graph.graph import Graph
 from vvscale.study.graph.kinds import Kind, TaskContext
 from vvscale.study.prepare import Stop, stop_on_signals
 from vvscale.study.spec.workers import EngineSpec
@@ -35,7 +35,7 @@ VERSIONS = {kind: TASKS[kind].version for kind in ("noop", "sleep", "fail", "col
 
 def graph(n: int = 4, *, fails_while: Path | None = None) -> Graph:
     """Chains of two and one that collects; the first chain may fail."""
-    builder = GraphBuilder(VERSIONS)
+    builder = Graph(VERSIONS)
     ends = []
     for number in range(n):
         if number == 0 and fails_while is not None:
@@ -45,7 +45,7 @@ def graph(n: int = 4, *, fails_while: Path | None = None) -> Graph:
             first = builder.add("noop", {"value": number}, label=f"noop {number}")
         ends.append(builder.add("noop", {"value": 100}, inputs={"of": first}, label=f"after {number}"))
     builder.add("collect", {}, inputs={"values": tuple(ends)}, label="table", publish={"values.json": "t/values.json"})
-    return builder.build()
+    return builder
 
 
 def values(folder: StudyFolder) -> list[float]:
@@ -61,9 +61,9 @@ def add_kind(monkeypatch: pytest.MonkeyPatch, name: str, run, **more) -> None:
 
 
 def one_task(kind: str, params=None) -> Graph:
-    builder = GraphBuilder({kind: "1"})
+    builder = Graph({kind: "1"})
     builder.add(kind, params or {}, label="it")
-    return builder.build()
+    return builder
 
 
 def test_a_study_is_worked_to_its_end_and_beside_every_result_stands_where_it_is_from(tmp_path: Path):
@@ -352,11 +352,10 @@ def test_an_input_that_is_damaged_for_ever_ends_the_run(tmp_path: Path):
 
 
 def test_an_input_that_many_find_damaged_is_made_again_once(tmp_path: Path):
-    builder = GraphBuilder(VERSIONS)
-    first = builder.add("noop", {"value": 1}, label="first")
+    made = Graph(VERSIONS)
+    first = made.add("noop", {"value": 1}, label="first")
     for number in range(12):
-        builder.add("noop", {"value": number}, inputs={"of": first}, label=f"after {number}")
-    made = builder.build()
+        made.add("noop", {"value": number}, inputs={"of": first}, label=f"after {number}")
     folder = begin(tmp_path, made)
     seen = []
 
@@ -375,10 +374,9 @@ def test_an_input_that_many_find_damaged_is_made_again_once(tmp_path: Path):
 
 
 def test_a_task_whose_input_is_lost_while_it_reads_is_not_to_blame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    builder = GraphBuilder({**VERSIONS, "reads": "1"})
-    first = builder.add("noop", {"value": 1}, label="first")
-    builder.add("reads", {}, inputs={"of": first}, label="reader")
-    made = builder.build()
+    made = Graph({**VERSIONS, "reads": "1"})
+    first = made.add("noop", {"value": 1}, label="first")
+    made.add("reads", {}, inputs={"of": first}, label="reader")
     folder, n_reads = begin(tmp_path, made), 0
 
     def reads(context: TaskContext) -> None:
@@ -526,13 +524,12 @@ def test_results_are_handed_over_again_and_absent_ones_are_named(tmp_path: Path)
 def test_changing_one_value_runs_exactly_what_depends_on_it(tmp_path: Path):
     folder = begin(tmp_path, graph(5))
     work(folder, graph(5))
-    builder = GraphBuilder(VERSIONS)
+    changed = Graph(VERSIONS)
     ends = []
     for number in range(5):
-        first = builder.add("noop", {"value": 50 if number == 3 else number})
-        ends.append(builder.add("noop", {"value": 100}, inputs={"of": first}))
-    builder.add("collect", {}, inputs={"values": tuple(ends)}, publish={"values.json": "t/values.json"})
-    changed = builder.build()
+        first = changed.add("noop", {"value": 50 if number == 3 else number})
+        ends.append(changed.add("noop", {"value": 100}, inputs={"of": first}))
+    changed.add("collect", {}, inputs={"values": tuple(ends)}, publish={"values.json": "t/values.json"})
     folder = begin(tmp_path, changed)
     assert work(folder, changed).n_done == 3
     assert values(folder) == [100, 101, 102, 150, 104]
@@ -543,10 +540,9 @@ def test_results_are_those_of_the_plan_at_hand(tmp_path: Path):
     work(folder, old)
     (folder.results / "mine.txt").write_text("a file of the user's")
     assert (folder.results / "t" / "values.json").exists()
-    builder = GraphBuilder(VERSIONS)
-    first = builder.add("noop", {"value": 7}, label="another")
-    builder.add("collect", {}, inputs={"values": (first,)}, label="table", publish={"values.json": "new.json"})
-    new = builder.build()
+    new = Graph(VERSIONS)
+    first = new.add("noop", {"value": 7}, label="another")
+    new.add("collect", {}, inputs={"values": (first,)}, label="table", publish={"values.json": "new.json"})
     folder = begin(tmp_path, new)
     folder.retract(done=())
     assert not (folder.results / "t").exists()

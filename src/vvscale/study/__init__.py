@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vvscale.study.estimate import plan_study as plan_study
     from vvscale.study.graph.folder import StudyFolder as StudyFolder
     from vvscale.study.graph.graph import Graph as Graph
-    from vvscale.study.graph.graph import GraphBuilder as GraphBuilder
     from vvscale.study.graph.graph import Task as Task
     from vvscale.study.graph.kinds import Kind as Kind
     from vvscale.study.graph.kinds import TaskContext as TaskContext

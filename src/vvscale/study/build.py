@@ -15,7 +15,7 @@ from vvscale.core.hashing import code_digest
 from vvscale.core.userfile import is_user_file, split_ref
 from vvscale.errors import ConfigError
 from vvscale.study.estimate import Cost, Rates
-from vvscale.study.graph.graph import Graph, GraphBuilder
+from vvscale.study.graph.graph import Graph
 from vvscale.study.spec.axes import SEEDS_PER_MASTER, Run, matches
 from vvscale.study.spec.resolve import Resolved, forecast_run, n_images_of
 from vvscale.study.spec.schema import DiagnosticsSpec, ForecastSpec
@@ -35,20 +35,20 @@ def build_graph(resolved: Resolved, rates: Rates) -> Graph:
 
 def diagnostic_graph(spec: DiagnosticsSpec) -> Graph:
     """Return a graph of tasks that do nothing of use."""
-    builder = GraphBuilder(versions())
+    graph = Graph(versions())
     ends = []
     for number in range(spec.chains):
         if spec.seconds:
             params = {"value": number, "seconds": spec.seconds}
-            first = builder.add("sleep", params, label=f"sleep {number}", seconds=spec.seconds)
+            first = graph.add("sleep", params, label=f"sleep {number}", seconds=spec.seconds)
         else:
-            first = builder.add("noop", {"value": number}, label=f"noop {number}", seconds=_NOOP_SECONDS)
+            first = graph.add("noop", {"value": number}, label=f"noop {number}", seconds=_NOOP_SECONDS)
         label = f"noop after {number}"
-        ends.append(builder.add("noop", {"value": 1}, inputs={"of": first}, label=label, seconds=_NOOP_SECONDS))
+        ends.append(graph.add("noop", {"value": 1}, inputs={"of": first}, label=label, seconds=_NOOP_SECONDS))
     if spec.ranks:
-        ends.append(builder.add("ranks", {}, label="ranks", seconds=10.0))
-    builder.add("collect", {}, inputs={"values": tuple(ends)}, label="collect", publish={"values.json": "values.json"})
-    return builder.build()
+        ends.append(graph.add("ranks", {}, label="ranks", seconds=10.0))
+    graph.add("collect", {}, inputs={"values": tuple(ends)}, label="collect", publish={"values.json": "values.json"})
+    return graph
 
 
 def run_cost(resolved: Resolved, run: Run) -> dict[str, float]:
@@ -83,7 +83,7 @@ class _Study:
         self._resolved = resolved
         self._spec = resolved.spec
         self._rates = rates
-        self._builder = GraphBuilder(versions())
+        self._graph = Graph(versions())
         self._codes: dict[str, str] = {}
         self._datasets = {name: {"name": name, "digest": info.digest} for name, info in resolved.datasets.items()}
 
@@ -112,7 +112,7 @@ class _Study:
         fits = [self._fit(dataclasses.asdict(law), table) for law in self._spec.laws]
         forecasts = [self._forecast(self._spec.forecast, table)] if self._spec.forecast else []
         self._show(table, fits, forecasts)
-        return self._builder.build()
+        return self._graph
 
     def _add(
         self,
@@ -126,7 +126,7 @@ class _Study:
     ) -> str:
         codes = {ref: self._code_of(ref) for ref in sorted(_user_files(params))}
         params = {**params, "code": codes} if codes else params
-        return self._builder.add(kind, params, inputs=inputs, label=label, publish=publish, **(cost or {}))
+        return self._graph.add(kind, params, inputs=inputs, label=label, publish=publish, **(cost or {}))
 
     def _code_of(self, ref: str) -> str:
         """Return the digest of a user's file: when it changes, so does what it made."""

@@ -198,8 +198,9 @@ def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Simul
 
     Examples
     --------
-    >>> from vvscale.study.graph.graph import Task
-    >>> simulate(Graph([Task(str(n), "noop", "", {}, {}, 10.0) for n in range(3)], {"noop": "1"}), 2).seconds
+    >>> graph = Graph({"noop": "1"})
+    >>> ids = [graph.add("noop", {"value": n}, seconds=10.0) for n in range(3)]
+    >>> simulate(graph, 2).seconds
     20.0
     """
     tasks = Schedule(graph)

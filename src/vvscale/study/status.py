@@ -140,6 +140,7 @@ class Watch:
         self._ends: dict[str, deque[float]] = {kind: deque(maxlen=1000) for kind in schedule.graph.kinds}
         self._failures: dict[str, Failure] = {}
         self._written = -math.inf
+        self._digest = schedule.graph.digest
 
     def done(self, task: Task) -> None:
         """Take note of a task that was finished now."""
@@ -155,7 +156,7 @@ class Watch:
         status = self.seen(words, n_workers)
         if is_last or time.monotonic() - self._written > _WRITE_SECONDS:
             self._written = time.monotonic()
-            self._folder.write_status({"graph": self._schedule.graph.digest, **asdict(status)})
+            self._folder.write_status({"graph": self._digest, **asdict(status)})
         return status
 
     def seen(self, words: str = "", n_workers: int = 0) -> StudyStatus:
