@@ -154,6 +154,47 @@ def test_a_job_near_its_time_limit_saves_its_state_and_another_goes_on(cluster: 
     assert pools(out) >= 4
 
 
+ONE_TRAINING = """
+name = "long"
+[axes]
+arch = ["resnetflex-w6-d1-1-1"]
+dataset = "digits"
+recipe = "tiny"
+"recipe.schedule.epochs" = 500
+[score]
+benchmarks = ["simulated-digits"]
+layers = { V1 = "conv1", V2 = "layer1", V4 = "layer2", IT = "layer3", behavior = "avgpool" }
+[report]
+figures = []
+[engine]
+kind = "KIND"
+workers = 1
+time_minutes = 1
+mem_gb = 1.5
+partition = "low"
+grace_seconds = 42
+silence_seconds = 10
+"""
+
+
+@pytest.mark.slow
+def test_a_training_longer_than_its_job_goes_on_in_the_next_to_the_same_bits(cluster: Cluster, tmp_path: Path):
+    outs, saved = {kind: tmp_path / kind for kind in ("local", "slurm")}, set()
+    for kind, out in outs.items():
+        path = tmp_path / f"{kind}.toml"
+        path.write_text(ONE_TRAINING.replace("KIND", kind))
+        process = begin(path, out)
+        while kind == "slurm" and process.poll() is None:
+            cluster.nudge()
+            saved |= {one.name for one in out.glob("tasks/*/*/**/checkpoint-*.pt")}
+            time.sleep(0.2)
+        end(process, cluster, 400)
+    assert saved, "no training was told that its job ends"
+    assert pools(outs["slurm"]) >= 2
+    here, there = (pd.read_parquet(out / "results" / "scores.parquet") for out in outs.values())
+    pd.testing.assert_frame_equal(here, there, check_exact=True)
+
+
 @pytest.mark.slow
 def test_a_controller_that_restarts_loses_nothing(cluster: Cluster, tmp_path: Path, local_values: list[float]):
     out = tmp_path / "out"

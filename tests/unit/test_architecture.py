@@ -86,7 +86,6 @@ LONGER_FILES: dict[str, str] = {}
 LONGER_BODIES: dict[str, str] = {}
 LARGER_FOLDERS = {
     "brain/metrics": "one file per metric",
-    "brain/prepared": "one file per data set",
     "brain/scoring": "one file per step of scoring",
 }
 
