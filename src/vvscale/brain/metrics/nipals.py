@@ -101,7 +101,9 @@ def _cross_validate_parts(
     # Shapes: training images first, n of them, then the test images; m of both.
     rows = [np.r_[np.flatnonzero(train), np.flatnonzero(test)] for train, test in zip(is_train, is_test, strict=True)]
     n = int(is_train[0].sum())
-    K = np.stack([gram.matrix[of[:, None], of[:n]] for of in rows])  # (S, m, n)
+    K = np.empty((len(rows), len(rows[0]), n))
+    for s, of in enumerate(rows):
+        K[s] = gram.matrix[of[:, None], of[:n]]
     K -= K[:, :n].mean(1, keepdims=True)
     Y = np.stack([responses[of[:n]] for of in rows])  # (S, n, q)
     mean = Y.mean(1, keepdims=True)
