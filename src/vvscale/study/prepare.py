@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from vvscale.core.config import from_table
+from vvscale.core.config import from_table, put
 from vvscale.errors import DataError, InterruptedRunError, MissingDataError, StoppedError, shell_words
 from vvscale.study.build import build_graph
 from vvscale.study.estimate import rates_of
@@ -119,7 +119,7 @@ def take_up(folder: StudyFolder, *, changes: Mapping[str, Any] | None = None) ->
     # Plans of before had null where nothing was given.
     engine = {key: value for key, value in folder.spec()["engine"].items() if value is not None}
     for key, value in (changes or {}).items():
-        engine[key.removeprefix("engine.")] = value
+        put(engine, key.removeprefix("engine.").split("."), value)
     graph = folder.graph()
     older = [kind for kind, version in graph.versions.items() if TASKS[kind].version != version]
     if older:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 from vvscale.core.jsonable import parse_json
 from vvscale.scores.table import last_epochs
 from vvscale.study.tasks.forecast import FORECAST
-from vvscale.study.tasks.notes import read_notes
-from vvscale.study.tasks.rows import SCORES, whole_networks
+from vvscale.study.tasks.rows import SCORES, read_notes, whole_networks
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FITS = "fits.json"
-_LACKING = "Not to be had"
 PLAN = "plan.json"
 _FEWEST = 8
 """Fewer cells say nothing of a trend."""
@@ -31,9 +29,7 @@ def published_findings(results: Path) -> dict[str, pd.DataFrame]:
     fits = sorted(path for path in results.glob("fits/*") if path.is_dir())
     forecasts = [results] if (results / FORECAST).exists() else []
     scores = results / SCORES
-    found = findings({path.name: path for path in fits}, forecasts, scores if scores.exists() else None)
-    # The result of the run tells these, and more of them.
-    return {title: table for title, table in found.items() if title != _LACKING}
+    return findings({path.name: path for path in fits}, forecasts, scores if scores.exists() else None)
 
 
 def findings(
@@ -65,7 +61,7 @@ def findings(
         "Laws of this study": laws,
         "Plan": plans,
         "Forecast, trained and compared": tested,
-        _LACKING: [{"what": name, "why": note} for name, notes in told.items() for note in notes],
+        "Not to be had": [{"what": name, "why": note} for name, notes in told.items() for note in notes],
     }
     return {title: pd.DataFrame(rows) for title, rows in tables.items() if rows}
 

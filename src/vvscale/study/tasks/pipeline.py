@@ -25,16 +25,18 @@ from vvscale.core.files import write_json, write_with
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import MissingDataError
 from vvscale.study.graph.kinds import TaskContext
-from vvscale.study.tasks.notes import NOT_TO_BE_HAD, read_notes, why, write_notes
 from vvscale.study.tasks.rows import (
     LAYERS,
+    NOT_TO_BE_HAD,
     SCORES,
     fit_options,
     outcomes,
+    read_notes,
     score_rows,
     train_network,
     untuned_named,
     whole_networks,
+    why,
 )
 
 if TYPE_CHECKING:
@@ -132,7 +134,7 @@ def run_score(context: TaskContext) -> dict[str, Any]:
     rows, lacking = score_rows(context, reference, layers=layers)
     rows = rows.assign(run_id=context.task_id)
     write_with(context.out / ROWS, lambda part: rows.to_parquet(part, index=False))
-    return {"n_rows": len(rows), "mean_score": float(rows["score"].mean()), **write_notes(context, lacking)}
+    return {"n_rows": len(rows), "mean_score": float(rows["score"].mean()), "notes": lacking}
 
 
 def run_table(context: TaskContext) -> dict[str, Any]:
@@ -149,7 +151,7 @@ def run_table(context: TaskContext) -> dict[str, Any]:
         ScoreStore(context.params["store"]).append(rows)
     notes = [note for folder in folders for note in read_notes(folder)]
     counts = {"n_rows": len(checked), "n_models": int(checked["model_id"].nunique())}
-    return {**counts, **write_notes(context, notes)}
+    return {**counts, "notes": notes}
 
 
 def run_fit(context: TaskContext) -> dict[str, Any]:
@@ -165,7 +167,7 @@ def run_fit(context: TaskContext) -> dict[str, Any]:
     try:
         results = run_fits(outcomes(context.input("table") / SCORES, law), fit_options(law))
     except NOT_TO_BE_HAD as error:
-        return {"fits": [], **write_notes(context, [f"not fitted: {why(error)}"])}
+        return {"fits": [], "notes": [f"not fitted: {why(error)}"]}
     save_results(context.out, results)
     notes = []
     if law["budgets"]:
@@ -176,7 +178,7 @@ def run_fit(context: TaskContext) -> dict[str, Any]:
         except NOT_TO_BE_HAD as error:
             notes.append(f"not planned: {why(error)}")
     fits = [{"name": r.entry["name"], "status": str(r.fit.status)} for r in results]
-    return {"fits": fits, **write_notes(context, notes)}
+    return {"fits": fits, "notes": notes}
 
 
 def run_figures(context: TaskContext) -> dict[str, Any]:
@@ -186,9 +188,9 @@ def run_figures(context: TaskContext) -> dict[str, Any]:
     try:
         drawn = draw_all(context.params["names"], _fits(context), context.out, n_workers=1)
     except NOT_TO_BE_HAD as error:
-        return {"drawn": [], **write_notes(context, [f"not drawn: {why(error)}"])}
+        return {"drawn": [], "notes": [f"not drawn: {why(error)}"]}
     notes = [f"{one.name} not drawn: {one.lacking}" for one in drawn if one.lacking]
-    return {"drawn": [one.name for one in drawn if not one.lacking], **write_notes(context, notes)}
+    return {"drawn": [one.name for one in drawn if not one.lacking], "notes": notes}
 
 
 def run_report(context: TaskContext) -> dict[str, Any]:
@@ -206,7 +208,7 @@ def run_report(context: TaskContext) -> dict[str, Any]:
             n_workers=1,
         )
     except NOT_TO_BE_HAD as error:
-        return write_notes(context, [f"no report: {why(error)}"])
+        return {"notes": [f"no report: {why(error)}"]}
     return {"n_models": made.n_models, "figures": list(made.figures), "n_bytes": made.n_bytes}
 
 
