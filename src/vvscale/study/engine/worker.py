@@ -238,8 +238,8 @@ def end_of_job() -> float | None:
 def _stop_on_signal(can_save: bool) -> Iterator[Callable[[], bool]]:
     """Yield whether the task should stop: after SIGTERM, or when the scheduler is about to end the job.
 
-    A task with nothing to save ends with its process at once; near the end of a job it goes on, and may be done in time.
-    So may one that begins then.
+    A task with nothing to save ends with its process at once. Near the end of a job it goes on, as does one that begins
+    then: both may be done in time.
     """
     end, is_told = end_of_job() or math.inf, threading.Event()
     notice = end if time.time() < end else math.inf
