@@ -510,6 +510,23 @@ def test_drift_is_named(scores):
         drift(rows, rows, tolerance=-1)
 
 
+def test_points_of_a_mapping_curve_and_epochs_are_compared_each_with_itself(scores):
+    rows = scores.rows({"model_id": "net"}, epoch=1)
+    points = pd.concat(
+        [rows.assign(mapping_samples=n, mapping_seed=0, score=rows["score"] * n / 100) for n in (10, 50)]
+    )
+    assert refuse_drift(points, points) == len(points)
+    later = pd.concat([rows, rows.assign(epoch=2, score=rows["score"] / 2)])
+    assert refuse_drift(rows, later) == len(rows)
+    assert set(drift(points, points.assign(score=0.0))["mapping_samples"]) == {10, 50}
+
+
+def test_the_epoch_that_is_given_is_that_of_the_rows(scores):
+    known = replace(scores, record={"row": {"model_id": "net"}, "epoch": 7})
+    assert set(known.rows()["epoch"]) == {7}
+    assert set(known.rows(epoch=3)["epoch"]) == {3}
+
+
 # Projections.
 
 

@@ -81,7 +81,7 @@ def test_the_job_script_of_every_scheduler(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_job_that_is_not_taken_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from vvscale.study.prepare import Prepared
-    from vvscale.study.submit import submit_study
+    from vvscale.study.run import submit_study
 
     (tmp_path / "sbatch").write_text("#!/bin/sh\necho 'no such partition' >&2\nexit 1\n")
     (tmp_path / "sacct").write_text("#!/bin/sh\nexit 1\n")
@@ -97,7 +97,7 @@ def test_a_job_that_is_not_taken_is_an_error_that_says_so(tmp_path: Path, monkey
 
 def test_the_job_of_a_run_has_one_core_and_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from vvscale.study.prepare import Prepared
-    from vvscale.study.submit import submit_study
+    from vvscale.study.run import submit_study
 
     for command in ("sbatch", "sacct"):
         (tmp_path / command).write_text("#!/bin/sh\necho Submitted batch job 123\n")
@@ -118,7 +118,7 @@ def test_a_folder_that_a_shell_would_take_apart_is_not_submitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ):
     from vvscale.study.prepare import Prepared
-    from vvscale.study.submit import submit_study
+    from vvscale.study.run import submit_study
 
     (tmp_path / "bin").mkdir()
     for command in ("sbatch", "sacct"):

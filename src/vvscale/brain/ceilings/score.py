@@ -301,8 +301,8 @@ def _score(
     formula: str,
     level: float,
 ) -> Score:
-    low, high = _ends(drawn, level)
-    raw_low, raw_high = _ends(raw, level)
+    low, high = interval_ends(drawn, level)
+    raw_low, raw_high = interval_ends(raw, level)
     return Score(
         score=score,
         low=low,
@@ -319,7 +319,7 @@ def _score(
     )
 
 
-def _ends(draws: np.ndarray, level: float) -> tuple[float, float]:
+def interval_ends(draws: np.ndarray, level: float) -> tuple[float, float]:
     """Return the ends of the percentile interval; NaN where no draw has a value."""
     # A draw of a single test image has no correlation: its variance is 0 up to rounding, and r NaN or infinite.
     known = draws[np.isfinite(draws)]

@@ -38,7 +38,7 @@ class CKA:
 
     def measure(self, features: Gram, target: Target) -> Similarity:
         """Compare the inner products of the judged images."""
-        part = features if len(target.judged) == features.n_images else features.take(target.judged)
+        part = features.take(target.judged)
         K = part.dense() if part.device is None else part.dense().cpu().numpy()
         L = target.once("cka", lambda: _products(target.responses[target.judged]))
         ones = np.ones((1, len(K)))

@@ -73,7 +73,7 @@ class RSA:
 
     def measure(self, features: Gram, target: Target) -> Similarity:
         """Compare the dissimilarities of the judged images."""
-        part = features if len(target.judged) == features.n_images else features.take(target.judged)
+        part = features.take(target.judged)
         pairs = upper(gram_dissimilarity(part))
         others = target.once("rsa", lambda: target_pairs(target))
         compare = COMPARISONS[self.comparison]

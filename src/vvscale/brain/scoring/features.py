@@ -19,7 +19,8 @@ from vvscale.brain.activations.memory import peak_memory
 from vvscale.brain.benchmarks.benchmark import Benchmark, score_together
 from vvscale.brain.metrics.checks import arrays_digest
 from vvscale.brain.scoring.results import LayerFailure, LayerScore, ModelScores, Usage
-from vvscale.core.hdf5 import open_hdf5
+from vvscale.brain.scoring.work import refuse_unscorable
+from vvscale.core.hdf5 import datasets_in, open_hdf5
 from vvscale.core.inputs.arrays import plain_arrays
 from vvscale.core.inputs.plain import plain_file
 from vvscale.core.options import SEED
@@ -181,11 +182,8 @@ def _read_numpy(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
 
 
 def _read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    import h5py
-
     with open_hdf5(path) as file:
-        datasets: dict[str, Any] = {}
-        file.visititems(lambda key, one: datasets.update({key: one}) if isinstance(one, h5py.Dataset) else None)
+        datasets = datasets_in(file)
         labels = {PurePath(key).name: one for key, one in datasets.items() if one.ndim == 1}
         found = next((labels[key] for key in ID_NAMES if key in labels), None)
         ids = None if found is None else np.array([_text(one) for one in found[()].tolist()])
@@ -266,6 +264,7 @@ def score_features(
     ['pixels']
     """
     start = time.perf_counter()
+    refuse_unscorable(benchmarks)
     scores, failures = [], []
     groups: dict[Any, list[Benchmark]] = defaultdict(list)
     for benchmark in benchmarks:

@@ -185,7 +185,7 @@ class ModelScores:
         ConfigError
             There is no model_id.
         """
-        if record_row is None:
+        if record_row is None and epoch is None:
             epoch = self.record.get("epoch")
         row: Mapping[str, Any] = self.record.get("row", {}) if record_row is None else record_row
         if not row.get("model_id"):

@@ -110,14 +110,7 @@ def plan_work(
         A benchmark cannot be scored on whatever the model: its parts do not match, a stratum has one image.
     """
     module = accepted(module)
-    if not benchmarks:
-        raise UsageError("No benchmark was given; expected at least one.")
-    names = [one.benchmark_id for one in benchmarks]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UsageError(f"The benchmark '{twice}' was given twice; expected each once.")
-    for benchmark in benchmarks:
-        refuse_unscorable(benchmark)
+    refuse_unscorable(benchmarks)
     # Benchmarks usually share the very same set, and its images are read once.
     sets = {id(one.stimuli): one.stimuli for one in benchmarks}
     digests = {key: stimuli.digest() for key, stimuli in sets.items()}
@@ -176,13 +169,20 @@ def _digest_or_none(what: str, digest: Callable[[], str]) -> str | None:
         return None
 
 
-def refuse_unscorable(benchmark: Benchmark) -> None:
-    """Raise what would stop every model on this benchmark, before any model runs."""
-    try:
-        row_order(benchmark.stimuli.stimulus_id, benchmark.images, "The stimuli")
-        benchmark.refuse_unscorable()
-    except (DataError, UsageError) as error:
-        raise type(error)(f"Benchmark '{benchmark.benchmark_id}' cannot score any model: {error}") from error
+def refuse_unscorable(benchmarks: Sequence[Benchmark]) -> None:
+    """Raise what would stop every model on these benchmarks, before any model runs."""
+    if not benchmarks:
+        raise UsageError("No benchmark was given; expected at least one.")
+    names = [one.benchmark_id for one in benchmarks]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UsageError(f"The benchmark '{twice}' was given twice; expected each once.")
+    for benchmark in benchmarks:
+        try:
+            row_order(benchmark.stimuli.stimulus_id, benchmark.images, "The stimuli")
+            benchmark.refuse_unscorable()
+        except (DataError, UsageError) as error:
+            raise type(error)(f"Benchmark '{benchmark.benchmark_id}' cannot score any model: {error}") from error
 
 
 def _pair(
