@@ -81,7 +81,7 @@ def test_the_job_script_of_every_scheduler(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_job_that_is_not_taken_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from vvscale.study.prepare import Prepared
-    from vvscale.study.submit import submit_study
+    from vvscale.study.run import submit_study
 
     (tmp_path / "sbatch").write_text("#!/bin/sh\necho 'no such partition' >&2\nexit 1\n")
     (tmp_path / "sacct").write_text("#!/bin/sh\nexit 1\n")
@@ -97,7 +97,7 @@ def test_a_job_that_is_not_taken_is_an_error_that_says_so(tmp_path: Path, monkey
 
 def test_the_job_of_a_run_has_one_core_and_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from vvscale.study.prepare import Prepared
-    from vvscale.study.submit import submit_study
+    from vvscale.study.run import submit_study
 
     for command in ("sbatch", "sacct"):
         (tmp_path / command).write_text("#!/bin/sh\necho Submitted batch job 123\n")
@@ -118,7 +118,7 @@ def test_a_folder_that_a_shell_would_take_apart_is_not_submitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ):
     from vvscale.study.prepare import Prepared
-    from vvscale.study.submit import submit_study
+    from vvscale.study.run import submit_study
 
     (tmp_path / "bin").mkdir()
     for command in ("sbatch", "sacct"):
@@ -308,6 +308,8 @@ def test_an_engine_as_earlier_plans_wrote_it_is_read(tmp_path: Path):
 
 def test_workers_of_this_machine():
     assert EngineSpec(workers=3).all_groups[-1].workers == 3
+    assert EngineSpec(kind="slurm").all_groups[-1].grace_seconds == 120
+    assert EngineSpec(kind="slurm", time_minutes=1).all_groups[-1].grace_seconds == 30, "half of a short job"
     assert EngineSpec().all_groups[-1].workers == len(os.sched_getaffinity(0))
     shared = EngineSpec(gpus=("0", "1"), per_gpu=3).all_groups[-1]
     assert (shared.workers, shared.gpus_per_task, shared.has_gpu) == (6, 1, True)
@@ -328,6 +330,10 @@ def test_workers_of_this_machine():
         ({"groups": [{"name": "../x"}]}, "cannot name a file"),
         ({"cpus": 0}, "`cpus` is 0"),
         ({"silence_seconds": 1}, "`silence_seconds` is 1"),
+        (
+            {"kind": "slurm", "time_minutes": 2, "grace_seconds": 90},
+            "`grace_seconds` is 90 .* at most half of a job, 60",
+        ),
         ({"kind": "pbspro"}, "expected one of 'local'"),
     ],
 )

@@ -169,6 +169,15 @@ def test_a_task_is_told_to_stop_shortly_before_its_job_ends(tmp_path: Path, monk
     assert folder.task(made.tasks[0].id).error() is None
 
 
+def test_a_task_that_begins_near_the_end_of_its_job_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    add_kind(monkeypatch, "looks", lambda context: context.check_stop())
+    made = one_task("looks")
+    folder = begin(tmp_path, made)
+    monkeypatch.setenv("VVSCALE_WORKER_GRACE", "100")
+    monkeypatch.setenv("VVSCALE_WORKER_END", str(time.time() + 50))
+    assert run_task(Request(str(folder.path), made.tasks[0], {}, {})).outcome == "done"
+
+
 def stop_after(n: int, number: int) -> tuple[Stop, InProcess]:
     """A stop, and an engine that sets it when it is given its n-th task."""
     stop = Stop()

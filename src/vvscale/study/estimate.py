@@ -127,7 +127,7 @@ class StudyPlan(Result):
     Attributes
     ----------
     stages
-        Per kind of task: n, seconds, flop, n_bytes.
+        Per kind of task: n, hours, longest_hours, flop, n_bytes.
     schedule
         The simulated run.
     limits

@@ -187,10 +187,9 @@ def study_status(folder: StudyFolder) -> StudyStatus:
     MissingDataError
         The folder holds no study.
     """
-    graph = folder.graph()
-    told = folder.status()
-    if told is None or told["graph"] != graph.digest:
-        return _counted(folder, graph)
+    plan, told = folder.spec()["graph"], folder.status()
+    if told is None or told["graph"] != plan:
+        return _counted(folder, folder.graph())
     known = {field.name: told[field.name] for field in dataclasses.fields(StudyStatus)}
     now = from_table(StudyStatus, {**known, "path": str(folder.path), "runner": folder.runner()}, "the status")
     if now.runner is None:
@@ -210,18 +209,13 @@ def _counted(folder: StudyFolder, graph: Graph) -> StudyStatus:
 
 
 def _stage(kind: str, counts: Mapping[State, int], n_queued: int, rate: float | None) -> StageStatus:
-    n_left = counts[State.RUNNING] + counts[State.WAITING]
+    numbers = {state.value: n for state, n in counts.items()}
+    numbers["running"] -= n_queued
+    numbers["waiting"] += n_queued
+    n_left = numbers["running"] + numbers["waiting"]
+    seconds_left = n_left / rate if rate else (0.0 if not n_left else None)
     return StageStatus(
-        kind=kind,
-        title=TASKS[kind].title,
-        n=sum(counts.values()),
-        done=counts[State.DONE],
-        running=counts[State.RUNNING] - n_queued,
-        failed=counts[State.FAILED],
-        blocked=counts[State.BLOCKED],
-        waiting=counts[State.WAITING] + n_queued,
-        per_second=rate,
-        seconds_left=n_left / rate if rate else (0.0 if not n_left else None),
+        kind, TASKS[kind].title, sum(counts.values()), per_second=rate, seconds_left=seconds_left, **numbers
     )
 
 

@@ -238,9 +238,11 @@ def end_of_job() -> float | None:
 def _stop_on_signal(can_save: bool) -> Iterator[Callable[[], bool]]:
     """Yield whether the task should stop: after SIGTERM, or when the scheduler is about to end the job.
 
-    A task with nothing to save ends with its process at once; at the end of a job it goes on, and may be done in time.
+    A task with nothing to save ends with its process at once. Near the end of a job it goes on, as does one that begins
+    then: both may be done in time.
     """
     end, is_told = end_of_job() or math.inf, threading.Event()
+    notice = end if time.time() < end else math.inf
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         is_told.set()
@@ -248,7 +250,7 @@ def _stop_on_signal(can_save: bool) -> Iterator[Callable[[], bool]]:
             os._exit(StoppedError.exit_code)
 
     def stop() -> bool:
-        return is_told.is_set() or time.time() >= end
+        return is_told.is_set() or time.time() >= notice
 
     if threading.current_thread() is not threading.main_thread():
         yield stop

@@ -41,27 +41,15 @@ def findings(
     """
     import pandas as pd
 
-    fits = dict(fits)
-    told = {name: read_notes(folder) for name, folder in fits.items()}
-    fits = {name: folder for name, folder in fits.items() if (folder / FITS).exists()}
-    laws = [_law(name, entry) for name, folder in fits.items() for entry in _read(folder / FITS)]
-    plans = [
-        _plan(name, planned)
-        for name, folder in fits.items()
-        if (folder / PLAN).exists()
-        for planned in _read(folder / PLAN)["plans"]
-    ]
-    forecasts = list(forecasts)
-    told |= {"forecast": [note for folder in forecasts for note in read_notes(folder)]}
-    tested = [_forecast(_read(folder / FORECAST)) for folder in forecasts if (folder / FORECAST).exists()]
+    folders = [*fits.items(), *(("forecast", folder) for folder in forecasts)]
     rows = None if scores is None else pd.read_parquet(scores)
     tables = {
         "Scores and scale": [] if rows is None else trend_rows(rows),
         "Fine-tuning on recordings": [] if rows is None else tuning_rows(rows),
-        "Laws of this study": laws,
-        "Plan": plans,
-        "Forecast, trained and compared": tested,
-        "Not to be had": [{"what": name, "why": note} for name, notes in told.items() for note in notes],
+        "Laws of this study": [_law(name, one) for name, at in folders for made in _read(at / FITS) for one in made],
+        "Plan": [_plan(name, one) for name, at in folders for made in _read(at / PLAN) for one in made["plans"]],
+        "Forecast, trained and compared": [_forecast(made) for _, at in folders for made in _read(at / FORECAST)],
+        "Not to be had": [{"what": name, "why": note} for name, at in folders for note in read_notes(at)],
     }
     return {title: pd.DataFrame(rows) for title, rows in tables.items() if rows}
 
@@ -142,8 +130,9 @@ def _direction(low: float, high: float) -> str:
     return "rises" if low > 0 else "falls" if high < 0 else "unclear"
 
 
-def _read(path: Path) -> Any:
-    return parse_json(path.read_text(encoding="utf-8"))
+def _read(path: Path) -> list[Any]:
+    """Return what a file holds, alone in a list; nothing where there is none."""
+    return [parse_json(path.read_text(encoding="utf-8"))] if path.exists() else []
 
 
 def _law(name: str, entry: Mapping[str, Any]) -> dict[str, str]:
