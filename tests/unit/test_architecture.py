@@ -85,7 +85,6 @@ MOST_LINES, MOST_BODY, MOST_FILES = 400, 60, 12
 LONGER_FILES: dict[str, str] = {}
 LONGER_BODIES: dict[str, str] = {}
 LARGER_FOLDERS = {
-    "brain/metrics": "one file per metric",
     "brain/scoring": "one file per step of scoring",
 }
 

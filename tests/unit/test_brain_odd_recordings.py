@@ -25,7 +25,7 @@ from vvscale.brain import (
 )
 from vvscale.brain.ceilings.ceiling import Ceiling
 from vvscale.brain.metrics.gram import GramAccumulator
-from vvscale.brain.metrics.predictivity import Predictivity, weighted_pearson
+from vvscale.brain.metrics.outcome import Predictivity, weighted_pearson
 from vvscale.brain.metrics.rsa import gram_dissimilarity
 from vvscale.errors import DataError, MissingDataError
 

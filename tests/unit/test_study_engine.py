@@ -308,6 +308,8 @@ def test_an_engine_as_earlier_plans_wrote_it_is_read(tmp_path: Path):
 
 def test_workers_of_this_machine():
     assert EngineSpec(workers=3).all_groups[-1].workers == 3
+    assert EngineSpec(kind="slurm").all_groups[-1].grace_seconds == 120
+    assert EngineSpec(kind="slurm", time_minutes=1).all_groups[-1].grace_seconds == 30, "half of a short job"
     assert EngineSpec().all_groups[-1].workers == len(os.sched_getaffinity(0))
     shared = EngineSpec(gpus=("0", "1"), per_gpu=3).all_groups[-1]
     assert (shared.workers, shared.gpus_per_task, shared.has_gpu) == (6, 1, True)
@@ -328,6 +330,10 @@ def test_workers_of_this_machine():
         ({"groups": [{"name": "../x"}]}, "cannot name a file"),
         ({"cpus": 0}, "`cpus` is 0"),
         ({"silence_seconds": 1}, "`silence_seconds` is 1"),
+        (
+            {"kind": "slurm", "time_minutes": 2, "grace_seconds": 90},
+            "`grace_seconds` is 90 .* at most half of a job, 60",
+        ),
         ({"kind": "pbspro"}, "expected one of 'local'"),
     ],
 )

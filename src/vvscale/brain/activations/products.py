@@ -14,9 +14,9 @@ from vvscale.brain.activations.hooks import find_module
 from vvscale.brain.activations.projection import Projection
 from vvscale.brain.activations.record import Layer
 from vvscale.brain.activations.storage import HeldActivations
+from vvscale.brain.metrics.centring import not_finite
 from vvscale.brain.metrics.gram import BLOCK_FEATURES, Gram, GramAccumulator
 from vvscale.brain.metrics.metric import Needs
-from vvscale.brain.metrics.scale import not_finite
 
 EXACT_IMAGES = 512
 """Up to so many images products are float64: rounding moves a correlation the more the fewer there are, and the

@@ -21,6 +21,7 @@ from vvscale.brain.benchmarks.benchmark import (
 )
 from vvscale.brain.ceilings.score import Score, interval_ends
 from vvscale.brain.inputs.stimuli import StimulusSet
+from vvscale.brain.metrics.centring import as_numpy
 from vvscale.brain.metrics.checks import over_splits
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import Needs
@@ -152,7 +153,7 @@ class TripletBenchmark(_Task):
 
     def _answered(self, table: Gram, resamples: int, rng: np.random.Generator) -> tuple[float, np.ndarray, Answers]:
         """Keep pairs; resamples are over triplets."""
-        products = table.plain() if table.device is None else table.plain().cpu().numpy()
+        products = as_numpy(table.plain())
         if self.similarity == "cosine":
             length = np.sqrt(products.diagonal())
             if not (length > 0).all():

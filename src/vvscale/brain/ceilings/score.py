@@ -15,7 +15,8 @@ import numpy as np
 from vvscale.brain.behavior.i2n import BehavioralConsistency
 from vvscale.brain.ceilings.ceiling import Ceiling
 from vvscale.brain.metrics.checks import correlate_sums, over_neuroids, over_splits
-from vvscale.brain.metrics.metric import Averaged, Outcome
+from vvscale.brain.metrics.metric import Outcome
+from vvscale.brain.metrics.outcome import Averaged
 from vvscale.core.options import SEED
 from vvscale.errors import DataError, ShapeError, UsageError, unknown_name
 

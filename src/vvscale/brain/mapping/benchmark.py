@@ -19,8 +19,8 @@ from vvscale.brain.ceilings.ceiling import Ceiling
 from vvscale.brain.mapping.subset import Subset
 from vvscale.brain.metrics.cka import CKA
 from vvscale.brain.metrics.metric import Needs, Target
+from vvscale.brain.metrics.outcome import Predictivity
 from vvscale.brain.metrics.predicted import Predicted
-from vvscale.brain.metrics.predictivity import Predictivity
 from vvscale.brain.metrics.rsa import RSA
 from vvscale.brain.recordings.assembly import Assembly
 from vvscale.errors import ShapeError, UsageError

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from vvscale.brain.metrics.centring import as_numpy
 from vvscale.brain.metrics.gram import Gram
 
 # Shape legend: N images, q responses, S splits, k components, B iterations in a block.
@@ -244,7 +245,7 @@ def _cross_moments(gram: Gram, Y: Any, mean: Any, is_train: np.ndarray) -> Any:
 
 def _start_columns(responses: Any, is_train: np.ndarray) -> np.ndarray:
     """Return the first response of each split that varies over its training images, (S,)."""
-    table = np.asarray(responses.cpu() if hasattr(responses, "cpu") else responses)
+    table = as_numpy(responses)
     first = np.zeros(len(is_train), dtype=np.int64)
     for split, train in enumerate(is_train):
         centred = table[train] - table[train].mean(0)

@@ -14,11 +14,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from vvscale.brain.metrics.centring import as_numpy
 from vvscale.brain.metrics.checks import as_responses
 from vvscale.brain.metrics.gram import Gram, Precision
 from vvscale.brain.metrics.metric import Need, Target
 from vvscale.brain.metrics.nipals import cross_validate, cross_validate_parts
-from vvscale.brain.metrics.predictivity import Aggregate, Predictivity, judge
+from vvscale.brain.metrics.outcome import Aggregate, Predictivity, judge
 from vvscale.brain.metrics.splits import draw_splits
 from vvscale.errors import ConfigError, DataError, ShapeError
 
@@ -79,7 +80,7 @@ class PLS:
 
             held = torch.as_tensor(table, device=features.device)
             found, _ = cross_validate(features, held, target.is_train, self.n_components)
-            predictions = [split.cpu().numpy() for split in found]
+            predictions = [as_numpy(split) for split in found]
         return judge(predictions, target, aggregate=self.aggregate)
 
     def _predict(self, features: Gram, target: Target) -> list[np.ndarray]:

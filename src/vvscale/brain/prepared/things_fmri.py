@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.metrics.scale import zscored
+from vvscale.brain.metrics.centring import zscored
 from vvscale.brain.prepared.layout import PreparedWriter
 from vvscale.brain.prepared.raw_files import read_table, repeats, things_id
 from vvscale.core.hdf5 import open_hdf5

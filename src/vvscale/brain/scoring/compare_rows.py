@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -118,7 +118,7 @@ def _is_same(before: Any, now: Any, tolerance: float | None) -> bool:
     return before == now if tolerance is None else bool(abs(before - now) <= tolerance)
 
 
-def _named(row: dict[str, Any], key: list[str]) -> str:
+def _named(row: Mapping[Any, Any], key: list[str]) -> str:
     plain = [str(row[name]) for name in ("model_id", "benchmark_id", "layer") if name in key]
     more = [f"{name} {row[name]}" for name in key if name in ("subject", "epoch", *_MAPPING) and not pd.isna(row[name])]
     return " / ".join([*plain, *more])

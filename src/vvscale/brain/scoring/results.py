@@ -63,8 +63,7 @@ class LayerScore:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; NaN becomes None."""
-        r = [[None if np.isnan(value) else float(value) for value in row] for row in self.r]
-        return {**self._head(), "mapping": dict(self.mapping), "score": jsonable(self.score.to_dict()), "r": r}
+        return jsonable({**self._head(), "mapping": self.mapping, "score": self.score.to_dict(), "r": self.r})
 
     @classmethod
     def from_dict(cls, held: Mapping[str, Any]) -> LayerScore:

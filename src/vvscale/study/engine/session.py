@@ -237,8 +237,7 @@ class Session:
         silence = self._spec.silence
         # A dead worker of this machine is noticed within a second.
         beat = 1 if self._is_local else max(1, silence // _BEATS_PER_SILENCE)
-        grace = group.grace_seconds
-        limit = 60 * group.time_minutes
+        limit, grace = 60 * group.time_minutes, group.grace_seconds or 0
         lifeline = self._lifeline if self._is_local else None
         python = shlex.quote(sys.executable)
         # By this interpreter, whatever the PATH is; it ends with this process, and Ctrl-C in the terminal is for that.

@@ -22,6 +22,7 @@ from vvscale.study.spec.axes import AxisValue, has_values
 Scheduler = Literal["local", "slurm", "pbs", "lsf", "gridengine", "htcondor", "kubernetes"]
 _CLUSTER_WORKERS = 16
 _LOCAL_SILENCE, _CLUSTER_SILENCE = 20, 60
+_GRACE_SECONDS = 120
 MAIN = "main"
 
 
@@ -46,7 +47,12 @@ class Resources(Options):
     cpus: int = option(1, "Cores of one worker.", at_least=1)
     mem_gb: float = option(8.0, "Memory of one worker.", unit="GB", above=0)
     time_minutes: int = option(240, "Time limit of a job.", unit="minutes", at_least=1)
-    grace_seconds: int = option(120, "How long before it a training saves its state.", unit="seconds", at_least=1)
+    grace_seconds: int | None = option(
+        None,
+        "How long before it a training saves its state, at most half of it; by default 120, or half of a short job.",
+        unit="seconds",
+        at_least=1,
+    )
     partition: str | None = option(None, "As the scheduler knows it; the queue of those that have queues.")
     account: str | None = option(None, "As the scheduler knows it.")
     qos: str | None = option(None, "As the scheduler knows it.")
@@ -181,7 +187,17 @@ class EngineSpec(Resources):
                 f"A task is to have {group.gpus_per_task} GPUs and [engine] names {len(group.gpus)} in `gpus`. "
                 "Name more, or lower `gpus_per_task`."
             )
-        group = dataclasses.replace(group, gpus_per_task=max(group.gpus_per_task, 1 if group.gpus else 0))
+        half = 30 * group.time_minutes
+        grace = min(_GRACE_SECONDS, half) if group.grace_seconds is None else group.grace_seconds
+        if self.kind != "local" and grace > half:
+            raise ConfigError(
+                f"`grace_seconds` is {grace} with `time_minutes` {group.time_minutes}; expected at most half of a job, "
+                f"{half}, or a training would save its state before it has come far. Give jobs more time.",
+                key="grace_seconds",
+            )
+        group = dataclasses.replace(
+            group, grace_seconds=grace, gpus_per_task=max(group.gpus_per_task, 1 if group.gpus else 0)
+        )
         if self.kind != "local":
             workers, per_job = group.workers or _CLUSTER_WORKERS, group.per_job or group.n_sharing
         else:

@@ -1,8 +1,8 @@
-"""What a regression says about a layer: how well each neuroid is predicted on images left out."""
+"""What a metric says about a layer: of a regression, of a similarity, or of several subjects scored apart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -10,15 +10,38 @@ import numpy as np
 import pandas as pd
 
 from vvscale.brain.metrics.checks import correlate_sums, over_neuroids, over_splits, pearson
-from vvscale.brain.metrics.metric import Target
+from vvscale.brain.metrics.metric import Outcome, Target
+from vvscale.core.jsonable import jsonable
 
-# Shape legend: S splits, N images, q neuroids, D bootstrap draws.
+# Shape legend: S splits, N images, n judged images, q neuroids, M subjects, D bootstrap draws.
 
 Aggregate = Literal["median", "mean"]
 
 
+class OverSplits:
+    """How (n_splits, n_neuroids) values become one number: over the neuroids of each split, then over the splits."""
+
+    r: np.ndarray
+    aggregate: Aggregate
+
+    @property
+    def r_by_split(self) -> np.ndarray:
+        """(n_splits,) medians or means over neuroids, leaving NaN out."""
+        return over_neuroids(self.r, self.aggregate)
+
+    @property
+    def mean(self) -> float:
+        """Mean over splits of the median or mean over neuroids, leaving NaN out."""
+        return float(over_splits(self.r_by_split))
+
+    @property
+    def error(self) -> float:
+        """Standard deviation over splits of the median or mean, divided by the root of their number."""
+        return float(np.sqrt(over_splits((self.r_by_split - self.mean) ** 2) / len(self.r)))
+
+
 @dataclass(frozen=True, eq=False)
-class Predictivity:
+class Predictivity(OverSplits):
     """Cross-validated correlations between predicted and measured responses.
 
     Attributes
@@ -57,17 +80,7 @@ class Predictivity:
     @property
     def raw_score(self) -> float:
         """Mean over splits of the median or mean over neuroids, without a ceiling, leaving NaN out."""
-        return float(over_splits(self.r_by_split))
-
-    @property
-    def error(self) -> float:
-        """Standard deviation over splits of the median or mean, divided by the root of their number."""
-        return float(np.sqrt(over_splits((self.r_by_split - self.raw_score) ** 2) / len(self.r)))
-
-    @property
-    def r_by_split(self) -> np.ndarray:
-        """(n_splits,) medians or means over neuroids, leaving NaN out."""
-        return over_neuroids(self.r, self.aggregate)
+        return self.mean
 
     def draws(self, images: np.ndarray) -> Iterator[np.ndarray]:
         """Yield for each split (D, q) correlations of test images that are weighted by (D, N) counts."""
@@ -100,8 +113,7 @@ class Predictivity:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain types; NaN becomes None."""
-        r = [[None if np.isnan(value) else float(value) for value in row] for row in self.r]
-        return {"raw_score": self.raw_score, "error": self.error, "r": r}
+        return {"raw_score": self.raw_score, "error": self.error, "r": jsonable(self.r)}
 
 
 def judge(
@@ -137,3 +149,87 @@ def weighted_pearson(predicted: np.ndarray, measured: np.ndarray, weights: np.nd
     )
     # Each sum lies in one piece, which is several times faster to go through than six side by side.
     return correlate_sums(np.moveaxis(sums, 0, -1))
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity:
+    """Similarity of a layer to recordings, without a fit.
+
+    Attributes
+    ----------
+    by_subject
+        (M,) similarities, at most 1; the score is their mean.
+    resample
+        From (D, n) counts of the judged images to (D,) mean similarities.
+    judged
+        (n,) rows of the images that were judged.
+    n_images
+        Images N of the target.
+    """
+
+    by_subject: np.ndarray
+    resample: Callable[[np.ndarray], np.ndarray] = field(repr=False)
+    judged: np.ndarray = field(repr=False)
+    n_images: int
+    aggregate: str = "mean"
+    note: str = ""
+
+    @property
+    def r(self) -> np.ndarray:
+        """(1, M) similarities, as one split of as many neuroids."""
+        return self.by_subject[None]
+
+    @property
+    def raw_score(self) -> float:
+        """Mean over the subjects."""
+        return float(self.by_subject.mean())
+
+    @property
+    def error(self) -> float:
+        """NaN: nothing is split, so nothing varies over splits; the interval is over images."""
+        return float("nan")
+
+    def draws(self, images: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield (D, 1) similarities for (D, N) counts of all images."""
+        yield self.resample(images[:, self.judged])[:, None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain types."""
+        return {"raw_score": self.raw_score, "by_subject": self.by_subject.tolist()}
+
+
+@dataclass(frozen=True, eq=False)
+class Averaged:
+    """What a metric says of several subjects that were scored apart.
+
+    Attributes
+    ----------
+    subjects
+        One outcome per subject; splits are the same in number.
+    """
+
+    subjects: tuple[Outcome, ...]
+
+    @property
+    def r(self) -> np.ndarray:
+        """(n_splits, n_neuroids) of all subjects, one after another."""
+        return np.concatenate([one.r for one in self.subjects], axis=1)
+
+    @property
+    def raw_score(self) -> float:
+        """Mean over the subjects."""
+        return float(np.mean([one.raw_score for one in self.subjects]))
+
+    @property
+    def error(self) -> float:
+        """That of the mean of subjects whose errors are independent."""
+        return float(np.sqrt(np.sum([one.error**2 for one in self.subjects])) / len(self.subjects))
+
+    @property
+    def note(self) -> str:
+        """Notes of the subjects, each once."""
+        return "; ".join(dict.fromkeys(one.note for one in self.subjects if one.note))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers of each subject."""
+        return {"raw_score": self.raw_score, "error": self.error, "subjects": [one.to_dict() for one in self.subjects]}
