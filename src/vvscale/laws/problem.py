@@ -234,14 +234,18 @@ def _check_request(
     require_columns(table, needed)
 
 
+def columns_to_name(table: pd.DataFrame) -> str:
+    """Return a sentence on the columns that an input or the outcome could be."""
+    numbers = [str(name) for name in table.columns if pd.api.types.is_numeric_dtype(table[name])]
+    listed = ", ".join(sorted(numbers)[:MOST_LISTED]) + (", ..." if len(numbers) > MOST_LISTED else "")
+    return f"Name the input with `x` and the outcome with `y`; columns of numbers: {listed or 'none'}."
+
+
 def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
     """Refuse a column that the table does not have, and list those that an input or the outcome could be."""
     for column in columns:
         if column not in table.columns:
-            numbers = [str(name) for name in table.columns if pd.api.types.is_numeric_dtype(table[name])]
-            listed = ", ".join(sorted(numbers)[:MOST_LISTED]) + (", ..." if len(numbers) > MOST_LISTED else "")
-            hint = f"Name the input with `x` and the outcome with `y`; columns of numbers: {listed or 'none'}."
-            raise unknown_name("column", column, map(str, table.columns), hint)
+            raise unknown_name("column", column, map(str, table.columns), columns_to_name(table))
 
 
 def _require_domain(frame: pd.DataFrame, law: Law, x: Mapping[str, Array], y: str, outcome: Array) -> None:

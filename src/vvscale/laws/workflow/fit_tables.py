@@ -21,7 +21,7 @@ from vvscale.laws.fit import DEFAULT_X, Fit, fit_rows
 from vvscale.laws.law import LAWS
 from vvscale.laws.planning.joint import facts_of_rows
 from vvscale.laws.planning.support import Beyond, Support
-from vvscale.laws.problem import MOST_LISTED
+from vvscale.laws.problem import columns_to_name
 from vvscale.laws.rows import load_rows
 from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
 from vvscale.laws.uncertainty.conformal import predict_interval
@@ -112,10 +112,8 @@ def _fits(source: str | Path | pd.DataFrame, options: FitOptions) -> list[FitRes
     )
     lacking = next((name for name in x if name not in rows.columns), None)
     if lacking is not None and not options.x:
-        numbers = [str(name) for name in rows.columns if pd.api.types.is_numeric_dtype(rows[name])]
         raise UsageError(
-            f"No input was given, and the table has no '{lacking}', which is the default. Name the input with `x`; "
-            f"columns of numbers: {', '.join(sorted(numbers)[:MOST_LISTED]) or 'none'}."
+            f"No input was given, and the table has no '{lacking}', which is the default. {columns_to_name(rows)}"
         )
     if options.each is None:
         # The rows that the conditions left out are the first thing to doubt a conclusion with.
