@@ -185,7 +185,7 @@ def put(table: dict[str, Any], keys: Sequence[str], value: Any) -> None:
     at[_place(at, last, keys)] = value
 
 
-def _place(at: dict[str, Any] | list[Any], key: str, keys: Sequence[str]) -> str | int:
+def _place(at: dict[str, Any] | list[Any], key: str, keys: Sequence[str]) -> Any:
     if isinstance(at, dict):
         return key
     if key.isdigit() and int(key) < len(at):

@@ -172,7 +172,7 @@ class _Study:
         for point in self._resolved.points:
             sizes = found.setdefault(point.network, [])
             if point.mapping_samples is not None:
-                sizes.append(point.mapping_samples)
+                sizes.append(str(point.mapping_samples))
         return found
 
     def _fine_tune(self, run: Run, weights: Mapping[str, str], chosen: str | None) -> str:

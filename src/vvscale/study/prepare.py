@@ -68,10 +68,14 @@ class Prepared:
             )
         self.folder.write_plan(self.resolved.to_dict(), self.graph, source=Path(self.resolved.spec.source))
 
-    def refuse_others_files(self) -> None:
-        """Refuse a folder with files that are not of this study and that it would write over, before any is made."""
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Write the plan, and keep other runs out meanwhile; before, refuse a folder with files that are of others."""
         if self.resolved is not None:
             self.folder.refuse_others_files(self.resolved.spec.name, self.graph, Path(self.resolved.spec.source))
+        with self.folder.alone():
+            self.write()
+            yield
 
 
 def folder_of(spec: StudySpec, out: Path | None) -> StudyFolder:

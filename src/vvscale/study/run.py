@@ -134,10 +134,8 @@ def run_study(
     if not isinstance(study, Prepared):
         study = prepare_study(study, out=out, changes=None if workers is None else {"engine.workers": workers})
     began, folder, graph, stop = time.monotonic(), study.folder, study.graph, stop or Stop()
-    study.refuse_others_files()
     try:
-        with _submitted_again(study), folder.alone():
-            study.write()
+        with _submitted_again(study), study.begun():
             make_folder(folder.results)
             found = survey(folder, graph, rehash=rehash, stop=stop)
             folder.retract(found.done)
@@ -145,8 +143,7 @@ def run_study(
             run = Work(folder, graph, engine or Engine(study.engine, folder), found, stop)
             if run.schedule.n_open:
                 run.work(on_look, on_stop)
-            for number in run.schedule.numbers(State.DONE):
-                folder.publish(graph.tasks[number])
+            folder.publish(graph.tasks[number] for number in run.schedule.numbers(State.DONE))
             status = run.watch.look(is_last=True)
     except OSError as error:
         raise storage_error(folder.path, error) from error
@@ -195,9 +192,8 @@ def submit_study(study: Prepared) -> str:
             "gridengine, htcondor or kubernetes, or leave out `submit`."
         )
     refuse_odd_path(study.engine, study.folder.path)
-    study.refuse_others_files()
-    with study.folder.alone():
-        study.write()
+    with study.begun():
+        pass
     return _submit(study)
 
 

@@ -187,9 +187,9 @@ def study_status(folder: StudyFolder) -> StudyStatus:
     MissingDataError
         The folder holds no study.
     """
-    plan, told = folder.spec()["graph"], folder.status()
-    if told is None or told["graph"] != plan:
-        return _counted(folder, folder.graph())
+    graph, told = folder.graph(), folder.status()
+    if told is None or told["graph"] != graph.digest:
+        return _counted(folder, graph)
     known = {field.name: told[field.name] for field in dataclasses.fields(StudyStatus)}
     now = from_table(StudyStatus, {**known, "path": str(folder.path), "runner": folder.runner()}, "the status")
     if now.runner is None:

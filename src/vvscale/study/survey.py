@@ -82,8 +82,7 @@ def hand_over(folder: StudyFolder) -> list[Path]:
     MissingDataError
         Nothing that people look at is finished.
     """
-    for task in finished_tasks(folder, folder.graph()):
-        folder.publish(task)
+    folder.publish(finished_tasks(folder, folder.graph()))
     results = results_of(folder)
     if not results:
         named = shell_words(folder.path)

@@ -130,7 +130,7 @@ class Work:
             self.schedule.set(number, State.DONE)
             self.n_done += 1
             self.watch.done(task)
-            self.folder.publish(task)
+            self.folder.publish([task])
         elif answer.outcome == "failed":
             is_told = self.folder.task(task.id).error() is not None
             self._fail(number, answer.message, "" if is_told else "RunError")

@@ -128,12 +128,12 @@ def submit_command(engine: EngineSpec, command: list[str], *, name: str, folder:
 
 
 def _kubernetes(group: Group, blocks: dict[str, Any]) -> ExecutionProvider:
-    volumes = [tuple(one.split(":", 1)) for one in group.volumes]
+    volumes: Any = [tuple(one.split(":", 1)) for one in group.volumes]
     cores, memory = float(_cores(group)), f"{_gb(group)}Gi"
     gpus = {"nvidia.com/gpu": str(group.gpus_per_job)} if group.gpus_per_job else None
     try:
         return KubernetesProvider(
-            **blocks, image=group.image, namespace=group.namespace or "default", persistent_volumes=volumes,
+            **blocks, image=group.image or "", namespace=group.namespace or "default", persistent_volumes=volumes,
             init_cpu=cores, max_cpu=cores, init_mem=memory, max_mem=memory, extra_limits=gpus,
         )  # fmt: skip
     except OptionalModuleMissing as error:

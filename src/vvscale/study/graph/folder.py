@@ -25,7 +25,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -215,12 +215,15 @@ class StudyFolder:
         record = read_record(self.path / "status.json", "graph")
         return record if record is not None and seal_holds(record) else None
 
-    def publish(self, task: Task) -> None:
-        """Copy what a finished task publishes to where people look; what is there already is left."""
-        record = self._published()
-        results = inside(self.path, "results")
-        out = self.task(task.id).out
-        for source, target in task.publish.items():
+    def publish(self, tasks: Iterable[Task]) -> None:
+        """Copy what finished tasks publish to where people look; what is there already is left."""
+        # A study has very many tasks that publish nothing.
+        asked = [(task, source, target) for task in tasks for source, target in task.publish.items()]
+        if not asked:
+            return
+        record, results = self._published(), inside(self.path, "results")
+        for task, source, target in asked:
+            out = self.task(task.id).out
             taken = out if source == "." else inside(out, source)
             if not taken.exists():
                 continue  # The task could not make it, and its notes say why.
