@@ -241,6 +241,7 @@ def test_more_workers_never_take_longer_and_one_takes_the_sum(tmp_path: Path):
         ({"axes.arch": "resnt18"}, "Did you mean 'resnet18'"),
         ({"laws.1.x": ["n_parms"]}, "Did you mean 'n_params'"),
         ({"report.figures": ["acuracy"]}, "accuracy"),
+        ({"engine.groups": [{"name": "large", "where": {"arch": "vit*"}}]}, r"groups\]\] 'large' matches no run"),
         ({"forecast.law": "IT"}, r"\[forecast\] goes by the law 'IT'"),
     ],
 )  # fmt: skip

@@ -133,6 +133,12 @@ def test_more_mistakes(tmp_path: Path):
         load_spec(write(tmp_path, GOOD.replace("[0, 1]", "[-1]")))
 
 
+def test_a_study_is_found_by_its_name_where_its_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write(tmp_path, GOOD).rename(tmp_path / "own.toml")
+    monkeypatch.chdir(tmp_path)
+    assert load_spec("own") == load_spec("own.toml")
+
+
 def test_an_unknown_study_offers_the_nearest():
     with pytest.raises(MissingDataError, match="Did you mean 'demo'"):
         load_spec("demos")

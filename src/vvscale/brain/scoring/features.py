@@ -18,8 +18,8 @@ import numpy as np
 from vvscale.brain.activations.memory import peak_memory
 from vvscale.brain.benchmarks.benchmark import Benchmark, score_together
 from vvscale.brain.metrics.checks import arrays_digest
+from vvscale.brain.scoring.plan import refuse_unscorable
 from vvscale.brain.scoring.results import LayerFailure, LayerScore, ModelScores, Usage
-from vvscale.brain.scoring.work import refuse_unscorable
 from vvscale.core.hdf5 import datasets_in, open_hdf5
 from vvscale.core.inputs.arrays import plain_arrays
 from vvscale.core.inputs.plain import plain_file
@@ -278,7 +278,7 @@ def score_features(
                 if isinstance(result, MissingDataError):
                     raise result  # of the images, which are the same for all layers
                 if isinstance(result, DataError):
-                    failures.append(LayerFailure(layer, name, f"Layer '{layer}' on '{name}': {result}"))
+                    failures.append(LayerFailure.of(layer, name, result))
                 else:
                     scores.append(LayerScore.of(layer, table.shape[1], result))
                 if progress is not None:

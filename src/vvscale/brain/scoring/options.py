@@ -94,6 +94,11 @@ class ScoringOptions(Options):
         return parse_memory(self.memory)
 
     @property
+    def array_device(self) -> str | None:
+        """Where products and metrics are computed: a PyTorch device, or None for NumPy."""
+        return None if self.device == "cpu" else self.device
+
+    @property
     def scratch_folder(self) -> Path:
         """Where activations go that do not fit into memory."""
         from vvscale.core.download import cache_folder

@@ -112,6 +112,12 @@ class LayerFailure:
     benchmark_id: str
     reason: str
 
+    @classmethod
+    def of(cls, layer: str, benchmark_id: str, error: Exception) -> LayerFailure:
+        """Say why a layer has no score on a benchmark, or on any."""
+        on = f" on '{benchmark_id}'" if benchmark_id else ""
+        return cls(layer, benchmark_id, f"Layer '{layer}'{on}: {error}")
+
 
 @dataclass(frozen=True)
 class Usage:

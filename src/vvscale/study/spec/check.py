@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import get_args
 
 from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError, unknown_name
-from vvscale.study.spec.axes import Run
+from vvscale.study.spec.axes import Run, matches
 from vvscale.study.spec.resolve import Resolved, forecast_run, n_images_of
 from vvscale.study.spec.schema import ForecastSpec, StudySpec
 from vvscale.study.tasks.rows import ACCURACY_ERROR
@@ -33,6 +33,7 @@ def check_study(resolved: Resolved) -> None:
     for run in resolved.runs:
         # Refuses an architecture that there is not.
         resolved.cost(run)
+    _check_groups(resolved)
     _check_score(spec)
     _check_laws(spec)
     if spec.report.figures:
@@ -50,6 +51,15 @@ def check_study(resolved: Resolved) -> None:
     _check_layers(resolved)
     _check_models(resolved)
     _check_recordings(resolved)
+
+
+def _check_groups(resolved: Resolved) -> None:
+    """Refuse workers for runs that there are not, most likely misspelt: nothing would ever be given to them."""
+    for group in resolved.spec.engine.all_groups:
+        if group.where and not any(matches(run, group.where) for run in resolved.runs):
+            raise ConfigError(
+                f"[[engine.groups]] '{group.name}' matches no run: {dict(group.where)}. Correct it or take it away."
+            )
 
 
 def _check_forecast(resolved: Resolved, wanted: ForecastSpec) -> None:

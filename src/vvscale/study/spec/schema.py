@@ -248,6 +248,8 @@ def find_spec(name: str | Path) -> Path:
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():
         return path
+    if path.name and (file := path.with_name(f"{path.name}.toml")).is_file():
+        return file
     found = named_specs()
     if str(name) in found:
         return found[str(name)]

@@ -59,7 +59,7 @@ class Resources(Options):
     constraint: str | None = option(None, "As the scheduler knows it.")
     gres: str | None = option(None, 'As SLURM knows it; ``"shard:2"`` takes a fraction of a GPU.')
     directives: tuple[str, ...] = option(
-        (), "Further options of the scheduler as its own scripts write them, such as ``--exclude=node13``."
+        (), "Further options of the scheduler, as its own scripts write them, dashes and all."
     )
     setup: tuple[str, ...] = option((), "Shell lines before a worker starts, such as ``module load cuda``.")
     image: str | None = option(None, "Container image, of Kubernetes.")
