@@ -37,6 +37,16 @@ table = pd.DataFrame(
 table.head()
 
 # %%
+# What a table needs:
+#
+# - numbers in the columns of ``x`` and ``y``, inputs above 0; text serves ``by``, ``each``, ``where``, ``offset_by``;
+# - an outcome that falls with scale: of a score from 0 to 1 fit ``y="1-my_score"``, and divide percent by 100 first;
+# - no missing values, or ``missing="drop"``, which names the rows that are left out;
+# - a column that says which rows belong together, here ``arch``; one of another name is given as ``by``;
+# - columns named ``n_params``, ``samples_seen`` and ``train_flop`` are taken in units of 1e5, 1e4 and 1e13, as in the
+#   papers, which changes amplitudes and nothing else.
+
+# %%
 # One law
 # -------
 # ``power`` is E + A X^-alpha. A fit is a value: parameters, a status, and what the status means.

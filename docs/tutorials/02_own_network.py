@@ -37,8 +37,8 @@ scores.table()[["region", "layer", "raw_score", "ceiling", "score"]]
 
 # %%
 # A score is 1 where the network predicts the neurons as well as the neurons predict themselves. Which layer stands
-# for a region is a choice; make it on other data than those you report, or use ``--layers committed``, which keeps
-# the layers of one reference run of an architecture for all its runs.
+# for a region is a choice; make it on other data than those you report, or name one layer for each
+# region in a file, as ``--commit layers.toml`` writes it on other recordings, and give it as ``--layers layers.toml``.
 
 best = scores.table().sort_values("score").groupby("region").tail(1)
 best[["region", "layer", "score"]]

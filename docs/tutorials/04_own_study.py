@@ -3,7 +3,7 @@ A study on your images, from template to report
 ===============================================
 
 A study is one TOML file: which networks on which images, how they are scored, which laws are fitted. ``vvscale
-study init`` writes one with comments; this page makes the smallest that has a law.
+study init`` writes one with comments and a law; this page makes the smallest, which trains, scores and draws.
 
 On your own images, first ``vvscale prepare FOLDER --out images``, and name that folder as the data set.
 """

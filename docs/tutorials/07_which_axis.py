@@ -108,7 +108,8 @@ main(["transfer", *(str(out / name / "scores") for name in names)])
 # .. code-block:: console
 #
 #     vvscale fetch benchmarks cowley2023
-#     vvscale score resnet18 --on cowley2023 --layers layer3.0 --metric ridge-cv --mapping-samples 5%,10%,20%,50%,100%
+#     vvscale score timm:resnet18.a1_in1k --on cowley2023 --layers layer3.0 --metric ridge-cv \
+#         --mapping-samples 5%,10%,20%,50%,100%
 #     vvscale fit scores --x mapping_samples --regions V4 --compare --hold-out
 #
 # On the eight data sets of the 2026 multimodal study: ``vvscale prepare-brain`` lists them.

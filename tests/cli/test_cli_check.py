@@ -62,17 +62,17 @@ def test_check_of_the_documents_example(run, tmp_path, monkeypatch):
 
 def test_check_names_every_requirement_that_fails(run, tmp_path):
     path = tmp_path / "mine.py"
-    path.write_text(EXAMPLE.replace('region="IT"', 'region="TEO"').replace('-pls", 1,', '-pls", 0,'))
+    path.write_text(EXAMPLE.replace('region="IT"', 'region="it"').replace('-pls", 1,', '-pls", 0,'))
     done = run("check", path)
     assert done.code == 3
     assert "Fix 'a whole version': Set version to a whole number" in done.out
-    assert "Fix 'a known region': Set the region" in done.out
-    assert "2 of 12 requirements are not met: Lab2026.IT-pls: a whole version (0); Lab2026.IT-pls: a known" in done.err
+    assert "Fix 'a region': Set the region" in done.out
+    assert "2 of 12 requirements are not met: Lab2026.IT-pls: a whole version (0); Lab2026.IT-pls: a region" in done.err
     assert "Next: vvscale score" not in done.out
     as_json = run("check", path, "--json")
     assert as_json.code == 3
     failed = [one for one in as_json.json["benchmarks"][0]["requirements"] if not one["is_met"]]
-    assert [one["name"] for one in failed] == ["a whole version", "a known region"]
+    assert [one["name"] for one in failed] == ["a whole version", "a region"]
     assert all(one["fix"] for one in failed)
 
 

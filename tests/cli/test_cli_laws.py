@@ -127,7 +127,13 @@ def test_fit_predicts_new_models_and_draws_what_was_asked(mirror, capsys):
         "--hold-out",
     )
     assert code == 0
-    for words in ("90% conformal interval", "1e+18", "1e+20", "profile of E", "predicting high compute"):
+    for words in (
+        "prediction interval (conformal) for a new arch",
+        "1e+18",
+        "1e+20",
+        "profile of E",
+        "predicting high compute",
+    ):
         assert words in out
     code, _, err = run(
         capsys, "fit", "gokce2025", "--law", "joint", *where, "--at", "1e7", "--at", "1e9", "--at", "1e7"
@@ -224,6 +230,67 @@ def test_what_is_asked_beside_a_fit_is_in_the_json_too(tmp_path, capsys):
     assert code == 0
     assert len(entry["tables"]["profile of E"]) == 11
     assert "profile likelihood" in entry["sentences"][0]
+
+
+@pytest.fixture
+def widths(tmp_path):
+    """Nine networks in two versions each, scores in percent that rise with size; one is missing."""
+    rng = np.random.default_rng(3)
+    size = np.geomspace(1e5, 1e8, 18)
+    score = 60 * (1 - (size / 1e5) ** -0.3) + rng.normal(0, 0.3, 18)
+    score[7] = np.nan
+    names = [f"net-{number // 2}" for number in range(18)]
+    frame = pd.DataFrame({"net": names, "kind": ["a", "b"] * 9, "size": size, "n_params": size, "score_pct": score})
+    frame.assign(brain=frame["score_pct"] / 100).to_csv(tmp_path / "own.csv", index=False)
+    return tmp_path / "own.csv"
+
+
+def test_units_of_the_inputs_stand_beside_the_formula(widths, capsys):
+    options = ["--y", "1-brain", "--missing", "drop"]
+    assert "X = n_params / 1e+05" in run(capsys, "fit", widths, "--x", "n_params", *options)[1]
+    assert "X = " not in run(capsys, "fit", widths, "--x", "size", *options)[1]
+
+
+def test_rows_taken_as_independent_are_said_to_be(widths, capsys):
+    options = ["--x", "size", "--y", "1-brain", "--missing", "drop", "--resamples", 20]
+    code, out, _ = run(capsys, "fit", widths, *options)
+    assert code == 0
+    assert "Rows were taken as independent." in out
+    assert "--by net" in out
+    assert "each block of rows left out" in out
+    assert "Rows were taken as independent" not in run(capsys, "fit", widths, *options, "--by", "net")[1]
+
+
+def test_what_is_asked_beside_a_fit_is_by_the_unit_that_was_named(widths, capsys):
+    options = ["--x", "size", "--y", "1-brain", "--missing", "drop", "--by", "net", "--at", "1e9"]
+    out = run(capsys, "fit", widths, *options)[1]
+    assert "90% prediction interval (conformal) for a new net" in out
+    assert "for a new row" in run(capsys, "fit", widths, *options[:6], *options[8:])[1]
+
+
+def test_percent_has_one_advice(widths, capsys):
+    code, out, _ = run(capsys, "fit", widths, "--x", "size", "--y", "score_pct", "--missing", "drop")
+    assert code == 0
+    first = "divide the column by 100 in the file"
+    assert first in out
+    assert out.index(first) < out.index("unidentified" if "unidentified" in out else "at_boundary")
+    code, _, err = run(capsys, "fit", widths, "--x", "size", "--y", "1-score_pct", "--missing", "drop")
+    assert code == 3
+    assert "`score_pct` from" in err
+    assert first in err
+
+
+def test_a_row_is_the_same_row_in_every_message(widths, capsys):
+    options = ["fit", widths, "--x", "size", "--y", "1-brain"]
+    for more in ([], ["--each", "kind"], ["--where", "kind=b"]):
+        assert "at row 8" in run(capsys, *options, *more)[2]
+
+
+def test_an_input_that_nobody_named_is_not_called_unknown(widths, capsys):
+    code, _, err = run(capsys, "fit", widths, "--y", "1-brain")
+    assert code == 2
+    assert "No input was given, and the table has no 'train_flop', which is the default." in err
+    assert "Name the input with `--x`" in err
 
 
 def test_rows_without_a_group_are_left_out_by_name(tmp_path, capsys):

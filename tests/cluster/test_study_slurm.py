@@ -154,6 +154,55 @@ def test_a_job_near_its_time_limit_saves_its_state_and_another_goes_on(cluster: 
     assert pools(out) >= 4
 
 
+ONE_TRAINING = """
+name = "long"
+[axes]
+arch = ["resnetflex-w6-d1-1-1"]
+dataset = "digits"
+recipe = "tiny"
+"recipe.schedule.epochs" = EPOCHS
+[score]
+benchmarks = ["simulated-digits"]
+layers = { V1 = "conv1", V2 = "layer1", V4 = "layer2", IT = "layer3", behavior = "avgpool" }
+[report]
+figures = []
+[engine]
+kind = "KIND"
+workers = 1
+time_minutes = 1
+mem_gb = 1.5
+partition = "low"
+silence_seconds = 10
+"""
+
+
+@pytest.mark.slow
+def test_a_training_longer_than_its_job_goes_on_in_the_next_to_the_same_bits(cluster: Cluster, tmp_path: Path):
+    def started(kind: str, epochs: int, name: str) -> tuple[subprocess.Popen[str], Path]:
+        path, out = tmp_path / f"{name}.toml", tmp_path / name
+        path.write_text(ONE_TRAINING.replace("KIND", kind).replace("EPOCHS", str(epochs)))
+        return begin(path, out), out
+
+    process, out = started("local", 60, "short")
+    end(process, cluster)
+    [trained] = [json.loads(path.read_text()) for path in out.glob("tasks/*/*/out/result.json")]
+    # A job of a minute leaves a training less than half of it; so many take twice that, on any machine.
+    epochs = round(60 * 60 / trained["seconds"])
+    process, out = started("local", epochs, "here")
+    end(process, cluster)
+    here = pd.read_parquet(out / "results" / "scores.parquet")
+    process, out = started("slurm", epochs, "there")
+    saved = set()
+    while process.poll() is None:
+        cluster.nudge()
+        saved |= {one.name for one in out.glob("tasks/*/*/**/checkpoint-*.pt")}
+        time.sleep(0.2)
+    end(process, cluster)
+    assert saved, "no training was told that its job ends"
+    assert pools(out) >= 2
+    pd.testing.assert_frame_equal(pd.read_parquet(out / "results" / "scores.parquet"), here, check_exact=True)
+
+
 @pytest.mark.slow
 def test_a_controller_that_restarts_loses_nothing(cluster: Cluster, tmp_path: Path, local_values: list[float]):
     out = tmp_path / "out"

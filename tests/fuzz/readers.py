@@ -358,14 +358,14 @@ def _read_run(folder: Path) -> object:
 
 
 def _plan(folder: Path) -> list[Files]:
-    from vvscale.study.graph.graph import GraphBuilder
+    from vvscale.study.graph.graph import Graph
 
-    builder = GraphBuilder({"a": "1", "b": "1"})
+    builder = Graph({"a": "1", "b": "1"})
     first = builder.add(
         "a", {"x": 1.5, "recipe": {"name": "long", "settings": list(range(40))}}, label="first", publish={"o": "r/o"}
     )
     builder.add("b", {"y": None}, inputs={"one": first, "many": (first, first)}, label="second")
-    builder.build().write(folder / "a.jsonl")
+    builder.write(folder / "a.jsonl")
     spec = {"name": "s", "axes": {"arch": ["resnet18"], "seed": [0]}}
     return [{"a.jsonl": (folder / "a.jsonl").read_bytes()}, {"spec.json": json.dumps(spec).encode()}]
 

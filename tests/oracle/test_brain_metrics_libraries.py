@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import squareform
 from scipy.stats import pearsonr
 from sklearn.linear_model import RidgeCV as TheirRidgeCV
 
@@ -22,7 +23,7 @@ from vvscale.brain import (
     representational_similarity,
 )
 from vvscale.brain.metrics.gram import GramAccumulator
-from vvscale.brain.metrics.rsa import gram_dissimilarity, square, upper
+from vvscale.brain.metrics.rsa import gram_dissimilarity, upper
 
 RSATOOLBOX = json.loads((Path(__file__).parent / "data" / "rsa.json").read_text())
 ALPHAS = tuple(np.logspace(-2, 5, 15).tolist())
@@ -150,7 +151,7 @@ def test_a_draw_compares_pairs_of_different_images_as_often_as_they_are_drawn(co
     rows = np.random.default_rng(0).integers(0, 20, 20)
     target = Target(subject, np.zeros((1, 20), bool), np.arange(20))
     [drawn] = RSA(comparison).measure(Gram.from_features(model), target).draws(np.bincount(rows, minlength=20)[None])
-    a, b = (square(upper(1 - np.corrcoef(table)), 20)[rows][:, rows] for table in (model, subject))
+    a, b = (squareform(upper(1 - np.corrcoef(table)))[rows][:, rows] for table in (model, subject))
     kept = np.triu(rows[:, None] != rows[None], 1)
     expected = pearsonr(a[kept], b[kept])[0] if comparison == "pearson" else (
         a[kept] @ b[kept] / np.sqrt((a[kept] @ a[kept]) * (b[kept] @ b[kept])))  # fmt: skip

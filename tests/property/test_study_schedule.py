@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vvscale.study.graph.graph import Graph, GraphBuilder
+from vvscale.study.graph.graph import Graph
 from vvscale.study.graph.schedule import Schedule, State
 from vvscale.study.tasks.registry import TASKS
 
@@ -16,13 +16,13 @@ MAY_LACK = {"collect": ("of",)}
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
     """Tasks that need some earlier ones; a collect may lack inputs, a noop may not."""
-    builder, ids = GraphBuilder(VERSIONS), []
+    builder, ids = Graph(VERSIONS), []
     for number in range(draw(st.integers(1, 12))):
         needed = draw(st.lists(st.sampled_from(ids), unique=True, max_size=4)) if ids else []
         kind = draw(st.sampled_from(["noop", "collect"])) if needed else "noop"
         seconds = draw(st.floats(0, 9))
         ids.append(builder.add(kind, {"number": number}, inputs={"of": tuple(needed)}, seconds=seconds))
-    return builder.build()
+    return builder
 
 
 def truth(graph: Graph, own: dict[int, State]) -> list[State]:
@@ -95,11 +95,11 @@ def test_a_changed_parameter_changes_exactly_what_depends_on_it(shape: list[int]
     """Random graphs: each task needs some earlier ones; one parameter changes."""
 
     def build(values: list[int]) -> Graph:
-        builder, ids = GraphBuilder(VERSIONS), []
+        builder, ids = Graph(VERSIONS), []
         for number, (n_inputs, value) in enumerate(zip(shape, values, strict=True)):
             needed = tuple(ids[(number * 7 + step * 3) % number] for step in range(n_inputs)) if number else ()
             ids.append(builder.add("noop", {"number": number, "value": value}, inputs={"of": needed}))
-        return builder.build()
+        return builder
 
     values = [0] * len(shape)
     changed = data.draw(st.integers(0, len(shape) - 1))
@@ -114,10 +114,9 @@ def test_a_changed_parameter_changes_exactly_what_depends_on_it(shape: list[int]
 
 def test_a_task_runs_on_what_it_must_have_though_all_that_it_may_lack_is_lost():
     for must_fail in (False, True):
-        builder = GraphBuilder(VERSIONS)
-        must, may = builder.add("noop", {"number": 0}), builder.add("noop", {"number": 1})
-        builder.add("collect", {"number": 2}, inputs={"base": must, "of": (may,)})
-        graph = builder.build()
+        graph = Graph(VERSIONS)
+        must, may = graph.add("noop", {"number": 0}), graph.add("noop", {"number": 1})
+        graph.add("collect", {"number": 2}, inputs={"base": must, "of": (may,)})
         schedule = Schedule(graph, MAY_LACK)
         schedule.set(graph.index[may], State.FAILED)
         schedule.set(graph.index[must], State.FAILED if must_fail else State.DONE)
@@ -126,10 +125,10 @@ def test_a_task_runs_on_what_it_must_have_though_all_that_it_may_lack_is_lost():
 
 def test_a_task_that_comes_back_after_its_input_failed_is_blocked():
     """Its input was found damaged by another task, made again, and failed, while this one ran and was lost."""
-    builder = GraphBuilder(VERSIONS)
+    builder = Graph(VERSIONS)
     first = builder.add("noop", {"number": 0})
     builder.add("noop", {"number": 1}, inputs={"of": first})
-    schedule = Schedule(builder.build(), MAY_LACK)
+    schedule = Schedule(builder, MAY_LACK)
     for number, state in ((0, State.DONE), (1, State.RUNNING), (0, State.WAITING), (0, State.FAILED)):
         schedule.set(number, state)
     schedule.set(1, State.WAITING)

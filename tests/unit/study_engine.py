@@ -64,7 +64,7 @@ class InProcess(Engine):
     def words(self) -> tuple[str, int]:
         return "in this process", 1
 
-    def stop(self, seconds: float, saving: Callable[[], object]) -> None:
+    def stop(self, seconds: float) -> None:
         self.stopped_with = self.stopped_with or seconds
 
 

@@ -84,11 +84,7 @@ MOST_LINES, MOST_BODY, MOST_FILES = 400, 60, 12
 # What is larger, and why. Entries go when they are no longer needed; nothing is added without a reason.
 LONGER_FILES: dict[str, str] = {}
 LONGER_BODIES: dict[str, str] = {}
-LARGER_FOLDERS = {
-    "brain/metrics": "one file per metric",
-    "brain/prepared": "one file per data set",
-    "brain/scoring": "one file per step of scoring",
-}
+LARGER_FOLDERS = {}
 
 
 def name_of(path: Path) -> str:

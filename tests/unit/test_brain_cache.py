@@ -21,10 +21,10 @@ from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.metrics.pls import PLS
 from vvscale.brain.metrics.ridge import RidgeCV
 from vvscale.brain.scoring.cache import ScoreCache
-from vvscale.brain.scoring.digests import model_digest, weights_digest
+from vvscale.brain.scoring.keys import model_digest, weights_digest
 from vvscale.brain.scoring.options import ScoringOptions
+from vvscale.brain.scoring.plan import plan_work
 from vvscale.brain.scoring.results import LayerScore
-from vvscale.brain.scoring.work import plan_work
 from vvscale.brain.simulated.stream import simulate
 from vvscale.errors import DigestError, VvscaleWarning
 
@@ -214,17 +214,17 @@ def test_the_run_id_names_model_and_settings_but_not_the_code():
 
 
 def test_a_change_of_the_code_changes_the_key(tmp_path, monkeypatch):
-    from vvscale.brain.scoring import digests
+    from vvscale.brain.scoring import keys
 
     (tmp_path / "metric.py").write_text("x = 1")
-    monkeypatch.setattr(digests, "_CODE", tmp_path)
-    digests.code_digest.cache_clear()
-    before = digests.code_digest()
+    monkeypatch.setattr(keys, "_CODE", tmp_path)
+    keys.code_digest.cache_clear()
+    before = keys.code_digest()
     (tmp_path / "metric.py").write_text("x = 2")
-    digests.code_digest.cache_clear()
-    assert digests.code_digest() != before
+    keys.code_digest.cache_clear()
+    assert keys.code_digest() != before
     monkeypatch.undo()
-    digests.code_digest.cache_clear()
+    keys.code_digest.cache_clear()
 
 
 def test_weights_and_models_have_digests_of_their_own():

@@ -91,7 +91,7 @@ def unlabelled(benchmark):
         (lambda one: replace(one, version="1"), {"a whole version"}, "'1' .*whole number"),
         (lambda one: replace(one, version=True), {"a whole version"}, "True"),
         (lambda one: replace(one, version=0), {"a whole version"}, "0"),
-        (lambda one: with_assembly(one, region="TEO"), {"a known region"}, "'TEO' .*one of V1, V2, V4, IT, behavior"),
+        (lambda one: with_assembly(one, region="v1"), {"a region"}, "'v1' .*one of V1, V2, V4, IT, behavior"),
         (lambda one: with_stimuli(one, degrees=0.0), {"a visual angle"}, "0 degrees"),
         (lambda one: with_stimuli(one, degrees=float("nan")), {"a visual angle"}, "nan degrees"),
         (

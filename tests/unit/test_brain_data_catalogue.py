@@ -199,3 +199,8 @@ def test_an_installed_package_adds_its_own(tmp_path, own):
     )
     assert done.returncode == 1
     assert "UsageError: The entry point 'Lab2026.no' of the group 'vvscale.benchmark' gives a int" in done.stderr
+
+
+def test_a_prepared_file_without_a_region_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"'x\.h5:' names no region"):
+        load_benchmark("x.h5:")

@@ -2,6 +2,7 @@
 
 import zipfile
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -157,3 +158,29 @@ def test_the_digest_covers_what_is_read(folder):
     first = described(folder, TOP + STIMULI + ASSEMBLY).data_digest()
     np.save(folder / "responses.npy", np.load(folder / "responses.npy") * 2)
     assert described(folder, TOP + STIMULI + ASSEMBLY).data_digest() != first
+
+
+def test_an_archive_of_several_arrays_needs_the_name_of_one(folder):
+    np.savez(folder / "two.npz", ours=np.load(folder / "responses.npy"), theirs=np.zeros((Q, N, R)))
+    with h5py.File(folder / "two.h5", "w") as file:
+        file["monkey/ours"], file["theirs"] = np.load(folder / "responses.npy"), np.zeros((Q, N, R))
+    for name, array in (("two.npz", "ours"), ("two.h5", "monkey/ours")):
+        with pytest.raises(ConfigError, match=f"'{name}' holds 2 arrays; name one, such as '{name}:{array}'"):
+            described(folder, TOP + STIMULI + ASSEMBLY.replace("responses.npy", name))
+        made = described(folder, TOP + STIMULI + ASSEMBLY.replace("responses.npy", f"{name}:{array}"))
+        expected = described(folder, TOP + STIMULI + ASSEMBLY)
+        np.testing.assert_array_equal(made.assembly.responses, expected.assembly.responses)
+        with pytest.raises(MissingDataError, match=f"'{name}' has no array 'hers'; it has .*theirs"):
+            described(folder, TOP + STIMULI + ASSEMBLY.replace("responses.npy", f"{name}:hers"))
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [('responses = "r.nc"\naxes = ["image", "neuroid"]', "axes"),
+     ('responses = "r.nc"\nimages = "order.txt"', "images"),
+     ('responses = "responses.npy"\ntime_bin = [70, 170]', "time_bin"),
+     ('responses = "means.npy"\npercent = true', "percent")],
+)  # fmt: skip
+def test_a_key_that_means_nothing_for_such_a_file_is_refused(folder, text, key):
+    with pytest.raises(ConfigError, match=f"'{key}'"):
+        described(folder, TOP + STIMULI + "[assembly]\n" + text + "\n")

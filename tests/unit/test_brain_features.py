@@ -1,6 +1,7 @@
 """Features that were computed elsewhere: files of several tools, labels of rows, and their scores."""
 
 import types
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -105,3 +106,16 @@ def test_scores_are_those_of_the_benchmark_whatever_the_order_of_rows(v1):
     assert failure.layer == "dead"
     with pytest.raises(MissingDataError, match="lack 1 of"):
         score_features(Features.of(pixels[1:], stimulus_id=ids[1:]), benchmarks=[v1])
+
+
+def test_benchmarks_are_checked_before_features_are_scored():
+    stream = simulate(images_per_object=10, n_neuroids=10)
+    benchmark = stream.benchmark("V1")
+    features = Features.of(np.ones((len(stream.stimuli), 3)), stimulus_id=stream.stimuli.stimulus_id)
+    with pytest.raises(UsageError, match="No benchmark was given"):
+        score_features(features, benchmarks=[])
+    with pytest.raises(UsageError, match="given twice"):
+        score_features(features, benchmarks=[benchmark, benchmark])
+    silent = replace(benchmark, stratify_by="nothing")
+    with pytest.raises(MissingDataError, match="cannot score any model"):
+        score_features(features, benchmarks=[silent])

@@ -179,19 +179,19 @@ def test_layers_of_the_2026_study(mirror, resnet):
     import dataclasses
 
     from vvscale.brain import simulate
-    from vvscale.brain.scoring.layers_gokce2026 import published_layers
+    from vvscale.brain.scoring.layers import layers_gokce2026
 
     given = simulate(images_per_object=3, n_repetitions=3).benchmark("V4")
     tvsd = dataclasses.replace(given, benchmark_id="tvsd.V4-ridge-cv")
     mh = dataclasses.replace(given, benchmark_id="MajajHong2015public.V4-pls")
     record = {"row": {"model_id": "resnet18_imagenet_10_seed-3", "arch": "resnet18"}}
-    found = published_layers([tvsd, mh], resnet, record)
+    found = layers_gokce2026([tvsd, mh], resnet, record)
     assert dict(found.layers) == {"tvsd.V4-ridge-cv": "layer3.0", "MajajHong2015public.V4-pls": "layer3.0"}
     assert found.model == "resnet18_imagenet_full"
     with pytest.raises(MissingDataError, match="no data set of the 2026 study"):
-        published_layers([given], resnet, record)
+        layers_gokce2026([given], resnet, record)
     with pytest.raises(MissingDataError, match="no layers of 'net'"):
-        published_layers([tvsd], resnet, {"row": {"model_id": "net"}})
+        layers_gokce2026([tvsd], resnet, {"row": {"model_id": "net"}})
 
 
 def test_regions_of_other_recordings_are_committed_too(tmp_path):

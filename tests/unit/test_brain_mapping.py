@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from torch import nn
 
 from vvscale.brain import load_benchmark, score_layers, simulate
+from vvscale.brain.benchmarks.benchmark import score_together
 from vvscale.brain.benchmarks.design import TrainTest
 from vvscale.brain.mapping.benchmark import MappingBenchmark, with_subsets
 from vvscale.brain.mapping.subset import Amount, Subset, subsets
@@ -16,7 +17,8 @@ from vvscale.brain.metrics.nipals import cross_validate
 from vvscale.brain.metrics.pls import PLS
 from vvscale.brain.metrics.ridge import Ridge as OurRidge
 from vvscale.brain.metrics.ridge import RidgeCV as OurRidgeCV
-from vvscale.errors import ConfigError, ShapeError, UsageError
+from vvscale.brain.scoring.features import Features, score_features
+from vvscale.errors import ConfigError, DataError, ShapeError, UsageError
 
 rng = np.random.default_rng(0)
 
@@ -162,6 +164,81 @@ def test_one_pass_gives_the_curves_of_all_layers(whole, tmp_path):
     assert again.usage.n_cached == 20
     assert again.usage.n_forward == 0
     assert again.table()["score"].tolist() == scores.table()["score"].tolist()
+
+
+@pytest.mark.parametrize("percent", ["20%", "60%"])
+def test_seeds_of_one_size_are_fitted_together_and_score_as_they_do_alone(whole, features, percent, monkeypatch):
+    pls = dataclasses.replace(whole, metric=PLS(5))
+    parts = with_subsets([pls], subsets([percent], seeds=9))
+    assert len({one.group for one in parts}) == 1
+    gram = Gram.from_features(features)
+    alone = [one.score(gram) for one in parts]
+    fits = counting(monkeypatch)
+    together = score_together(parts, gram)
+    assert fits == {"20%": [30, 30, 30], "60%": [45, 45]}[percent], "as many as memory is for, in equal turns"
+    for one, of_one in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one.detail.r, of_one.detail.r, rtol=0, atol=1e-10)
+        np.testing.assert_array_equal(one.detail.is_train, of_one.detail.is_train)
+        assert one.score.raw_score == pytest.approx(of_one.score.raw_score, abs=1e-10)
+        assert one.mapping == of_one.mapping
+    assert len({one.score.raw_score for one in together}) == 9
+
+
+def counting(monkeypatch):
+    """Note how many splits each fit by partial least squares is of."""
+    import vvscale.brain.metrics.pls as pls
+
+    fits = []
+    for name in ("cross_validate", "cross_validate_parts"):
+        used = getattr(pls, name)
+
+        def fit(gram, responses, is_train, *rest, used=used):
+            fits.append(len(is_train))
+            return used(gram, responses, is_train, *rest)
+
+        monkeypatch.setattr(pls, name, fit)
+    return fits
+
+
+def test_what_differs_between_seeds_or_shares_no_work_is_scored_alone(whole):
+    pls = dataclasses.replace(whole, metric=PLS(5))
+    for benchmark, options in ((pls, {"neuroids": [5]}), (pls, {"repetitions": [2]}), (whole, {}), (pls, {})):
+        parts = with_subsets([benchmark], subsets(["50%"], seeds=3, **options))
+        assert len({one.group for one in parts}) == (1 if benchmark is pls and not options else 3)
+    other = dataclasses.replace(pls, benchmark_id="other")
+    sizes = with_subsets([pls, other], subsets(["20%", "50%", "100%"], seeds=3))
+    assert len({one.group for one in sizes}) == 2 * 3
+
+
+def test_what_is_wrong_with_one_part_says_nothing_about_the_others(whole, features):
+    """Of a part whose training images are all alike nothing can be fitted."""
+    pls = dataclasses.replace(whole, metric=PLS(5))
+    parts = with_subsets([pls], subsets(["10%"], seeds=3))
+    fitted = PLS.measure
+
+    def measure(self, features, target):
+        if (target.is_train[:, None] == parts[1]._is_train(pls.parts[0])).all(-1).any():
+            raise DataError("nothing differs")
+        return fitted(self, features, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PLS, "measure", measure)
+        found = score_together(parts, Gram.from_features(features))
+    assert isinstance(found[1], DataError)
+    assert "nothing differs" in str(found[1])
+    assert [one.mapping["mapping_seed"] for one in (found[0], found[2])] == [0, 2]
+
+
+def test_curves_of_feature_files_are_those_of_the_benchmark(whole, features):
+    pls = dataclasses.replace(whole, metric=PLS(5))
+    parts = with_subsets([pls], subsets(["20%", "100%"], seeds=2))
+    table = Features.of({"a": features, "b": features[:, :200]}, stimulus_id=whole.stimuli.stimulus_id)
+    rows = score_features(table, benchmarks=parts, resamples=10).rows({"model_id": "m"})
+    assert len(rows) == 2 * 3
+    assert set(rows["data_digest"]) == {whole.data_digest()}
+    of_a = rows[(rows["layer"] == "a") & (rows["mapping_samples"] == 28)].set_index("mapping_seed")["raw_score"]
+    for part in parts[:2]:
+        assert of_a[part.subset.seed] == pytest.approx(part.score(features).score.raw_score, abs=1e-10)
 
 
 @pytest.mark.parametrize("percent", [("10%", "100%")])

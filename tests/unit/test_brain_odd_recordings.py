@@ -1,16 +1,31 @@
 """Recordings and features that could give a wrong number without a word: each is scored right, or refused by name."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import RidgeCV as TheirRidgeCV
 
-from vvscale.brain import PLS, Assembly, Gram, NeuralBenchmark, RidgeCV, StimulusSet, Target, stratified_splits
-from vvscale.brain.behavior.triplets import Triplets
-from vvscale.brain.benchmarks.tasks import TripletBenchmark
+from vvscale.brain import (
+    CKA,
+    PLS,
+    RSA,
+    Assembly,
+    DecisionBenchmark,
+    Decisions,
+    Gram,
+    NeuralBenchmark,
+    RidgeCV,
+    StimulusSet,
+    Target,
+    TripletBenchmark,
+    Triplets,
+    stratified_splits,
+)
 from vvscale.brain.ceilings.ceiling import Ceiling
 from vvscale.brain.metrics.gram import GramAccumulator
-from vvscale.brain.metrics.predictivity import Predictivity, weighted_pearson
+from vvscale.brain.metrics.outcome import Predictivity, weighted_pearson
 from vvscale.brain.metrics.rsa import gram_dissimilarity
 from vvscale.errors import DataError, MissingDataError
 
@@ -119,3 +134,54 @@ def test_more_blocks_after_a_look_at_the_products():
     whole = Gram.from_features(features)
     np.testing.assert_allclose(total.gram().matrix, whole.matrix, atol=1e-12)
     np.testing.assert_allclose(total.gram().plain(), features @ features.T, rtol=1e-12)
+
+
+def test_judged_images_in_another_order_are_compared_with_their_own_features():
+    order = np.random.default_rng(5).permutation(20)
+    none = np.zeros((1, 20), dtype=bool)
+    plain, shuffled = (Target(FEATURES[:, :6], none, rows) for rows in (np.arange(20), order))
+    for metric in (RSA(), CKA()):
+        values = [metric.measure(Gram.from_features(FEATURES), one).raw_score for one in (plain, shuffled)]
+        assert values[1] == pytest.approx(values[0], abs=1e-12)
+
+
+def test_observers_without_images_in_common_leave_the_others_a_ceiling():
+    rows = [(one, who, choice, "cat") for who, ids, choice in (
+        ("a", IDS[:12], "cat"), ("b", IDS[6:], "dog"), ("c", IDS[14:], "cat")) for one in ids]  # fmt: skip
+    rows[0] = (IDS[0], "a", "dog", "cat")
+    rows[7] = (IDS[7], "a", "dog", "cat")
+    found = Decisions.from_table(pd.DataFrame(rows, columns=["stimulus_id", "subject", "choice", "truth"]))
+    assert np.isfinite(found.consistency)
+
+
+def test_the_ceiling_of_many_triplets_takes_little_memory():
+    rng = np.random.default_rng(0)
+    three = rng.integers(0, 1500, (40_000, 3))
+    three = three[(np.diff(np.sort(three, 1), axis=1) > 0).all(1)]
+    given = Triplets(np.array([f"image{number}" for number in range(1500)]), np.concatenate((three, three[:500])))
+    tracemalloc.start()
+    ceiling = given.ceiling
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+    assert ceiling == 1.0
+
+
+@pytest.mark.parametrize("metric", ["error-consistency", "accuracy"])
+def test_a_task_without_resamples_has_no_interval(metric):
+    triplets = Triplets(np.array(IDS), np.array([[0, 1, 2], [3, 4, 5]]))
+    found = TripletBenchmark("odd", 1, stimuli(), triplets, ceiling=0.9).score(FEATURES, resamples=0).score
+    assert np.isnan([found.low, found.high, found.raw_error]).all()
+    rows = [(one, who, "cat" if number % 3 else "dog", "cat") for who in "ab" for number, one in enumerate(IDS)]
+    choices = Decisions.from_table(pd.DataFrame(rows, columns=["stimulus_id", "subject", "choice", "truth"]))
+    given = DecisionBenchmark("odd", 1, stimuli(), choices, {"cat": [0], "dog": [1]}, metric=metric)
+    found = given.score(FEATURES, resamples=0).score
+    assert np.isfinite(found.score)
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_a_classifier_that_can_be_compared_with_nobody_has_no_score():
+    rows = [(one, who, "cat", "cat") for who in "ab" for one in IDS]
+    choices = Decisions.from_table(pd.DataFrame(rows, columns=["stimulus_id", "subject", "choice", "truth"]))
+    given = DecisionBenchmark("odd", 1, stimuli(), choices, {"cat": [0, 1]}, ceiling=0.5)
+    with pytest.raises(DataError, match="compared with no observer of 'odd'"):
+        given.score(FEATURES, resamples=5)

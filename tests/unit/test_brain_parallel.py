@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,8 @@ import torch
 from torch import nn
 
 from vvscale.brain import simulate
-from vvscale.brain.activations.memory import Sizes, least_memory, n_models_at_once
+from vvscale.brain.activations.memory import Budget
 from vvscale.brain.activations.parallel import replicas, run_each
-from vvscale.brain.activations.projection import Projection
 from vvscale.brain.activations.record import probe
 from vvscale.brain.activations.storage import plan_holding
 from vvscale.brain.inputs.preprocess import Preprocessing
@@ -123,14 +123,14 @@ def test_scores_are_the_same_bits_however_many_copies_run(kind):
 def test_a_second_model_at_one_time_waits_for_memory():
     network = made()
     seen = probe(network, LAYERS, IMAGES)
-    sizes = Sizes(10**9, 5 * 10**8, 3200, 0, IMAGES[0].size, 64, threads=2)
+    budget = Budget(10**9, 5 * 10**8, 3200, 0, IMAGES[0].size, 64, seen, threads=2)
     holding = plan_holding(3200, {"conv": 4 * 14 * 14}, 0)
-    least, _ = least_memory(sizes, seen, Projection())
+    least, _ = budget.least()
     outputs = 64 * 4 * 4 * 4 * 14 * 14
     for memory, n in ((least, 1), (least + outputs - 1, 1), (least + outputs, 2), (10**12, 2)):
-        roomy = Sizes(memory, sizes.resident, 3200, 0, IMAGES[0].size, 64, threads=2)
-        assert n_models_at_once(roomy, seen, Projection(), holding, 16) == n
-        assert n_models_at_once(roomy, seen, Projection(), holding, 1) == 1
+        roomy = replace(budget, memory=memory)
+        assert roomy.n_models_at_once(holding, 16) == n
+        assert roomy.n_models_at_once(holding, 1) == 1
 
 
 def test_an_error_on_one_thread_ends_the_others():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vvscale.brain import Gram, GramAccumulator, Predictivity, linear_predictivity, stratified_splits
-from vvscale.brain.metrics.scale import exact_float32
+from vvscale.brain.metrics.centring import exact_float32
 from vvscale.errors import ConfigError, DataError, ShapeError
 
 

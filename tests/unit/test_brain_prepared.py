@@ -13,9 +13,9 @@ from vvscale.brain.prepared import tvsd
 from vvscale.brain.prepared.benchmark import prepared_benchmark
 from vvscale.brain.prepared.layout import PreparedFile, write_prepared
 from vvscale.brain.prepared.prepare import Job, prepare_brain
-from vvscale.brain.prepared.sets import SETS, brain_set
-from vvscale.brain.prepared.things import read_dict, things_id
-from vvscale.errors import DataError, MissingDataError, UnknownNameError, UsageError
+from vvscale.brain.prepared.raw_files import read_dict, things_id
+from vvscale.brain.prepared.sets import SETS, PrepareBrainOptions, brain_set
+from vvscale.errors import ConfigError, DataError, MissingDataError, UnknownNameError, UsageError, VvscaleWarning
 
 rng = np.random.default_rng(0)
 TRAIN = [f"aardvark/aardvark_{n:02d}b.jpg" for n in range(1, 9)]
@@ -119,7 +119,7 @@ def tvsd_raw(tmp_path):
 @pytest.mark.parametrize(("preset", "least"), [("sound", 0.3), ("gokce2026", 0.1)])
 def test_tvsd_regions_differ_between_monkeys_and_thresholds_between_presets(tvsd_raw, tmp_path, preset, least):
     raw, held = tvsd_raw
-    read = prepare_brain(Job("tvsd", raw, tmp_path / "out", preset=preset))
+    read = prepare_brain(Job("tvsd", raw, tmp_path / "out", PrepareBrainOptions(preset=preset)))
     assert read.metadata["preset"] == preset
     assert read.stimulus_ids("train", "monkeyF").tolist() == TRAIN
     for monkey, region, first, end in (
@@ -181,7 +181,7 @@ def test_a_plan_states_bytes_and_hours_and_what_is_missing(tmp_path):
     assert plan.rows[0]["first_missing"] == "betas_csv/sub-01_ResponseData.h5"
     with pytest.raises(MissingDataError, match="20492835"):
         prepare_brain(Job("things_fmri", tmp_path, tmp_path / "out"))
-    notes = Job("things_meg", tmp_path, tmp_path / "out", preset="gokce2026").plan().notes
+    notes = Job("things_meg", tmp_path, tmp_path / "out", PrepareBrainOptions(preset="gokce2026")).plan().notes
     assert "left hemisphere" in notes[0]
 
 
@@ -189,13 +189,15 @@ def test_what_is_asked_for_is_checked_first(tmp_path):
     with pytest.raises(UnknownNameError, match=r"TVSD-EP|tvsd"):
         Job("tvds", tmp_path, tmp_path).plan()
     with pytest.raises(UnknownNameError, match="monkeyN"):
-        Job("tvsd", tmp_path, tmp_path, subjects=("monkeyX",))
-    with pytest.raises(UnknownNameError, match="gokce2026"):
-        Job("tvsd", tmp_path, tmp_path, preset="ours")
+        Job("tvsd", tmp_path, tmp_path, PrepareBrainOptions(subjects=("monkeyX",)))
+    with pytest.raises(ConfigError, match="gokce2026"):
+        Job("tvsd", tmp_path, tmp_path, PrepareBrainOptions(preset="ours"))
     with pytest.raises(UsageError, match="all its regions"):
-        Job("tvsd", tmp_path, tmp_path, rois=("V1",))
+        Job("tvsd", tmp_path, tmp_path, PrepareBrainOptions(rois=("V1",)))
+    with pytest.raises(UsageError, match="min_ceiling"):
+        Job("tvsd", tmp_path, tmp_path, PrepareBrainOptions(min_ceiling=3))
     with pytest.raises(UnknownNameError, match="V9"):
-        Job("things_fmri", tmp_path, tmp_path, rois=("V9",))
+        Job("things_fmri", tmp_path, tmp_path, PrepareBrainOptions(rois=("V9",)))
     assert len(SETS) == 8
     assert brain_set("NSD-fMRI").has_own_stimuli
 
@@ -236,7 +238,9 @@ def fmri_raw(tmp_path):
 
 def test_things_fmri_tables(fmri_raw, tmp_path):
     raw, trials, betas = fmri_raw
-    read = prepare_brain(Job("things_fmri", raw, tmp_path / "out", preset="gokce2026", subjects=("sub-01",)))
+    read = prepare_brain(
+        Job("things_fmri", raw, tmp_path / "out", PrepareBrainOptions(preset="gokce2026", subjects=("sub-01",)))
+    )
     assert read.stimulus_ids("test", "sub-01").tolist() == TEST
     assert read.n_units("sub-01", "V4") == 3, "voxel 1 has a ceiling of 10 percent, which is not above"
     assert read.n_units("sub-01", "IT_glasser") == 3
@@ -245,9 +249,24 @@ def test_things_fmri_tables(fmri_raw, tmp_path):
     got = read.responses("test", "sub-01", "V4")[:, 2]
     np.testing.assert_allclose(got, (expected - expected.mean()) / expected.std(), rtol=1e-5)
     np.testing.assert_array_equal(read.reliability("sub-01", "V4"), [0.11, 0.31, 0.40])
-    sound = prepare_brain(Job("things_fmri", raw, tmp_path / "sound", subjects=("sub-01",), rois=("V4",)))
+    sound = prepare_brain(
+        Job("things_fmri", raw, tmp_path / "sound", PrepareBrainOptions(subjects=("sub-01",), rois=("V4",)))
+    )
     assert sound.n_units("sub-01", "V4") == 2
     assert not sound.has("sub-01", "whole_brain")
+
+
+def test_a_subject_whose_units_all_fail_the_threshold_does_not_stop_the_others(fmri_raw, tmp_path):
+    raw, *_ = fmri_raw
+    path = raw / "betas_csv" / "sub-02_VoxelMetadata.csv"
+    pd.read_csv(path).assign(nc_testset=1.0).to_csv(path, index=False)
+    job = Job("things_fmri", raw, tmp_path / "out", PrepareBrainOptions(rois=("V4",)))
+    with pytest.warns(VvscaleWarning, match="No unit of sub-02 of 'things_fmri'"):
+        read = prepare_brain(job)
+    assert read.subjects == ("sub-01", "sub-03")
+    strict = PrepareBrainOptions(min_ceiling=99, rois=("V4",), subjects=("sub-01",))
+    with pytest.raises(DataError, match="No unit of any subject"):
+        prepare_brain(Job("things_fmri", raw, tmp_path / "no", strict))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +279,9 @@ def test_things_fmri_tables_of_another_release_are_refused_by_the_column(fmri_ra
     path = raw / "betas_csv" / f"sub-01_{table}.csv"
     pd.read_csv(path).drop(columns=column).to_csv(path, index=False)
     with pytest.raises(MissingDataError, match=f"has no column '{column}'"):
-        prepare_brain(Job("things_fmri", raw, tmp_path / "out", subjects=("sub-01",), rois=("V4",)))
+        prepare_brain(
+            Job("things_fmri", raw, tmp_path / "out", PrepareBrainOptions(subjects=("sub-01",), rois=("V4",)))
+        )
 
 
 def test_an_image_that_trains_one_subject_and_tests_another_is_refused(tmp_path):
@@ -303,7 +324,7 @@ def test_things_eeg2_in_both_encodings(tmp_path, encoding):
         "train_img_files": [one.split("/")[1] for one in TRAIN], "test_img_files": [one.split("/")[1] for one in TEST],
         "train_img_concepts": ["00001_aardvark"] * 8, "test_img_concepts": ["00002_bow1"] * 6,
     })  # fmt: skip
-    read = prepare_brain(Job("things_eeg2", raw, tmp_path / "out", subjects=("sub-01",)))
+    read = prepare_brain(Job("things_eeg2", raw, tmp_path / "out", PrepareBrainOptions(subjects=("sub-01",))))
     assert set(read.rois) == {"occipital", "parietal", "occipital_parietal", "whole_brain"}
     assert read.stimulus_ids("train", "sub-01").tolist() == TRAIN
     expected = held["training"][:, :, [1, 2]][..., 20:].mean(1).reshape(8, -1)

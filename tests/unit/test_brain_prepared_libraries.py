@@ -9,6 +9,7 @@ from vvscale.brain.ceilings.percent import nsd_ceiling_percent
 from vvscale.brain.prepared.brainscore import FREEMAN_ZIEMBA, MAJAJ_HONG
 from vvscale.brain.prepared.nsd import REGIONS
 from vvscale.brain.prepared.prepare import Job, prepare_brain
+from vvscale.brain.prepared.sets import PrepareBrainOptions
 from vvscale.errors import MissingDataError
 
 rng = np.random.default_rng(0)
@@ -42,7 +43,7 @@ def meg_raw(tmp_path_factory):
 @pytest.mark.parametrize(("preset", "n_occipital"), [("sound", 3), ("gokce2026", 1)])
 def test_meg_epochs_become_responses_at_100_hz(meg_raw, tmp_path, preset, n_occipital):
     raw, metadata, epochs = meg_raw
-    read = prepare_brain(Job("things_meg", raw, tmp_path, preset=preset, subjects=("P1",)))
+    read = prepare_brain(Job("things_meg", raw, tmp_path, PrepareBrainOptions(preset=preset, subjects=("P1",))))
     assert read.stimulus_ids("train", "P1").tolist() == [f"aardvark/aardvark_{n:02d}b.jpg" for n in (1, 2, 3, 4)]
     n_times = 130
     assert read.n_units("P1", "occipital") == n_occipital * n_times
@@ -100,7 +101,9 @@ def test_eeg1_recordings_become_epochs_in_the_order_of_the_images(tmp_path):
             "stim": stim,
         }
     ).to_csv(folder / "sub-01_task-rsvp_events.tsv", sep="\t", index=False)
-    read = prepare_brain(Job("things_eeg1", tmp_path / "raw", tmp_path / "out", subjects=("sub-01",)))
+    read = prepare_brain(
+        Job("things_eeg1", tmp_path / "raw", tmp_path / "out", PrepareBrainOptions(subjects=("sub-01",)))
+    )
     assert read.stimulus_ids("train", "sub-01").tolist() == [f"object{n}/object{n}_01s.jpg" for n in range(4)]
     assert read.stimulus_ids("test", "sub-01").tolist() == ["bow1/bow1_01s.jpg", "cow/cow_02s.jpg"]
     assert set(read.rois) == {"occipital", "parietal", "frontal", "central", "occipital_parietal", "whole_brain"}
@@ -149,7 +152,9 @@ def nsd_raw(tmp_path):
 
 def test_nsd_betas_are_zscored_by_session_and_averaged_by_image(nsd_raw, tmp_path):
     raw, stored, ncsnr, labels, stimuli = nsd_raw
-    read = prepare_brain(Job("NSD-fMRI", raw, tmp_path / "out", preset="gokce2026", subjects=("subj01",)))
+    read = prepare_brain(
+        Job("NSD-fMRI", raw, tmp_path / "out", PrepareBrainOptions(preset="gokce2026", subjects=("subj01",)))
+    )
     assert read.has_own_stimuli
     assert read.stimulus_ids("test", "subj01").tolist() == ["1", "5"]
     assert read.stimulus_ids("train", "subj01").tolist() == ["0", "2", "3", "4", "6", "7"]
@@ -169,7 +174,9 @@ def test_nsd_betas_are_zscored_by_session_and_averaged_by_image(nsd_raw, tmp_pat
 def test_nsd_sessions_at_hand_need_not_be_the_first(nsd_raw, tmp_path):
     raw, stored, ncsnr, labels, stimuli = nsd_raw
     next(raw.rglob("betas_session01.hdf5")).unlink()
-    read = prepare_brain(Job("NSD-fMRI", raw, tmp_path / "out", preset="gokce2026", subjects=("subj01",)))
+    read = prepare_brain(
+        Job("NSD-fMRI", raw, tmp_path / "out", PrepareBrainOptions(preset="gokce2026", subjects=("subj01",)))
+    )
     chosen = (labels == 2) & (nsd_ceiling_percent(ncsnr) > 10)
     z = stored[1].astype(float) / 300
     z = (z - z.mean(0)) / z.std(0, ddof=1)
@@ -187,7 +194,7 @@ def test_nsd_betas_under_another_name_are_refused(nsd_raw, tmp_path):
     with h5py.File(next(raw.rglob("betas_session02.hdf5")), "a") as file:
         file.move("betas", "data")
     with pytest.raises(MissingDataError, match="has no array 'betas' of trials x Z x Y x X; it has data"):
-        prepare_brain(Job("NSD-fMRI", raw, tmp_path / "out", subjects=("subj01",)))
+        prepare_brain(Job("NSD-fMRI", raw, tmp_path / "out", PrepareBrainOptions(subjects=("subj01",))))
 
 
 def test_nsd_without_sessions_is_said(nsd_raw, tmp_path):
@@ -195,7 +202,7 @@ def test_nsd_without_sessions_is_said(nsd_raw, tmp_path):
     for path in raw.rglob("betas_session*"):
         path.unlink()
     with pytest.raises(MissingDataError, match="betas_session"):
-        prepare_brain(Job("NSD-fMRI", raw, tmp_path / "out", subjects=("subj01",)))
+        prepare_brain(Job("NSD-fMRI", raw, tmp_path / "out", PrepareBrainOptions(subjects=("subj01",))))
 
 
 # MajajHong2015 and FreemanZiemba2013

@@ -20,7 +20,7 @@ from vvscale.brain import (
 )
 from vvscale.brain.ceilings.ceiling import Ceiling
 from vvscale.brain.metrics.checks import pearson
-from vvscale.brain.metrics.predictivity import weighted_pearson
+from vvscale.brain.metrics.outcome import weighted_pearson
 from vvscale.errors import ConfigError, DataError, MissingDataError, ShapeError, UnknownNameError, UsageError
 
 

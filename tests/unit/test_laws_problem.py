@@ -201,6 +201,19 @@ def test_rows_are_named_by_their_place_in_the_users_table():
         fit_law(table[::-1].set_index(np.arange(100, 124))[::-1], **POWER, missing="drop")
 
 
+def test_a_row_of_a_selection_is_named_by_its_place_in_the_table_that_was_read():
+    table = with_cell("compute", 9, -2.0, named=False)
+    with pytest.raises(DataError, match="row 10"):
+        fit_law(table[table.index % 2 == 1], **POWER)
+
+
+def test_text_is_told_before_what_is_missing_and_a_percent_sign_has_its_cure():
+    table = with_cell("loss", 9, "12%", named=False)
+    table.loc[0, "loss"] = None
+    with pytest.raises(DataError, match=r"row 10 has '12%'.*take the percent signs away and divide by 100"):
+        fit_law(table, **POWER)
+
+
 def test_missing_values_are_left_out_and_named():
     table = TABLE.copy()
     table.loc[[2, 5], "compute"] = np.nan

@@ -32,6 +32,11 @@ number = 3
 
 def broken(n_classes):
     return n_classes.shape
+
+
+class Asks(nn.Module):
+    def __init__(self, depth):
+        super().__init__()
 """
 
 
@@ -108,6 +113,8 @@ def test_a_module_of_a_file_comes_with_its_weights(nets: str):
         ("nets.py:smal", UnknownNameError, "Unknown network of nets.py 'smal'."),
         ("nets.py:number", UsageError, "is a int"),
         ("nets.py:broken", UsageError, "failed in line 18: AttributeError"),
+        ("nets.py:Asks", UsageError, "failed: TypeError: Asks.__init__() missing 1 required positional argument"),
+        ("nets.py:Asks", UsageError, "Give its arguments defaults and try again."),
         ("absent.py:net", MissingDataError, "Cannot read the model file 'absent.py'"),
     ],
 )

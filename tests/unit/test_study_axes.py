@@ -17,8 +17,7 @@ from vvscale.study.graph.kinds import TaskContext
 from vvscale.study.prepare import Prepared, prepare_study
 from vvscale.study.spec.axes import expand_runs
 from vvscale.study.tasks.findings import tuning_rows
-from vvscale.study.tasks.fine_tune import run_fine_tune
-from vvscale.study.tasks.pipeline import run_train
+from vvscale.study.tasks.pipeline import run_fine_tune, run_train
 from vvscale.study.tasks.rows import average_seeds, outcomes, whole_networks
 from vvscale.train.compute.file_names import CHECKPOINT
 
@@ -99,17 +98,17 @@ def test_runs_that_are_the_same_are_one():
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("finetune_fraction", 0, "above 0, at most 100"),
-        ("finetune_fraction", 101.0, "above 0, at most 100"),
-        ("finetune_fraction", "all", "expected a percentage"),
+        ("finetune_fraction", 0, "is 0; expected more than 0"),
+        ("finetune_fraction", 101.0, "is 101; expected at most 100"),
+        ("finetune_fraction", "all", "Got 'all' .*expected a number"),
         ("mapping_samples", "101%", "expected a share"),
         ("mapping_samples", 0, "expected a share"),
-        ("mapping_samples", 0.1, "a share such as 10%, or a number"),
+        ("mapping_samples", 0.1, "Got 0.1 .*expected text or a whole number"),
         ("finetune", 3, "expected text"),
     ],
 )
 def test_values_that_cannot_be_are_refused_by_name(name, value, said):
-    with pytest.raises(ConfigError, match=f"axis '{name}'.*{said}") as raised:
+    with pytest.raises(ConfigError, match=f"axis `{name}`.*{said}") as raised:
         expand_runs({**BASE, name: value})
     assert raised.value.key == name
 

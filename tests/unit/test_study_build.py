@@ -11,9 +11,8 @@ import pytest
 
 from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError
 from vvscale.study.build import build_graph, diagnostic_graph, run_cost
-from vvscale.study.estimate import plan_study, plan_tables, simulate
+from vvscale.study.estimate import Rates, plan_study, plan_tables, simulate
 from vvscale.study.graph.folder import StudyFolder
-from vvscale.study.graph.kinds import Rates
 from vvscale.study.prepare import locate_study, prepare_study
 from vvscale.study.spec.resolve import DatasetInfo, Resolved, benchmark_digests, resolve
 from vvscale.study.spec.schema import DiagnosticsSpec, load_spec, write_template
@@ -82,7 +81,8 @@ def resolved(folder: Path, text: str = SPEC, **changes) -> Resolved:
 
 
 def graph(folder: Path, text: str = SPEC, **changes):
-    return build_graph(resolved(folder, text, **changes), RATES)
+    with fakes(**changes):
+        return build_graph(resolve(spec(folder, text)), RATES)
 
 
 def ids(made, kind: str) -> set[str]:
@@ -159,16 +159,18 @@ def test_a_reference_that_does_not_exist_is_named(tmp_path: Path):
 def test_what_a_run_costs(tmp_path: Path):
     made = resolved(tmp_path)
     full = next(run for run in made.runs if (run.arch, run.dataset, run.samples_per_class) == ("large", "far", 0))
-    assert run_cost(made, full) == {
-        "samples_seen": 5000.0, "n_epochs": 5.0, "n_params": 100.0, "train_flop": 3 * 1e4 * 5000, "n_kept": 1.0
-    }  # fmt: skip
     few = dataclasses.replace(full, dataset="digits", samples_per_class=10)
-    assert run_cost(made, few)["samples_seen"] == 5 * 10 * 10
+    with fakes():
+        assert run_cost(made, full) == {
+            "samples_seen": 5000.0, "n_epochs": 5.0, "n_params": 100.0, "train_flop": 3 * 1e4 * 5000, "n_kept": 1.0
+        }  # fmt: skip
+        assert run_cost(made, few)["samples_seen"] == 5 * 10 * 10
 
 
 def test_runs_of_a_fixed_number_of_steps_cost_their_steps(tmp_path: Path):
     made = resolved(tmp_path, recipe={"schedule": {"steps": 7}})
-    cost = run_cost(made, made.runs[0])
+    with fakes():
+        cost = run_cost(made, made.runs[0])
     assert (cost["samples_seen"], cost["n_epochs"]) == (70.0, 1.0)
 
 
@@ -239,6 +241,7 @@ def test_more_workers_never_take_longer_and_one_takes_the_sum(tmp_path: Path):
         ({"axes.arch": "resnt18"}, "Did you mean 'resnet18'"),
         ({"laws.1.x": ["n_parms"]}, "Did you mean 'n_params'"),
         ({"report.figures": ["acuracy"]}, "accuracy"),
+        ({"engine.groups": [{"name": "large", "where": {"arch": "vit*"}}]}, r"groups\]\] 'large' matches no run"),
         ({"forecast.law": "IT"}, r"\[forecast\] goes by the law 'IT'"),
     ],
 )  # fmt: skip

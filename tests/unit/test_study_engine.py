@@ -24,8 +24,8 @@ from vvscale.study.engine.engine import Engine
 from vvscale.study.engine.lifeline import lifeline_command
 from vvscale.study.engine.worker import Answer, Request
 from vvscale.study.graph.folder import StudyFolder
-from vvscale.study.graph.graph import GraphBuilder, Task
-from vvscale.study.spec.workers import EngineSpec, GroupSpec
+from vvscale.study.graph.graph import Graph, Task
+from vvscale.study.spec.workers import EngineSpec, Group
 
 sys.path.insert(0, str(Path(__file__).parent))
 from study_engine import begin
@@ -81,16 +81,15 @@ def test_the_job_script_of_every_scheduler(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_job_that_is_not_taken_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from vvscale.study.prepare import Prepared
-    from vvscale.study.submit import submit_study
+    from vvscale.study.run import submit_study
 
     (tmp_path / "sbatch").write_text("#!/bin/sh\necho 'no such partition' >&2\nexit 1\n")
     (tmp_path / "sacct").write_text("#!/bin/sh\nexit 1\n")
     for name in ("sbatch", "sacct"):
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    builder = GraphBuilder({"noop": "1"})
-    builder.add("noop", {"value": 1})
-    graph = builder.build()
+    graph = Graph({"noop": "1"})
+    graph.add("noop", {"value": 1})
     ready = Prepared(begin(tmp_path / "out", graph), graph, EngineSpec(kind="slurm"), None)
     with pytest.raises(RunError, match="slurm did not take the job"):
         submit_study(ready)
@@ -98,15 +97,14 @@ def test_a_job_that_is_not_taken_is_an_error_that_says_so(tmp_path: Path, monkey
 
 def test_the_job_of_a_run_has_one_core_and_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from vvscale.study.prepare import Prepared
-    from vvscale.study.submit import submit_study
+    from vvscale.study.run import submit_study
 
     for command in ("sbatch", "sacct"):
         (tmp_path / command).write_text("#!/bin/sh\necho Submitted batch job 123\n")
         (tmp_path / command).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    builder = GraphBuilder({"noop": "1"})
-    builder.add("noop", {"value": 1})
-    graph = builder.build()
+    graph = Graph({"noop": "1"})
+    graph.add("noop", {"value": 1})
     spec = EngineSpec(kind="slurm", cpus=8, per_job=4, gpus_per_task=2)
     folder = begin(tmp_path / "out", graph)
     assert "123" in submit_study(Prepared(folder, graph, spec, None))
@@ -120,7 +118,7 @@ def test_a_folder_that_a_shell_would_take_apart_is_not_submitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ):
     from vvscale.study.prepare import Prepared
-    from vvscale.study.submit import submit_study
+    from vvscale.study.run import submit_study
 
     (tmp_path / "bin").mkdir()
     for command in ("sbatch", "sacct"):
@@ -128,9 +126,8 @@ def test_a_folder_that_a_shell_would_take_apart_is_not_submitted(
         (tmp_path / "bin" / command).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
-    builder = GraphBuilder({"noop": "1"})
-    builder.add("noop", {"value": 1})
-    graph = builder.build()
+    graph = Graph({"noop": "1"})
+    graph.add("noop", {"value": 1})
     ready = Prepared(begin(tmp_path / name, graph), graph, EngineSpec(kind="slurm"), None)
     with pytest.raises(UsageError, match="characters that job scripts cannot hold"):
         submit_study(ready)
@@ -146,13 +143,13 @@ def test_a_value_of_two_lines_is_no_line_of_a_job_script(field: str):
     with pytest.raises(ConfigError, match=rf"`{field}` is 'gpu\\ntouch owned'; expected one line"):
         EngineSpec(**{field: value})
     with pytest.raises(ConfigError, match="expected one line"):
-        GroupSpec(name="a", **{field: value})
+        Group(name="a", **{field: value})
 
 
 @pytest.mark.parametrize("name", ["two words", "$(touch owned)", "a'b", "a;b"])
 def test_a_group_has_a_name_that_can_stand_in_a_command(name: str):
     with pytest.raises(ConfigError, match="expected letters, digits"):
-        GroupSpec(name=name)
+        Group(name=name)
 
 
 class OneThread:
@@ -209,7 +206,7 @@ def test_parsl_is_asked_by_one_thread_alone(tmp_path: Path, monkeypatch: pytest.
     while len(ended) < 50 or engine.words()[1] != 2:
         ended += engine.take(0.1)
         engine.look_after()
-    engine.stop(0.0, lambda: None)
+    engine.stop(0.0)
     assert {key for key, _ in ended} == set(range(50))
     assert len(threads - {threading.get_ident()}) == len(threads) == 1
 
@@ -234,7 +231,7 @@ def test_what_breaks_parsl_is_an_error_of_the_run(tmp_path: Path, monkeypatch: p
     engine.start(["main"])
     with pytest.raises(RunError, match=r"OSError: no socket.*vvscale study resume"):
         _look_for_ever(engine)
-    engine.stop(0.0, lambda: None)
+    engine.stop(0.0)
 
 
 class NoJobs(OneThread):
@@ -274,7 +271,7 @@ def test_jobs_that_never_come_to_work_end_the_run(
     else:
         with pytest.raises(RunError, match=r"'main' cannot be started by local.*no such queue"):
             _look_for_ever(engine)
-    engine.stop(0.0, lambda: None)
+    engine.stop(0.0)
 
 
 def test_groups_take_what_they_do_not_say_from_the_engine():
@@ -283,22 +280,41 @@ def test_groups_take_what_they_do_not_say_from_the_engine():
         "groups": [{"name": "large", "where": {"arch": "resnet15*"}, "gpus_per_task": 8, "workers": 3}],
     }  # fmt: skip
     large, main = from_table(EngineSpec, table, "the engine").all_groups
-    assert (large.name, large.gpus_per_task, large.n_workers, large.n_jobs, large.gpus_per_job) == ("large", 8, 3, 3, 8)
-    assert (main.gpus_per_task, main.n_workers, main.per_job, main.n_jobs, main.gpus_per_job) == (1, 8, 2, 4, 1)
-    assert large.of("partition") == main.of("partition") == "gpu"
+    assert (large.name, large.gpus_per_task, large.workers, large.n_jobs, large.gpus_per_job) == ("large", 8, 3, 3, 8)
+    assert (main.gpus_per_task, main.workers, main.per_job, main.n_jobs, main.gpus_per_job) == (1, 8, 2, 4, 1)
+    assert large.partition == main.partition == "gpu"
     assert large.takes("train", {"arch": "resnet152"})
     assert not large.takes("train", {"arch": "resnet18"})
     assert not large.takes("score", {"arch": "resnet152"})
     assert main.takes("anything", {})
 
 
+def test_an_engine_as_earlier_plans_wrote_it_is_read(tmp_path: Path):
+    """Null stood where nothing was given."""
+    from vvscale.study.prepare import take_up
+
+    graph = Graph({"noop": "1"})
+    graph.add("noop", {"value": 1})
+    engine = {"kind": "slurm", "workers": 8, "cpus": None, "gpus": None, "silence_seconds": None, "groups": [
+        {"name": "large", "kinds": ["train"], "where": {"arch": ["a", "b*"]}, "workers": None, "cpus": 4},
+    ]}  # fmt: skip
+    folder = StudyFolder(tmp_path)
+    folder.write_plan({"name": "test", "digest": "d", "engine": engine}, graph)
+    large, main = take_up(folder, changes={"engine.workers": 3}).engine.all_groups
+    assert (large.workers, large.cpus, main.workers, main.cpus) == (3, 4, 3, 1)
+    assert large.takes("train", {"arch": "bb"})
+    assert not large.takes("train", {"arch": "c"})
+
+
 def test_workers_of_this_machine():
-    assert EngineSpec(workers=3).all_groups[-1].n_workers == 3
-    assert EngineSpec().all_groups[-1].n_workers == len(os.sched_getaffinity(0))
+    assert EngineSpec(workers=3).all_groups[-1].workers == 3
+    assert EngineSpec(kind="slurm").all_groups[-1].grace_seconds == 120
+    assert EngineSpec(kind="slurm", time_minutes=1).all_groups[-1].grace_seconds == 30, "half of a short job"
+    assert EngineSpec().all_groups[-1].workers == len(os.sched_getaffinity(0))
     shared = EngineSpec(gpus=("0", "1"), per_gpu=3).all_groups[-1]
-    assert (shared.n_workers, shared.gpus_per_task, shared.has_gpu) == (6, 1, True)
+    assert (shared.workers, shared.gpus_per_task, shared.has_gpu) == (6, 1, True)
     pairs = EngineSpec(gpus=("0", "1", "2", "3"), gpus_per_task=2, per_gpu=3).all_groups[-1]
-    assert pairs.n_workers == 2, "a task of several GPUs has them alone"
+    assert pairs.workers == 2, "a task of several GPUs has them alone"
 
 
 @pytest.mark.parametrize(
@@ -307,11 +323,17 @@ def test_workers_of_this_machine():
         ({"nodes_per_task": 2}, "only on slurm"),
         ({"kind": "kubernetes"}, "needs `image`"),
         ({"gpus_per_task": 2, "gpus": ["0"]}, "names 1 in `gpus`"),
-        ({"groups": [{"name": "a"}, {"name": "a"}]}, "Two groups"),
-        ({"groups": [{"name": "main"}]}, "is named 'main'"),
+        ({"groups": [{"name": "a"}, {"name": "a"}]}, "Two groups .* named 'a'"),
+        ({"groups": [{"name": "main"}]}, "Two groups .* named 'main'"),
+        ({"groups": [{"workers": 2}]}, "group ''"),
+        ({"groups": [{"name": "a", "kind": "slurm"}]}, "Unknown key 'kind'"),
         ({"groups": [{"name": "../x"}]}, "cannot name a file"),
         ({"cpus": 0}, "`cpus` is 0"),
         ({"silence_seconds": 1}, "`silence_seconds` is 1"),
+        (
+            {"kind": "slurm", "time_minutes": 2, "grace_seconds": 90},
+            "`grace_seconds` is 90 .* at most half of a job, 60",
+        ),
         ({"kind": "pbspro"}, "expected one of 'local'"),
     ],
 )
@@ -325,9 +347,8 @@ def test_what_an_engine_cannot_be_is_refused(table: dict, words: str):
     [(0, 1, "4,5", "4"), (1, 1, "4,5", "5"), (2, 1, "4,5", "4"), (1, 2, "0,1,2,3", "2,3"), (0, 0, "7", "7")],
 )
 def test_each_worker_takes_its_gpus(tmp_path: Path, rank: int, size: int, visible: str, mine: str):
-    builder = GraphBuilder({"noop": "1"})
-    builder.add("noop", {"value": 1}, label="it")
-    graph = builder.build()
+    graph = Graph({"noop": "1"})
+    graph.add("noop", {"value": 1}, label="it")
     folder = begin(tmp_path, graph)
     code = (
         "import os; from vvscale.study.engine.worker import *\n"
@@ -380,10 +401,10 @@ def test_what_was_started_ends_with_its_starter_however_that_ends(tmp_path: Path
 
 
 def test_a_group_that_is_empty_of_conditions_takes_all_of_its_kinds():
-    spec = EngineSpec(groups=(GroupSpec(name="fits", kinds=("fit", "forecast")),))
+    spec = EngineSpec(groups=({"name": "fits", "kinds": ("fit", "forecast")},))
     assert spec.all_groups[0].takes("fit", {})
     with pytest.raises(ConfigError):
-        GroupSpec(name="x", workers=-1)
+        Group(name="x", workers=-1)
 
 
 def test_kubernetes_says_which_package_it_needs(tmp_path: Path):

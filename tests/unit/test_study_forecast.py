@@ -170,7 +170,7 @@ def test_a_fixed_number_of_steps_leaves_nothing_to_plan(tmp_path: Path):
     [
         ({"forecast.law": "alignment"}, "goes by the law 'alignment'"),
         ({"forecast.law": "no such"}, "There is no law of that name"),
-        ({"forecast.budget": 0.0}, "expected a budget above 0"),
+        ({"forecast.budget": 0.0}, "`budget` is 0; expected more than 0"),
         ({"forecast.level": 1.0}, r"a level in \(0, 1\)"),
         ({"forecast.arch": []}, "0 networks"),
         ({"forecast.archs": ["a"]}, "Unknown key 'archs'"),
@@ -186,7 +186,7 @@ def test_wrong_forecasts_are_refused(change: dict, message: str):
     [
         ({"forecast.level": 0.99}, "7 architectures back at most 0.875"),
         ({"report.figures": ["acuracy"]}, "Unknown figure 'acuracy'. Did you mean 'accuracy'"),
-        ({"score.options": {"batchsize": 8}}, "Unknown option of scoring 'batchsize'. Did you mean 'batch_size'"),
+        ({"score.options": {"batchsize": 8}}, "Unknown key 'batchsize' in [score] options. Did you mean 'batch_size'"),
         ({"score.layers": {"V1": "conv1"}}, "names none for IT, V2, V4, behavior"),
         ({"laws.1.y": "misalignmnt"}, "Unknown outcome 'misalignmnt'. Did you mean 'misalignment'? The law 'IT'"),
         ({"laws.1.x": ["train_flops"]}, "Did you mean 'train_flop'"),

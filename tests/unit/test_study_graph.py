@@ -8,26 +8,26 @@ from pathlib import Path
 import pytest
 
 from vvscale.errors import DataError, MissingDataError
-from vvscale.study.graph.graph import Graph, GraphBuilder
+from vvscale.study.graph.graph import Graph
 
 VERSIONS = {"a": "1", "b": "1"}
 RECIPE = {"name": "long", "settings": list(range(100))}
 
 
 def build(versions=VERSIONS, **changes) -> Graph:
-    builder = GraphBuilder(versions)
+    builder = Graph(versions)
     params = {"x": 1.5, "recipe": RECIPE, **changes}
     first = builder.add("a", params, label="first", seconds=2.0, flop=3.0, n_bytes=4.0, publish={"o": "r/o"})
     builder.add("b", {"y": None}, inputs={"one": first, "many": (first, first)}, label="second")
-    return builder.build()
+    return builder
 
 
 def test_the_same_work_has_the_same_id_whatever_it_is_called():
-    builder = GraphBuilder(VERSIONS)
+    builder = Graph(VERSIONS)
     one = builder.add("a", {"x": 1, "y": {"b": 1, "a": 2}}, label="one", seconds=1.0, publish={"f": "g"})
     two = builder.add("a", {"y": {"a": 2, "b": 1}, "x": 1}, label="two")
     assert one == two
-    assert len(builder.build()) == 1
+    assert len(builder) == 1
 
 
 @pytest.mark.parametrize("change", [{"x": 2.5}, {"recipe": {**RECIPE, "settings": [*range(99), 0]}}, {"z": 1}])
@@ -59,10 +59,10 @@ def test_a_graph_survives_its_file(tmp_path: Path):
 
 
 def test_shared_values_are_written_once(tmp_path: Path):
-    builder = GraphBuilder(VERSIONS)
+    builder = Graph(VERSIONS)
     for number in range(50):
         builder.add("a", {"x": number, "recipe": RECIPE})
-    builder.build().write(tmp_path / "g.jsonl")
+    builder.write(tmp_path / "g.jsonl")
     assert (tmp_path / "g.jsonl").read_text().count("settings") == 1
     assert all(task.params["recipe"] == RECIPE for task in Graph.read(tmp_path / "g.jsonl").tasks)
 
@@ -106,10 +106,10 @@ def test_a_task_of_another_plan_is_refused_though_its_own_id_is_right(tmp_path: 
     """As a copied line, or a plan written over in part, would have it."""
     plans = []
     for value in (1, 2):
-        builder = GraphBuilder(VERSIONS)
+        builder = Graph(VERSIONS)
         builder.add("a", {"x": 0})
         builder.add("a", {"x": value})
-        builder.build().write(tmp_path / "g.jsonl")
+        builder.write(tmp_path / "g.jsonl")
         plans.append((tmp_path / "g.jsonl").read_text().splitlines())
     (tmp_path / "g.jsonl").write_text("\n".join([*plans[0][:-1], plans[1][-1]]) + "\n")
     with pytest.raises(DataError, match="its tasks are not those that its first line announces"):
@@ -128,7 +128,7 @@ def test_an_id_that_is_not_that_of_its_content_is_refused(tmp_path: Path):
 
 def test_nan_has_no_place_in_a_parameter():
     with pytest.raises(ValueError, match="not JSON compliant"):
-        GraphBuilder(VERSIONS).add("a", {"x": float("nan")})
+        Graph(VERSIONS).add("a", {"x": float("nan")})
 
 
 def test_dependants():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,11 +11,11 @@ import pytest
 from vvscale.core.config import from_table
 from vvscale.errors import DataError
 from vvscale.study.graph.kinds import TaskContext
+from vvscale.study.graph.task_folder import TaskFolder
 from vvscale.study.spec.schema import LawSpec
 from vvscale.study.tasks.findings import findings
-from vvscale.study.tasks.notes import read_notes
 from vvscale.study.tasks.pipeline import run_figures, run_fit, run_report, run_table
-from vvscale.study.tasks.rows import score_rows
+from vvscale.study.tasks.rows import read_notes, score_rows
 
 
 def law(**fields) -> dict:
@@ -44,6 +43,7 @@ def test_a_law_that_rows_do_not_give_is_a_note(tmp_path: Path, gokce2025: pd.Dat
     result = run_fit(it)
     assert result["fits"] == []
     assert result["notes"][0].startswith("not fitted: ")
+    TaskFolder(it.out.parent).write_done({"result": result, "outputs": {}}, durable=False)
     assert read_notes(it.out) == result["notes"]
     told = findings({"it": it.out}, [])
     assert list(told) == ["Not to be had"]
@@ -91,11 +91,12 @@ def test_a_full_disk_is_no_note(tmp_path: Path, gokce2025: pd.DataFrame, monkeyp
 def test_notes_of_scores_come_with_the_table(tmp_path: Path, gokce2025: pd.DataFrame):
     folders = []
     for number, (_, rows) in enumerate(list(gokce2025.groupby("model_id"))[:2]):
-        folder = tmp_path / str(number)
-        folder.mkdir()
+        folder = tmp_path / str(number) / "out"
+        folder.mkdir(parents=True)
         rows.to_parquet(folder / "rows.parquet", index=False)
         folders.append(folder)
-    (folders[1] / "notes.json").write_text(json.dumps(["m, layer4: constant"]))
+    done = {"result": {"notes": ["m, layer4: constant"]}, "outputs": {}}
+    TaskFolder(folders[1].parent).write_done(done, durable=False)
     it = context(tmp_path, {"store": None}, scores=tuple(folders))
     assert run_table(it)["notes"] == ["m, layer4: constant"]
 

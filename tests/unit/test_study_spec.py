@@ -99,7 +99,7 @@ MISTAKES = {
     'summary = "A test."': ('sumary = "A test."', r"Unknown key 'sumary'.*Did you mean 'summary'\?.*\(line 3\)"),
     "seed = [0, 1]": ("sed = [0, 1]", r"Unknown axis 'sed'.*Did you mean 'seed'\?.*\(line 9\)"),
     'dataset = "digits"': ("", "A run has no 'dataset'"),
-    'recipe = "tiny"': ("recipe = 3", r"axis 'recipe' has the value 3; expected text.*\(line 10\)"),
+    'recipe = "tiny"': ("recipe = 3", r"axis `recipe` in .axes.: Got 3 for `recipe`; expected text.*\(line 10\)"),
     "samples_per_class = [1, 10]": ("samples_per_class = []", "'samples_per_class' in .axes. has no value"),
     "samples_per_class = 1\n": ("samples_per_class = 17\n", r"\[\[exclude\]\] 1 matches no run"),
     'law = "joint"': ('loss = "hubber"', "expected one of 'huber', 'squares'"),
@@ -129,8 +129,14 @@ def test_more_mistakes(tmp_path: Path):
         load_spec(write(tmp_path, GOOD + '\n[[set]]\nwhere = { archh = "a" }\nto = { recipe = "b" }\n'))
     with pytest.raises(ConfigError, match=r"\[\[set\]\] 1 matches no run"):
         load_spec(write(tmp_path, GOOD + '\n[[set]]\nwhere = { arch = "a" }\nto = { recipe = "b" }\n'))
-    with pytest.raises(ConfigError, match="negative value"):
+    with pytest.raises(ConfigError, match=r"axis `seed` in .axes.: `seed` is -1; expected at least 0"):
         load_spec(write(tmp_path, GOOD.replace("[0, 1]", "[-1]")))
+
+
+def test_a_study_is_found_by_its_name_where_its_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write(tmp_path, GOOD).rename(tmp_path / "own.toml")
+    monkeypatch.chdir(tmp_path)
+    assert load_spec("own") == load_spec("own.toml")
 
 
 def test_an_unknown_study_offers_the_nearest():

@@ -15,16 +15,16 @@ import pytest
 
 from vvscale.study.engine.worker import Answer, Request, run_task
 from vvscale.study.graph.folder import StudyFolder
-from vvscale.study.graph.graph import GraphBuilder, Task
+from vvscale.study.graph.graph import Graph, Task
 
 pytest.importorskip("torch")
 
 
 def begin(path: Path, **params) -> StudyFolder:
-    builder = GraphBuilder({"ranks": "1"})
+    builder = Graph({"ranks": "1"})
     builder.add("ranks", params)
     folder = StudyFolder(path)
-    folder.write_plan({"name": "spread", "digest": "d"}, builder.build())
+    folder.write_plan({"name": "spread", "digest": "d"}, builder)
     return folder
 
 

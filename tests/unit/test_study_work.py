@@ -10,18 +10,19 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from vvscale.core.files import locked
 from vvscale.errors import DataError, DivergedError, InterruptedRunError, OutOfMemoryError, StoppedError, UsageError
-from vvscale.study.engine.worker import Answer
+from vvscale.study.engine.worker import Answer, Request, run_task
 from vvscale.study.graph.folder import StudyFolder
-from vvscale.study.graph.graph import Graph, GraphBuilder
+from vvscale.study.graph.graph import Graph
 from vvscale.study.graph.kinds import Kind, TaskContext
 from vvscale.study.prepare import Stop, stop_on_signals
-from vvscale.study.spec.workers import EngineSpec, GroupSpec
+from vvscale.study.spec.workers import EngineSpec
 from vvscale.study.status import study_status
 from vvscale.study.survey import hand_over, survey
 from vvscale.study.tasks.registry import TASKS
@@ -34,7 +35,7 @@ VERSIONS = {kind: TASKS[kind].version for kind in ("noop", "sleep", "fail", "col
 
 def graph(n: int = 4, *, fails_while: Path | None = None) -> Graph:
     """Chains of two and one that collects; the first chain may fail."""
-    builder = GraphBuilder(VERSIONS)
+    builder = Graph(VERSIONS)
     ends = []
     for number in range(n):
         if number == 0 and fails_while is not None:
@@ -44,7 +45,7 @@ def graph(n: int = 4, *, fails_while: Path | None = None) -> Graph:
             first = builder.add("noop", {"value": number}, label=f"noop {number}")
         ends.append(builder.add("noop", {"value": 100}, inputs={"of": first}, label=f"after {number}"))
     builder.add("collect", {}, inputs={"values": tuple(ends)}, label="table", publish={"values.json": "t/values.json"})
-    return builder.build()
+    return builder
 
 
 def values(folder: StudyFolder) -> list[float]:
@@ -60,9 +61,9 @@ def add_kind(monkeypatch: pytest.MonkeyPatch, name: str, run, **more) -> None:
 
 
 def one_task(kind: str, params=None) -> Graph:
-    builder = GraphBuilder({kind: "1"})
+    builder = Graph({kind: "1"})
     builder.add(kind, params or {}, label="it")
-    return builder.build()
+    return builder
 
 
 def test_a_study_is_worked_to_its_end_and_beside_every_result_stands_where_it_is_from(tmp_path: Path):
@@ -98,7 +99,7 @@ def test_a_failure_keeps_its_traceback_and_stops_nobody_else(tmp_path: Path):
     assert "Asked to fail while" in status.failures[0].message
     assert str(status.failures[0].path) in str(result.error())
     obstacle.unlink()
-    assert survey(folder, made).retried == ["the one that fails"]
+    assert survey(folder, made).labels("failed") == ["the one that fails"]
     assert work(folder, made).n_done == 3
     assert values(folder) == [100, 101, 102, 103]
     assert study_status(folder).is_complete
@@ -117,7 +118,7 @@ def test_what_may_lack_inputs_is_made_from_the_others_and_again_when_nothing_lac
     assert values(folder) == [101, 102, 103]
     assert result.notes == ("table was made without after 0",)
     obstacle.unlink()
-    assert survey(folder, made).partial == ["table"]
+    assert survey(folder, made).labels("partial") == ["table"]
     result = work(folder, made)
     assert (result.n_done, result.notes) == (3, ())
     assert values(folder) == [100, 101, 102, 103]
@@ -149,6 +150,32 @@ def test_a_task_that_stops_is_tried_again(tmp_path: Path, monkeypatch: pytest.Mo
     folder = begin(tmp_path / "other", made)
     assert "needs longer than a job lasts" in work(folder, made).failures[0].message
     assert n_tries == 3
+
+
+def test_a_task_is_told_to_stop_shortly_before_its_job_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def waits(context: TaskContext) -> None:
+        for _ in range(600):
+            context.check_stop()
+            time.sleep(0.05)
+
+    add_kind(monkeypatch, "waits", waits, scratch=("state",))
+    made = one_task("waits")
+    folder = begin(tmp_path, made)
+    monkeypatch.setenv("VVSCALE_WORKER_GRACE", "100")
+    monkeypatch.setenv("VVSCALE_WORKER_END", str(time.time() + 100.3))
+    began = time.monotonic()
+    assert run_task(Request(str(folder.path), made.tasks[0], {}, {})).outcome == "stopped"
+    assert 0.2 < time.monotonic() - began < 20
+    assert folder.task(made.tasks[0].id).error() is None
+
+
+def test_a_task_that_begins_near_the_end_of_its_job_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    add_kind(monkeypatch, "looks", lambda context: context.check_stop())
+    made = one_task("looks")
+    folder = begin(tmp_path, made)
+    monkeypatch.setenv("VVSCALE_WORKER_GRACE", "100")
+    monkeypatch.setenv("VVSCALE_WORKER_END", str(time.time() + 50))
+    assert run_task(Request(str(folder.path), made.tasks[0], {}, {})).outcome == "done"
 
 
 def stop_after(n: int, number: int) -> tuple[Stop, InProcess]:
@@ -260,14 +287,14 @@ def test_a_damaged_result_is_named_and_made_again_from_nothing(tmp_path: Path, h
     here = folder.task(by_label(made, "noop 2"))
     (here.out / "left").write_text("what an earlier attempt left")
     found = survey(folder, made)
-    assert [one.label for one in found.damaged] == ["noop 2"]
-    assert sum(map(len, found.finished.values())) == 8
+    assert found.labels("damaged") == ["noop 2"]
+    assert len(found.labels("finished")) == len(found.done) == 8
     assert "made again: noop 2" in "; ".join(found.words())
     assert not here.out.exists(), "a changed result is not taken for one that only needs to be recorded"
     engine = InProcess()
     assert work(folder, made, engine).n_done == 1
     assert [request.label for request in engine.ran] == ["noop 2"]
-    assert survey(folder, made).damaged == []
+    assert survey(folder, made).labels("damaged") == []
     assert study_status(folder).is_complete
 
 
@@ -298,8 +325,8 @@ def test_a_change_that_keeps_size_and_time_is_found_by_reading(tmp_path: Path):
     stat = victim.stat()
     victim.write_text(victim.read_text().replace("2", "3"))
     os.utime(victim, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert survey(folder, made).damaged == []
-    assert [one.label for one in survey(folder, made, rehash=True).damaged] == ["noop 2"]
+    assert survey(folder, made).labels("damaged") == []
+    assert survey(folder, made, rehash=True).labels("damaged") == ["noop 2"]
     # The file deceives; a run that is killed now must not trust it again.
     assert work(folder, made).n_done == 1
 
@@ -334,11 +361,10 @@ def test_an_input_that_is_damaged_for_ever_ends_the_run(tmp_path: Path):
 
 
 def test_an_input_that_many_find_damaged_is_made_again_once(tmp_path: Path):
-    builder = GraphBuilder(VERSIONS)
-    first = builder.add("noop", {"value": 1}, label="first")
+    made = Graph(VERSIONS)
+    first = made.add("noop", {"value": 1}, label="first")
     for number in range(12):
-        builder.add("noop", {"value": number}, inputs={"of": first}, label=f"after {number}")
-    made = builder.build()
+        made.add("noop", {"value": number}, inputs={"of": first}, label=f"after {number}")
     folder = begin(tmp_path, made)
     seen = []
 
@@ -357,10 +383,9 @@ def test_an_input_that_many_find_damaged_is_made_again_once(tmp_path: Path):
 
 
 def test_a_task_whose_input_is_lost_while_it_reads_is_not_to_blame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    builder = GraphBuilder({**VERSIONS, "reads": "1"})
-    first = builder.add("noop", {"value": 1}, label="first")
-    builder.add("reads", {}, inputs={"of": first}, label="reader")
-    made = builder.build()
+    made = Graph({**VERSIONS, "reads": "1"})
+    first = made.add("noop", {"value": 1}, label="first")
+    made.add("reads", {}, inputs={"of": first}, label="reader")
     folder, n_reads = begin(tmp_path, made), 0
 
     def reads(context: TaskContext) -> None:
@@ -427,8 +452,6 @@ def test_a_task_that_another_process_finished_meanwhile_is_taken_as_it_is(tmp_pa
     before = folder.task(made.tasks[0].id).done()
     # As a worker sees it that another run had started, and that ended after the survey.
     engine.start(["main"])
-    from vvscale.study.engine.worker import Request, run_task
-
     task = made.tasks[0]
     request = Request(str(folder.path), task, {}, {})
     assert run_task(request).outcome == "done"
@@ -436,7 +459,7 @@ def test_a_task_that_another_process_finished_meanwhile_is_taken_as_it_is(tmp_pa
 
 
 def test_groups_of_workers_get_the_tasks_that_name_them(tmp_path: Path):
-    spec = EngineSpec(workers=1, groups=(GroupSpec(name="big", kinds=("collect",), workers=2),))
+    spec = EngineSpec(workers=1, groups=({"name": "big", "kinds": ("collect",), "workers": 2},))
     made = graph(2)
     engine = InProcess(spec)
     work(begin(tmp_path, made), made, engine)
@@ -510,13 +533,12 @@ def test_results_are_handed_over_again_and_absent_ones_are_named(tmp_path: Path)
 def test_changing_one_value_runs_exactly_what_depends_on_it(tmp_path: Path):
     folder = begin(tmp_path, graph(5))
     work(folder, graph(5))
-    builder = GraphBuilder(VERSIONS)
+    changed = Graph(VERSIONS)
     ends = []
     for number in range(5):
-        first = builder.add("noop", {"value": 50 if number == 3 else number})
-        ends.append(builder.add("noop", {"value": 100}, inputs={"of": first}))
-    builder.add("collect", {}, inputs={"values": tuple(ends)}, publish={"values.json": "t/values.json"})
-    changed = builder.build()
+        first = changed.add("noop", {"value": 50 if number == 3 else number})
+        ends.append(changed.add("noop", {"value": 100}, inputs={"of": first}))
+    changed.add("collect", {}, inputs={"values": tuple(ends)}, publish={"values.json": "t/values.json"})
     folder = begin(tmp_path, changed)
     assert work(folder, changed).n_done == 3
     assert values(folder) == [100, 101, 102, 150, 104]
@@ -527,10 +549,9 @@ def test_results_are_those_of_the_plan_at_hand(tmp_path: Path):
     work(folder, old)
     (folder.results / "mine.txt").write_text("a file of the user's")
     assert (folder.results / "t" / "values.json").exists()
-    builder = GraphBuilder(VERSIONS)
-    first = builder.add("noop", {"value": 7}, label="another")
-    builder.add("collect", {}, inputs={"values": (first,)}, label="table", publish={"values.json": "new.json"})
-    new = builder.build()
+    new = Graph(VERSIONS)
+    first = new.add("noop", {"value": 7}, label="another")
+    new.add("collect", {}, inputs={"values": (first,)}, label="table", publish={"values.json": "new.json"})
     folder = begin(tmp_path, new)
     folder.retract(done=())
     assert not (folder.results / "t").exists()

@@ -64,10 +64,10 @@ if TYPE_CHECKING:
     from vvscale.brain.metrics.gram import GramAccumulator as GramAccumulator
     from vvscale.brain.metrics.metric import Metric as Metric
     from vvscale.brain.metrics.metric import Target as Target
+    from vvscale.brain.metrics.outcome import Predictivity as Predictivity
     from vvscale.brain.metrics.pls import PLS as PLS
     from vvscale.brain.metrics.pls import linear_predictivity as linear_predictivity
     from vvscale.brain.metrics.predicted import Predicted as Predicted
-    from vvscale.brain.metrics.predictivity import Predictivity as Predictivity
     from vvscale.brain.metrics.ridge import Ridge as Ridge
     from vvscale.brain.metrics.ridge import RidgeCV as RidgeCV
     from vvscale.brain.metrics.ridge import ridge_predictivity as ridge_predictivity

@@ -340,9 +340,12 @@ def _is_prepared(name: str) -> bool:
 def _regions_in(name: str) -> list[str]:
     """Return a name per region: those named after the file, or all."""
     path, separator, rois = name.rpartition(".h5:")
-    if separator:
-        return [f"{path}.h5:{roi}" for roi in rois.split(",") if roi]
-    return [f"{name}:{roi}" for roi in prepared_regions(name)]
+    if not separator:
+        return [f"{name}:{roi}" for roi in prepared_regions(name)]
+    found = [f"{path}.h5:{roi}" for roi in rois.split(",") if roi]
+    if not found:
+        raise UsageError(f"'{name}' names no region; expected such as '{path}.h5:V4', or '{path}.h5' for all.")
+    return found
 
 
 def _ids_in_file(name: str) -> list[str]:

@@ -31,7 +31,8 @@ def build_app() -> App:
         version=__version__,
         suppress_keyboard_interrupt=False,
         default_parameter=Parameter(negative=""),
-        help="Does scaling make vision models more like the primate brain?",
+        help="Fit scaling laws to tables, score networks on recordings of the brain, plan what to train, run studies. "
+        "First steps: README.md and docs/start.md.",
         help_epilogue=epilogue(),
     )
     groups = {name: Group(title, sort_key=place) for place, (name, title) in enumerate(GROUPS.items())}

@@ -44,7 +44,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
     {
         "ls": Verb(
             group="scores",
-            line="List what is known: scores, models, experiments, laws.",
+            line="List tables, models, laws, figures, benchmarks, recipes, studies.",
             example="vvscale ls models 'resnet*' --where dataset=imagenet",
         ),
         "show": Verb(

@@ -13,7 +13,7 @@ import json
 import math
 import tomllib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -155,6 +155,44 @@ def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
     return values
 
 
+def put(table: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    """Set a value in nested tables, which are made where there are none; an entry of a list is reached by its number.
+
+    Raises
+    ------
+    ConfigError
+        A value lies on the way, or a list has no such entry.
+
+    Examples
+    --------
+    >>> table = {"laws": [{"name": "a"}]}
+    >>> put(table, ["laws", "0", "name"], "b")
+    >>> put(table, ["engine", "workers"], 3)
+    >>> table
+    {'laws': [{'name': 'b'}], 'engine': {'workers': 3}}
+    """
+    *parents, last = keys
+    at: Any = table
+    for number, key in enumerate(parents, 1):
+        if isinstance(at, dict) and at.get(key) in (None, "none"):
+            at[key] = {}
+        at = at[_place(at, key, keys)]
+        if not isinstance(at, dict | list):
+            outer, whole = ".".join(keys[:number]), ".".join(keys)
+            raise ConfigError(
+                f"'{outer}' is a value and no table, so that '{whole}' cannot be set. Next: set '{outer}'."
+            )
+    at[_place(at, last, keys)] = value
+
+
+def _place(at: dict[str, Any] | list[Any], key: str, keys: Sequence[str]) -> Any:
+    if isinstance(at, dict):
+        return key
+    if key.isdigit() and int(key) < len(at):
+        return int(key)
+    raise ConfigError(f"Cannot set '{'.'.join(keys)}': there is no entry '{key}' among {len(at)}, counted from 0.")
+
+
 def digest(value: Any) -> str:
     """Return the SHA-256 of a configuration's compact JSON; equal configurations have equal digests.
 
@@ -189,10 +227,13 @@ def convert(hint: Any, value: Any, where: str) -> Any:
                 return convert(choice, value, where)
             except ConfigError:
                 continue
-        if _is_container(choices[-1]) and not isinstance(value, list | tuple | Mapping):
-            # The last choice alone would be named as what was expected.
-            raise ConfigError(f"Got {value!r} for {where}; expected {_described(hint)}.")
-        return convert(choices[-1], value, where)
+        try:
+            return convert(choices[-1], value, where)
+        except ConfigError:
+            # Of a list or table the innermost value is told; the last choice alone would be named as what was expected.
+            if len(choices) == 1 or isinstance(value, list | tuple | Mapping):
+                raise
+            raise ConfigError(f"Got {value!r} for {where}; expected {_described(hint)}.") from None
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_table(cast(type, hint), value, where)
     if origin is Literal and value in get_args(hint):
@@ -211,10 +252,6 @@ def convert(hint: Any, value: Any, where: str) -> Any:
     if (hint is bool and isinstance(value, bool)) or (hint is str and isinstance(value, str)):
         return value
     raise ConfigError(f"Got {value!r} for {where}; expected {_described(hint)}.")
-
-
-def _is_container(hint: Any) -> bool:
-    return dataclasses.is_dataclass(hint) or get_origin(hint) in (tuple, dict, Mapping)
 
 
 def is_sequence(hint: Any) -> bool:

@@ -108,6 +108,15 @@ def open_hdf5(path: str | Path) -> Any:
     return h5py.File(path, "r")
 
 
+def datasets_in(file: Any) -> dict[str, Any]:
+    """Return the data sets of an open file at any depth: their path -> data set."""
+    import h5py
+
+    found: dict[str, Any] = {}
+    file.visititems(lambda key, one: found.update({key: one}) if isinstance(one, h5py.Dataset) else None)
+    return found
+
+
 @lru_cache(maxsize=1024)
 def _check_once(path: Path, *_: int) -> None:
     """Look at a file that is opened for each of its parts only once, as long as nobody writes to it."""

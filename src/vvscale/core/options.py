@@ -55,6 +55,7 @@ def option(
     above: float | None = None,
     at_most: float | None = None,
     check: Callable[[Any], object] | None = None,
+    factory: Callable[[], Any] | None = None,
 ) -> T:
     """Declare one option, as the value of a field of an :class:`Options` class.
 
@@ -74,8 +75,12 @@ def option(
         Bounds of a number; None means that there is none. A value of None is not checked.
     check
         Function of the value that raises a ConfigError where it does not allow it.
+    factory
+        Makes the default where that can be changed, such as ``dict``.
     """
     about = About(help, unit, group, flag, at_least, above, at_most, check)
+    if factory is not None:
+        return dataclasses.field(default_factory=factory, metadata={_KEY: about})  # pyright: ignore[reportReturnType]
     return dataclasses.field(default=default, metadata={_KEY: about})  # pyright: ignore[reportReturnType]
 
 
@@ -101,11 +106,7 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, hint, about in described(type(self)):
-            value = getattr(self, name)
-            if is_sequence(hint) and isinstance(value, str | int | float):
-                value = (value,)
-            value = convert(hint, value, f"`{name}`")
-            _check_bounds(name, value, about)
+            value = checked(name, hint, about, getattr(self, name))
             # A default is right as it stands, and a check may have to import much.
             if about.check is not None and value != type(self).__dataclass_fields__[name].default:
                 about.check(value)
@@ -143,11 +144,30 @@ class Options:
 
 
 @cache
-def described(kind: type[Options]) -> tuple[tuple[str, Any, About], ...]:
+def described(kind: type) -> tuple[tuple[str, Any, About], ...]:
     """Return name, type and description of each option of a class, in order."""
     hints = get_type_hints(kind)
     fields = dataclasses.fields(kind)
     return tuple((one.name, hints[one.name], one.metadata.get(_KEY, About())) for one in fields)
+
+
+def checked(name: str, hint: Any, about: About, value: Any) -> Any:
+    """Return a value as the type that an option asks for, within its bounds.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be; the error's key is the option's name.
+    """
+    if is_sequence(hint) and isinstance(value, str | int | float):
+        value = (value,)
+    try:
+        value = convert(hint, value, f"`{name}`")
+    except ConfigError as error:
+        error.key = error.key or name
+        raise
+    _check_bounds(name, value, about)
+    return value
 
 
 def _check_bounds(name: str, value: Any, about: About) -> None:
@@ -160,7 +180,7 @@ def _check_bounds(name: str, value: Any, about: About) -> None:
             (about.at_most, number <= (about.at_most or 0), "at most"),
         ):
             if bound is not None and not is_kept:
-                raise ConfigError(f"`{name}` is {number:g}; expected {words} {bound:g}.")
+                raise ConfigError(f"`{name}` is {number:g}; expected {words} {bound:g}.", key=name)
 
 
 def _numbers(value: Any) -> Iterator[float]:

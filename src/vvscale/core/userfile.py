@@ -139,7 +139,8 @@ def call_user_code(make: Callable[[], T], what: str, path: Path | None = None) -
         # Code of any kind runs here, so anything can come out of it.
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if path is None or frame.filename == str(path.resolve())]
-        line = error.lineno if isinstance(error, SyntaxError) else (own or frames)[-1].lineno
-        raise UsageError(
-            f"{what} failed in line {line}: {type(error).__name__}: {error}. Correct it and try again."
-        ) from error
+        line = error.lineno if isinstance(error, SyntaxError) else own[-1].lineno if own else None
+        where = "" if line is None else f" in line {line}"
+        # Without a line of the user's, the call itself did not fit.
+        cure = "Correct it" if own or not isinstance(error, TypeError) else "Give its arguments defaults"
+        raise UsageError(f"{what} failed{where}: {type(error).__name__}: {error}. {cure} and try again.") from error

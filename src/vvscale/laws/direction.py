@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vvscale.errors import VvscaleError
+from vvscale.laws.problem import LARGEST_SCORE
 from vvscale.laws.uncertainty.folds import clustered_covariance
 from vvscale.laws.uncertainty.resample import FEW_CLUSTERS, clusters, default_unit
 
@@ -73,16 +74,18 @@ def notes_on(fit: Fit, direction: Direction) -> tuple[str, ...]:
                 f"`{column}` spans only a factor of {span:.1f} ({raw.min():.3g} to {raw.max():.3g}) and looks like a "
                 "logarithm already: laws take the log themselves, so give raw values (10 to that power)."
             )
-    if problem.outcome == "misalignment" and problem.y.max() > 1.5:
+    if problem.outcome == "misalignment" and problem.y.max() > LARGEST_SCORE:
         made.append(
             f"`misalignment` from {problem.y.min():.3g} to {problem.y.max():.3g} looks like percent: divide by 100."
         )
     where = " and ".join(problem.columns)
     if direction is Direction.RISES and not fit.negative:
         falling = "misalignment" if problem.outcome == "score" else f"1-{problem.outcome}"
+        is_percent = problem.y.max() > LARGEST_SCORE and problem.y.min() >= 0
+        first = " If it is in percent, divide the column by 100 in the file first." if is_percent else ""
         made.append(
             f"`{problem.outcome}` rises with {where}, and this law only falls: it does not describe these rows. Of a "
-            f"score fit what is missing to 1: `y={falling}`."
+            f"score fit what is missing to 1: `y={falling}`.{first}"
         )
     if direction is Direction.TURNS:
         made.append(

@@ -15,7 +15,7 @@ from vvscale.errors import DataError, MissingDataError, ShapeError, UsageError, 
 from vvscale.laws.forms.terms import Points
 from vvscale.laws.solver.sample import Sample
 from vvscale.scores import drop_missing
-from vvscale.scores.table import score_behind
+from vvscale.scores.table import cure_of, places, score_behind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,9 +164,11 @@ def make_problem(
     needed = [*columns, y, *([offset_by] if offset_by else [])]
     _check_request(table, law, columns, y, needed, delta, units or {})
     # Messages name a row by its place in the user's table, whatever is sorted or left out below.
-    table = table.set_axis(range(1, len(table) + 1), axis=0)
+    table = table.set_axis(places(table.index) - 1, axis=0)
     if "model_id" in table.columns:
         table = table.sort_values("model_id", kind="stable", key=lambda names: names.astype(str))
+    for column in (*columns, y):
+        _numbers(table[table[column].notna()], column, may_be_infinite=True)  # text comes before what is missing
     frame, missing = drop_missing(table, needed)
     if missing and not drop_incomplete:
         reason, names = next(iter(missing.items()))
@@ -232,14 +234,18 @@ def _check_request(
     require_columns(table, needed)
 
 
+def columns_to_name(table: pd.DataFrame) -> str:
+    """Return a sentence on the columns that an input or the outcome could be."""
+    numbers = [str(name) for name in table.columns if pd.api.types.is_numeric_dtype(table[name])]
+    listed = ", ".join(sorted(numbers)[:MOST_LISTED]) + (", ..." if len(numbers) > MOST_LISTED else "")
+    return f"Name the input with `x` and the outcome with `y`; columns of numbers: {listed or 'none'}."
+
+
 def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
     """Refuse a column that the table does not have, and list those that an input or the outcome could be."""
     for column in columns:
         if column not in table.columns:
-            numbers = [str(name) for name in table.columns if pd.api.types.is_numeric_dtype(table[name])]
-            listed = ", ".join(sorted(numbers)[:MOST_LISTED]) + (", ..." if len(numbers) > MOST_LISTED else "")
-            hint = f"Name the input with `x` and the outcome with `y`; columns of numbers: {listed or 'none'}."
-            raise unknown_name("column", column, map(str, table.columns), hint)
+            raise unknown_name("column", column, map(str, table.columns), columns_to_name(table))
 
 
 def _require_domain(frame: pd.DataFrame, law: Law, x: Mapping[str, Array], y: str, outcome: Array) -> None:
@@ -257,8 +263,8 @@ def _refuse_percent(y: str, outcome: Array) -> None:
     scores = 1.0 - outcome
     if score_behind(y) and outcome.size and scores.max() > LARGEST_SCORE and scores.min() >= 0:
         raise DataError(
-            f"Scores from {scores.min():.3g} to {scores.max():.3g} look like percent: divide by 100. A score is at "
-            f"most about 1, the ceiling, and {y} is 1 - {score_behind(y)}."
+            f"`{score_behind(y)}` from {scores.min():.3g} to {scores.max():.3g} looks like percent: divide the column "
+            f"by 100 in the file. A score is at most about 1, the ceiling, and {y} is 1 - {score_behind(y)}."
         )
 
 
@@ -270,7 +276,7 @@ def _check_units(units: Mapping[str, float], table: pd.DataFrame) -> None:
             raise UsageError(f"The unit of '{column}' must be positive and finite, got {unit}.")
 
 
-def _numbers(frame: pd.DataFrame, column: str) -> Array:
+def _numbers(frame: pd.DataFrame, column: str, *, may_be_infinite: bool = False) -> Array:
     # Dates and complex numbers would convert without a word.
     if pd.api.types.is_datetime64_any_dtype(frame[column]) or pd.api.types.is_complex_dtype(frame[column]):
         raise DataError(
@@ -282,9 +288,10 @@ def _numbers(frame: pd.DataFrame, column: str) -> Array:
         bad = next((i for i, cell in enumerate(frame[column]) if not _is_number(cell)), 0)
         raise DataError(
             f"Column '{column}' is not numeric: {_row_name(frame, bad)} has {frame[column].iloc[bad]!r}. "
-            "Expected numbers; remove the text or choose another column."
+            f"Expected numbers; {cure_of(frame[column].iloc[bad])}, or choose another column."
         ) from None
-    _require(frame, column, values, np.isfinite(values), "values must be finite")
+    if not may_be_infinite:
+        _require(frame, column, values, np.isfinite(values), "values must be finite")
     return values
 
 
@@ -297,7 +304,7 @@ def _is_number(cell: object) -> bool:
 
 
 def _row_name(frame: pd.DataFrame, row: int) -> str:
-    return f"model '{frame['model_id'].iloc[row]}'" if "model_id" in frame.columns else f"row {frame.index[row]}"
+    return f"model '{frame['model_id'].iloc[row]}'" if "model_id" in frame.columns else f"row {frame.index[row] + 1}"
 
 
 def _require(frame: pd.DataFrame, column: str, values: Array, valid: NDArray[np.bool_], reason: str) -> None:

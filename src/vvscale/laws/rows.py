@@ -23,7 +23,7 @@ from vvscale.scores import (
 )
 from vvscale.scores.read import plain_columns
 from vvscale.scores.schema import KEY
-from vvscale.scores.table import with_complements
+from vvscale.scores.table import numbers_of, with_complements
 from vvscale.scores.validate import BRAINSCORE_NAMES, TEXT_COLUMNS, refuse_percent
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def load_rows(
         frame = select(frame, **conditions)
         _refuse_pooling(frame, [name for name in needs if name != y])
     if "score" in frame.columns and "misalignment" not in frame.columns:
-        scores = _scores(frame["score"])
+        scores = numbers_of(frame["score"])
         refuse_percent(scores, str(source) if isinstance(source, str | Path) else "DataFrame")
         frame = frame.assign(misalignment=1.0 - scores)
     return with_complements(frame, [y]), excluded
@@ -133,18 +133,6 @@ def _told_apart(repeated: pd.DataFrame, names: list[str]) -> str:
         f"They differ in {', '.join(telling[:3])}: choose a value with `where`, such as "
         f"`where={telling[0]}={others[telling[0]].max():g}`, or average them; a joint law takes a second input."
     )
-
-
-def _scores(column: pd.Series) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce")
-    bad = (numbers.isna() & column.notna()).to_numpy()
-    if bad.any():
-        row = int(bad.argmax())
-        raise DataError(
-            f"Column 'score' is not numeric: row {row + 1} has {column.iloc[row]!r}. Expected numbers; correct the "
-            "table, or fit another column as `y`."
-        )
-    return numbers
 
 
 def read_rows(source: str | Path | pd.DataFrame) -> pd.DataFrame:

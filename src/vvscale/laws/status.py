@@ -49,9 +49,8 @@ ADVICE = {
     Status.CONVERGED: "A minimum with zero gradient that every better start leads to.",
     Status.AT_BOUNDARY: "The best fit lies on the edge of the law ({edge}). Report it as that, not as a value; the "
     "parameter beyond the edge has no interval of its own. Compare forms before reading a limit off it.",
-    Status.UNIDENTIFIED: "The rows leave {free} open: values far from the fitted ones fit as well (half and twice an "
-    "exponent, no plateau for E, no or an infinite exponent for the shifted law). Only the curve within the data means "
-    "something. Use a law with fewer parameters, or a wider range of {x}.",
+    Status.UNIDENTIFIED: "The rows leave {free} open: values far from the fitted ones fit as well. Only the curve "
+    "within the data means something. Use a law with fewer parameters, or a wider range of {x}.",
     Status.NOT_CONVERGED: "The search stopped with a scaled gradient of {gradient:.1e}. Check the table for outliers, "
     "or try a larger `delta`.",
     Status.TOO_FEW_POINTS: "{n_distinct} distinct points for {p} parameters: the law nearly interpolates them. "

@@ -216,6 +216,23 @@ def is_mapping_table(scores: pd.DataFrame) -> bool:
     return len(scores[["model_id", *axes]].drop_duplicates()) > scores["model_id"].nunique()
 
 
+def places(index: pd.Index) -> np.ndarray:
+    """Return (n,) the places of rows in the table that was read, from 1, whatever was selected or sorted since.
+
+    The index tells: rows that are selected keep theirs. One that does not rise, or of names, does not; then these are
+    the places in the table at hand.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"a": [1, 2, 3]})
+    >>> places(table[table.a > 1].index).tolist(), places(pd.Index(["x", "y"])).tolist()
+    ([2, 3], [1, 2])
+    """
+    rises = index.is_monotonic_increasing and index.is_unique
+    is_told = rises and pd.api.types.is_integer_dtype(index) and bool((index >= 0).all())
+    return np.asarray(index) + 1 if is_told else np.arange(1, len(index) + 1)
+
+
 def drop_missing(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     """Keep the rows that have a value in all of ``columns``; name the others by the first column they lack.
 
@@ -229,7 +246,7 @@ def drop_missing(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFr
     names = (
         frame["model_id"]
         if "model_id" in frame.columns
-        else pd.Series([f"row {row}" for row in range(1, len(frame) + 1)], index=frame.index)
+        else pd.Series([f"row {row}" for row in places(frame.index)], index=frame.index)
     )
     for column in columns:
         if column not in frame.columns:
@@ -306,6 +323,33 @@ def score_behind(outcome: str) -> str:
     return found[1] if found else ""
 
 
+def cure_of(cell: object) -> str:
+    """Return what to do about text where a number should be."""
+    if isinstance(cell, str) and cell.strip().endswith("%"):
+        return "take the percent signs away and divide by 100"
+    return "correct the table"
+
+
+def numbers_of(column: pd.Series) -> pd.Series:
+    """Return a column as numbers.
+
+    Raises
+    ------
+    DataError
+        It holds something else.
+    """
+    numbers = pd.to_numeric(column, errors="coerce")
+    bad = (numbers.isna() & column.notna()).to_numpy()
+    if bad.any():
+        row = int(bad.argmax())
+        cell = column.iloc[row]
+        raise DataError(
+            f"Column '{column.name}' is not numeric: row {places(column.index)[row]} has {cell!r}. Expected numbers; "
+            f"{cure_of(cell)}, or fit another column as `y`."
+        )
+    return numbers
+
+
 def with_complements(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Return a table with the columns ``1-COLUMN`` that are asked for and whose COLUMN it has.
 
@@ -318,13 +362,5 @@ def with_complements(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
         column = score_behind(name)
         if name in frame.columns or column not in frame.columns:
             continue
-        numbers = pd.to_numeric(frame[column], errors="coerce")
-        bad = (numbers.isna() & frame[column].notna()).to_numpy()
-        if bad.any():
-            row = int(bad.argmax())
-            raise DataError(
-                f"Column '{column}' is not numeric: row {row + 1} has {frame[column].iloc[row]!r}. Expected numbers; "
-                "correct the table, or fit another column as `y`."
-            )
-        frame = frame.assign(**{name: 1.0 - numbers})
+        frame = frame.assign(**{name: 1.0 - numbers_of(frame[column])})
     return frame

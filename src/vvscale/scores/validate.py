@@ -153,12 +153,22 @@ def _missing_column(name: str, frame: pd.DataFrame, where: str) -> MissingDataEr
     )
 
 
+def is_misspelt_region(name: object) -> bool:
+    """Whether a region has no name, or is one of the five in another spelling; recordings have regions of many names.
+
+    Examples
+    --------
+    >>> [is_misspelt_region(name) for name in ("V1", "MT", "v1", "behaviour", " ")]
+    [False, False, True, True, True]
+    """
+    known = [*map(_plain_name, REGIONS), *_OTHER_SPELLINGS, ""]
+    return name not in REGIONS and _plain_name(name) in known
+
+
 def _check_regions(frame: pd.DataFrame, where: str) -> None:
     if "region" not in frame.columns:
         return
-    # Recordings have regions of many names; one that is a known region in another spelling is a mistake.
-    spelled = frame["region"].astype(object).map(_plain_name, na_action="ignore")
-    unknown = spelled.isin([*map(_plain_name, REGIONS), *_OTHER_SPELLINGS, ""]) & ~frame["region"].isin(REGIONS)
+    unknown = frame["region"].astype(object).map(is_misspelt_region, na_action="ignore").fillna(False).astype(bool)
     if unknown.any():
         name = str(frame["region"][unknown].iloc[0])
         raise unknown_name(

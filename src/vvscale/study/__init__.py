@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING
 from vvscale.core.imports import lazy
 
 if TYPE_CHECKING:
+    from vvscale.study.estimate import Rates as Rates
     from vvscale.study.estimate import StudyPlan as StudyPlan
     from vvscale.study.estimate import plan_study as plan_study
     from vvscale.study.graph.folder import StudyFolder as StudyFolder
     from vvscale.study.graph.graph import Graph as Graph
-    from vvscale.study.graph.graph import GraphBuilder as GraphBuilder
     from vvscale.study.graph.graph import Task as Task
-    from vvscale.study.graph.kinds import Estimate as Estimate
     from vvscale.study.graph.kinds import Kind as Kind
-    from vvscale.study.graph.kinds import Rates as Rates
     from vvscale.study.graph.kinds import TaskContext as TaskContext
     from vvscale.study.prepare import Prepared as Prepared
     from vvscale.study.prepare import locate_study as locate_study

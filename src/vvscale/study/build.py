@@ -14,12 +14,12 @@ from typing import Any
 from vvscale.core.hashing import code_digest
 from vvscale.core.userfile import is_user_file, split_ref
 from vvscale.errors import ConfigError
-from vvscale.study.graph.graph import Graph, GraphBuilder
-from vvscale.study.graph.kinds import Rates
+from vvscale.study.estimate import Cost, Rates
+from vvscale.study.graph.graph import Graph
 from vvscale.study.spec.axes import SEEDS_PER_MASTER, Run, matches
 from vvscale.study.spec.resolve import Resolved, forecast_run, n_images_of
 from vvscale.study.spec.schema import DiagnosticsSpec, ForecastSpec
-from vvscale.study.tasks.registry import TASKS, versions
+from vvscale.study.tasks.registry import versions
 from vvscale.study.tasks.rows import ACCURACY_ERROR
 from vvscale.train.neural.options import UNTUNED
 
@@ -35,20 +35,20 @@ def build_graph(resolved: Resolved, rates: Rates) -> Graph:
 
 def diagnostic_graph(spec: DiagnosticsSpec) -> Graph:
     """Return a graph of tasks that do nothing of use."""
-    builder = GraphBuilder(versions())
+    graph = Graph(versions())
     ends = []
     for number in range(spec.chains):
         if spec.seconds:
             params = {"value": number, "seconds": spec.seconds}
-            first = builder.add("sleep", params, label=f"sleep {number}", seconds=spec.seconds)
+            first = graph.add("sleep", params, label=f"sleep {number}", seconds=spec.seconds)
         else:
-            first = builder.add("noop", {"value": number}, label=f"noop {number}", seconds=_NOOP_SECONDS)
+            first = graph.add("noop", {"value": number}, label=f"noop {number}", seconds=_NOOP_SECONDS)
         label = f"noop after {number}"
-        ends.append(builder.add("noop", {"value": 1}, inputs={"of": first}, label=label, seconds=_NOOP_SECONDS))
+        ends.append(graph.add("noop", {"value": 1}, inputs={"of": first}, label=label, seconds=_NOOP_SECONDS))
     if spec.ranks:
-        ends.append(builder.add("ranks", {}, label="ranks", seconds=10.0))
-    builder.add("collect", {}, inputs={"values": tuple(ends)}, label="collect", publish={"values.json": "values.json"})
-    return builder.build()
+        ends.append(graph.add("ranks", {}, label="ranks", seconds=10.0))
+    graph.add("collect", {}, inputs={"values": tuple(ends)}, label="collect", publish={"values.json": "values.json"})
+    return graph
 
 
 def run_cost(resolved: Resolved, run: Run) -> dict[str, float]:
@@ -83,7 +83,7 @@ class _Study:
         self._resolved = resolved
         self._spec = resolved.spec
         self._rates = rates
-        self._builder = GraphBuilder(versions())
+        self._graph = Graph(versions())
         self._codes: dict[str, str] = {}
         self._datasets = {name: {"name": name, "digest": info.digest} for name, info in resolved.datasets.items()}
 
@@ -112,7 +112,7 @@ class _Study:
         fits = [self._fit(dataclasses.asdict(law), table) for law in self._spec.laws]
         forecasts = [self._forecast(self._spec.forecast, table)] if self._spec.forecast else []
         self._show(table, fits, forecasts)
-        return self._builder.build()
+        return self._graph
 
     def _add(
         self,
@@ -121,13 +121,12 @@ class _Study:
         inputs: Mapping[str, Any],
         label: str,
         *,
-        facts: Mapping[str, Any] | None = None,
+        cost: Cost | None = None,
         publish: Mapping[str, str] | None = None,
     ) -> str:
-        cost = dataclasses.asdict(TASKS[kind].estimate(facts or params, self._rates))
         codes = {ref: self._code_of(ref) for ref in sorted(_user_files(params))}
         params = {**params, "code": codes} if codes else params
-        return self._builder.add(kind, params, inputs=inputs, label=label, publish=publish, **cost)
+        return self._graph.add(kind, params, inputs=inputs, label=label, publish=publish, **(cost or {}))
 
     def _code_of(self, ref: str) -> str:
         """Return the digest of a user's file: when it changes, so does what it made."""
@@ -144,7 +143,7 @@ class _Study:
             "dataset": self._datasets[run.dataset],
             "recipe": self._resolved.recipes[run.recipe, run.changes],
         }
-        return self._add("train", params, {}, run.label, facts=run_cost(self._resolved, run))
+        return self._add("train", params, {}, run.label, cost=self._rates.training(run_cost(self._resolved, run)))
 
     def _layers(self, trained: Mapping[Run, str]) -> dict[tuple[str, str], str]:
         """Add the selection of layers on one reference run per architecture and data set."""
@@ -163,9 +162,8 @@ class _Study:
             # As in the study: all images, the first seed; without such a run the most images.
             reference = min(fitting, key=lambda run: (-(run.samples_per_class or math.inf), run.seed))
             params = {"benchmarks": self._resolved.select_on, "options": dict(self._spec.score.options), "model": arch}
-            of = self._resolved.cost(reference)
-            inputs = {"train": trained[reference]}
-            chosen[arch, dataset] = self._add("layers", params, inputs, f"layers of {arch} on {dataset}", facts=of)
+            inputs, label = {"train": trained[reference]}, f"layers of {arch} on {dataset}"
+            chosen[arch, dataset] = self._add("layers", params, inputs, label, cost=self._scoring(reference))
         return chosen
 
     def _networks(self) -> dict[Run, list[str]]:
@@ -174,7 +172,7 @@ class _Study:
         for point in self._resolved.points:
             sizes = found.setdefault(point.network, [])
             if point.mapping_samples is not None:
-                sizes.append(point.mapping_samples)
+                sizes.append(str(point.mapping_samples))
         return found
 
     def _fine_tune(self, run: Run, weights: Mapping[str, str], chosen: str | None) -> str:
@@ -190,26 +188,30 @@ class _Study:
             "dataset": self._datasets[run.dataset],
         }
         inputs = {**weights, "layers": chosen} if chosen is not None and not way.layers else weights
-        facts = {**self._resolved.cost(run), **options}
-        return self._add("fine-tune", params, inputs, run.label, facts=facts)
+        cost = self._rates.tuning(self._resolved.cost(run), options)
+        return self._add("fine-tune", params, inputs, run.label, cost=cost)
 
     def _score(
         self, run: Run, weights: Mapping[str, str], chosen: str | None, epoch: int | None, sizes: list[str]
     ) -> str:
-        of = self._resolved.cost(run)
         params = {**self._score_params, "epoch": epoch}
         if sizes:
             params["options"] = {**params["options"], "mapping_samples": sizes}
         inputs = weights if chosen is None else {**weights, "layers": chosen}
         label = run.label if epoch is None else f"{run.label} epoch {epoch}"
-        return self._add("score", params, inputs, label, facts=of)
+        return self._add("score", params, inputs, label, cost=self._scoring(run))
+
+    def _scoring(self, run: Run) -> Cost:
+        return self._rates.scoring(self._resolved.cost(run)["forward_flop"])
 
     def _score_model(self, model: str) -> str:
-        return self._add("score", {**self._score_params, "epoch": None, "model": model}, {}, model)
+        params = {**self._score_params, "epoch": None, "model": model}
+        return self._add("score", params, {}, model, cost=self._rates.scoring(0.0))
 
     def _fit(self, law: dict[str, Any], table: str) -> str:
         name = law["name"]
-        return self._add("fit", {"law": law}, {"table": table}, f"law {name}", publish={".": f"fits/{name}"})
+        cost, publish = {"seconds": 2.0, "n_bytes": 1e6}, {".": f"fits/{name}"}
+        return self._add("fit", {"law": law}, {"table": table}, f"law {name}", cost=cost, publish=publish)
 
     def _forecast(self, wanted: ForecastSpec, table: str) -> str:
         like = forecast_run(self._spec, self._resolved.runs)
@@ -231,24 +233,26 @@ class _Study:
                     'of [score] as a table or as "committed".'
                 )
             params |= self._score_params
-        facts = {
+        cost = self._rates.training({
             "train_flop": wanted.budget * len(seeds),
             "samples_seen": wanted.budget * len(seeds) / (3 * candidates[0]["forward_flop"]),
             "n_epochs": float(len(seeds)),
             "n_params": max(one["n_params"] for one in candidates),
             "n_kept": float(len(seeds)),
-        }
+        })  # fmt: skip
         publish = {"forecast.json": "forecast.json"}
-        return self._add("forecast", params, {"table": table}, "forecast", facts=facts, publish=publish)
+        return self._add("forecast", params, {"table": table}, "forecast", cost=cost, publish=publish)
 
     def _show(self, table: str, fits: list[str], forecasts: list[str]) -> None:
         inputs: dict[str, Any] = {"table": table, "fits": tuple(fits), "forecasts": tuple(forecasts)}
         if self._spec.report.figures:
             names = {"names": list(self._spec.report.figures)}
-            drawn = self._add("figures", names, {"table": table}, "figures", publish={".": "figures"})
+            cost, publish = {"seconds": 20.0, "n_bytes": 1e7}, {".": "figures"}
+            drawn = self._add("figures", names, {"table": table}, "figures", cost=cost, publish=publish)
             inputs = {**inputs, "figures": drawn}
         title = self._spec.report.title or self._spec.summary or self._spec.name
-        self._add("report", {"title": title}, inputs, "report", publish={"report.html": "report.html"})
+        cost, publish = {"seconds": 20.0, "n_bytes": 3e6}, {"report.html": "report.html"}
+        self._add("report", {"title": title}, inputs, "report", cost=cost, publish=publish)
 
 
 def _user_files(value: Any) -> set[str]:

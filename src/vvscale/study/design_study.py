@@ -36,16 +36,7 @@ def study_of_design(
 ) -> str:
     """Return the TOML of a study that trains a design's runs; score and laws are those of a plain study.
 
-    Parameters
-    ----------
-    design
-        A design in N and D.
-    name
-        Name of the study.
-    dataset, classes
-        Data set of its runs and its number of classes.
-    recipe, epochs
-        Recipe, and the epochs that it trains for.
+    Runs are of one data set with so many ``classes`` and train for the ``epochs`` of one recipe.
 
     Raises
     ------

@@ -6,7 +6,7 @@ import dataclasses
 import heapq
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,12 +15,74 @@ from typing import TYPE_CHECKING, Any
 from vvscale.core.jsonable import Result
 from vvscale.errors import unknown_name
 from vvscale.study.graph.graph import Graph
-from vvscale.study.graph.kinds import Rates
 from vvscale.study.graph.schedule import Schedule, State
 from vvscale.study.spec.workers import EngineSpec, Group
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Cost = dict[str, float]
+"""What one task is expected to cost: ``seconds`` on one worker, ``flop``, ``n_bytes`` left on the disk."""
+
+# Images of the five benchmarks that pass through a network to be scored.
+_SCORED_IMAGES = 5000
+# Recorded training images of a data set that is not here yet.
+_RECORDED_IMAGES = 1000
+_FLOAT = 4
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast a worker is, for estimates.
+
+    Attributes
+    ----------
+    device
+        Name of the device, or what the rates were set for.
+    flop_per_second
+        Sustained in training; multiply-add = 2 FLOP.
+    images_per_second
+        Most images that one process can feed or launch, however small the network.
+    task_seconds
+        Fixed cost of starting one training run on a warm worker.
+    epoch_seconds
+        Fixed cost of one epoch.
+    score_seconds
+        The metrics of one network on five benchmarks.
+    source
+        Where the numbers come from.
+    """
+
+    device: str
+    flop_per_second: float
+    images_per_second: float
+    task_seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    score_seconds: float = 1.0
+    source: str = ""
+
+    def training(self, run: Mapping[str, float]) -> Cost:
+        """Return the cost of a training run; ``run`` as of :func:`vvscale.study.build.run_cost`."""
+        fixed = self.task_seconds + self.epoch_seconds * run["n_epochs"]
+        return self._cost(run["train_flop"], run["samples_seen"], fixed, run["n_params"] * _FLOAT * run["n_kept"])
+
+    def tuning(self, network: Mapping[str, float], options: Mapping[str, Any]) -> Cost:
+        """Return the cost of fine-tuning one network."""
+        per_epoch = math.ceil(_RECORDED_IMAGES / options["neural_batch"])
+        images = (options["updates"] or options["epochs"] * per_epoch) * (
+            options["task_batch"] + options["neural_batch"]
+        )
+        flop = 3 * network["forward_flop"] * images
+        return self._cost(flop, images, self.task_seconds, network["n_params"] * _FLOAT)
+
+    def scoring(self, forward_flop: float) -> Cost:
+        """Return the cost of scoring one network: one pass over the stimuli, and the metrics."""
+        return self._cost(forward_flop * _SCORED_IMAGES, _SCORED_IMAGES, self.score_seconds, 20_000.0)
+
+    def _cost(self, flop: float, images: float, fixed: float, n_bytes: float) -> Cost:
+        seconds = max(flop / self.flop_per_second, images / self.images_per_second) + fixed
+        return {"seconds": seconds, "flop": flop, "n_bytes": n_bytes}
+
 
 _ALL = (
     Rates("cpu", 1.5e10, 12_000, task_seconds=0.3, score_seconds=1.5, source="one core, narrow networks, measured"),
@@ -42,18 +104,9 @@ _PATIENCE_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class SimulatedRun:
-    """How long so many workers would take.
+    """How long so many workers would take: ``seconds`` from start to end, and worked in all.
 
-    Attributes
-    ----------
-    n_workers
-        Workers.
-    seconds
-        From start to end.
-    busy_seconds
-        Sum over workers of the time they work.
-    longest_chain
-        Seconds that no number of workers can shorten.
+    ``longest_chain``: seconds that no number of workers can shorten.
     """
 
     n_workers: int
@@ -74,7 +127,7 @@ class StudyPlan(Result):
     Attributes
     ----------
     stages
-        Per kind of task: n, seconds, flop, n_bytes.
+        Per kind of task: n, hours, longest_hours, flop, n_bytes.
     schedule
         The simulated run.
     limits
@@ -132,12 +185,12 @@ def rates_of(engine: EngineSpec) -> Rates:
         rates,
         flop_per_second=rates.flop_per_second * _gpus_of_worker(main),
         # Feeding images is each process's own work; trainings that share a GPU do not share that.
-        images_per_second=rates.images_per_second * max(1, main.gpus_per_task) * main.nodes,
+        images_per_second=rates.images_per_second * max(1, main.gpus_per_task) * main.nodes_per_task,
     )
 
 
 def _gpus_of_worker(group: Group) -> float:
-    return max(1, group.gpus_per_task) * group.nodes / group.per_gpu
+    return max(1, group.gpus_per_task) * group.nodes_per_task / group.per_gpu
 
 
 def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> SimulatedRun:
@@ -145,8 +198,9 @@ def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Simul
 
     Examples
     --------
-    >>> from vvscale.study.graph.graph import Task
-    >>> simulate(Graph([Task(str(n), "noop", "", {}, {}, 10.0) for n in range(3)], {"noop": "1"}), 2).seconds
+    >>> graph = Graph({"noop": "1"})
+    >>> ids = [graph.add("noop", {"value": n}, seconds=10.0) for n in range(3)]
+    >>> simulate(graph, 2).seconds
     20.0
     """
     tasks = Schedule(graph)
@@ -167,20 +221,9 @@ def simulate(graph: Graph, n_workers: int, *, done: Sequence[str] = ()) -> Simul
 def plan_study(
     graph: Graph, engine: EngineSpec, *, out: Path, absent: Sequence[str] = (), done: Sequence[str] = ()
 ) -> StudyPlan:
-    """Work out what a study costs here.
+    """Work out what a study costs on an engine; ``done``: ids of finished tasks, which cost nothing more.
 
-    Parameters
-    ----------
-    graph
-        All tasks.
-    engine
-        Where it would run.
-    out
-        Where it would be written; its disk's free space is looked up.
-    absent
-        What a run would lack here, for the record.
-    done
-        Ids of finished tasks, which cost nothing more.
+    ``out``: where it would be written, whose free space is looked up; ``absent``: what a run would lack here.
     """
     finished = set(done)
     stages = []
@@ -195,7 +238,7 @@ def plan_study(
             "n_bytes": sum(task.n_bytes for task in tasks),
         })  # fmt: skip
     groups, rates = engine.all_groups, rates_of(engine)
-    schedule = simulate(graph, sum(group.n_workers for group in groups), done=done)
+    schedule = simulate(graph, sum(group.workers for group in groups), done=done)
     n_bytes = sum(stage["n_bytes"] for stage in stages)
     limits = _limits(graph, schedule, n_bytes, out)
     return StudyPlan(

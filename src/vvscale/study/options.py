@@ -28,8 +28,8 @@ class StudyOptions(Options):
     @property
     def spec_changes(self) -> dict[str, Any]:
         """Dotted keys of the study's file and their values."""
-        asked = {} if self.workers is None else {"engine.workers": self.workers}
-        return {**parse_changes(self.changes), **asked}
+        asked = {"engine.workers": self.workers, "engine.device": getattr(self, "device", None)}
+        return {**parse_changes(self.changes), **{key: value for key, value in asked.items() if value is not None}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +37,6 @@ class StudyPlanOptions(StudyOptions):
     """What a plan assumes."""
 
     device: str | None = option(None, "Device to assume: cpu, a100, h100, h200.")
-
-    @property
-    def spec_changes(self) -> dict[str, Any]:
-        """Dotted keys of the study's file and their values."""
-        return super().spec_changes | ({} if self.device is None else {"engine.device": self.device})
 
 
 @dataclass(frozen=True, kw_only=True)

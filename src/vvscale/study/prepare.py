@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from vvscale.core.config import from_table
+from vvscale.core.config import from_table, put
 from vvscale.errors import DataError, InterruptedRunError, MissingDataError, StoppedError, shell_words
 from vvscale.study.build import build_graph
 from vvscale.study.estimate import rates_of
@@ -68,10 +68,14 @@ class Prepared:
             )
         self.folder.write_plan(self.resolved.to_dict(), self.graph, source=Path(self.resolved.spec.source))
 
-    def refuse_others_files(self) -> None:
-        """Refuse a folder with files that are not of this study and that it would write over, before any is made."""
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Write the plan, and keep other runs out meanwhile; before, refuse a folder with files that are of others."""
         if self.resolved is not None:
             self.folder.refuse_others_files(self.resolved.spec.name, self.graph, Path(self.resolved.spec.source))
+        with self.folder.alone():
+            self.write()
+            yield
 
 
 def folder_of(spec: StudySpec, out: Path | None) -> StudyFolder:
@@ -116,9 +120,10 @@ def locate_study(name: str | Path, *, out: Path | None = None) -> StudyFolder:
 
 def take_up(folder: StudyFolder, *, changes: Mapping[str, Any] | None = None) -> Prepared:
     """Return the study in a folder as it was planned; only the engine may change, by ``engine.KEY`` -> value."""
-    engine = dict(folder.spec()["engine"])
+    # Plans of before had null where nothing was given.
+    engine = {key: value for key, value in folder.spec()["engine"].items() if value is not None}
     for key, value in (changes or {}).items():
-        engine[key.removeprefix("engine.")] = value
+        put(engine, key.removeprefix("engine.").split("."), value)
     graph = folder.graph()
     older = [kind for kind, version in graph.versions.items() if TASKS[kind].version != version]
     if older:

@@ -1,25 +1,32 @@
-"""Run a planned study to its end: look at what is there, work, publish, and say how it ended."""
+"""Run a planned study to its end, here or as a job: look at what is there, work, publish, and say how it ended."""
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from vvscale.core.files import make_folder
 from vvscale.core.jsonable import Result
-from vvscale.errors import RunError, shell_words
+from vvscale.errors import RunError, StoppedError, UsageError, shell_words
 from vvscale.study.engine.engine import Engine
-from vvscale.study.engine.worker import storage_error
+from vvscale.study.engine.worker import end_of_job, storage_error
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph
 from vvscale.study.graph.schedule import Schedule, State
 from vvscale.study.prepare import Prepared, Stop, prepare_study
+from vvscale.study.spec.workers import refuse_odd_path
 from vvscale.study.status import Failure
-from vvscale.study.submit import submitted_again
 from vvscale.study.survey import Survey, results_of, some, survey
 from vvscale.study.work import OnLook, Work
+
+_IN_QUEUE = "VVSCALE_SUBMITTED"
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ def run_study(
     on_survey, on_look
         Called with what is there already, and regularly with how far the study is.
     on_stop
-        Called with a sentence when it stops and tasks need time to save their state.
+        Called with a sentence when it stops and tasks have a state to save.
     rehash
         See :func:`vvscale.study.survey.survey`.
 
@@ -127,10 +134,8 @@ def run_study(
     if not isinstance(study, Prepared):
         study = prepare_study(study, out=out, changes=None if workers is None else {"engine.workers": workers})
     began, folder, graph, stop = time.monotonic(), study.folder, study.graph, stop or Stop()
-    study.refuse_others_files()
     try:
-        with submitted_again(study), folder.alone():
-            study.write()
+        with _submitted_again(study), study.begun():
             make_folder(folder.results)
             found = survey(folder, graph, rehash=rehash, stop=stop)
             folder.retract(found.done)
@@ -138,8 +143,7 @@ def run_study(
             run = Work(folder, graph, engine or Engine(study.engine, folder), found, stop)
             if run.schedule.n_open:
                 run.work(on_look, on_stop)
-            for number in run.schedule.numbers(State.DONE):
-                folder.publish(graph.tasks[number])
+            folder.publish(graph.tasks[number] for number in run.schedule.numbers(State.DONE))
             status = run.watch.look(is_last=True)
     except OSError as error:
         raise storage_error(folder.path, error) from error
@@ -168,3 +172,62 @@ def _notes(folder: StudyFolder, graph: Graph, schedule: Schedule) -> list[str]:
             lacking = done.get("lacking", ())
             told += [f"{task.label} was made without {some(list(lacking))}"] if lacking else []
     return told
+
+
+def submit_study(study: Prepared) -> str:
+    """Write a study's plan and submit a job that runs it; return the job's id.
+
+    The job needs one core and no GPU. At its time limit it stops in order and submits the next one.
+
+    Raises
+    ------
+    UsageError
+        The engine is this machine, the study is run by another process, or its folder cannot stand in a job script.
+    RunError
+        The scheduler did not take the job.
+    """
+    if study.engine.kind == "local":
+        raise UsageError(
+            'A study with kind = "local" runs on this machine and has no queue. Set engine.kind to slurm, pbs, lsf, '
+            "gridengine, htcondor or kubernetes, or leave out `submit`."
+        )
+    refuse_odd_path(study.engine, study.folder.path)
+    with study.begun():
+        pass
+    return _submit(study)
+
+
+@contextmanager
+def _submitted_again(study: Prepared) -> Iterator[None]:
+    """Inside a job that :func:`submit_study` made: stop in order before its time limit, and submit the next one."""
+    notice = end_of_job()
+    if notice is None or not os.environ.get(_IN_QUEUE):
+        yield
+        return
+    timer = threading.Timer(max(0.0, notice - time.time()), os.kill, (os.getpid(), signal.SIGTERM))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except StoppedError:
+        if time.time() >= notice:
+            _submit(study)
+        raise
+    finally:
+        timer.cancel()
+
+
+def _submit(study: Prepared) -> str:
+    from parsl.providers.errors import ExecutionProviderException
+
+    from vvscale.study.engine.providers import submit_command
+
+    command = ["env", f"{_IN_QUEUE}=1", sys.executable, "-m", "vvscale", "study", "resume", str(study.folder.path)]
+    try:
+        name = f"vvscale-{study.folder.path.name}"
+        return submit_command(study.engine, command, name=name, folder=make_folder(study.folder.logs / "run"))
+    except ExecutionProviderException as error:
+        raise RunError(
+            f"{study.engine.kind} did not take the job: {error}. Expected its submit command to work here. Check "
+            "[engine] (partition, account, time_minutes)."
+        ) from error

@@ -29,18 +29,9 @@ _MOST_FAILURES = 20
 
 @dataclass(frozen=True)
 class StageStatus:
-    """One kind of task.
+    """Numbers of tasks of one kind; blocked ones need one that failed.
 
-    Attributes
-    ----------
-    kind, title
-        Its name, and what the stage does.
-    n, done, running, failed, blocked, waiting
-        Numbers of tasks; blocked ones need one that failed.
-    per_second
-        Tasks finished per second of late; None if none was.
-    seconds_left
-        At that rate; None if unknown.
+    ``per_second``: finished of late, None if none was; ``seconds_left``: at that rate.
     """
 
     kind: str
@@ -57,17 +48,7 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that failed.
-
-    Attributes
-    ----------
-    task_id, kind, label
-        Which.
-    message
-        The error in one line; all of it is in ``path``.
-    path
-        Its ``error.json``.
-    """
+    """A task that failed, with its error in one line; all of it is in ``path``, its ``error.json``."""
 
     task_id: str
     kind: str
@@ -159,6 +140,7 @@ class Watch:
         self._ends: dict[str, deque[float]] = {kind: deque(maxlen=1000) for kind in schedule.graph.kinds}
         self._failures: dict[str, Failure] = {}
         self._written = -math.inf
+        self._digest = schedule.graph.digest
 
     def done(self, task: Task) -> None:
         """Take note of a task that was finished now."""
@@ -174,7 +156,7 @@ class Watch:
         status = self.seen(words, n_workers)
         if is_last or time.monotonic() - self._written > _WRITE_SECONDS:
             self._written = time.monotonic()
-            self._folder.write_status({"graph": self._schedule.graph.digest, **asdict(status)})
+            self._folder.write_status({"graph": self._digest, **asdict(status)})
         return status
 
     def seen(self, words: str = "", n_workers: int = 0) -> StudyStatus:
@@ -205,8 +187,7 @@ def study_status(folder: StudyFolder) -> StudyStatus:
     MissingDataError
         The folder holds no study.
     """
-    graph = folder.graph()
-    told = folder.status()
+    graph, told = folder.graph(), folder.status()
     if told is None or told["graph"] != graph.digest:
         return _counted(folder, graph)
     known = {field.name: told[field.name] for field in dataclasses.fields(StudyStatus)}
@@ -220,29 +201,21 @@ def study_status(folder: StudyFolder) -> StudyStatus:
 def _counted(folder: StudyFolder, graph: Graph) -> StudyStatus:
     schedule = Schedule(graph, may_lack())
     watch = Watch(folder, schedule)
-    for number, task in enumerate(graph.tasks):
-        here = folder.task(task.id)
-        if here.done() is not None:
-            schedule.set(number, State.DONE)
-        elif (error := here.error()) is not None:
-            schedule.set(number, State.FAILED)
-            watch.failed(task, str(error["message"]).splitlines()[0])
+    for task, state, why in folder.look(graph):
+        schedule.set(graph.index[task.id], State.FAILED if state == "failed" else State.DONE)
+        if state == "failed":
+            watch.failed(task, why)
     return dataclasses.replace(watch.seen(), runner=folder.runner())
 
 
 def _stage(kind: str, counts: Mapping[State, int], n_queued: int, rate: float | None) -> StageStatus:
-    n_left = counts[State.RUNNING] + counts[State.WAITING]
+    numbers = {state.value: n for state, n in counts.items()}
+    numbers["running"] -= n_queued
+    numbers["waiting"] += n_queued
+    n_left = numbers["running"] + numbers["waiting"]
+    seconds_left = n_left / rate if rate else (0.0 if not n_left else None)
     return StageStatus(
-        kind=kind,
-        title=TASKS[kind].title,
-        n=sum(counts.values()),
-        done=counts[State.DONE],
-        running=counts[State.RUNNING] - n_queued,
-        failed=counts[State.FAILED],
-        blocked=counts[State.BLOCKED],
-        waiting=counts[State.WAITING] + n_queued,
-        per_second=rate,
-        seconds_left=n_left / rate if rate else (0.0 if not n_left else None),
+        kind, TASKS[kind].title, sum(counts.values()), per_second=rate, seconds_left=seconds_left, **numbers
     )
 
 

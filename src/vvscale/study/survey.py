@@ -3,62 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from vvscale.core.config import read_toml
 from vvscale.errors import DataError, MissingDataError, shell_words
-from vvscale.study.graph.folder import StudyFolder
-from vvscale.study.graph.graph import Graph
+from vvscale.study.graph.folder import Found, StudyFolder
+from vvscale.study.graph.graph import Graph, Task
 from vvscale.study.graph.task_folder import files_below
 from vvscale.study.prepare import OUT, Stop
 from vvscale.study.spec.schema import named_specs
 from vvscale.study.status import study_status
 
 
-class Damaged(NamedTuple):
-    """A finished task whose result is not what was written. Tasks of several kinds may share a label."""
-
-    kind: str
-    label: str
-    what: str
-
-
-@dataclass
+@dataclass(frozen=True)
 class Survey:
-    """What a study's folder holds already.
+    """What a study's folder held when a run began.
 
-    Attributes
-    ----------
-    finished
-        Labels of tasks that are done and sound, by kind; they are skipped.
-    damaged
-        Tasks with what is wrong with their result; they are made again, from nothing.
-    partial
-        Labels of tasks that were done with less than all their inputs; they are done again.
-    retried
-        Labels of tasks that failed before and are tried again.
-    done
-        Ids of the finished tasks.
+    Finished tasks are skipped; damaged ones are made again from nothing, partial ones are done again, and failed ones
+    are tried again.
     """
 
-    finished: dict[str, list[str]] = field(default_factory=dict)
-    damaged: list[Damaged] = field(default_factory=list)
-    partial: list[str] = field(default_factory=list)
-    retried: list[str] = field(default_factory=list)
-    done: set[str] = field(default_factory=set)
+    found: tuple[Found, ...]
+
+    def labels(self, state: str, kind: str | None = None) -> list[str]:
+        """Return the labels of tasks in a state, of one kind or all; tasks of several kinds may share one."""
+        return [one.task.label for one in self.found if one.state == state and kind in (None, one.task.kind)]
+
+    @property
+    def done(self) -> set[str]:
+        """The ids of the finished tasks."""
+        return {one.task.id for one in self.found if one.state == "finished"}
 
     def words(self) -> list[str]:
         """Return sentences for people."""
-        said = [
-            f"{kind}: {len(labels)} finished before, skipped ({some(labels)})" for kind, labels in self.finished.items()
+        said = []
+        for kind in dict.fromkeys(one.task.kind for one in self.found if one.state == "finished"):
+            labels = self.labels("finished", kind)
+            said.append(f"{kind}: {len(labels)} finished before, skipped ({some(labels)})")
+        said += [
+            f"made again: {one.task.label} ({one.task.kind}), {one.why}" for one in self.found if one.state == "damaged"
         ]
-        said += [f"made again: {one.label} ({one.kind}), {one.what}" for one in self.damaged]
-        if self.partial:
-            said.append(f"done again, as inputs were lacking: {len(self.partial)} ({some(self.partial)})")
-        if self.retried:
-            said.append(f"tried again: {len(self.retried)} that failed ({some(self.retried)})")
+        if partial := self.labels("partial"):
+            said.append(f"done again, as inputs were lacking: {len(partial)} ({some(partial)})")
+        if failed := self.labels("failed"):
+            said.append(f"tried again: {len(failed)} that failed ({some(failed)})")
         return said
 
 
@@ -67,35 +56,22 @@ def survey(folder: StudyFolder, graph: Graph, *, rehash: bool = False, stop: Sto
 
     With ``rehash`` every output is read and compared with its digest, and not only those whose time or size changed.
     """
-    found = Survey()
-    existing = set(folder.existing_tasks())
-    for task in graph.tasks:
-        if task.id not in existing:
-            continue
+    found = []
+    for one in folder.look(graph, check="digests" if rehash else "sizes"):
         if stop is not None and stop.is_set():
             raise stop.error(
                 f"Stopped while looking at what is finished; no task was begun. `vvscale study resume "
                 f"{shell_words(folder.path)}` resumes."
             )
-        here = folder.task(task.id)
-        done, damage = here.finished(rehash=rehash)
-        if damage:
-            here.discard()
-            found.damaged.append(Damaged(task.kind, task.label, damage))
-        elif done is not None and done.get("lacking"):
-            found.partial.append(task.label)
-        elif done is not None:
-            found.finished.setdefault(task.kind, []).append(task.label)
-            found.done.add(task.id)
-        elif here.error() is not None:
-            found.retried.append(task.label)
-    return found
+        if one.state == "damaged":
+            folder.task(one.task.id).discard()
+        found.append(one)
+    return Survey(tuple(found))
 
 
-def finished_tasks(folder: StudyFolder, graph: Graph) -> list[str]:
-    """Return the ids of finished tasks by their records alone; empty for a study that was never begun."""
-    existing = set(folder.existing_tasks())
-    return [task.id for task in graph.tasks if task.id in existing and folder.task(task.id).done() is not None]
+def finished_tasks(folder: StudyFolder, graph: Graph) -> list[Task]:
+    """Return the finished tasks by their records alone; empty for a study that was never begun."""
+    return [one.task for one in folder.look(graph) if one.state in ("finished", "partial")]
 
 
 def hand_over(folder: StudyFolder) -> list[Path]:
@@ -106,9 +82,7 @@ def hand_over(folder: StudyFolder) -> list[Path]:
     MissingDataError
         Nothing that people look at is finished.
     """
-    graph = folder.graph()
-    for task_id in finished_tasks(folder, graph):
-        folder.publish(graph[task_id])
+    folder.publish(finished_tasks(folder, folder.graph()))
     results = results_of(folder)
     if not results:
         named = shell_words(folder.path)

@@ -67,16 +67,16 @@ class Work:
                 if self.stop.is_set():
                     self._stop(on_stop)
         finally:
-            self.workers.stop(0.0, lambda: None)
+            self.workers.stop(0.0)
 
     def _stop(self, on_stop: Callable[[str], object]) -> None:
         # Those handed over after as many as there are workers wait for one.
         _, n_workers = self.workers.words()
         at_work = [number for number in list(self._running)[:n_workers] if self._can_save(number)]
-        labels = [self.graph.tasks[number].label for number in at_work]
-        status = self.watch.seen()
-        told = f"Stopping with {status.words()}; waiting up to {GRACE_SECONDS:.0f} s for {some(labels)} to save."
-        self.workers.stop(GRACE_SECONDS, lambda: on_stop(told))
+        if labels := [self.graph.tasks[number].label for number in at_work]:
+            said = f"Stopping with {self.watch.seen().words()}"
+            on_stop(f"{said}; waiting up to {GRACE_SECONDS:.0f} s for {some(labels)} to save.")
+        self.workers.stop(GRACE_SECONDS)
         for number, answer in self.workers.take(0.0):
             self._take(number, answer)
         saved = [self.graph.tasks[n].label for n in self._running if self._has_saved(n)]
@@ -91,7 +91,7 @@ class Work:
     def _hand_over(self) -> None:
         """Hand ready tasks to their group of workers, as many as keep it busy."""
         for name, group in self.workers.groups.items():
-            most = max(_FEWEST_HANDED_OVER, _PER_WORKER * group.n_workers)
+            most = max(_FEWEST_HANDED_OVER, _PER_WORKER * group.workers)
             n_free = most - sum(self._groups[number] == name for number in self._running)
             while n_free > 0 and (number := self.schedule.next(name)) is not None:
                 n_free -= 1
@@ -118,7 +118,7 @@ class Work:
             study={key: str(self._study[key]) for key in ("name", "digest")},
             datasets=dict(self._study.get("datasets", {})),
             lacking=tuple(self._lacking[number]),
-            nodes=of.nodes,
+            nodes=of.nodes_per_task,
             processes_per_node=max(1, of.gpus_per_task),
         )
 
@@ -130,7 +130,7 @@ class Work:
             self.schedule.set(number, State.DONE)
             self.n_done += 1
             self.watch.done(task)
-            self.folder.publish(task)
+            self.folder.publish([task])
         elif answer.outcome == "failed":
             is_told = self.folder.task(task.id).error() is not None
             self._fail(number, answer.message, "" if is_told else "RunError")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vvscale.core.config import digest, from_table, read_toml
+from vvscale.core.config import digest, from_table, put, read_toml
 from vvscale.data import Augmentation
 from vvscale.errors import ConfigError, unknown_name
 from vvscale.train.compute.ema import Ema
@@ -207,9 +207,9 @@ def load_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     table = _table(name, ())
     changes = dict(changes or {})
     for key, value in changes.items():
-        _set(table, key, value)
+        put(table, key.split("."), value)
         if (other := _INSTEAD_OF.get(key)) is not None and other not in changes:
-            _set(table, other, None)
+            put(table, other.split("."), None)
     where = f"the recipe '{name}'"
     recipe = from_table(Recipe, _expanded(table, where), where)
     if changes:
@@ -269,19 +269,3 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
         both_tables = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = _merged(merged[key], value) if both_tables else value
     return merged
-
-
-def _set(table: dict[str, Any], dotted: str, value: Any) -> None:
-    *parents, key = dotted.split(".")
-    for number, parent in enumerate(parents, 1):
-        inner = table.get(parent)
-        if inner is None or inner == "none":
-            inner = {}
-        if not isinstance(inner, Mapping):
-            outer = ".".join(parents[:number])
-            raise ConfigError(
-                f"'{outer}' is a value and no table, so that '{dotted}' cannot be set. Next: set '{outer}'."
-            )
-        table[parent] = dict(inner)
-        table = table[parent]
-    table[key] = value

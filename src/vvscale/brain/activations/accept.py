@@ -57,8 +57,3 @@ def accepted(module: nn.Module) -> nn.Module:
             "from modules, or wrap it: torch.nn.Sequential(model) has the layer '0'."
         )
     return module
-
-
-def dtype_of(module: nn.Module) -> torch.dtype:
-    """Return the type of numbers that a network computes with: that of its first parameter with a fraction."""
-    return next((one.dtype for one in module.parameters() if one.is_floating_point()), torch.float32)

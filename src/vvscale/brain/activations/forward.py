@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vvscale.brain.activations.accept import dtype_of
 from vvscale.errors import DataError, VvscaleError
 
 
@@ -23,9 +22,11 @@ def forward(module: nn.Module, images: Any, device: str) -> None:
         There is not enough memory.
     """
     batch = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
+    # A network computes with the numbers of its first parameter that has a fraction.
+    dtype = next((one.dtype for one in module.parameters() if one.is_floating_point()), torch.float32)
     try:
         # A copy, since a model may start with an activation in place, which would change the caller's images.
-        module(batch.to(device, dtype_of(module), copy=True))
+        module(batch.to(device, dtype, copy=True))
     except (VvscaleError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # code of any kind runs here

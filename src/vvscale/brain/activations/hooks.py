@@ -17,8 +17,16 @@ _PART = re.compile(r"^(?P<module>.*)\[(?P<part>[^\[\]]+)\]$")
 
 
 @contextmanager
-def hooks(module: nn.Module, layers: Sequence[str], see: Callable[[str, Any], None]) -> Iterator[None]:
-    """Call ``see`` with the name and the output of each layer whenever it is called."""
+def hooks(
+    module: nn.Module,
+    layers: Sequence[str],
+    see: Callable[[str, Any], None],
+    see_input: Callable[[str, Any], None] | None = None,
+) -> Iterator[None]:
+    """Call ``see`` with the name and the output of each layer whenever it is called.
+
+    ``see_input`` is called with the name and the only argument, or None where there are more, before that.
+    """
     with ExitStack() as held:
         for name in layers:
             target, parts = find_module(module, name)
@@ -29,19 +37,14 @@ def hooks(module: nn.Module, layers: Sequence[str], see: Callable[[str, Any], No
                 see(name, part_of(output, parts, name))
 
             held.enter_context(target.register_forward_hook(hook))
-        yield
+            if see_input is not None:
 
+                def before(
+                    _module: nn.Module, inputs: Any, name: str = name, told: Callable[[str, Any], None] = see_input
+                ) -> None:
+                    told(name, inputs[0] if len(inputs) == 1 else None)
 
-@contextmanager
-def input_hooks(module: nn.Module, layers: Sequence[str], see: Callable[[str, Any], None]) -> Iterator[None]:
-    """Call ``see`` with the name and the first argument of each layer before it is called."""
-    with ExitStack() as held:
-        for name in layers:
-
-            def hook(_module: nn.Module, inputs: Any, name: str = name) -> None:
-                see(name, inputs[0] if len(inputs) == 1 else None)
-
-            held.enter_context(find_module(module, name)[0].register_forward_pre_hook(hook))
+                held.enter_context(target.register_forward_pre_hook(before))
         yield
 
 

@@ -9,13 +9,13 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vvscale.brain.activations.projection import Projection
-from vvscale.brain.activations.record import Probe
+from vvscale.brain.activations.record import Layer, Probe
 from vvscale.brain.activations.storage import ITEM, Holding, free_disk, plan_holding
 from vvscale.brain.metrics.gram import BLOCK_FEATURES
 from vvscale.brain.metrics.metric import MOST_TABLES
@@ -61,36 +61,6 @@ class Pass:
     holding: Holding
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """What the arithmetic starts from.
-
-    Attributes
-    ----------
-    memory, resident
-        Bytes allowed to the process, and taken already.
-    n_images, n_fitted
-        Images of the stimulus set, and further ones that a projection is fitted on.
-    n_pixels
-        Numbers of one preprocessed image.
-    batch_size
-        Images of a batch.
-    n_tables
-        (N, N) tables of float64 at the worst moment of the metrics.
-    threads
-        Layers that are worked on at one time where memory allows.
-    """
-
-    memory: int
-    resident: int
-    n_images: int
-    n_fitted: int
-    n_pixels: int
-    batch_size: int
-    n_tables: int = MOST_TABLES
-    threads: int = 1
-
-
 def parse_memory(text: str | int | float) -> int:
     """Return bytes.
 
@@ -132,131 +102,160 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-def least_memory(sizes: Sizes, seen: Probe, projection: Projection) -> tuple[int, str]:
-    """Return the bytes needed whatever is kept on disk, and the layer that decides it."""
-    layers = seen.distinct()
-    widest = max(layers.values(), key=lambda layer: layer.n_features)
-    forward = sizes.batch_size * ITEM * _INPUTS * sizes.n_pixels + _outputs(sizes, seen)
-    n_rows = sizes.n_images + sizes.n_fitted
-    block = n_rows * min(BLOCK_FEATURES, projection.n_kept(widest.n_features)) * ITEM
-    products = sizes.n_tables * sizes.n_images**2 * 8 + _BLOCKS * block
-    if projection.kind == "pca":
-        products += 8 * sizes.n_fitted * (n_rows + sizes.n_fitted)
-    return sizes.resident + max(forward, products), widest.name
+@dataclass(frozen=True)
+class Budget:
+    """What a scoring may take and what it records, from which follow its passes and what is worked on at one time.
 
-
-def n_models_at_once(sizes: Sizes, seen: Probe, projection: Projection, holding: Holding, threads: int) -> int:
-    """Return how many batches may go through the model at one time, each with its share of ``threads``."""
-    room = sizes.memory - least_memory(sizes, seen, projection)[0] - holding.memory_bytes
-    return max(1, min(threads, _MODELS, 1 + room // _outputs(sizes, seen)))
-
-
-def _outputs(sizes: Sizes, seen: Probe) -> int:
-    """Return the bytes that the outputs of a batch take in a forward pass."""
-    return sizes.batch_size * ITEM * _OUTPUTS * max(layer.n_features for layer in seen.distinct().values())
-
-
-def n_at_once(sizes: Sizes, seen: Probe, projection: Projection, holding: Holding) -> tuple[int, bool]:
-    """Return how many recorded layers may be worked on at one time, and whether each with all that follow from it.
-
-    At least 1 and at most ``sizes.threads``; what follows from a layer waits for its own turn where it would take the
-    room of another thread.
+    Attributes
+    ----------
+    memory, resident
+        Bytes allowed to the process, and taken already.
+    n_images, n_fitted
+        Images of the stimulus set, and further ones that a projection is fitted on.
+    n_pixels
+        Numbers of one preprocessed image.
+    batch_size
+        Images of a batch.
+    seen, projection
+        What the layers are, and how their features become fewer.
+    n_tables
+        (N, N) tables of float64 at the worst moment of the metrics.
+    threads
+        Layers that are worked on at one time where memory allows.
     """
-    each, more = _working_memory(sizes, seen, projection)
-    threads = min(sizes.threads, len(seen.families()))
-    room = sizes.memory - least_memory(sizes, seen, projection)[0] - holding.memory_bytes
-    alone = max(1, min(threads, 1 + max(0, room) // each))
-    together = min(threads, 1 + (room - more) // (each + more)) if room >= more else 0
-    return alone, together == alone
 
+    memory: int
+    resident: int
+    n_images: int
+    n_fitted: int
+    n_pixels: int
+    batch_size: int
+    seen: Probe = field(repr=False)
+    projection: Projection = field(default_factory=Projection)
+    n_tables: int = MOST_TABLES
+    threads: int = 1
 
-def _working_memory(sizes: Sizes, seen: Probe, projection: Projection) -> tuple[int, int]:
-    """Return the bytes that one more layer takes at one time, and those of all layers that follow from one."""
-    widest = max(projection.n_kept(layer.n_features) for layer in seen.distinct().values())
-    block = (sizes.n_images + sizes.n_fitted) * min(BLOCK_FEATURES, widest) * ITEM
-    each = sizes.n_tables * sizes.n_images**2 * 8 + _BLOCKS * block
-    # A sum in float64, a product in float32 and two blocks of every layer more.
-    n_more = max(map(len, seen.families().values())) - 1
-    return each, n_more * (sizes.n_images**2 * (8 + ITEM) + 2 * block)
+    def least(self) -> tuple[int, str]:
+        """Return the bytes needed whatever is kept on disk, and the layer that decides it."""
+        forward = self.batch_size * ITEM * _INPUTS * self.n_pixels + self._outputs
+        products = self._metrics
+        if self.projection.kind == "pca":
+            products += 8 * self.n_fitted * (self._n_rows + self.n_fitted)
+        return self.resident + max(forward, products), self._widest.name
 
+    def check(self) -> None:
+        """Raise unless a forward pass and the products of one layer fit into the memory allowed.
 
-def check_memory(sizes: Sizes, seen: Probe, projection: Projection) -> None:
-    """Raise unless a forward pass and the products of one layer fit into the memory allowed.
+        The batch is not made smaller silently: it changes the last digits of a model's activations.
 
-    The batch is not made smaller silently: it changes the last digits of a model's activations.
-
-    Raises
-    ------
-    OutOfMemoryError
-        They do not fit; the message says what is needed and for which layer.
-    """
-    least, layer = least_memory(sizes, seen, projection)
-    if least <= sizes.memory:
-        return
-    batch = sizes.batch_size
-    while batch > 1 and least_memory(replace(sizes, batch_size=batch), seen, projection)[0] > sizes.memory:
-        batch //= 2
-    fits = least_memory(replace(sizes, batch_size=batch), seen, projection)[0] <= sizes.memory
-    raise OutOfMemoryError(
-        f"Layer '{layer}' ({seen.layers[layer].n_features:,} features of {sizes.n_images} images) does not fit into a "
-        f"memory of {sizes.memory / 1e9:.2f} GB: at least {least / 1e9:.2f} GB are needed in batches of "
-        f"{sizes.batch_size}, of which the process holds {sizes.resident / 1e9:.2f} GB already. "
-        f"{f'Pass `batch_size={batch}`, or raise' if fits else 'Raise'} `memory` to {1.1 * least / 1e9:.1f}GB."
-    )
-
-
-def plan_passes(
-    sizes: Sizes, seen: Probe, projection: Projection, scratch: Path, *, max_passes: int = 1
-) -> tuple[Pass, ...]:
-    """Divide layers into as few passes as memory and disk allow.
-
-    Raises
-    ------
-    OutOfMemoryError
-        Memory and scratch space together are too small for ``max_passes``.
-    """
-    room = sizes.memory - least_memory(sizes, seen, projection)[0]
-    # Threads at work are worth more than activations in memory.
-    each, more = _working_memory(sizes, seen, projection)
-    working = max(sizes.threads * (each + more) - each, (min(sizes.threads, _MODELS) - 1) * _outputs(sizes, seen))
-    room -= working if working <= room else 0
-    disk = free_disk(scratch)
-    n_rows = sizes.n_images + sizes.n_fitted
-    families = seen.families()
-    kept = {name: projection.n_kept(seen.layers[name].n_features) for name in families}
-    passes: list[list[str]] = [[]]
-    for name in families:
-        if passes[-1] and not _fits({one: kept[one] for one in [*passes[-1], name]}, n_rows, room, disk):
-            passes.append([])
-        passes[-1].append(name)
-    made = [
-        Pass(
-            _members(seen, {layer for name in names for layer in families[name]}),
-            plan_holding(n_rows, {name: kept[name] for name in names}, room),
-        )
-        for names in passes
-    ]
-    worst = max(made, key=lambda one: one.holding.disk_bytes)
-    if len(made) > max_passes or worst.holding.disk_bytes > disk:
-        whole = plan_holding(n_rows, kept, room)
-        advice = f"allow {len(made)} forward passes per image with `max_passes={len(made)}`, "
+        Raises
+        ------
+        OutOfMemoryError
+            They do not fit; the message says what is needed and for which layer.
+        """
+        least, layer = self.least()
+        if least <= self.memory:
+            return
+        smaller = self
+        while smaller.batch_size > 1 and smaller.least()[0] > self.memory:
+            smaller = replace(smaller, batch_size=smaller.batch_size // 2)
+        fits = smaller.least()[0] <= self.memory
         raise OutOfMemoryError(
-            f"Activations of {len(kept)} layers of {n_rows} images need {whole.disk_bytes / 1e9:.1f} GB of scratch "
-            f"space besides {whole.memory_bytes / 1e9:.1f} GB of memory, and '{scratch}' has {disk / 1e9:.1f} GB free; "
-            f"the widest layer is '{max(kept, key=lambda one: kept[one])}'. Choose another folder with `scratch`, "
-            f"{advice if worst.holding.disk_bytes <= disk else ''}raise `memory`, score fewer layers, or use "
-            '`projection="sparse-1000"`.'
+            f"Layer '{layer}' ({self.seen.layers[layer].n_features:,} features of {self.n_images} images) does not fit "
+            f"into a memory of {self.memory / 1e9:.2f} GB: at least {least / 1e9:.2f} GB are needed in batches of "
+            f"{self.batch_size}, of which the process holds {self.resident / 1e9:.2f} GB already. "
+            f"{f'Pass `batch_size={smaller.batch_size}`, or raise' if fits else 'Raise'} `memory` to "
+            f"{1.1 * least / 1e9:.1f}GB."
         )
-    return tuple(made)
 
+    def passes(self, scratch: Path, *, max_passes: int = 1) -> tuple[Pass, ...]:
+        """Divide layers into as few passes as memory and disk allow.
 
-def _members(seen: Probe, distinct: set[str]) -> tuple[str, ...]:
-    """Return distinct layers and those that are the same tensor, in the model's order."""
-    return tuple(name for name, layer in seen.layers.items() if (layer.same_as or name) in distinct)
+        Raises
+        ------
+        OutOfMemoryError
+            Memory and scratch space together are too small for ``max_passes``.
+        """
+        room, disk = self.memory - self.least()[0], free_disk(scratch)
+        # Threads at work are worth more than activations in memory.
+        each, more = self._metrics, self._following
+        working = max(self.threads * (each + more) - each, (min(self.threads, _MODELS) - 1) * self._outputs)
+        room -= working if working <= room else 0
+        families = self.seen.families()
+        kept = {name: self.projection.n_kept(self.seen.layers[name].n_features) for name in families}
 
+        def plan(names: Iterable[str]) -> Holding:
+            return plan_holding(self._n_rows, {name: kept[name] for name in names}, room)
 
-def _fits(n_features: Mapping[str, int], n_rows: int, room: int, disk: int) -> bool:
-    return plan_holding(n_rows, n_features, room).disk_bytes <= disk
+        groups: list[list[str]] = [[]]
+        for name in families:
+            if groups[-1] and plan([*groups[-1], name]).disk_bytes > disk:
+                groups.append([])
+            groups[-1].append(name)
+        made = [
+            Pass(self.seen.members({one for name in names for one in families[name]}), plan(names)) for names in groups
+        ]
+        worst = max(one.holding.disk_bytes for one in made)
+        if len(made) > max_passes or worst > disk:
+            whole = plan(families)
+            advice = f"allow {len(made)} forward passes per image with `max_passes={len(made)}`, "
+            raise OutOfMemoryError(
+                f"Activations of {len(kept)} layers of {self._n_rows} images need {whole.disk_bytes / 1e9:.1f} GB of "
+                f"scratch space besides {whole.memory_bytes / 1e9:.1f} GB of memory, and '{scratch}' has "
+                f"{disk / 1e9:.1f} GB free; the widest layer is '{max(kept, key=lambda one: kept[one])}'. Choose "
+                f"another folder with `scratch`, {advice if worst <= disk else ''}raise `memory`, score fewer layers, "
+                'or use `projection="sparse-1000"`.'
+            )
+        return tuple(made)
+
+    def n_models_at_once(self, holding: Holding, threads: int) -> int:
+        """Return how many batches may go through the model at one time, each with its share of ``threads``."""
+        return max(1, min(threads, _MODELS, 1 + self._room(holding) // self._outputs))
+
+    def n_at_once(self, holding: Holding) -> tuple[int, bool]:
+        """Return how many recorded layers may be worked on at one time, and whether each with all that follow from it.
+
+        At least 1 and at most ``threads``; what follows from a layer waits for its own turn where it would take the
+        room of another thread.
+        """
+        each, more, room = self._metrics, self._following, self._room(holding)
+        threads = min(self.threads, len(self.seen.families()))
+        alone = max(1, min(threads, 1 + max(0, room) // each))
+        together = min(threads, 1 + (room - more) // (each + more)) if room >= more else 0
+        return alone, together == alone
+
+    def _room(self, holding: Holding) -> int:
+        """Return the bytes that are left beside one layer at work and what is held in memory."""
+        return self.memory - self.least()[0] - holding.memory_bytes
+
+    @property
+    def _n_rows(self) -> int:
+        return self.n_images + self.n_fitted
+
+    @property
+    def _widest(self) -> Layer:
+        return max(self.seen.distinct().values(), key=lambda layer: layer.n_features)
+
+    @property
+    def _outputs(self) -> int:
+        """Bytes that the outputs of a batch take in a forward pass."""
+        return self.batch_size * ITEM * _OUTPUTS * self._widest.n_features
+
+    @property
+    def _block(self) -> int:
+        """Bytes of one block of features, all images."""
+        return self._n_rows * min(BLOCK_FEATURES, self.projection.n_kept(self._widest.n_features)) * ITEM
+
+    @property
+    def _metrics(self) -> int:
+        """Bytes that the products and metrics of one layer take."""
+        return self.n_tables * self.n_images**2 * 8 + _BLOCKS * self._block
+
+    @property
+    def _following(self) -> int:
+        """Bytes of all layers that follow from one: of each a sum in float64, a product in float32 and two blocks."""
+        n_more = max(map(len, self.seen.families().values())) - 1
+        return n_more * (self.n_images**2 * (8 + ITEM) + 2 * self._block)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from vvscale.brain.activations.hooks import find_module
 from vvscale.brain.activations.projection import Projection
 from vvscale.brain.activations.record import Layer
 from vvscale.brain.activations.storage import HeldActivations
+from vvscale.brain.metrics.centring import not_finite
 from vvscale.brain.metrics.gram import BLOCK_FEATURES, Gram, GramAccumulator
 from vvscale.brain.metrics.metric import Needs
-from vvscale.brain.metrics.scale import not_finite
 
 EXACT_IMAGES = 512
 """Up to so many images products are float64: rounding moves a correlation the more the fewer there are, and the
@@ -132,12 +131,3 @@ def _finite(blocks: Iterable[np.ndarray], image_names: np.ndarray) -> Iterator[n
             raise not_finite(block, first, [*image_names, *fitted])
         first += block.shape[1]
         yield block
-
-
-def blas_threads(n_threads: int | None) -> AbstractContextManager[Any]:
-    """Limit the threads of products; None leaves them as they are."""
-    if n_threads is None:
-        return nullcontext()
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(n_threads, user_api="blas")

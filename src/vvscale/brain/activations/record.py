@@ -7,7 +7,8 @@ call counts, as in the reference. This module knows nothing of benchmarks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from vvscale.brain.activations.derived import can_derive
 from vvscale.brain.activations.forward import forward
-from vvscale.brain.activations.hooks import describe, evaluating, find_module, hooks, input_hooks, parts_of
+from vvscale.brain.activations.hooks import describe, evaluating, find_module, hooks, parts_of
 from vvscale.brain.activations.steadiness import unsteady_layers
 from vvscale.errors import DataError, MissingDataError, ShapeError
 
@@ -88,6 +89,10 @@ class Probe:
             home[name] = name if layer.derived_from is None else home[layer.derived_from]
             families[home[name]].append(name)
         return families
+
+    def members(self, distinct: Container[str]) -> tuple[str, ...]:
+        """Return some distinct layers and those that are the same tensor, in the model's order."""
+        return tuple(name for name, layer in self.layers.items() if (layer.same_as or name) in distinct)
 
     def underived(self) -> Probe:
         """Return the same layers, all but identical ones to be recorded."""
@@ -199,8 +204,12 @@ def probe(module: nn.Module, layers: Sequence[str], images: Any, *, device: str 
     inputs: dict[str, list[_State]] = {name: [] for name in names}
     with (
         evaluating(module),
-        hooks(module, names, lambda name, output: calls[name].append(_state(output))),
-        input_hooks(module, names, lambda name, first: inputs[name].append(_state(first))),
+        hooks(
+            module,
+            names,
+            lambda name, output: calls[name].append(_state(output)),
+            lambda name, first: inputs[name].append(_state(first)),
+        ),
     ):
         forward(module, images, device)
     found: dict[str, Layer] = {}
@@ -270,18 +279,18 @@ class Recorder:
         self._device = device
         self._n_calls: dict[str, int] = {}
         self._start = self._n_images = 0
-        self._stack: list[Any] = []
+        self._watching = ExitStack()
         self.n_forward = 0
 
     def __enter__(self) -> Recorder:
-        self._stack = [evaluating(self._module), hooks(self._module, list(self._layers), self._see)]
-        for context in self._stack:
-            context.__enter__()
+        with ExitStack() as stack:
+            stack.enter_context(evaluating(self._module))
+            stack.enter_context(hooks(self._module, list(self._layers), self._see))
+            self._watching = stack.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
-        for context in reversed(self._stack):
-            context.__exit__(None, None, None)
+        self._watching.close()
 
     def run(self, images: Any, start: int = 0) -> None:
         """Run one batch of (B, channels, height, width) images, of which ``start`` numbers the first."""

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from vvscale.brain.metrics.checks import arrays_digest
+from vvscale.brain.metrics.checks import arrays_digest, over_splits
 from vvscale.errors import DataError, MissingDataError, ShapeError
 
 # Shape legend: N images, S observers, C categories, K outputs of a classifier.
@@ -83,10 +83,9 @@ class Decisions:
 
     @cached_property
     def consistency(self) -> float:
-        """Mean over pairs of observers of their error consistency; NaN for one observer."""
+        """Mean over pairs of observers of their error consistency, of those that have one; NaN where none has."""
         pairs = itertools.combinations(self.is_right, 2)
-        found = [error_consistency(a, b, self.condition) for a, b in pairs]
-        return float(np.mean(found)) if found else float("nan")
+        return float(over_splits(np.array([error_consistency(a, b, self.condition) for a, b in pairs])))
 
     def digest(self) -> str:
         """Return the SHA-256 of the choices and their labels."""

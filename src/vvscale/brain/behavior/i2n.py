@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from vvscale.brain.behavior.trials import Trials
-from vvscale.brain.metrics.checks import correlate_sums
+from vvscale.brain.metrics.checks import correlate_sums, over_neuroids
 from vvscale.errors import DataError, MissingDataError, ShapeError, unknown_name
 
 # Shape legend: N images, O objects, R repetitions of the halving.
@@ -174,7 +174,7 @@ def sensitivities(rates: np.ndarray, truth: np.ndarray, metric: BehaviorMetric) 
     if metric.endswith("n"):
         d = d - _mean_by_object(d, truth)[truth]
     if metric.startswith("i1"):
-        return _mean_known(d, axis=1)[:, None]
+        return over_neuroids(d, "mean")[:, None]
     return d
 
 
@@ -183,12 +183,6 @@ def _sums_by_image(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     is_known = ~(np.isnan(left) | np.isnan(right))
     a, b = np.where(is_known, left, 0.0), np.where(is_known, right, 0.0)
     return np.stack([is_known, a, b, a * a, b * b, a * b], axis=-1).sum(1)
-
-
-def _mean_known(values: np.ndarray, axis: int) -> np.ndarray:
-    is_known = ~np.isnan(values)
-    with np.errstate(invalid="ignore"):
-        return np.where(is_known, values, 0.0).sum(axis) / is_known.sum(axis)
 
 
 def _mean_by_object(values: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -10,9 +10,9 @@ import pandas as pd
 from scipy import linalg
 from scipy.special import softmax
 
+from vvscale.brain.metrics.centring import as_numpy, feature_scale
 from vvscale.brain.metrics.checks import as_responses
 from vvscale.brain.metrics.gram import Gram
-from vvscale.brain.metrics.scale import feature_scale
 from vvscale.errors import DataError, ShapeError
 
 # Shape legend: N images, p features, O objects, r columns of a factor of the inner products.
@@ -120,9 +120,7 @@ def readout_probabilities(gram: Gram, labels: Any, stimulus_id: Any, *, n_fitted
             "ones. Make them with Gram.from_features(features, standardize=True)."
         )
     objects, codes = _code(labels, gram.n_images)
-    held = gram.matrix if gram.factor is None else gram.factor
-    held = held if gram.device is None else held.cpu().numpy()
-    factor = _factor(held)[0] if gram.factor is None else held
+    factor = _factor(as_numpy(gram.matrix))[0] if gram.factor is None else as_numpy(gram.factor)
     fitted = slice(0, n_fitted or None)
     learnt, codes = np.unique(codes[fitted], return_inverse=True)
     weights, intercept = _fit(factor[fitted], codes)

@@ -80,11 +80,10 @@ class Triplets:
     @cached_property
     def ceiling(self) -> float:
         """How often the commonest choice is made in triplets that were shown several times; NaN if none was."""
-        three = np.sort(self.images, 1)
-        _, which = np.unique(three, axis=0, return_inverse=True)
-        counts = pd.crosstab(which.ravel(), self.images[:, 2]).to_numpy()
-        repeated = counts.sum(1) > 1
-        return float((counts.max(1) / counts.sum(1))[repeated].mean()) if repeated.any() else float("nan")
+        _, which = np.unique(np.sort(self.images, 1), axis=0, return_inverse=True)
+        counts = pd.DataFrame({"which": which.ravel(), "odd": self.images[:, 2]}).value_counts(sort=False)
+        commonest, n_shown = counts.groupby("which").max(), counts.groupby("which").sum()
+        return float((commonest / n_shown)[n_shown > 1].to_numpy().mean()) if (n_shown > 1).any() else float("nan")
 
     def digest(self) -> str:
         """Return the SHA-256 of the choices and their labels."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from vvscale.brain.inputs.stimuli import StimulusSet, row_order
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import MOST_TABLES, Needs
 from vvscale.core.options import SEED
-from vvscale.errors import MissingDataError, ShapeError, UsageError
+from vvscale.errors import DataError, MissingDataError, ShapeError, UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,12 +158,46 @@ class Benchmark(ABC):
     def _score(self, features: Any, stimulus_id: Any, device: str | None, resamples: int, seed: int) -> BenchmarkResult:
         """Score one layer; as :meth:`score`."""
 
+    @property
+    def group(self) -> Hashable:
+        """What benchmarks have in common that are scored in less time together; by default each is by itself."""
+        return self.benchmark_id
+
+    def _score_group(
+        self, group: Sequence[Any], features: Any, stimulus_id: Any, device: str | None, resamples: int, seed: int
+    ) -> list[BenchmarkResult]:
+        """Score one layer on a group, this benchmark the first of it; as :func:`score_together`."""
+        return [one._score(features, stimulus_id, device, resamples, seed) for one in group]
+
     @abstractmethod
     def refuse_unscorable(self) -> None:
         """Raise what would stop every model on this benchmark, before any model runs."""
 
     def _result(self, score: Score, detail: Any) -> BenchmarkResult:
         return BenchmarkResult(self.benchmark_id, self.version, self.region, self.stimuli.is_simulated, score, detail)
+
+
+def score_together(
+    group: Sequence[Benchmark],
+    features: Any,
+    *,
+    stimulus_id: Any = None,
+    device: str | None = None,
+    resamples: int = 1000,
+    seed: int = SEED,
+) -> list[BenchmarkResult | DataError]:
+    """Score one layer on benchmarks whose :attr:`Benchmark.group` is the same: for each its result, or the error.
+
+    Arguments are those of :meth:`Benchmark.score`.
+    """
+    try:
+        return list(group[0]._score_group(group, features, stimulus_id, device, resamples, seed))
+    except DataError as error:
+        if len(group) == 1:
+            return [error]
+    # What is wrong with one says nothing about the others.
+    options: Any = {"stimulus_id": stimulus_id, "device": device, "resamples": resamples, "seed": seed}
+    return [score_together([one], features, **options)[0] for one in group]
 
 
 def in_order(features: Any, stimuli: StimulusSet, stimulus_id: Any, wanted: np.ndarray) -> Any:

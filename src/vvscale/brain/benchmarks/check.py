@@ -26,6 +26,7 @@ from vvscale.brain.recordings.assembly import Assembly
 from vvscale.core.jsonable import Result
 from vvscale.errors import VvscaleError
 from vvscale.scores import REGIONS
+from vvscale.scores.validate import is_misspelt_region
 
 # Recordings that predict themselves reach .58 to .90 on the public benchmarks.
 SELF_PREDICTION = 0.4
@@ -125,7 +126,7 @@ def check_benchmark(benchmark: Benchmark) -> ContractReport:
             found, fix = check(benchmark)
         # A check that cannot run is a requirement that is not met; the text of the error says why.
         except VvscaleError as error:
-            found, fix = str(error), "As the text says."
+            found, fix = "it cannot be computed", str(error)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             found, fix = f"{type(error).__name__}: {error}", "Give it the types that the docstring of the class names."
         met.append(Requirement(name, not fix, found, fix))
@@ -150,9 +151,10 @@ def _version(benchmark: Benchmark) -> _Found:
 
 
 def _region(benchmark: Benchmark) -> _Found:
-    known = REGIONS
     region = benchmark.region
-    return repr(region), "" if region in known else f"Set the region of the assembly to one of {', '.join(known)}."
+    if is_misspelt_region(region):
+        return repr(region), f"Set the region of the assembly to one of {', '.join(REGIONS)}, or to a name of its own."
+    return repr(region) if region in REGIONS else f"{region!r}, which no mean over the five regions has in it", ""
 
 
 def _degrees(benchmark: Benchmark) -> _Found:
@@ -310,7 +312,7 @@ _Checks = dict[str, Callable[[Any], _Found]]
 _COMMON: _Checks = {
     "a name": _identifier,
     "a whole version": _version,
-    "a known region": _region,
+    "a region": _region,
     "a visual angle": _degrees,
     "labels that are text": _labels,
     "readable images, each once": _images,

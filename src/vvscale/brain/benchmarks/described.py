@@ -9,7 +9,7 @@
     degrees = 8.0
 
     [assembly]                        # one table, or [[assembly]] once for each subject
-    responses = "responses.npy"       # .npy, .npz:NAME, .h5:NAME, .csv; or .nc as the reference writes it
+    responses = "responses.npy"       # .npy, .csv, .npz or .h5 (:NAME of one of several); or .nc of the reference
     axes = ["neuroid", "image", "repetition"]
     images = "order.txt"              # stimulus_id of the rows, one a line; by default the order of the stimuli
     ceilings = "reliability.npy"      # for ceiling = "shipped"
@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -47,7 +48,7 @@ from vvscale.brain.recordings.stimulus_files import (
     unpacked_folder,
 )
 from vvscale.core.config import convert, read_toml
-from vvscale.core.hdf5 import open_hdf5
+from vvscale.core.hdf5 import datasets_in, open_hdf5
 from vvscale.core.inputs.arrays import plain_arrays
 from vvscale.core.inputs.plain import reachable
 from vvscale.data.prepare.sources.lists import read_labels
@@ -70,6 +71,10 @@ _ASSEMBLY: Mapping[str, Any] = MappingProxyType(
     {"responses": str, "axes": tuple[str, ...], "images": str, "ceilings": str, "neuroids": str, "name": str,
      "time_bin": tuple[float, float], "ignore": tuple[str, ...], "percent": bool}
 )  # fmt: skip
+
+
+_OF_ARRAYS = ("axes", "images", "neuroids")
+_OF_NETCDF = ("time_bin", "ignore")
 
 
 @reachable()
@@ -191,15 +196,33 @@ def _assembly(held: Mapping[str, Any], path: Path, stimuli: StimulusSet, region:
     if "responses" not in held:
         raise ConfigError(f"[assembly] in '{path}' has no 'responses', the file of the recordings.")
     name, file = str(held.get("name", usual)), str(held["responses"])
-    if file.endswith(".nc"):
-        window = held.get("time_bin")
-        return read_neural(
-            path.parent / file,
-            assembly_id=name,
-            region=region,
-            time_bin=None if window is None else (window[0], window[1]),
-            ignore=tuple(held.get("ignore", ())),
-        )
+    is_netcdf = file.endswith(".nc")
+    for key in _OF_ARRAYS if is_netcdf else _OF_NETCDF:
+        if key in held:
+            kind = "an array" if is_netcdf else "a .nc file"
+            raise ConfigError(f"[assembly] in '{path}' has '{key}', which describes {kind}; '{file}' is none.")
+    made = (_from_netcdf if is_netcdf else _from_array)(held, path, stimuli, region, name)
+    if "ceilings" not in held:
+        if "percent" in held:
+            raise ConfigError(f"[assembly] in '{path}' has 'percent', the unit of 'ceilings', and no 'ceilings'.")
+        return made
+    reliability = np.ravel(_read_array(path.parent, str(held["ceilings"])))
+    return replace(made, reliability=reliability / 100 if held.get("percent", False) else reliability)
+
+
+def _from_netcdf(held: Mapping[str, Any], path: Path, stimuli: StimulusSet, region: str, name: str) -> Assembly:
+    window = held.get("time_bin")
+    return read_neural(
+        path.parent / held["responses"],
+        assembly_id=name,
+        region=region,
+        time_bin=None if window is None else (window[0], window[1]),
+        ignore=tuple(held.get("ignore", ())),
+    )
+
+
+def _from_array(held: Mapping[str, Any], path: Path, stimuli: StimulusSet, region: str, name: str) -> Assembly:
+    file = str(held["responses"])
     images = stimuli.stimulus_id
     if "images" in held:
         images = np.array(read_labels(path.parent / held["images"]), dtype=object)
@@ -212,14 +235,7 @@ def _assembly(held: Mapping[str, Any], path: Path, stimuli: StimulusSet, region:
     neuroids = [f"{name}-{number}" for number in range(cube.shape[2])]
     if "neuroids" in held:
         neuroids = read_labels(path.parent / held["neuroids"])
-    made = Assembly.from_cube(name, region, cube, list(images), neuroids)
-    if "ceilings" not in held:
-        return made
-    reliability = np.ravel(_read_array(path.parent, str(held["ceilings"])))
-    reliability = reliability / 100 if held.get("percent", False) else reliability
-    return Assembly(
-        made.assembly_id, region, made.responses, made.stimulus_id, made.repetition, made.neuroid_id, None, reliability
-    )
+    return Assembly.from_cube(name, region, cube, list(images), neuroids)
 
 
 def _cube(table: np.ndarray, axes: Any, path: Path) -> np.ndarray:
@@ -248,10 +264,10 @@ def _read_array(folder: Path, name: str) -> np.ndarray:
                 return np.load(path, allow_pickle=False)
         if path.suffix == ".npz":
             with plain_arrays(path), np.load(path, allow_pickle=False) as arrays:
-                return arrays[key or arrays.files[0]]
+                return arrays[_chosen(file, key, arrays.files)]
         if path.suffix in (".h5", ".hdf5"):
             with open_hdf5(path) as held:
-                return np.asarray(held[key])
+                return np.asarray(held[_chosen(file, key.strip("/"), list(datasets_in(held)))])
         if path.suffix == ".csv":
             return pd.read_csv(path, header=None).to_numpy(np.float64)
     except VvscaleError:
@@ -259,3 +275,15 @@ def _read_array(folder: Path, name: str) -> np.ndarray:
     except Exception as error:  # a library for each format, which may fail in any way on a damaged file
         raise DataError(f"Cannot read '{name}' in '{folder}': {str(error) or type(error).__name__}.") from error
     raise ConfigError(f"Cannot read '{name}': expected .npy, .npz:NAME, .h5:NAME, .csv or .nc.")
+
+
+def _chosen(file: str, key: str, names: list[str]) -> str:
+    """Return the name of an array in a file that may hold several; the only one needs no name."""
+    if key and key not in names:
+        raise MissingDataError(
+            f"'{file}' has no array '{key}'; it has {', '.join(names) or 'none'}.{did_you_mean(key, names)}"
+        )
+    if not key and len(names) != 1:
+        such = f"; name one, such as '{file}:{names[0]}'" if names else ""
+        raise ConfigError(f"'{file}' holds {len(names)} arrays{such}.")
+    return key or names[0]

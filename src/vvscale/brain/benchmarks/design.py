@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from vvscale.brain.inputs.stimuli import StimulusSet
-from vvscale.brain.metrics.metric import make_named
+from vvscale.brain.metrics.metric import by_name
 from vvscale.brain.metrics.splits import Splits, draw_splits
-from vvscale.errors import MissingDataError, ShapeError, UsageError
+from vvscale.errors import MissingDataError, ShapeError
 
 # Shape legend: N images of an assembly in its order, S splits.
 
@@ -150,11 +150,6 @@ def design_by_name(design: Any, **settings: Any) -> Design:
     >>> design_by_name("k-fold", n_folds=4)
     KFold(n_folds=4, seed=None)
     """
-    if isinstance(design, str):
-        return make_named("design", design, DESIGNS, settings)
-    if isinstance(design, type) or not isinstance(design, Design):
-        raise UsageError(
-            f"Got {design!r} as a design; expected one of {', '.join(DESIGNS)}, or an object with name and "
-            "splits(images, strata, stimuli)."
-        )
-    return design
+    return by_name(
+        "design", design, DESIGNS, settings, Design, "an object with name and splits(images, strata, stimuli)"
+    )

@@ -24,7 +24,8 @@ from vvscale.brain.ceilings.rules import NoCeiling, RdmNoise, SplitHalf, ceiling
 from vvscale.brain.ceilings.score import BY_NEUROID, ceiled_score, neural_score, refuse_formula
 from vvscale.brain.inputs.stimuli import StimulusSet, row_order
 from vvscale.brain.metrics.cka import CKA
-from vvscale.brain.metrics.metric import MOST_TABLES, Averaged, Needs, Outcome, Target, metric_by_name
+from vvscale.brain.metrics.metric import MOST_TABLES, Needs, Outcome, Target, metric_by_name
+from vvscale.brain.metrics.outcome import Averaged
 from vvscale.brain.metrics.predicted import Predicted
 from vvscale.brain.metrics.rsa import RSA, dissimilarity
 from vvscale.brain.metrics.splits import Splits

@@ -19,8 +19,10 @@ from vvscale.brain.benchmarks.benchmark import (
     joined,
     refuse_unknown_images,
 )
-from vvscale.brain.ceilings.score import Score
+from vvscale.brain.ceilings.score import Score, interval_ends
 from vvscale.brain.inputs.stimuli import StimulusSet
+from vvscale.brain.metrics.centring import as_numpy
+from vvscale.brain.metrics.checks import over_splits
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import Needs
 from vvscale.errors import DataError, UsageError
@@ -82,13 +84,17 @@ class _Task(Benchmark):
         """Score one layer; as :meth:`Benchmark.score`."""
         table = as_needed(in_order(features, self.stimuli, stimulus_id, self.images), self.needs, device)
         raw, draws, detail = self._answered(table, resamples, np.random.default_rng(seed))
-        ceiling, ends = self.noise_ceiling, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2)
-        raw_low, raw_high = np.nanquantile(draws, ends)
+        if np.isnan(raw):
+            raise DataError(
+                f"The layer can be compared with no observer of '{self.benchmark_id}': in each condition both are "
+                "always right, or always wrong."
+            )
+        ceiling, (raw_low, raw_high) = self.noise_ceiling, interval_ends(draws, _LEVEL)
+        raw_error = float(np.nanstd(draws)) if np.isfinite(draws).any() else float("nan")
         score, low, high = ((value - self.chance) / (ceiling - self.chance) for value in (raw, raw_low, raw_high))
         rule = f"ceiling of {'observers' if self.ceiling is None else 'the data set'}; scores above 1 kept"
         made = Score(
-            score, float(low), float(high), raw, float(raw_low), float(raw_high), float(np.nanstd(draws)), ceiling,
-            self.formula, _LEVEL, len(draws), rule,
+            score, low, high, raw, raw_low, raw_high, raw_error, ceiling, self.formula, _LEVEL, len(draws), rule,
         )  # fmt: skip
         return self._result(made, detail)
 
@@ -147,7 +153,7 @@ class TripletBenchmark(_Task):
 
     def _answered(self, table: Gram, resamples: int, rng: np.random.Generator) -> tuple[float, np.ndarray, Answers]:
         """Keep pairs; resamples are over triplets."""
-        products = table.plain() if table.device is None else table.plain().cpu().numpy()
+        products = as_numpy(table.plain())
         if self.similarity == "cosine":
             length = np.sqrt(products.diagonal())
             if not (length > 0).all():
@@ -229,7 +235,9 @@ class DecisionBenchmark(_Task):
         observers = given.is_right
         values = np.array([error_consistency(right, one, given.condition) for one in observers])
         draws = [
-            np.nanmean([error_consistency(right[drawn], one[drawn], given.condition[drawn]) for one in observers])
+            over_splits(
+                np.array([error_consistency(right[drawn], one[drawn], given.condition[drawn]) for one in observers])
+            )
             for drawn in rows[: max(1, min(resamples, 200))]  # some milliseconds each
         ]
-        return float(np.nanmean(values)), np.array(draws), Answers(values[:, None])
+        return float(over_splits(values)), np.array(draws), Answers(values[:, None])

@@ -14,17 +14,18 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from vvscale.brain.metrics.checks import as_responses, over_neuroids, over_splits, pearson
-from vvscale.brain.metrics.predictivity import Aggregate
+from vvscale.brain.metrics.checks import as_responses, pearson
+from vvscale.brain.metrics.outcome import Aggregate, OverSplits
 from vvscale.brain.metrics.rsa import COMPARISONS, RSA, upper
 from vvscale.brain.metrics.splits import stratified_splits
+from vvscale.core.jsonable import jsonable
 from vvscale.errors import MissingDataError, ShapeError
 
 # Shape legend: P presentations, N images, q neuroids, S splits, R repetitions.
 
 
 @dataclass(frozen=True, eq=False)
-class Ceiling:
+class Ceiling(OverSplits):
     """Agreement of responses with themselves.
 
     Attributes
@@ -42,17 +43,7 @@ class Ceiling:
     @property
     def ceiling(self) -> float:
         """Mean over splits of the median or mean over neuroids, leaving NaN out."""
-        return float(over_splits(self.r_by_split))
-
-    @property
-    def error(self) -> float:
-        """Standard deviation over splits of the median or mean, divided by the root of their number."""
-        return float(np.sqrt(over_splits((self.r_by_split - self.ceiling) ** 2) / len(self.r)))
-
-    @property
-    def r_by_split(self) -> np.ndarray:
-        """(n_splits,) medians or means over neuroids, leaving NaN out."""
-        return over_neuroids(self.r, self.aggregate)
+        return self.mean
 
     @property
     def by_neuroid(self) -> np.ndarray:
@@ -65,8 +56,7 @@ class Ceiling:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain types; NaN becomes None."""
-        r = [[None if np.isnan(value) else float(value) for value in row] for row in self.r]
-        return {"ceiling": self.ceiling, "error": self.error, "r": r}
+        return {"ceiling": self.ceiling, "error": self.error, "r": jsonable(self.r)}
 
 
 def internal_consistency(
@@ -241,7 +231,7 @@ def rdm_noise_ceiling(rdms: Any, *, comparison: str = "spearman") -> tuple[float
     ------
     Nili et al. 2014, PLoS Computational Biology 10(4); rsatoolbox/util/inference_util.py, pool_rdm.
     """
-    tables = np.stack([upper(np.asarray(one, dtype=np.float64)) for one in rdms])
+    tables = np.stack([upper(one) for one in rdms])
     if len(tables) < 2:
         raise ShapeError(f"Got the dissimilarities of {len(tables)} subject; a noise ceiling needs at least 2.")
     compare = COMPARISONS[RSA(comparison).comparison]

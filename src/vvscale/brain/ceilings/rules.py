@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from vvscale.brain.ceilings.ceiling import Ceiling, internal_consistency, rdm_noise_ceiling, variance_ceiling
-from vvscale.brain.metrics.metric import Metric, make_named
+from vvscale.brain.metrics.metric import Metric, by_name
 from vvscale.brain.metrics.rsa import RSA
 from vvscale.errors import DataError, ShapeError, UsageError
 
@@ -175,13 +175,7 @@ def ceiling_by_name(rule: Any, **settings: Any) -> CeilingRule:
     >>> ceiling_by_name(0.8).values
     (0.8,)
     """
-    if isinstance(rule, str):
-        return make_named("ceiling", rule, CEILINGS, settings)
     if isinstance(rule, (int, float, np.ndarray, list, tuple)):
         return Shipped(tuple(np.ravel(np.asarray(rule, dtype=np.float64)).tolist()))  # pyright: ignore[reportReturnType]
-    if isinstance(rule, type) or not isinstance(rule, CeilingRule):
-        raise UsageError(
-            f"Got {rule!r} as a ceiling; expected one of {', '.join(CEILINGS)}, numbers, or an object with name and "
-            "of(assembly, metric, rdms)."
-        )
-    return rule
+    like = "numbers, or an object with name and of(assembly, metric, rdms)"
+    return by_name("ceiling", rule, CEILINGS, settings, CeilingRule, like)

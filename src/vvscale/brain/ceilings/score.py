@@ -15,7 +15,8 @@ import numpy as np
 from vvscale.brain.behavior.i2n import BehavioralConsistency
 from vvscale.brain.ceilings.ceiling import Ceiling
 from vvscale.brain.metrics.checks import correlate_sums, over_neuroids, over_splits
-from vvscale.brain.metrics.metric import Averaged, Outcome
+from vvscale.brain.metrics.metric import Outcome
+from vvscale.brain.metrics.outcome import Averaged
 from vvscale.core.options import SEED
 from vvscale.errors import DataError, ShapeError, UsageError, unknown_name
 
@@ -301,8 +302,8 @@ def _score(
     formula: str,
     level: float,
 ) -> Score:
-    low, high = _ends(drawn, level)
-    raw_low, raw_high = _ends(raw, level)
+    low, high = interval_ends(drawn, level)
+    raw_low, raw_high = interval_ends(raw, level)
     return Score(
         score=score,
         low=low,
@@ -319,7 +320,7 @@ def _score(
     )
 
 
-def _ends(draws: np.ndarray, level: float) -> tuple[float, float]:
+def interval_ends(draws: np.ndarray, level: float) -> tuple[float, float]:
     """Return the ends of the percentile interval; NaN where no draw has a value."""
     # A draw of a single test image has no correlation: its variance is 0 up to rounding, and r NaN or infinite.
     known = draws[np.isfinite(draws)]

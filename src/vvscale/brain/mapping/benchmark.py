@@ -6,7 +6,7 @@ one matrix of inner products per layer: a subset is a sub-matrix.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -19,8 +19,8 @@ from vvscale.brain.ceilings.ceiling import Ceiling
 from vvscale.brain.mapping.subset import Subset
 from vvscale.brain.metrics.cka import CKA
 from vvscale.brain.metrics.metric import Needs, Target
+from vvscale.brain.metrics.outcome import Predictivity
 from vvscale.brain.metrics.predicted import Predicted
-from vvscale.brain.metrics.predictivity import Predictivity
 from vvscale.brain.metrics.rsa import RSA
 from vvscale.brain.recordings.assembly import Assembly
 from vvscale.errors import ShapeError, UsageError
@@ -156,37 +156,54 @@ class MappingBenchmark(Benchmark):
             self._neuroids(part)
             self._responses(part)
 
+    @property
+    def group(self) -> Hashable:
+        """Seeds of one size are scored together where the metric's splits share work: they are more splits of it."""
+        if self.subset.is_everything or not getattr(self.whole.metric, "splits_share_work", False):
+            return self.benchmark_id
+        if self.subset.neuroids is not None or self.subset.repetitions is not None:
+            return self.benchmark_id  # responses differ between seeds
+        return self.whole, self.subset.samples
+
     def _score(self, features: Any, stimulus_id: Any, device: str | None, resamples: int, seed: int) -> BenchmarkResult:
         """Score one layer; as :meth:`Benchmark.score`. The whole recordings are scored by the whole benchmark."""
+        return self._score_group([self], features, stimulus_id, device, resamples, seed)[0]
+
+    def _score_group(
+        self, group: Sequence[Any], features: Any, stimulus_id: Any, device: str | None, resamples: int, seed: int
+    ) -> list[BenchmarkResult]:
+        """Score one layer on the same part of the whole under several seeds."""
         if self.subset.is_everything:
             found = self.whole.score(features, stimulus_id=stimulus_id, device=device, resamples=resamples, seed=seed)
-            return replace(found, mapping=self.mapping)
-        outcomes, ceilings = [], []
+            return [replace(found, mapping=self.mapping)]
+        outcomes: list[list[Predictivity]] = [[] for _ in group]
         for part in self.whole.parts:
             rows = as_needed(in_order(features, self.stimuli, stimulus_id, part.images), self.needs, device)
-            outcomes.append(self._measure(rows, part))
+            for own, outcome in zip(outcomes, _measure(rows, part, group), strict=True):
+                own.append(outcome)
+        return [one._judged(own, resamples, seed) for one, own in zip(group, outcomes, strict=True)]
+
+    def _judged(self, outcomes: Sequence[Any], resamples: int, seed: int) -> BenchmarkResult:
+        """Relate what was measured of each subject to the ceilings of the neuroids that are scored."""
+        ceilings = []
+        for part in self.whole.parts:
             neuroids, held = self._neuroids(part), part.ceiling
             r = held.r if held.r.shape[1] == 1 else held.r[:, neuroids]
             ceilings.append(Ceiling(r, aggregate=held.aggregate))
         found = self.whole.judged(outcomes, ceilings, resamples=resamples if self.with_intervals else 0, seed=seed)
         return replace(found, mapping=self.mapping)
 
-    def _measure(self, features: Any, part: Part) -> Predictivity:
-        """Fit on the part of each split's training images and judge on its test images."""
-        target, n_least = part.target, _least(part)
-        is_train = np.zeros_like(target.is_train)
-        for split, trains in enumerate(target.is_train):
+    def _is_train(self, part: Part) -> np.ndarray:
+        """(S, N) bool, the part of each split's training images that is fitted on."""
+        is_train, n_least = np.zeros_like(part.target.is_train), _least(part)
+        for split, trains in enumerate(part.target.is_train):
             is_train[split, self.subset.rows(np.flatnonzero(trains), n_least)] = True
-        if self.subset.repetitions is not None:
-            return self._measure_repetitions(features, part, is_train)
-        # Images of neither kind take no part, so that all splits are fitted at once on the products of all images.
-        responses = target.responses[:, self._neuroids(part)]
-        masked = Target(responses, is_train, np.arange(len(responses)), target.is_test, device=target.device)
-        return self.whole.metric.measure(features, masked)  # type: ignore[union-attr]
+        return is_train
 
-    def _measure_repetitions(self, features: Any, part: Part, is_train: np.ndarray) -> Predictivity:
+    def _measure_repetitions(self, features: Any, part: Part) -> Predictivity:
         """Fit split by split: responses that train are of fewer repetitions than those that test."""
         target, responses, neuroids = part.target, self._responses(part), self._neuroids(part)
+        is_train = self._is_train(part)
         found = []
         for train, test in zip(is_train, target.is_test, strict=True):
             table = np.where(train[:, None], responses, target.responses)[:, neuroids]
@@ -236,6 +253,20 @@ def with_subsets(benchmarks: Sequence[Benchmark], parts: Sequence[Subset]) -> li
         else:
             found.append(benchmark)
     return found
+
+
+def _measure(features: Any, part: Part, group: Sequence[MappingBenchmark]) -> list[Predictivity]:
+    """Fit on the part of each split's training images that each of a group takes, and judge on its test images."""
+    first, target = group[0], part.target
+    if first.subset.repetitions is not None:
+        return [one._measure_repetitions(features, part) for one in group]
+    # Images of neither kind take no part, so that all splits are fitted at once on the products of all images.
+    is_train = np.concatenate([one._is_train(part) for one in group])
+    is_test = np.tile(target.is_test, (len(group), 1))
+    responses = target.responses[:, first._neuroids(part)]
+    masked = Target(responses, is_train, np.arange(len(responses)), is_test, device=target.device)
+    found = first.whole.metric.measure(features, masked)
+    return found.divided(len(group)) if len(group) > 1 else [found]  # type: ignore[union-attr]
 
 
 def _least(part: Part) -> int:

@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from vvscale.brain.metrics.centring import as_numpy
 from vvscale.brain.metrics.checks import as_responses
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import Need, Target
-from vvscale.brain.metrics.similarity import Similarity
+from vvscale.brain.metrics.outcome import Similarity
 from vvscale.errors import ShapeError
 
 # Shape legend: n images, D bootstrap draws.
@@ -38,8 +39,8 @@ class CKA:
 
     def measure(self, features: Gram, target: Target) -> Similarity:
         """Compare the inner products of the judged images."""
-        part = features if len(target.judged) == features.n_images else features.take(target.judged)
-        K = part.dense() if part.device is None else part.dense().cpu().numpy()
+        part = features.take(target.judged)
+        K = as_numpy(part.dense())
         L = target.once("cka", lambda: _products(target.responses[target.judged]))
         ones = np.ones((1, len(K)))
         value = _alignment(K, L, ones, unbiased=self.unbiased)

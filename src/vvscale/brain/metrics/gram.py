@@ -17,8 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vvscale.brain.metrics.centring import Centring, zeros
-from vvscale.brain.metrics.scale import exact_float32
+from vvscale.brain.metrics.centring import Centring, exact_float32, zeros
 from vvscale.errors import ConfigError, DataError, ShapeError
 
 # Shape legend: N images, p features, A any number of rows.

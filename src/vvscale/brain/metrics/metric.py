@@ -178,66 +178,28 @@ def metric_by_name(metric: str | Metric, **settings: Any) -> Metric:
     >>> metric_by_name("pls", n_components=10)
     PLS(n_components=10, aggregate='median')
     """
-    if isinstance(metric, str):
-        return make_named("metric", metric, METRICS, settings)
-    if isinstance(metric, type) or not isinstance(metric, Metric):
-        raise UsageError(
-            f"Got {metric!r} as a metric; expected one of {', '.join(METRICS)}, or an object with name, needs and "
-            "measure(features, target)."
-        )
-    if metric.needs not in NEEDS:
-        raise UsageError(f"The metric '{metric.name}' needs {metric.needs!r}; expected {', '.join(NEEDS)}.")
-    return metric
+    like = "an object with name, needs and measure(features, target)"
+    made: Metric = by_name("metric", metric, METRICS, settings, Metric, like)
+    if made.needs not in NEEDS:
+        raise UsageError(f"The metric '{made.name}' needs {made.needs!r}; expected {', '.join(NEEDS)}.")
+    return made
 
 
-@dataclass(frozen=True, eq=False)
-class Averaged:
-    """What a metric says of several subjects that were scored apart.
-
-    Attributes
-    ----------
-    subjects
-        One outcome per subject; splits are the same in number.
-    """
-
-    subjects: tuple[Outcome, ...]
-
-    @property
-    def r(self) -> np.ndarray:
-        """(n_splits, n_neuroids) of all subjects, one after another."""
-        return np.concatenate([one.r for one in self.subjects], axis=1)
-
-    @property
-    def raw_score(self) -> float:
-        """Mean over the subjects."""
-        return float(np.mean([one.raw_score for one in self.subjects]))
-
-    @property
-    def error(self) -> float:
-        """That of the mean of subjects whose errors are independent."""
-        return float(np.sqrt(np.sum([one.error**2 for one in self.subjects])) / len(self.subjects))
-
-    @property
-    def note(self) -> str:
-        """Notes of the subjects, each once."""
-        return "; ".join(dict.fromkeys(one.note for one in self.subjects if one.note))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers of each subject."""
-        return {"raw_score": self.raw_score, "error": self.error, "subjects": [one.to_dict() for one in self.subjects]}
-
-
-def make_named(what: str, name: str, kinds: Mapping[str, Callable[..., Any]], settings: Mapping[str, Any]) -> Any:
-    """Return the value of a name, or say what the name or a setting should be.
+def by_name(
+    what: str, given: Any, kinds: Mapping[str, Callable[..., Any]], settings: Mapping[str, Any], kind: Any, like: str
+) -> Any:
+    """Return the value of a name, or the value itself, or say what was expected.
 
     Parameters
     ----------
     what
         What is named, singular and lower case, for messages.
-    name, kinds
-        The name, and each known name -> its dataclass, or a function that imports and returns it.
+    given, kinds
+        A name or a value, and each known name -> its dataclass, or a function that imports and returns it.
     settings
         Fields of the dataclass.
+    kind, like
+        The protocol that a value keeps to, and what that is in words.
 
     Raises
     ------
@@ -245,15 +207,21 @@ def make_named(what: str, name: str, kinds: Mapping[str, Callable[..., Any]], se
         There is no such name.
     ConfigError
         There is no such setting.
+    UsageError
+        The value is another kind of thing.
     """
-    if name not in kinds:
-        raise unknown_name(what, name, kinds)
-    kind = kinds[name] if isinstance(kinds[name], type) else kinds[name]()
-    known = [one.name for one in fields(cast("Any", kind)) if one.init]
+    if not isinstance(given, str):
+        if isinstance(given, type) or not isinstance(given, kind):
+            raise UsageError(f"Got {given!r} as a {what}; expected one of {', '.join(kinds)}, or {like}.")
+        return given
+    if given not in kinds:
+        raise unknown_name(what, given, kinds)
+    made = kinds[given] if isinstance(kinds[given], type) else kinds[given]()
+    known = [one.name for one in fields(cast("Any", made)) if one.init]
     for setting in settings:
         if setting not in known:
             raise ConfigError(
-                f"The {what} '{name}' has no setting '{setting}'.{did_you_mean(setting, known)} It has "
+                f"The {what} '{given}' has no setting '{setting}'.{did_you_mean(setting, known)} It has "
                 f"{', '.join(known) or 'none'}."
             )
-    return kind(**settings)
+    return made(**settings)

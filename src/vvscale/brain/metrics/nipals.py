@@ -17,10 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from vvscale.brain.metrics.centring import as_numpy
 from vvscale.brain.metrics.gram import Gram
 
 # Shape legend: N images, q responses, S splits, k components, B iterations in a block.
@@ -100,7 +102,9 @@ def _cross_validate_parts(
     # Shapes: training images first, n of them, then the test images; m of both.
     rows = [np.r_[np.flatnonzero(train), np.flatnonzero(test)] for train, test in zip(is_train, is_test, strict=True)]
     n = int(is_train[0].sum())
-    K = np.stack([gram.matrix[of[:, None], of[:n]] for of in rows])  # (S, m, n)
+    K = np.empty((len(rows), len(rows[0]), n))
+    for s, of in enumerate(rows):
+        K[s] = gram.matrix[of[:, None], of[:n]]
     K -= K[:, :n].mean(1, keepdims=True)
     Y = np.stack([responses[of[:n]] for of in rows])  # (S, n, q)
     mean = Y.mean(1, keepdims=True)
@@ -241,7 +245,7 @@ def _cross_moments(gram: Gram, Y: Any, mean: Any, is_train: np.ndarray) -> Any:
 
 def _start_columns(responses: Any, is_train: np.ndarray) -> np.ndarray:
     """Return the first response of each split that varies over its training images, (S,)."""
-    table = np.asarray(responses.cpu() if hasattr(responses, "cpu") else responses)
+    table = as_numpy(responses)
     first = np.zeros(len(is_train), dtype=np.int64)
     for split, train in enumerate(is_train):
         centred = table[train] - table[train].mean(0)
@@ -283,28 +287,33 @@ def leading_weights(M: np.ndarray, start: np.ndarray, floor: np.ndarray) -> tupl
     if n_responses == 1:
         weights[active], n_iterations[active] = 1.0, 1
         return weights, n_iterations
-    scaled = M[active] / trace[active, None, None]  # eigenvalues at most 1, so a block cannot overflow
-    V = np.zeros((len(active), BLOCK + 2, n_responses))
-    V[np.arange(len(active)), 0, start[active]] = 1.0
-    V[:, 1] = (scaled @ V[:, 0, :, None])[:, :, 0]
+    scaled = M[active]
+    scaled /= trace[active, None, None]  # eigenvalues at most 1, so a block cannot overflow
+    V = np.zeros((BLOCK + 2, len(active), n_responses))
+    V[0, np.arange(len(active)), start[active]] = 1.0
+    np.matmul(scaled, V[0, :, :, None], out=V[1, :, :, None])
     for done in range(0, MAX_ITERATIONS, BLOCK):
         if not len(active):
             break
-        for i in range(1, BLOCK + 1):
-            V[:, i + 1] = (scaled @ V[:, i, :, None])[:, :, 0]
-        next_products = np.einsum("siq,siq->si", V[:, :-1], V[:, 1:])
-        lengths = np.einsum("siq,siq->si", V[:, 1:-1], V[:, 1:-1])
-        scale = next_products[:, 1:] * next_products[:, :-1]
+        # Taken out of the loop: slicing costs as much as the product of the few splits that take longest.
+        iterates = list(V[1:, :, :, None])
+        for before, after in pairwise(iterates):
+            np.matmul(scaled, before, out=after)
+        next_products = np.einsum("isq,isq->is", V[:-1], V[1:])
+        lengths = np.einsum("isq,isq->is", V[1:-1], V[1:-1])
+        scale = next_products[1:] * next_products[:-1]
         # A start column that is all but explained is rounding noise at first, which may have any sign.
         is_hit = (scale > 0) & (lengths * lengths > SQUARED_COSINE * scale)
-        is_hit[:, MAX_ITERATIONS - 2 - done :] = True  # the last iteration is taken as it is
-        hit = is_hit.argmax(1)
-        is_done = is_hit[np.arange(len(active)), hit]
-        weights[active[is_done]] = V[is_done, hit[is_done] + 1]
+        is_hit[MAX_ITERATIONS - 2 - done :] = True  # the last iteration is taken as it is
+        hit = is_hit.argmax(0)
+        is_done = is_hit[hit, np.arange(len(active))]
+        weights[active[is_done]] = V[hit[is_done] + 1, is_done]
         n_iterations[active[is_done]] = done + hit[is_done] + 2
-        rest = ~is_done
-        active, scaled, V = active[rest], scaled[rest], V[rest]
-        V[:, :2] = V[:, -2:] / np.sqrt(lengths[rest, -1])[:, None, None]
+        rest = np.flatnonzero(~is_done)
+        last = V[-2:, rest] / np.sqrt(lengths[-1, rest])[:, None]
+        if len(rest) < len(active):
+            active, scaled, V = active[rest], scaled[rest], V[:, rest]
+        V[:2] = last
     return weights, n_iterations
 
 

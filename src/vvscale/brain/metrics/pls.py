@@ -7,21 +7,31 @@ splits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from vvscale.brain.metrics.centring import as_numpy
 from vvscale.brain.metrics.checks import as_responses
 from vvscale.brain.metrics.gram import Gram, Precision
 from vvscale.brain.metrics.metric import Need, Target
 from vvscale.brain.metrics.nipals import cross_validate, cross_validate_parts
-from vvscale.brain.metrics.predictivity import Aggregate, Predictivity, judge
+from vvscale.brain.metrics.outcome import Aggregate, Predictivity, judge
 from vvscale.brain.metrics.splits import draw_splits
 from vvscale.errors import ConfigError, DataError, ShapeError
 
-_SHARED_READS = 2
-"""Products of all images are read once for all splits, but scores of all images are carried: worth so many reads."""
+_FEW = 0.2
+"""Products of all images are read once for all splits, those of a split's own images for it alone: the second costs
+less where they are at most this share of the first."""
+
+_MOST_TABLES = 3
+"""(N, N) tables that splits worked on at one time may take; together they cost less than one after the other."""
+
+_LEAST_AT_ONCE = 10
+"""Splits that are worked on at one time whatever they take, as many as the reference draws."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,7 @@ class PLS:
     name: ClassVar[str] = "pls"
     needs: ClassVar[Need] = "products"
     n_tables: ClassVar[int] = 2
+    splits_share_work: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.n_components < 1:
@@ -62,28 +73,47 @@ class PLS:
             raise DataError(
                 f"None of the {table.shape[1]} responses differs between images; there is nothing to predict."
             )
-        if features.device is None and _leaves_most_out(features, target):
-            predictions = cross_validate_parts(
-                features, table, target.is_train, target.is_test, self.n_components
-            )  # fmt: skip
-        elif features.device is None:
-            predictions, _ = cross_validate(features, table, target.is_train, self.n_components)
+        if features.device is None:
+            predictions = [found for turn in self._turns(features, target) for found in self._predict(features, turn)]
         else:
             import torch
 
             held = torch.as_tensor(table, device=features.device)
             found, _ = cross_validate(features, held, target.is_train, self.n_components)
-            predictions = [split.cpu().numpy() for split in found]
+            predictions = [as_numpy(split) for split in found]
         return judge(predictions, target, aggregate=self.aggregate)
+
+    def _predict(self, features: Gram, target: Target) -> list[np.ndarray]:
+        if _leaves_most_out(features, target):
+            is_train, is_test = target.is_train, target.is_test
+            return cross_validate_parts(features, target.responses, is_train, is_test, self.n_components)
+        return cross_validate(features, target.responses, target.is_train, self.n_components)[0]
+
+    def _turns(self, features: Gram, target: Target) -> Iterator[Target]:
+        """Divide many splits into as few equal parts as memory allows."""
+        n_splits, n_images = target.is_train.shape
+        each = self.n_components * n_images + target.responses.shape[1] ** 2
+        if _leaves_most_out(features, target):
+            each += _own_products(target)
+        most = max(_LEAST_AT_ONCE, _MOST_TABLES * n_images**2 // each)
+        size = math.ceil(n_splits / math.ceil(n_splits / most))
+        for start in range(0, n_splits, size):
+            turn = slice(start, start + size)
+            yield replace(target, is_train=target.is_train[turn], is_test=target.is_test[turn])
+
+
+def _own_products(target: Target) -> int:
+    """Return the products of a split's training images with all of its images, of the first split."""
+    n_train = int(target.is_train[0].sum())
+    return n_train * (n_train + int(target.is_test[0].sum()))
 
 
 def _leaves_most_out(features: Gram, target: Target) -> bool:
     """Whether products of each split's own images are less to read than those of all images, which splits share."""
-    n_train, n_test = target.is_train.sum(1), target.is_test.sum(1)
-    if features.matrix is None or np.ptp(n_train) or np.ptp(n_test):
+    if features.matrix is None or np.ptp(target.is_train.sum(1)) or np.ptp(target.is_test.sum(1)):
         return False
-    n, m = int(n_train[0]), int(n_train[0] + n_test[0])
-    return m < features.n_images and len(n_train) * n * m < _SHARED_READS * features.n_images**2
+    is_part = bool((~(target.is_train[0] | target.is_test[0])).any())
+    return is_part and _own_products(target) < _FEW * features.n_images**2
 
 
 def linear_predictivity(

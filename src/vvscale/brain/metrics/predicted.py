@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from vvscale.brain.metrics.gram import Gram
-from vvscale.brain.metrics.metric import Metric, Need, Target, metric_by_name
-from vvscale.brain.metrics.similarity import Similarity
+from vvscale.brain.metrics.metric import Need, Target, metric_by_name
+from vvscale.brain.metrics.outcome import Similarity
 from vvscale.errors import UsageError
 
 
@@ -29,8 +30,9 @@ class Predicted:
     'cka of ridge-cv'
     """
 
-    by: Metric | str = "ridge-cv"
-    judge: Metric | str = field(default="rsa")
+    # A name or a value; after construction always a Metric.
+    by: Any = "ridge-cv"
+    judge: Any = "rsa"
 
     def __post_init__(self) -> None:
         for name in ("by", "judge"):
@@ -39,24 +41,24 @@ class Predicted:
     @property
     def name(self) -> str:
         """The names of both."""
-        return f"{self.judge.name} of {self.by.name}"  # type: ignore[union-attr]
+        return f"{self.judge.name} of {self.by.name}"
 
     @property
     def needs(self) -> Need:
         """What the regression needs."""
-        return self.by.needs  # type: ignore[union-attr]
+        return self.by.needs
 
     def measure(self, features: Gram, target: Target) -> Similarity:
         """Predict, then compare; the value is the mean over splits."""
-        fitted = self.by.measure(features, target)  # type: ignore[union-attr]
+        fitted = self.by.measure(features, target)
         predictions = getattr(fitted, "predictions", None)
         if predictions is None:
-            raise UsageError(f"The metric '{self.by.name}' predicts nothing; use pls, ridge or ridge-cv.")  # type: ignore[union-attr]
+            raise UsageError(f"The metric '{self.by.name}' predicts nothing; use pls, ridge or ridge-cv.")
         parts = []
         for test, predicted in zip(target.is_test, predictions, strict=True):
             rows = np.flatnonzero(test)
             part = Target(target.responses[rows], np.ones((1, len(rows)), dtype=bool), np.arange(len(rows)))
-            parts.append((rows, self.judge.measure(Gram.from_features(predicted), part)))  # type: ignore[union-attr]
+            parts.append((rows, self.judge.measure(Gram.from_features(predicted), part)))
         value = np.mean([one.raw_score for _, one in parts])
 
         def resample(weights: np.ndarray) -> np.ndarray:

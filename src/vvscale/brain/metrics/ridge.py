@@ -21,10 +21,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from scipy import linalg
 
+from vvscale.brain.metrics.centring import as_numpy
 from vvscale.brain.metrics.checks import as_responses
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import Need, Target
-from vvscale.brain.metrics.predictivity import Aggregate, Predictivity, judge
+from vvscale.brain.metrics.outcome import Aggregate, Predictivity, judge
 from vvscale.brain.metrics.splits import draw_splits
 from vvscale.errors import ConfigError
 
@@ -299,10 +300,10 @@ def _predicted(gram: Gram, train: np.ndarray, responses: np.ndarray, solve: Any)
     mean = responses[train].mean(0)
     Y = responses[train] - mean
     if gram.factor is not None and gram.n_features < train.sum():
-        F = gram.factor if gram.device is None else gram.factor.cpu().numpy()
+        F = as_numpy(gram.factor)
         F = F - F[train].mean(0)
         return solve(_Solver(F[train], F[~train], Y, is_dual=False)) + mean
-    K = gram.dense() if gram.device is None else gram.dense().cpu().numpy()
+    K = as_numpy(gram.dense())
     # Rows and columns centred by the training images; test rows by the same means.
     trains, tests = np.flatnonzero(train), np.flatnonzero(~train)
     among, across = (K[rows[:, None], trains] for rows in (trains, tests))

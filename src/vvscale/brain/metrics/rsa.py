@@ -8,12 +8,14 @@ from types import MappingProxyType
 from typing import Any, ClassVar, cast
 
 import numpy as np
+from scipy.spatial.distance import squareform
 from scipy.stats import kendalltau, rankdata
 
+from vvscale.brain.metrics.centring import as_numpy
 from vvscale.brain.metrics.checks import as_responses, correlate_sums, pearson
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import Need, Target
-from vvscale.brain.metrics.similarity import Similarity, weighted_pairs
+from vvscale.brain.metrics.outcome import Similarity
 from vvscale.errors import DataError, unknown_name
 
 # Shape legend: n images, m = n (n - 1) / 2 pairs of images, M subjects, D bootstrap draws.
@@ -73,23 +75,21 @@ class RSA:
 
     def measure(self, features: Gram, target: Target) -> Similarity:
         """Compare the dissimilarities of the judged images."""
-        part = features if len(target.judged) == features.n_images else features.take(target.judged)
+        part = features.take(target.judged)
         pairs = upper(gram_dissimilarity(part))
         others = target.once("rsa", lambda: target_pairs(target))
         compare = COMPARISONS[self.comparison]
         by_subject = np.array([compare(pairs, other) for other in others])
-        return Similarity(
-            by_subject, self._resampler(pairs, others, len(target.judged)), target.judged, features.n_images
-        )
+        return Similarity(by_subject, self._resampler(pairs, others), target.judged, features.n_images)
 
-    def _resampler(self, pairs: np.ndarray, others: np.ndarray, n: int) -> Callable[[np.ndarray], np.ndarray]:
+    def _resampler(self, pairs: np.ndarray, others: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         if self.comparison == "kendall":
             return lambda weights: _kendall_draws(pairs, others, weights)
         if self.comparison == "spearman":
             # Ranks of all pairs stand for those of the drawn ones, which would have to be sorted for every draw.
             pairs, others = rankdata(pairs), np.stack([rankdata(other) for other in others])
         return lambda weights: _weighted_similarity(
-            square(pairs, n), [square(other, n) for other in others], weights, is_cosine=self.comparison == "cosine"
+            squareform(pairs), list(map(squareform, others)), weights, is_cosine=self.comparison == "cosine"
         )
 
 
@@ -125,9 +125,7 @@ def gram_dissimilarity(gram: Gram) -> np.ndarray:
 
     The mean over features of image i is t_i / p, with t the totals, so its products with others lose t_i t_j / p.
     """
-    products, totals, rounding = gram.plain(), gram.totals, gram.rounding()
-    if gram.device is not None:
-        products, totals, rounding = products.cpu().numpy(), totals.cpu().numpy(), rounding.cpu().numpy()
+    products, totals, rounding = map(as_numpy, (gram.plain(), gram.totals, gram.rounding()))
     products -= np.outer(totals, totals) / gram.n_features
     length = products.diagonal().copy()
     # What rounding leaves of an image that is the same in all features.
@@ -169,23 +167,34 @@ def representational_similarity(features: Any, responses: Any, *, comparison: st
     return compare(upper(dissimilarity(left)), upper(dissimilarity(right)))
 
 
-def upper(table: np.ndarray) -> np.ndarray:
-    """Return (m,) the pairs above the diagonal of an (n, n) table."""
-    return table[np.triu_indices(len(table), k=1)]
-
-
-def square(pairs: np.ndarray, n: int) -> np.ndarray:
-    """Return the (n, n) symmetric table of (m,) pairs, zero on the diagonal."""
-    table = np.zeros((n, n))
-    table[np.triu_indices(n, k=1)] = pairs
-    return table + table.T
+def upper(table: Any) -> np.ndarray:
+    """Return (m,) float64 the pairs above the diagonal of an (n, n) table, whatever lies below."""
+    return squareform(np.asarray(table, dtype=np.float64), force="tovector", checks=False)
 
 
 def target_pairs(target: Target) -> np.ndarray:
     """Return (M, m) dissimilarities of the judged images."""
     if target.rdms is not None:
-        return np.stack([upper(np.asarray(one, dtype=np.float64)) for one in target.rdms])
+        return np.stack([upper(one) for one in target.rdms])
     return upper(dissimilarity(target.responses[target.judged]))[None]
+
+
+def weighted_pairs(weights: np.ndarray, *tables: np.ndarray) -> list[np.ndarray]:
+    """Sum (n, n) tables over pairs of different images, each pair as often as (D, n) counts say: (D,) each.
+
+    Tables are symmetric; their diagonals do not count, so neither does an image that was drawn twice with itself.
+
+    Examples
+    --------
+    >>> table = np.array([[9.0, 1.0], [1.0, 9.0]])
+    >>> [one.tolist() for one in weighted_pairs(np.array([[1.0, 1.0], [2.0, 0.0]]), table)]
+    [[1.0, 0.0]]
+    """
+    sums = []
+    for table in tables:
+        off = table - np.diag(np.diag(table))
+        sums.append(((weights @ off) * weights).sum(1) / 2)
+    return sums
 
 
 def _weighted_similarity(

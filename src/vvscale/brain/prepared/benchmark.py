@@ -43,9 +43,18 @@ _NSD_IMAGES = "nsd_stimuli.hdf5"
 
 
 def prepared_regions(path: str | Path) -> list[str]:
-    """Return the regions of a prepared file that have units."""
+    """Return the regions of a prepared file that have units.
+
+    Raises
+    ------
+    MissingDataError
+        There is none, or no such file.
+    """
     file = PreparedFile.open(path)
-    return [roi for roi in file.rois if any(file.has(subject, roi) for subject in file.subjects)]
+    found = [roi for roi in file.rois if any(file.has(subject, roi) for subject in file.subjects)]
+    if not found:
+        raise MissingDataError(f"No subject of '{path}' has units in any region. Prepare it with a lower threshold.")
+    return found
 
 
 def prepared_benchmark(

@@ -45,9 +45,9 @@ class SplitAssembly:
     test_size: float = 0.1
     seed: int = 42
 
-    def raw_files(self, subject: str) -> list[str]:
+    def raw_files(self, raw: Path, subject: str) -> list[Path]:
         """Return the raw files."""
-        return [self.assembly, self.table]
+        return [raw / self.assembly, raw / self.table]
 
     def read_subject(self, raw: Path, subject: str, writer: PreparedWriter, *, min_ceiling: float, **_: Any) -> None:
         """Write one monkey, or ``monkeys`` for all together: neuroids of at least this ceiling, over all images."""
@@ -57,10 +57,10 @@ class SplitAssembly:
             names = np.asarray(held.neuroid_id).astype(str)
             # Neuroids are named after their animal: Chabo_L_M_5_9.
             chosen = np.array([subject == "monkeys" or name.startswith(f"{subject}_") for name in names])
-            if not chosen.any():
-                continue
-            percent = _ceilings(held, chosen)
+            percent = _ceilings(held, chosen) if chosen.any() else np.empty(0)
             kept = percent >= min_ceiling
+            if not kept.any():
+                continue
             mean = held.mean.loc[:, np.asarray(held.neuroid_id)[chosen][kept]]
             mean.index = mean.index.astype(str)
             for split, ids in images.items():

@@ -58,10 +58,14 @@ class PreparedWriter:
                     self._file.require_group(name.rpartition("/")[0])
                     part.copy(part[name], self._file, name=name)
 
+    def digest(self, digest: str) -> None:
+        """Write what a part of a preparation depends on."""
+        self._file.attrs["digest"] = digest
+
     def finish(self, metadata: Mapping[str, Any], **attributes: Any) -> None:
-        """Write what the file is; without it the file is not whole."""
+        """Write what the file is; subjects are those with units."""
         attrs = self._file.attrs
-        subjects = sorted(self._file.get("test/neural_data", ()))
+        subjects = sorted(self._file["test/neural_data"])
         if not subjects:
             raise DataError("No unit of any subject passed the thresholds; nothing was prepared. Lower the threshold.")
         attrs["metadata"] = json.dumps(dict(metadata))
@@ -85,6 +89,8 @@ def write_prepared(path: Path) -> Iterator[PreparedWriter]:
     import h5py
 
     with write_whole(path) as part, h5py.File(part, "w") as file:
+        for split in SPLITS:
+            file.create_group(f"{split}/neural_data")
         yield PreparedWriter(file)
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from vvscale.brain.ceilings.percent import nsd_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
-from vvscale.brain.prepared.raw_files import import_nibabel, read_table
+from vvscale.brain.prepared.raw_files import import_neuro, read_table
 from vvscale.core.hdf5 import open_hdf5
 from vvscale.errors import DataError, MissingDataError
 
@@ -47,23 +47,18 @@ REGIONS: Mapping[str, tuple[str, tuple[int, ...]]] = MappingProxyType(
 _BLOCK_BYTES = 1 << 30
 
 
-def raw_files(subject: str) -> list[str]:
-    """Return the raw files of a subject, without its sessions, whose number differs."""
+def raw_files(raw: Path, subject: str) -> list[Path]:
+    """Return the raw files of a subject; of its sessions, whose number differs, those that are there."""
     volumes = sorted({name for name, _ in REGIONS.values() if name})
-    rois = [f"nsddata/ppdata/{subject}/{SPACE}/roi/{name}.nii.gz" for name in volumes]
-    return [_STIMULI, f"{_betas(subject)}/ncsnr.nii.gz", *rois]
-
-
-def sessions_of(raw: Path, subject: str) -> list[Path]:
-    """Return the files of betas that are there, in the order of the sessions."""
-    return sorted((raw / _betas(subject)).glob("betas_session[0-9]*.hdf5"))
+    rois = [_roi(raw, subject, name) for name in volumes]
+    return [raw / _STIMULI, raw / _betas(subject) / "ncsnr.nii.gz", *rois, *_sessions(raw, subject)]
 
 
 def read_subject(
     raw: Path, subject: str, writer: PreparedWriter, *, min_ceiling: float, rois: tuple[str, ...] = (), **_: Any
 ) -> None:
     """Write one subject: betas z-scored per session and voxel, means over repetitions, ceilings as shipped."""
-    nibabel = import_nibabel()
+    nibabel = import_neuro("nibabel")
     table = _trials(raw, subject)
     ncsnr = np.asarray(nibabel.load(raw / _betas(subject) / "ncsnr.nii.gz").dataobj)
     percent = nsd_ceiling_percent(ncsnr)
@@ -74,8 +69,8 @@ def read_subject(
         name, labels = REGIONS[region]
         is_in = is_reliable
         if name:
-            path = raw / f"nsddata/ppdata/{subject}/{SPACE}/roi/{name}.nii.gz"
-            is_in = is_reliable & np.isin(np.asarray(nibabel.load(path).dataobj), labels).ravel()
+            volume = nibabel.load(_roi(raw, subject, name)).dataobj
+            is_in = is_reliable & np.isin(np.asarray(volume), labels).ravel()
         if is_in.any():
             regions[region] = np.flatnonzero(is_in)
     union = np.unique(np.concatenate(list(regions.values()))) if regions else np.array([], dtype=int)
@@ -108,7 +103,7 @@ def _means(raw: Path, subject: str, table: pd.DataFrame, voxels: np.ndarray, sha
     """Return the mean response of each image seen, index nsdId; sessions are read one after another."""
     images = np.unique(table["nsd_id"])
     total, count = np.zeros((len(images), len(voxels)), dtype=np.float32), np.zeros(len(images))
-    for path in sessions_of(raw, subject):
+    for path in _sessions(raw, subject):
         with open_hdf5(path) as file:
             betas = _betas_of(file, path)
             if tuple(betas.shape[1:]) != tuple(reversed(shape)):
@@ -138,7 +133,7 @@ def _trials(raw: Path, subject: str) -> pd.DataFrame:
     person = f"subject{int(subject.removeprefix('subj'))}"
     columns = [f"{person}_rep{number}" for number in range(3)]
     held = read_table(raw / _STIMULI, "nsdId", "shared1000", *columns)
-    sessions = sessions_of(raw, subject)
+    sessions = _sessions(raw, subject)
     if not sessions:
         raise MissingDataError(f"There are no files '{raw / _betas(subject)}/betas_session*.hdf5'.")
     with open_hdf5(sessions[0]) as file:
@@ -167,6 +162,15 @@ def _betas_of(file: Any, path: Path) -> Any:
 def _number(path: Path) -> int:
     """Return the number of a session, from 0, which its file has from 1: those at hand need not be the first."""
     return int(path.stem.removeprefix("betas_session")) - 1
+
+
+def _sessions(raw: Path, subject: str) -> list[Path]:
+    """Return the files of betas that are there, in the order of the sessions."""
+    return sorted((raw / _betas(subject)).glob("betas_session[0-9]*.hdf5"))
+
+
+def _roi(raw: Path, subject: str, name: str) -> Path:
+    return raw / f"nsddata/ppdata/{subject}/{SPACE}/roi/{name}.nii.gz"
 
 
 def _betas(subject: str) -> str:

@@ -6,8 +6,10 @@ result appears when all parts are there.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ import numpy as np
 
 import vvscale
 from vvscale.brain.prepared.layout import SPLITS, PreparedFile, PreparedWriter, write_prepared
-from vvscale.brain.prepared.sets import BrainSet, brain_set
+from vvscale.brain.prepared.sets import BrainSet, PrepareBrainOptions, brain_set
 from vvscale.core.files import remove_inside
 from vvscale.core.hashing import digest_of
 from vvscale.core.hdf5 import open_hdf5
-from vvscale.errors import DataError, MissingDataError, UsageError, unknown_name
+from vvscale.core.jsonable import jsonable
+from vvscale.errors import DataError, MissingDataError, VvscaleWarning
 
 # Plain numbers for a plan: one pass of a disk, and a connection of 100 Mbit/s.
 _READ_BYTES_PER_SECOND = 100e6
@@ -93,44 +96,32 @@ class Job:
         Folder of raw files, laid out as their host does.
     out
         Folder of the result, ``<handle>.h5``.
-    preset
-        ``sound`` or ``gokce2026``.
-    subjects, rois
-        Which; all by default.
-    changes
-        Settings of the reader that differ from the preset.
+    options
+        What is kept.
+
+    Raises
+    ------
+    UsageError, UnknownNameError
+        There is no such data set, or it has no such subject, region or setting.
     """
 
     name: str
     raw: Path
     out: Path
-    preset: str = "sound"
-    subjects: tuple[str, ...] = ()
-    rois: tuple[str, ...] = ()
-    changes: tuple[tuple[str, Any], ...] = ()
+    options: PrepareBrainOptions = field(default_factory=PrepareBrainOptions)
 
     def __post_init__(self) -> None:
-        for subject in self.subjects:
-            if subject not in self.brain_set.subjects:
-                raise unknown_name("subject", subject, self.brain_set.subjects)
-        known = getattr(self.brain_set.load_reader(), "REGIONS", None)
-        if self.rois and known is None:
-            raise UsageError(f"'{self.brain_set.handle}' is prepared with all its regions; leave `rois` out.")
-        for roi in self.rois:
-            if roi not in (known or ()):
-                raise unknown_name("region", roi, known or ())
-        self.brain_set.settings(self.preset, **dict(self.changes))
+        _ = self.settings
 
-    @property
+    @cached_property
     def brain_set(self) -> BrainSet:
         """The data set."""
         return brain_set(self.name)
 
-    @property
+    @cached_property
     def settings(self) -> dict[str, Any]:
         """Settings of the reader."""
-        made = self.brain_set.settings(self.preset, **dict(self.changes))
-        return {**made, "rois": self.rois} if self.rois else made
+        return self.brain_set.settings(self.options)
 
     @property
     def path(self) -> Path:
@@ -145,14 +136,13 @@ class Job:
     @property
     def chosen(self) -> tuple[str, ...]:
         """Subjects to prepare."""
-        return self.subjects or self.brain_set.subjects
+        return self.options.subjects or self.brain_set.subjects
 
     def digest(self, subject: str) -> str:
         """Return what a part depends on: settings, version, and sizes and times of the raw files."""
         files = [path for path in self._files(subject) if path.is_file()]
         stats = [(str(path.relative_to(self.raw)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        settings = {name: list(value) if isinstance(value, tuple) else value for name, value in self.settings.items()}
-        return digest_of([self.brain_set.handle, subject, settings, vvscale.__version__, stats])
+        return digest_of([self.brain_set.handle, subject, jsonable(self.settings), vvscale.__version__, stats])
 
     def plan(self) -> PreparePlan:
         """Say what is at hand, what is missing and how long it takes; nothing is read but sizes."""
@@ -174,7 +164,7 @@ class Job:
                 }
             )
         notes = []
-        if self.preset == "gokce2026" and self.brain_set.quirks:
+        if self.options.preset == "gokce2026" and self.brain_set.quirks:
             notes.append(f"The preset gokce2026 {self.brain_set.quirks}.")
         if self.brain_set.needs_neuro:
             notes.append("Reading needs the extra neuro: pip install 'vvscale[neuro]'.")
@@ -194,10 +184,7 @@ class Job:
             return False
 
     def _files(self, subject: str) -> list[Path]:
-        reader = self.brain_set.load_reader()
-        files = [self.raw / name for name in reader.raw_files(subject)]
-        sessions = getattr(reader, "sessions_of", None)
-        return files + (sessions(self.raw, subject) if sessions is not None else [])
+        return self.brain_set.load_reader().raw_files(self.raw, subject)
 
 
 def prepare_brain(job: Job, *, progress: Callable[[str], None] | None = None) -> PreparedFile:
@@ -248,12 +235,12 @@ def _prepare_subject(job: Job, subject: str) -> None:
         for split in SPLITS:
             writer.stimulus_ids(split, reader.stimulus_ids(job.raw, split, subject), subject)
         reader.read_subject(job.raw, subject, writer, **job.settings)
-        writer.finish({}, digest=job.digest(subject))
+        writer.digest(job.digest(subject))
 
 
 def _kept(job: Job) -> tuple[str, ...]:
     """Return the subjects of the result: the preset gokce2026 may keep those with the highest ceilings alone."""
-    n_best = job.brain_set.n_best if job.preset == "gokce2026" else None
+    n_best = job.brain_set.n_best if job.options.preset == "gokce2026" else None
     if n_best is None or len(job.chosen) <= n_best:
         return job.chosen
     means = {}
@@ -265,19 +252,27 @@ def _kept(job: Job) -> tuple[str, ...]:
 
 def _merge(job: Job, subjects: Sequence[str], writer: PreparedWriter) -> None:
     parts = {subject: PreparedFile.open(job.parts / f"{subject}.h5") for subject in subjects}
-    shared = job.brain_set.has_own_stimuli
+    empty = [subject for subject, part in parts.items() if not part.subjects]
+    if 0 < len(empty) < len(parts):
+        warnings.warn(
+            f"No unit of {', '.join(empty)} of '{job.brain_set.handle}' passed the thresholds; prepared without. Lower "
+            "the threshold to keep some.",
+            VvscaleWarning,
+            stacklevel=3,
+        )
+    has_own = job.brain_set.has_own_stimuli
     for split in SPLITS:
         ids = {subject: part.stimulus_ids(split, subject) for subject, part in parts.items()}
         first = subjects[0]
         for subject in subjects:
-            if shared:
+            if has_own:
                 writer.stimulus_ids(split, ids[subject].astype(np.int32), subject)
             elif not np.array_equal(ids[subject], ids[first]):
                 raise DataError(
                     f"{first} and {subject} saw other {split} images; '{job.brain_set.handle}' has one list for all. "
                     "Likely cause: raw files of two releases."
                 )
-        if not shared:
+        if not has_own:
             writer.stimulus_ids(split, ids[first])
     for subject in subjects:
         writer.copy(job.parts / f"{subject}.h5", subject)
@@ -286,11 +281,11 @@ def _merge(job: Job, subjects: Sequence[str], writer: PreparedWriter) -> None:
             "handle": job.brain_set.handle,
             "label": job.brain_set.label,
             "modality": job.brain_set.modality,
-            "preset": job.preset,
-            "settings": {name: list(v) if isinstance(v, tuple) else v for name, v in job.settings.items()},
+            "preset": job.options.preset,
+            "settings": jsonable(job.settings),
             "subjects_prepared": list(job.chosen),
             "stimulus_set": job.brain_set.stimulus_set,
             "code_version": vvscale.__version__,
         },
-        **({"subject_specific_stimulus_set": True} if shared else {}),
+        **({"subject_specific_stimulus_set": True} if has_own else {}),
     )

@@ -10,11 +10,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
-from vvscale.errors import unknown_name
+from vvscale.core.options import Options, option
+from vvscale.errors import UsageError, unknown_name
 
 _THINGS_IMAGES = "object_images"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareBrainOptions(Options):
+    """What is kept of the raw files of a data set."""
+
+    preset: Literal["sound", "gokce2026"] = option(
+        "sound",
+        "sound (default): thresholds of the data sets' own authors, both hemispheres, all subjects; gokce2026: what "
+        "the 2026 study did, with its quirks.",
+    )
+    subjects: tuple[str, ...] = option((), "Subjects; all by default.")
+    rois: tuple[str, ...] = option((), "Regions of the fMRI sets; all by default.")
+    min_reliability: float | None = option(
+        None, "TVSD: least mean correlation of test repetitions of an electrode.", at_least=-1, at_most=1
+    )
+    min_ceiling: float | None = option(
+        None,
+        "fMRI and the two Brain-Score sets: least noise ceiling of a unit.",
+        unit="percent",
+        at_least=0,
+        at_most=100,
+    )
 
 
 @dataclass(frozen=True)
@@ -72,23 +96,35 @@ class BrainSet:
         held = import_module(f"vvscale.brain.prepared.{module}")
         return getattr(held, name) if name else held
 
-    def settings(self, preset: str, **changes: Any) -> dict[str, Any]:
-        """Return the settings of a preset, with those that are not None changed.
+    def settings(self, options: PrepareBrainOptions) -> dict[str, Any]:
+        """Return the settings of the reader: those of the preset, with what the options change.
 
         Raises
         ------
         UnknownNameError
-            There is no such preset, or the set has no such setting.
+            The set has no such subject or region.
+        UsageError
+            The set has no such setting.
         """
-        if preset not in self.presets:
-            raise unknown_name("preset", preset, self.presets)
-        made = dict(self.presets[preset])
-        for name, value in changes.items():
+        for subject in options.subjects:
+            if subject not in self.subjects:
+                raise unknown_name("subject", subject, self.subjects)
+        made = dict(self.presets[options.preset])
+        for name in ("min_reliability", "min_ceiling"):
+            value = getattr(options, name)
             if value is not None and name not in made:
-                raise unknown_name(f"setting of {self.handle}", name, made or ["none"])
+                raise UsageError(f"'{self.handle}' is prepared without `{name}`; leave it out.")
             if value is not None:
                 made[name] = value
-        return made
+        if not options.rois:
+            return made
+        known = getattr(self.load_reader(), "REGIONS", None)
+        if known is None:
+            raise UsageError(f"'{self.handle}' is prepared with all its regions; leave `rois` out.")
+        for roi in options.rois:
+            if roi not in known:
+                raise unknown_name("region", roi, known)
+        return {**made, "rois": options.rois}
 
 
 def _both(name: str, sound: Any, study: Any) -> dict[str, dict[str, Any]]:
@@ -142,7 +178,7 @@ SETS: Mapping[str, BrainSet] = MappingProxyType(
             ),
             BrainSet(
                 "things_eeg2", "T-EEG2", "EEG", tuple(f"sub-{n:02d}" for n in range(1, 11)), _THINGS_IMAGES,
-                "OSF, the preprocessed data of THINGS-EEG2", (16_540 * 4 + 200 * 80) * 17 * 100 * 8, "things_eeg",
+                "OSF, the preprocessed data of THINGS-EEG2", (16_540 * 4 + 200 * 80) * 17 * 100 * 8, "things_eeg2",
                 _NOTHING, "took 63 channels from raw files; here the 17 whitened ones are read",
                 3_000_000_000,
             ),

@@ -12,10 +12,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.ceilings.percent import variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
-from vvscale.brain.prepared.raw_files import import_mne, read_table, repeats
-from vvscale.brain.prepared.things import EEG_GROUPS, sensor_groups, things_id
+from vvscale.brain.prepared.raw_files import (
+    EEG_GROUPS,
+    epoch_data,
+    import_neuro,
+    read_table,
+    repeats,
+    sensor_groups,
+    things_id,
+    write_groups,
+)
 from vvscale.errors import DataError, MissingDataError
 
 # Shape legend: E epochs, C channels, T times, N images, R repetitions.
@@ -30,9 +37,10 @@ _MICROVOLT = 1e6
 _BLOCK_EPOCHS = 2000
 
 
-def raw_files(subject: str) -> list[str]:
+def raw_files(raw: Path, subject: str) -> list[Path]:
     """Return the raw files of a subject."""
-    return [f"{subject}/eeg/{subject}_task-rsvp_{name}" for name in ("eeg.vhdr", "eeg.eeg", "eeg.vmrk", "events.tsv")]
+    names = ("eeg.vhdr", "eeg.eeg", "eeg.vmrk", "events.tsv")
+    return [raw / subject / "eeg" / f"{subject}_task-rsvp_{name}" for name in names]
 
 
 def read_subject(raw: Path, subject: str, writer: PreparedWriter, **_: Any) -> None:
@@ -45,15 +53,8 @@ def read_subject(raw: Path, subject: str, writer: PreparedWriter, **_: Any) -> N
             "one row per mark. Likely cause: files of two subjects."
         )
     for split in ("train", "test"):
-        order = _order(events, split, subject)
-        data = _blocks(epochs, order)
-        groups = sensor_groups(list(epochs.ch_names), EEG_GROUPS)
-        for group, channels in groups.items():
-            of_group = data[:, :, channels]
-            held = writer.responses(split, subject, group, (len(data), *of_group.shape[2:]))
-            held[...] = of_group.mean(axis=1)
-            if split == "test":
-                writer.ceiling(subject, group, variance_ceiling_percent(of_group))
+        data = _blocks(epochs, _order(events, split, subject))
+        write_groups(writer, split, subject, data, sensor_groups(list(epochs.ch_names), EEG_GROUPS))
 
 
 def stimulus_ids(raw: Path, split: str, subject: str) -> np.ndarray:
@@ -64,8 +65,8 @@ def stimulus_ids(raw: Path, split: str, subject: str) -> np.ndarray:
 
 
 def _epochs(raw: Path, subject: str) -> Any:
-    mne = import_mne()
-    path = raw / raw_files(subject)[0]
+    mne = import_neuro("mne")
+    path = raw_files(raw, subject)[0]
     recording = mne.io.read_raw_brainvision(path, preload=True, verbose="error")
     # The electrode that the others were recorded against is zero everywhere and is added before averaging.
     reference = _OTHER_REFERENCE.get(subject, "Cz")
@@ -91,14 +92,13 @@ def _blocks(epochs: Any, order: np.ndarray) -> np.ndarray:
     step = max(1, _BLOCK_EPOCHS // order.shape[1])
     for start in range(0, len(order), step):
         rows = order[start : start + step]
-        chosen = epochs[rows.ravel()].load_data().resample(_RATE_HZ, verbose="error")
-        data = chosen.crop(_KEPT_S[0], min(_KEPT_S[1], chosen.tmax), verbose="error").get_data(copy=False)
+        data = epoch_data(epochs, rows.ravel(), rate_hz=_RATE_HZ, start_s=_KEPT_S[0], end_s=_KEPT_S[1])
         parts.append((data * _MICROVOLT).astype(np.float32).reshape(*rows.shape, *data.shape[1:]))
     return np.concatenate(parts)
 
 
 def _events(raw: Path, subject: str) -> pd.DataFrame:
-    return read_table(raw / raw_files(subject)[3], "stimnumber", "teststimnumber", "stim", sep="\t")
+    return read_table(raw_files(raw, subject)[3], "stimnumber", "teststimnumber", "stim", sep="\t")
 
 
 def _order(events: pd.DataFrame, split: str, subject: str) -> np.ndarray:

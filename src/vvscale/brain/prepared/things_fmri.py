@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vvscale.brain.metrics.scale import zscored
+from vvscale.brain.metrics.centring import zscored
 from vvscale.brain.prepared.layout import PreparedWriter
-from vvscale.brain.prepared.raw_files import read_table, repeats
-from vvscale.brain.prepared.things import things_id
+from vvscale.brain.prepared.raw_files import read_table, repeats, things_id
 from vvscale.core.hdf5 import open_hdf5
 from vvscale.errors import DataError, MissingDataError
 
@@ -46,16 +45,17 @@ _TRIALS = ("trial_type", "stimulus", "trial_id")
 _BLOCK_VOXELS = 4096
 
 
-def raw_files(subject: str) -> list[str]:
+def raw_files(raw: Path, subject: str) -> list[Path]:
     """Return the raw files of a subject."""
-    return [f"{FOLDER}/{subject}_{name}" for name in ("ResponseData.h5", "StimulusMetadata.csv", "VoxelMetadata.csv")]
+    names = ("ResponseData.h5", "StimulusMetadata.csv", "VoxelMetadata.csv")
+    return [raw / FOLDER / f"{subject}_{name}" for name in names]
 
 
 def read_subject(
     raw: Path, subject: str, writer: PreparedWriter, *, min_ceiling: float, rois: tuple[str, ...] = (), **_: Any
 ) -> None:
     """Write one subject: means over repetitions, z-scored over images in each split; voxels above a shipped ceiling."""
-    responses, stimuli, voxels = (raw / name for name in raw_files(subject))
+    responses, stimuli, voxels = raw_files(raw, subject)
     trials, table = read_table(stimuli, *_TRIALS), read_table(voxels, "nc_testset")
     percent = table["nc_testset"].to_numpy(dtype=np.float64)
     orders = {split: _order(trials, split, stimuli) for split in ("train", "test")}
@@ -79,7 +79,7 @@ def read_subject(
 
 def stimulus_ids(raw: Path, split: str, subject: str) -> np.ndarray:
     """Return the images of a split, sorted by name."""
-    path = raw / raw_files(subject)[1]
+    path = raw_files(raw, subject)[1]
     trials = read_table(path, *_TRIALS)
     names = np.unique(trials.loc[trials["trial_type"] == split, "stimulus"].astype(str))
     return np.array([things_id(name) for name in names])

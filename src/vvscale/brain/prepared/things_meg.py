@@ -14,8 +14,7 @@ import pandas as pd
 
 from vvscale.brain.ceilings.percent import variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
-from vvscale.brain.prepared.raw_files import import_mne, repeats
-from vvscale.brain.prepared.things import sensor_groups, things_id
+from vvscale.brain.prepared.raw_files import epoch_data, import_neuro, repeats, sensor_groups, things_id
 from vvscale.errors import DataError, MissingDataError
 
 # Shape legend: E epochs, C sensors, T times, N images, R repetitions.
@@ -32,9 +31,9 @@ _RATE_HZ = 100.0
 _BLOCK_EPOCHS = 500
 
 
-def raw_files(subject: str) -> list[str]:
+def raw_files(raw: Path, subject: str) -> list[Path]:
     """Return the raw files of a subject, without the continuation parts."""
-    return [f"preprocessed_{subject}-epo.fif"]
+    return [raw / f"preprocessed_{subject}-epo.fif"]
 
 
 def groups_of(channels: list[str], *, left_only: bool) -> dict[str, np.ndarray]:
@@ -57,30 +56,30 @@ def read_subject(raw: Path, subject: str, writer: PreparedWriter, *, left_only: 
     channels = list(epochs.ch_names)
     groups = groups_of(channels, left_only=left_only)
     for split in ("train", "test"):
-        order = _order(epochs.metadata, split, raw / raw_files(subject)[0])
+        order = _order(epochs.metadata, split, raw_files(raw, subject)[0])
         n_times = _block(epochs, order[:1, 0]).shape[2]
         held = {
             group: writer.responses(split, subject, group, (len(order), len(chosen), n_times))
             for group, chosen in groups.items()
         }
-        repeats = [] if split == "test" else None
+        shown: list[np.ndarray] = []
         step = max(1, _BLOCK_EPOCHS // order.shape[1])
         for start in range(0, len(order), step):
             rows = order[start : start + step]
             data = _block(epochs, rows.ravel()).reshape(*rows.shape, len(channels), n_times)
             for group, chosen in groups.items():
                 held[group][start : start + len(rows)] = data.mean(axis=1)[:, chosen]
-            if repeats is not None:
-                repeats.append(data.astype(np.float32))
-        if repeats is not None:
-            percent = variance_ceiling_percent(np.concatenate(repeats))
+            if split == "test":
+                shown.append(data.astype(np.float32))
+        if split == "test":
+            percent = variance_ceiling_percent(np.concatenate(shown))
             for group, chosen in groups.items():
                 writer.ceiling(subject, group, percent[chosen])
 
 
 def stimulus_ids(raw: Path, split: str, subject: str) -> np.ndarray:
     """Return the images of a split, sorted by number."""
-    path = raw / raw_files(subject)[0]
+    path = raw_files(raw, subject)[0]
     metadata = _epochs(raw, subject).metadata
     if "image_path" not in metadata:
         raise MissingDataError(f"The metadata of '{path}' have no 'image_path'; they have {', '.join(metadata)}.")
@@ -88,8 +87,8 @@ def stimulus_ids(raw: Path, split: str, subject: str) -> np.ndarray:
 
 
 def _epochs(raw: Path, subject: str) -> Any:
-    mne = import_mne()
-    path = raw / raw_files(subject)[0]
+    mne = import_neuro("mne")
+    path = raw_files(raw, subject)[0]
     try:
         epochs = mne.read_epochs(path, preload=False, verbose="error")
     except (OSError, ValueError) as error:
@@ -110,8 +109,4 @@ def _order(metadata: pd.DataFrame, split: str, path: Path) -> np.ndarray:
 
 def _block(epochs: Any, numbers: np.ndarray) -> np.ndarray:
     """Return (E, C, T) some epochs, resampled and cut."""
-    chosen = epochs[numbers].load_data()
-    end = min(_TIMES[1], chosen.tmax)
-    if chosen.info["sfreq"] != _RATE_HZ:
-        chosen.resample(_RATE_HZ, verbose="error")
-    return chosen.crop(_TIMES[0], min(end, chosen.tmax), verbose="error").get_data(copy=False)
+    return epoch_data(epochs, numbers, rate_hz=_RATE_HZ, start_s=_TIMES[0], end_s=_TIMES[1])

@@ -15,7 +15,7 @@ import numpy as np
 
 from vvscale.brain.ceilings.percent import variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
-from vvscale.brain.prepared.things import things_id
+from vvscale.brain.prepared.raw_files import things_id
 from vvscale.core.hdf5 import open_hdf5
 from vvscale.errors import DataError, MissingDataError
 
@@ -34,9 +34,9 @@ ELECTRODES: Mapping[str, Mapping[str, tuple[int, int]]] = MappingProxyType(
 IMAGES = "monkeyF/_logs/things_imgs.mat"
 
 
-def raw_files(subject: str) -> list[str]:
+def raw_files(raw: Path, subject: str) -> list[Path]:
     """Return the raw files of a subject."""
-    return [f"{subject}/THINGS_normMUA.mat", IMAGES]
+    return [raw / subject / "THINGS_normMUA.mat", raw / IMAGES]
 
 
 def read_subject(raw: Path, subject: str, writer: PreparedWriter, *, min_reliability: float, **_: Any) -> None:
@@ -50,6 +50,8 @@ def read_subject(raw: Path, subject: str, writer: PreparedWriter, *, min_reliabi
             repeats = repeats.swapaxes(0, 1)  # to (N, R, electrodes)
         for region, (first, end) in ELECTRODES[subject].items():
             electrodes = first + np.flatnonzero(reliability[first:end] >= min_reliability)
+            if not len(electrodes):
+                continue
             for split, table in (("train", train), ("test", test)):
                 writer.responses(split, subject, region, (len(table), len(electrodes)))[...] = table[:, electrodes]
             writer.ceiling(subject, region, variance_ceiling_percent(repeats[:, :, electrodes]))

@@ -18,8 +18,7 @@ from torch import nn
 from vvscale.brain.activations.hooks import find_module, part_of
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet
-from vvscale.brain.scoring.digests import model_digest, weights_digest
-from vvscale.brain.scoring.keys import Unkeyable
+from vvscale.brain.scoring.keys import Unkeyable, model_digest, weights_digest
 from vvscale.brain.scoring.layers import resolve_name
 from vvscale.core.hashing import digest_of
 from vvscale.errors import ConfigError, MissingDataError

@@ -7,6 +7,7 @@ thingsvision, rsatoolbox and of the 2026 multimodal study are read as they are.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PureWindowsPath
@@ -15,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from vvscale.brain.activations.memory import peak_memory
-from vvscale.brain.benchmarks.benchmark import Benchmark
+from vvscale.brain.benchmarks.benchmark import Benchmark, score_together
 from vvscale.brain.metrics.checks import arrays_digest
+from vvscale.brain.scoring.plan import refuse_unscorable
 from vvscale.brain.scoring.results import LayerFailure, LayerScore, ModelScores, Usage
-from vvscale.core.hdf5 import open_hdf5
+from vvscale.core.hdf5 import datasets_in, open_hdf5
 from vvscale.core.inputs.arrays import plain_arrays
 from vvscale.core.inputs.plain import plain_file
 from vvscale.core.options import SEED
@@ -180,11 +182,8 @@ def _read_numpy(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
 
 
 def _read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    import h5py
-
     with open_hdf5(path) as file:
-        datasets: dict[str, Any] = {}
-        file.visititems(lambda key, one: datasets.update({key: one}) if isinstance(one, h5py.Dataset) else None)
+        datasets = datasets_in(file)
         labels = {PurePath(key).name: one for key, one in datasets.items() if one.ndim == 1}
         found = next((labels[key] for key in ID_NAMES if key in labels), None)
         ids = None if found is None else np.array([_text(one) for one in found[()].tolist()])
@@ -265,21 +264,25 @@ def score_features(
     ['pixels']
     """
     start = time.perf_counter()
+    refuse_unscorable(benchmarks)
     scores, failures = [], []
+    groups: dict[Any, list[Benchmark]] = defaultdict(list)
     for benchmark in benchmarks:
-        rows = features.rows_for(benchmark.stimuli.stimulus_id)
+        groups[benchmark.group].append(benchmark)
+    for group in groups.values():
+        rows = features.rows_for(group[0].stimuli.stimulus_id)
         for layer, table in features.layers.items():
-            try:
-                result = benchmark.score(table, stimulus_id=rows, device=device, resamples=resamples, seed=seed)
-            except MissingDataError:
-                raise  # of the images, which are the same for all layers
-            except DataError as error:
+            results = score_together(group, table, stimulus_id=rows, device=device, resamples=resamples, seed=seed)
+            for benchmark, result in zip(group, results, strict=True):
                 name = benchmark.benchmark_id
-                failures.append(LayerFailure(layer, name, f"Layer '{layer}' on '{name}': {error}"))
-            else:
-                scores.append(LayerScore.of(layer, table.shape[1], result))
-            if progress is not None:
-                progress(layer)
+                if isinstance(result, MissingDataError):
+                    raise result  # of the images, which are the same for all layers
+                if isinstance(result, DataError):
+                    failures.append(LayerFailure.of(layer, name, result))
+                else:
+                    scores.append(LayerScore.of(layer, table.shape[1], result))
+                if progress is not None:
+                    progress(layer)
     if not scores:
         raise DataError(f"None of the {len(failures)} layers and benchmarks gave a score. {failures[0].reason}")
     seconds = {"total": time.perf_counter() - start}
@@ -296,6 +299,6 @@ def score_features(
             "device": device or "cpu",
             "batch_size": None,
         },
-        data_digests={one.benchmark_id: one.data_digest() for one in benchmarks},
+        data_digests={name: one.data_digest() for name, one in {one.row_id: one for one in benchmarks}.items()},
         usage=Usage(0, 0, 0, seconds, peak_memory(), 0),
     )

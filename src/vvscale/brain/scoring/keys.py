@@ -1,4 +1,7 @@
-"""Keys of values that code computes with: two values with one key behave alike.
+"""What keys of caches are made of: digests of models, of benchmarks, of this package's code, and of any value.
+
+A key must change with everything that a score depends on: the weights, attributes, hooks and code of the model, the
+data, metric, design and ceiling of the benchmark, and the code that scores. Two values with one key behave alike.
 
 A key covers what a value is made of: numbers and text as they are, arrays by content, objects by their attributes and
 the code of their class, functions by their code and what they close over. Code is the whole source file, by its syntax
@@ -10,6 +13,7 @@ What cannot be keyed raises :class:`Unkeyable`, so that it is not cached rather 
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import functools
 import hashlib
@@ -23,14 +27,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 import vvscale
-from vvscale.core.hashing import code_digest, digest_of, is_installed, source_digest
+from vvscale.brain.benchmarks.benchmark import Benchmark
+from vvscale.core.hashing import code_digest as file_digest
+from vvscale.core.hashing import digest_of, is_installed, source_digest
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), range, Path)
 _PACKAGE = Path(vvscale.__file__).parent
 # Nothing in a model is nested deeper on purpose; a deeper object is likely a whole program.
 _DEPTH = 40
+
+
+# What a change in these files does to scores is not known in advance, so any change counts.
+_CODE = Path(__file__).parents[1]
+
+# Kept by PyTorch in every module, and keyed through the weights, the parts or the hooks.
+_KEPT = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "training"}
+_HOOKS = {"_forward_hooks", "_forward_pre_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
+          "_forward_pre_hooks_with_kwargs"}  # fmt: skip
+# Hooks of training and of state dictionaries change no activation.
+_OTHER_HOOKS = "_hooks"
 
 
 class Unkeyable(Exception):  # noqa: N818 (a state of affairs, which no user sees)
@@ -152,13 +170,83 @@ class Keys:
         import torch
 
         if isinstance(value, torch.Tensor):
-            held = value.detach().cpu().contiguous()
-            # Seen as bytes, since NumPy has no bfloat16.
-            content = held.reshape(-1).view(torch.uint8).numpy().tobytes()
-            return iter([str(held.dtype), str(tuple(held.shape)), hashlib.sha256(content).hexdigest()])
+            return iter([str(value.dtype), str(tuple(value.shape)), hashlib.sha256(_bytes_of(value)).hexdigest()])
         if isinstance(value, (torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format)):
             return iter([str(value)])
         return None
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Return the SHA-256 of a model's parameters and buffers: names, types, shapes and bytes."""
+    total = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        total.update(f"{name} {getattr(value, 'dtype', type(value))} {tuple(getattr(value, 'shape', ()))}\n".encode())
+        total.update(_bytes_of(value) if hasattr(value, "detach") else repr(value).encode())
+    return total.hexdigest()
+
+
+def model_digest(module: nn.Module) -> str:
+    """Return the SHA-256 of a model: its weights, structure, attributes, hooks and code.
+
+    Two models may share their weights and compute different things with them.
+
+    Raises
+    ------
+    Unkeyable
+        A part of it cannot be told from another: its scores must not be cached.
+    """
+    import torch
+
+    parts = [weights_digest(module), repr(module)]
+    keys = Keys()
+    for name, one in module.named_modules(remove_duplicate=False):
+        if isinstance(one, torch.jit.ScriptModule):
+            parts.append(f"{name} {one.code if hasattr(one, 'forward') else ''}")
+            continue
+        parts.append(f"{name} {keys.of(type(one))}")
+        for attribute, value in sorted(vars(one).items()):
+            if attribute in _KEPT or (_OTHER_HOOKS in attribute and attribute not in _HOOKS):
+                continue
+            # Handles number hooks in the order of the whole process; the functions are what counts.
+            held = list(value.values()) if attribute in _HOOKS else value
+            try:
+                parts.append(f"{attribute} {keys.of(held)}")
+            except Unkeyable as error:
+                place = f"the layer '{name}'" if name else "the model"
+                raise Unkeyable(f"'{attribute}' of {place} holds {error}") from None
+        for buffer in sorted(one._non_persistent_buffers_set):
+            parts.append(f"{buffer} {keys.of(one._buffers[buffer])}")
+    return digest_of(parts)
+
+
+def benchmark_digest(benchmark: Benchmark, data_digest: str) -> str:
+    """Return the SHA-256 of a benchmark: the digest of its data, its settings, and the code of its classes.
+
+    Raises
+    ------
+    Unkeyable
+        A part of it, such as a metric of one's own, cannot be told from another.
+    """
+    keys = Keys()
+    settings = [keys.of(type(benchmark))]
+    fields = dataclasses.fields(benchmark) if dataclasses.is_dataclass(benchmark) else ()
+    names = [one.name for one in fields] or sorted(vars(benchmark))
+    for name in names:
+        value = getattr(benchmark, name)
+        # The data are in their own digest, which does not read every image again.
+        if isinstance(value, Benchmark):
+            settings.append(name + benchmark_digest(value, data_digest))
+        elif name not in ("stimuli", "assembly", "trials") and not name.startswith("_"):
+            settings.append(name + keys.of(value))
+    return digest_of([data_digest, settings])
+
+
+@cache
+def code_digest() -> str:
+    """Return the SHA-256 of the code that makes scores, and of the version of PyTorch that runs models."""
+    import torch
+
+    return hashlib.sha256(f"{vvscale.__version__} {torch.__version__} {source_digest(_CODE)}".encode()).hexdigest()
 
 
 def code_key(module: str) -> str:
@@ -170,7 +258,7 @@ def code_key(module: str) -> str:
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:  # defined at a prompt or by exec: the code of each function is all there is
         return "no file"
-    return code_digest(Path(file))
+    return file_digest(Path(file))
 
 
 @cache
@@ -230,3 +318,10 @@ def _attributes_of(value: Any) -> dict[str, Any] | None:
 def _slots(kind: type) -> tuple[str, ...]:
     slots = vars(kind).get("__slots__", ())
     return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _bytes_of(tensor: Any) -> memoryview:
+    """Return the bytes of a tensor of any type: NumPy has no bfloat16."""
+    import torch
+
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

@@ -1,7 +1,8 @@
 """Which layers are scored, and which layer stands for which region.
 
 Layers are named one by one, by pattern, or all that make sense. A commitment says which layer stands for each
-region; it is looked up in the published ones, read from a file, or chosen by score.
+region; it is looked up in those of the ICML 2025 study (``committed``) or of the 2026 one (``gokce2026``), read from
+a file, or chosen by score.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import pandas as pd
 from torch import nn
 
 from vvscale.brain.activations.hooks import find_module
+from vvscale.brain.benchmarks.benchmark import Benchmark
+from vvscale.brain.prepared.sets import SETS
 from vvscale.core.config import parse_toml
 from vvscale.core.files import write_bytes, write_json
 from vvscale.core.inputs.plain import plain_file
@@ -30,6 +33,9 @@ FORMAT = "vvscale-layers-1"
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 _KEYS = ("format", "model", "decided_by", "layers")
+
+_PUBLIC: Mapping[str, str] = MappingProxyType({"FreemanZiemba2013": "bs_fz", "MajajHong2015": "bs_mh"})
+"""How the public benchmarks of the study's two Brain-Score sets begin -> handle."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +199,65 @@ def committed_layers(module: nn.Module, record: Mapping[str, Any]) -> LayerCommi
         note = f", for want of one for {'pretrained ' if is_pretrained else ''}{dataset or 'unnamed data'}"
     layers = {region: resolve_name(module, layer) for region, layer in found.layers.items()}
     return LayerCommitment(layers, found.arch, f"published commitment of {found.arch} on {found.dataset}{note}")
+
+
+def layers_gokce2026(benchmarks: Sequence[Benchmark], module: nn.Module, record: Mapping[str, Any]) -> LayerCommitment:
+    """Return the committed layer of each benchmark.
+
+    Parameters
+    ----------
+    benchmarks
+        Of the study's data sets.
+    module, record
+        The model, in which names of layers are resolved, and its record. The model_id of its rows is looked up, then
+        the full-data ImageNet model of its architecture, as the study commits one model for all of its sizes.
+
+    Raises
+    ------
+    MissingDataError
+        Neither was published, or a benchmark is of another data set.
+    UnknownNameError
+        The model has no commitment for a region.
+    """
+    from vvscale.scores.gokce2026 import commitments, committed_layer
+
+    row = record.get("row", {})
+    arch = str(row.get("arch") or record.get("model") or "")
+    model_id = str(row.get("model_id", ""))
+    candidates = [model_id, model_id.removesuffix("_seed-0"), f"{arch}_imagenet_full", f"{arch}_imagenet_full_seed-0"]
+    held = commitments()
+    model = next((one for one in candidates if one in held), None)
+    if model is None:
+        raise MissingDataError(
+            f"The 2026 study committed no layers of '{model_id or arch}'; it has {len(held)} models, such as "
+            f"{', '.join(list(held)[:4])}. `vvscale ls scores --table gokce2026:commitments` lists them."
+        )
+    layers, scores = {}, {}
+    for benchmark in benchmarks:
+        found = committed_layer(model, _data_set_of(benchmark), benchmark.region)
+        layers[benchmark.row_id] = resolve_name(module, found.layer)
+        scores[benchmark.row_id] = found.score
+    return LayerCommitment(layers, model, f"published commitment of {model} by the 2026 study", scores)
+
+
+def _data_set_of(benchmark: Benchmark) -> str:
+    """Return the handle of the data set that a benchmark is of.
+
+    Raises
+    ------
+    MissingDataError
+        It is none of the study's.
+    """
+    for handle in SETS:
+        if benchmark.row_id.startswith(f"{handle}."):
+            return handle
+    for begins, handle in _PUBLIC.items():
+        if benchmark.row_id.startswith(begins):
+            return handle
+    raise MissingDataError(
+        f"'{benchmark.row_id}' is of no data set of the 2026 study, so no layer was committed to it; its sets are "
+        f'{", ".join(SETS)}. Choose layers by score: `layers="all"` with `commit`.'
+    )
 
 
 def select_layers(scores: pd.DataFrame, *, model: str = "", needs_all: bool = True) -> LayerCommitment:

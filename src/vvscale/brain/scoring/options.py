@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _WHAT, _INPUT, _FEATURES, _COST, _KEEP = "What", "Images", "Scores", "Memory and speed", "Rows and files"
 _MAPPING = "Mapping curves"
 
+TOLERANCE = 1e-6
+"""Difference from earlier rows that is none: products of another machine round differently by less."""
+
 
 def _readable_memory(memory: int | str) -> None:
     from vvscale.brain.activations.memory import parse_memory
@@ -89,6 +92,11 @@ class ScoringOptions(Options):
         from vvscale.brain.activations.memory import parse_memory
 
         return parse_memory(self.memory)
+
+    @property
+    def array_device(self) -> str | None:
+        """Where products and metrics are computed: a PyTorch device, or None for NumPy."""
+        return None if self.device == "cpu" else self.device
 
     @property
     def scratch_folder(self) -> Path:
@@ -193,7 +201,7 @@ class ScoreOptions(ScoringOptions):
     expect: Path | None = option(
         None, "Earlier rows (file or store) that the new ones must equal; exit code 4 if they do not.", group=_KEEP
     )
-    tolerance: float = option(1e-6, "Largest difference from the earlier rows.", at_least=0, group=_KEEP)
+    tolerance: float = option(TOLERANCE, "Largest difference from the earlier rows.", at_least=0, group=_KEEP)
     out: Path | None = option(Path("scores"), "Folder of the score store that rows are appended to.", group=_KEEP)
     layers_table: Path | None = option(
         None, "CSV file for the scores of every layer, as `vvscale figure layers` draws them.", group=_KEEP

@@ -63,8 +63,7 @@ class LayerScore:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; NaN becomes None."""
-        r = [[None if np.isnan(value) else float(value) for value in row] for row in self.r]
-        return {**self._head(), "mapping": dict(self.mapping), "score": jsonable(self.score.to_dict()), "r": r}
+        return jsonable({**self._head(), "mapping": self.mapping, "score": self.score.to_dict(), "r": self.r})
 
     @classmethod
     def from_dict(cls, held: Mapping[str, Any]) -> LayerScore:
@@ -112,6 +111,12 @@ class LayerFailure:
     layer: str
     benchmark_id: str
     reason: str
+
+    @classmethod
+    def of(cls, layer: str, benchmark_id: str, error: Exception) -> LayerFailure:
+        """Say why a layer has no score on a benchmark, or on any."""
+        on = f" on '{benchmark_id}'" if benchmark_id else ""
+        return cls(layer, benchmark_id, f"Layer '{layer}'{on}: {error}")
 
 
 @dataclass(frozen=True)
@@ -185,7 +190,7 @@ class ModelScores:
         ConfigError
             There is no model_id.
         """
-        if record_row is None:
+        if record_row is None and epoch is None:
             epoch = self.record.get("epoch")
         row: Mapping[str, Any] = self.record.get("row", {}) if record_row is None else record_row
         if not row.get("model_id"):

@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
-from vvscale.brain.activations.memory import least_memory
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.catalogue import resolve_benchmarks, with_design, with_metrics
@@ -22,7 +21,6 @@ from vvscale.brain.mapping.benchmark import with_subsets
 from vvscale.brain.mapping.fixed import with_fixed_test
 from vvscale.brain.mapping.subset import subsets
 from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES
-from vvscale.brain.scoring import layers_gokce2026 as gokce2026
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import refuse_drift
 from vvscale.brain.scoring.features import read_features, score_features
@@ -30,14 +28,14 @@ from vvscale.brain.scoring.layers import (
     LayerCommitment,
     check_commitment_path,
     committed_layers,
+    layers_gokce2026,
     read_commitment,
 )
 from vvscale.brain.scoring.options import ScoreOptions
-from vvscale.brain.scoring.recording import Recording, estimate_seconds
+from vvscale.brain.scoring.plan import Recording, estimate_seconds, plan_work
 from vvscale.brain.scoring.results import ModelScores
 from vvscale.brain.scoring.session import Session
 from vvscale.brain.scoring.tuned import refuse_tuned_images
-from vvscale.brain.scoring.work import plan_work
 from vvscale.core.inputs.plain import refuse_own_input
 from vvscale.errors import (
     ConfigError,
@@ -185,7 +183,7 @@ def _of_features(
             benchmarks=benchmarks,
             resamples=options.resamples,
             seed=options.seed,
-            device=None if options.device == "cpu" else options.device,
+            device=options.array_device,
             progress=advance,
         )
     yield scores, {"row": {"model_id": features.name}}
@@ -271,15 +269,15 @@ def plan_scores(models: Sequence[str], options: ScoreOptions) -> Iterator[dict[s
 
 
 def _plan_row(session: Session, recording: Recording) -> dict[str, Any]:
-    seen, sizes = recording.seen, recording.sizes
-    least, widest = least_memory(sizes, seen, session.work.options.how_projected)
+    budget = recording.budget
+    least, widest = budget.least()
     holdings = [one.holding for one in recording.passes]
     return {
         "stimuli": session.work.stimuli[recording.stimuli].identifier,
-        "n_images": sizes.n_images,
+        "n_images": budget.n_images,
         "n_forward": recording.n_forward,
-        "n_layers": len(seen.layers),
-        "n_recorded": len(seen.recorded()),
+        "n_layers": len(budget.seen.layers),
+        "n_recorded": len(budget.seen.recorded()),
         "n_scores": len(recording.pairs),
         "widest": widest,
         "memory": least + max(one.memory_bytes for one in holdings),
@@ -381,8 +379,8 @@ def _layers(
                 f"{error} Next: `vvscale score {shell_words(ref)} --layers all --commit layers.toml` chooses them by "
                 'score, then `layers="layers.toml"`.'
             ) from error
-    if one == gokce2026.NAME:
-        return gokce2026.published_layers(benchmarks, module, record)
+    if one == "gokce2026":
+        return layers_gokce2026(benchmarks, module, record)
     if one.endswith((".toml", ".json")):
         return read_commitment(one)
     if "committed" in names:

@@ -16,24 +16,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from vvscale.brain.activations.families import are_summed, family_products
 from vvscale.brain.activations.hooks import evaluating
-from vvscale.brain.activations.memory import (
-    Pass,
-    n_at_once,
-    n_models_at_once,
-    naming_memory,
-    peak_memory,
-    reusing_memory,
-)
+from vvscale.brain.activations.memory import Pass, naming_memory, peak_memory, reusing_memory
 from vvscale.brain.activations.parallel import replicas, run_each
-from vvscale.brain.activations.products import blas_threads, layer_blocks, layer_products
+from vvscale.brain.activations.products import layer_blocks, layer_products
 from vvscale.brain.activations.record import PROBED_IMAGES, Probe, Recorder, probe
 from vvscale.brain.activations.steadiness import unsteady_layers
 from vvscale.brain.activations.storage import HeldActivations, Holding
-from vvscale.brain.benchmarks.benchmark import Benchmark
+from vvscale.brain.benchmarks.benchmark import Benchmark, score_together
 from vvscale.brain.inputs.batches import image_batches
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet
@@ -42,9 +36,8 @@ from vvscale.brain.metrics.metric import Needs
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.layers import LayerCommitment
 from vvscale.brain.scoring.options import ScoringOptions
-from vvscale.brain.scoring.recording import Recording, plan_recording
+from vvscale.brain.scoring.plan import Pair, Recording, Work, plan_recording, plan_work
 from vvscale.brain.scoring.results import LayerFailure, LayerScore, ModelScores, Usage
-from vvscale.brain.scoring.work import Pair, Work, plan_work
 from vvscale.errors import DataError
 
 Progress = Callable[[str], None]
@@ -205,7 +198,7 @@ class Session:
         key = self.work.products_key(pair.layer, stimuli, pair.benchmark.needs)
         gram = self._cache.products(key)
         if gram is not None:
-            self._score(pair, gram, ())
+            self._score([[pair]], gram)
         return gram is not None
 
     def _probe(self, stimuli: str) -> Probe:
@@ -225,7 +218,7 @@ class Session:
         return self._seen
 
     def _run_pass(self, recording: Recording, one: Pass) -> None:
-        seen = recording.seen.only(one.layers)
+        seen = recording.budget.seen.only(one.layers)
         kept = {name: self._projection.n_kept(layer.n_features) for name, layer in seen.recorded().items()}
         self._scratch = max(self._scratch, one.holding.disk_bytes)
         # Features that were projected while recording have no channels any more.
@@ -243,14 +236,14 @@ class Session:
                     self._score_layer(recording, seen, name, made)
                 held.drop(source)
 
-            self._at_once, is_room = n_at_once(recording.sizes, recording.seen, self._projection, one.holding)
-            self._as_families = is_room and self._options.device == "cpu"
+            self._at_once, is_room = recording.budget.n_at_once(one.holding)
+            self._as_families = is_room and self._options.array_device is None
             run_each(score, families, range(self._at_once))
 
     def _record(self, recording: Recording, seen: Probe, held: HeldActivations, holding: Holding) -> None:
         layers, device = seen.recorded(), self._options.device
         threads = torch.get_num_threads() if device == "cpu" else 1
-        n_models = n_models_at_once(recording.sizes, recording.seen, self._projection, holding, threads)
+        n_models = recording.budget.n_models_at_once(holding, threads)
         models = replicas(self.work.module, layers, self._shown, n_models)
         self._n_probe += len(self._shown) * len(models) * (len(models) > 1)
 
@@ -274,7 +267,7 @@ class Session:
             batches = image_batches(
                 stimuli,
                 self.work.preprocessing,
-                batch_size=recording.sizes.batch_size,
+                batch_size=recording.budget.batch_size,
                 n_workers=self._options.workers,
             )
             while True:
@@ -294,7 +287,7 @@ class Session:
         n_threads = self._options.threads if self._at_once == 1 else None
         sums = [are_summed(seen.layers[name], needs[name], self._projection, len(image_names)) for name in names]
         if self._as_families and len(names) > 1 and all(sums):
-            with self._timed("products"), blas_threads(n_threads):
+            with self._timed("products"), threadpool_limits(n_threads, user_api="blas"):
                 made = family_products(
                     held.blocks(names[0]), self.work.module, seen.layers, names, needs=needs, image_names=image_names
                 )
@@ -303,15 +296,15 @@ class Session:
             return
         for name in names:
             try:
-                with self._timed("products"), blas_threads(n_threads):
+                with self._timed("products"), threadpool_limits(n_threads, user_api="blas"):
                     one = layer_products(
                         lambda name=name: layer_blocks(held, self.work.module, seen.layers, name),
                         seen.layers[name],
                         needs=needs[name],
                         projection=self._projection,
                         image_names=image_names,
-                        device=None if self._options.device == "cpu" else self._options.device,
-                        n_fitted=recording.sizes.n_fitted,
+                        device=self._options.array_device,
+                        n_fitted=recording.budget.n_fitted,
                     )
             except DataError as error:
                 one = error
@@ -320,40 +313,40 @@ class Session:
     def _score_layer(self, recording: Recording, seen: Probe, name: str, made: dict[Needs, Any] | DataError) -> None:
         names, pairs = _pairs(recording, seen, name)
         if isinstance(made, DataError):
-            self._failures += [LayerFailure(one, "", f"Layer '{one}': {made}") for one in names]
+            self._failures += [LayerFailure.of(one, "", made) for one in names]
             return
-        firsts = {pair.benchmark.benchmark_id: pair for pair in reversed(pairs)}
         if self._cache is not None:
             for needs, gram in made.items():
                 if isinstance(gram, Gram):
                     self._cache.put_products(self.work.products_key(name, recording.stimuli, needs), gram)
-        for pair in firsts.values():
-            twins = [other for other in pairs if other.benchmark is pair.benchmark and other is not pair]
-            self._score(pair, made[pair.benchmark.needs], twins)
+        groups: dict[Any, dict[str, list[Pair]]] = defaultdict(lambda: defaultdict(list))
+        for pair in pairs:
+            groups[pair.benchmark.group][pair.benchmark.benchmark_id].append(pair)
+        for group in groups.values():
+            alike = list(group.values())
+            self._score(alike, made[alike[0][0].benchmark.needs])
         self._advance(name)
 
-    def _score(self, pair: Pair, features: Any, twins: Sequence[Pair]) -> None:
-        """Score one layer on one benchmark, and give the same score to layers that are the same tensor."""
+    def _score(self, group: Sequence[Sequence[Pair]], features: Any) -> None:
+        """Score one layer on each benchmark of a group; layers that are the same tensor get the same score."""
         options = self._options
-        try:
-            with self._timed("metrics"):
-                result = pair.benchmark.score(
-                    features,
-                    device=None if options.device == "cpu" else options.device,
-                    resamples=options.resamples,
-                    seed=options.seed,
-                )
-        except DataError as error:
-            for one in (pair, *twins):
-                name = one.benchmark.benchmark_id
-                self._failures.append(LayerFailure(one.layer, name, f"Layer '{one.layer}' on '{name}': {error}"))
-            return
+        with self._timed("metrics"):
+            results = score_together(
+                [alike[0].benchmark for alike in group],
+                features,
+                device=options.array_device,
+                resamples=options.resamples,
+                seed=options.seed,
+            )
         n_features = features.n_features if isinstance(features, Gram) else features.shape[1]
-        for one in (pair, *twins):
-            score = LayerScore.of(one.layer, n_features, result)
-            self._scores[one.layer, one.benchmark.benchmark_id] = score
+        for pair, result in ((one, result) for alike, result in zip(group, results, strict=True) for one in alike):
+            layer, benchmark = pair.layer, pair.benchmark.benchmark_id
+            if isinstance(result, DataError):
+                self._failures.append(LayerFailure.of(layer, benchmark, result))
+                continue
+            score = self._scores[layer, benchmark] = LayerScore.of(layer, n_features, result)
             if self._cache is not None:
-                self._cache.put_score(self.work.score_key(one), score)
+                self._cache.put_score(self.work.score_key(pair), score)
 
     def _result(self) -> ModelScores:
         options, work = self._options, self.work

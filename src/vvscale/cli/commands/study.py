@@ -68,7 +68,7 @@ def plan(spec: str, /, *, options: StudyPlanOptions, output: Output) -> None:
     ready = prepare_study(spec, out=options.out, changes=options.spec_changes)
     planned = plan_study(
         ready.graph, ready.engine, out=ready.folder.path, absent=ready.absent,
-        done=finished_tasks(ready.folder, ready.graph),
+        done=[task.id for task in finished_tasks(ready.folder, ready.graph)],
     )  # fmt: skip
     for title, frame in plan_tables(planned):
         output.table(frame, title=title)
@@ -150,8 +150,7 @@ def _go(ready: Prepared, output: Output, options: StudyRunOptions, *, dry_run: b
     """Run a prepared study to its end, or put it into the scheduler's queue, and say how it went."""
     from vvscale.cli.stages import duration, stages
     from vvscale.study.prepare import stop_on_signals
-    from vvscale.study.run import run_study
-    from vvscale.study.submit import submit_study
+    from vvscale.study.run import run_study, submit_study
     from vvscale.study.survey import finished_tasks
     from vvscale.study.tasks.findings import published_findings
 

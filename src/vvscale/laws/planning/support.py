@@ -63,13 +63,18 @@ class Beyond:
         passes = f", {self.epochs:,.0f} passes over the largest data set of the rows" if self.epochs else ""
         what = MEASURES.get(self.quantity, self.quantity)
         return (
-            f"{self.value:.3g} {what} is {self.factor:.4g} times beyond the {side} of the fitted rows "
-            f"({self.limit:.3g}){passes}: extrapolated, the interval does not cover a change of the law."
+            f"{_plain(self.value)} {what} is {self.factor:.3g} times beyond the {side} of the fitted rows "
+            f"({_plain(self.limit)}){passes}: extrapolated, the interval does not cover a change of the law."
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {**asdict(self), "is_far": self.is_far, "words": self.words}
+
+
+def _plain(value: float) -> str:
+    """Show a thousand as 1000, and a FLOP count with its power of ten."""
+    return f"{value:.0f}" if 1000 <= value < 1e6 else f"{value:.3g}"
 
 
 def rows_needed(beyond: Iterable[Beyond]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from vvscale.core.jsonable import json_rows
 from vvscale.errors import UsageError, VvscaleError, unknown_name
@@ -20,6 +21,7 @@ from vvscale.laws.fit import DEFAULT_X, Fit, fit_rows
 from vvscale.laws.law import LAWS
 from vvscale.laws.planning.joint import facts_of_rows
 from vvscale.laws.planning.support import Beyond, Support
+from vvscale.laws.problem import columns_to_name
 from vvscale.laws.rows import load_rows
 from vvscale.laws.uncertainty.bootstrap import Bootstrap, bootstrap
 from vvscale.laws.uncertainty.conformal import predict_interval
@@ -33,7 +35,6 @@ from vvscale.scores import drop_missing
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import pandas as pd
     from numpy.typing import NDArray
 
 PREDICTION_LEVEL = 0.9
@@ -73,8 +74,11 @@ class FitResult:
 
     def words(self) -> Iterator[str]:
         """Yield what a person should read below the tables."""
+        # That the rows are not what a law is about comes before what the law makes of them.
+        notes = self.verdict.notes
+        yield from notes
         yield f"{self.fit.status}: {self.fit.advice}"
-        yield from self.verdict.lines()
+        yield from (line for line in self.verdict.lines() if line not in notes)
         yield from self.sentences
         for reason, names in self.fit.problem.excluded.items():
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
@@ -106,6 +110,11 @@ def _fits(source: str | Path | pd.DataFrame, options: FitOptions) -> list[FitRes
         needs=[*x, options.y] if options.missing == "auto" else (),
         y=options.y,
     )
+    lacking = next((name for name in x if name not in rows.columns), None)
+    if lacking is not None and not options.x:
+        raise UsageError(
+            f"No input was given, and the table has no '{lacking}', which is the default. {columns_to_name(rows)}"
+        )
     if options.each is None:
         # The rows that the conditions left out are the first thing to doubt a conclusion with.
         others = {}
@@ -152,6 +161,8 @@ def _run(
     entry["verdict"] = verdict.to_dict()
     entry["jackknife"] = left_out.to_dict() if left_out else None
     tables, sentences = _asked(fit, options, others or {})
+    if options.resamples and not options.by:
+        sentences += _alike(frame)
     if MIXED in options.by:
         mixed = fit_mixed(fit)
         entry["mixed"] = mixed.to_dict()
@@ -184,6 +195,20 @@ def _beyond(fit: Fit, at: tuple[float, ...]) -> list[Beyond]:
     return [each for row in rows for each in support.beyond(**dict(zip(columns, map(float, row), strict=True)))]
 
 
+def _alike(frame: pd.DataFrame) -> list[str]:
+    """A sentence on columns of text that several rows share a value of, where rows are taken as independent."""
+    if default_unit(frame) != "row":
+        return []
+    texts = [name for name in map(str, frame.columns) if not pd.api.types.is_numeric_dtype(frame[name])]
+    shared = [name for name in texts if 1 < frame[name].nunique() < len(frame)]
+    if not shared:
+        return []
+    return [
+        f"Rows were taken as independent. If those that share a value of {' or '.join(shared[:3])} are not, as rows of "
+        f"one network are not, name that column: `by={shared[0]}`."
+    ]
+
+
 def _left_out(reasons: Mapping[str, str]) -> list[str]:
     """A sentence on the laws and splits that are not in a table, and why; none if all are."""
     return [
@@ -197,7 +222,8 @@ def _asked(
     """Make the tables that were asked for, and sentences about them."""
     tables: dict[str, pd.DataFrame] = {}
     sentences: list[str] = []
-    unit = default_unit(fit.problem.frame)
+    # What a new model is new in; rows of one unit stand or fall together.
+    unit = next(iter(resampled_units(options.by)), default_unit(fit.problem.frame))
     if options.profile:
         effect = design_effect(fit.problem.frame, fit.residuals(), unit)
         made = profile(fit, "E", by=None if unit == "row" else unit)
@@ -219,9 +245,8 @@ def _asked(
         tables[f"coverage of {PREDICTION_LEVEL:.0%} prediction intervals"] = measured.table()
     if options.at:
         sentences += [f"Warning: {each.words}" for each in _beyond(fit, options.at)]
-        new = options.by[0] if options.by else unit
-        predicted = predict_interval(fit, _inputs(fit, options.at), level=PREDICTION_LEVEL, by=new)
-        tables[f"a new model of a new {new}, {PREDICTION_LEVEL:.0%} conformal interval"] = predicted.table()
+        predicted = predict_interval(fit, _inputs(fit, options.at), level=PREDICTION_LEVEL, by=unit)
+        tables[f"{PREDICTION_LEVEL:.0%} prediction interval (conformal) for a new {unit}"] = predicted.table()
     if options.saturation:
         bent = saturation(fit, n=options.resamples or SATURATION_RESAMPLES, seed=options.seed)
         tables["where the score flattens: a broken line"] = bent.table()

@@ -88,15 +88,21 @@ def fit_tables(result: FitResult) -> list[tuple[str, pd.DataFrame]]:
             continue
         cells = {_heading(unit, each): interval(each["ci"][name]) for unit, each in made.items()}
         if told:
-            cells[f"95 % t, each {told['by']} left out"] = interval(told["ci"][name])
+            cells[_left_out(told["by"])] = interval(told["ci"][name])
         rows.append({"quantity": name, "value": number(value), **cells})
-    title = f"{result.entry['name']}: {fit.law.formula}, n = {fit.n}, loss {fit.loss:.6g}, R2 {fit.r2:.3f}"
+    scaled = zip(fit.law.inputs, fit.problem.columns, fit.problem.units, strict=True)
+    units = "".join(f", {letter} = {column} / {unit:.0e}" for letter, column, unit in scaled if unit != 1.0)
+    title = f"{result.entry['name']}: {fit.law.formula}{units}, n = {fit.n}, loss {fit.loss:.6g}, R2 {fit.r2:.3f}"
     asked = [(name, plain(table)) for name, table in result.tables.items()]
     return [(title, pd.DataFrame(rows)), *asked]
 
 
 def _heading(unit: str, made: Mapping[str, Any]) -> str:
-    return f"95 % t, each {unit} left out" if made["method"] == "CRV3-t" else f"95 % by {unit}"
+    return _left_out(unit) if made["method"] == "CRV3-t" else f"95 % by {unit}"
+
+
+def _left_out(unit: str) -> str:
+    return f"95 % t, each {'block of rows' if unit == 'row' else unit} left out"
 
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:

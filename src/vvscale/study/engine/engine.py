@@ -105,25 +105,17 @@ class Engine:
                     f"The engine broke {self._starts} times and no task ended. What it said is in "
                     f"'{self._folder.logs}'. Mend the cause, then `vvscale study resume`."
                 )
-            session.end(0.0, lambda: None)
+            session.end(0.0)
             self.start(self._names)
 
     def words(self) -> tuple[str, int]:
         """Return how the workers are in one line, and how many there are."""
         return ("no workers", 0) if self._session is None else self._session.words
 
-    def stop(self, seconds: float, saving: Callable[[], object]) -> None:
-        """Let tasks save their state, end all workers, and return when they are gone or the scheduler knows.
-
-        Parameters
-        ----------
-        seconds
-            How long tasks may take to save their state.
-        saving
-            Called once if they take longer than a moment.
-        """
+    def stop(self, seconds: float) -> None:
+        """Let tasks save their state so long, end all workers, and return when they are gone or the scheduler knows."""
         if self._session is not None:
-            self._session.end(seconds, saving)
+            self._session.end(seconds)
 
     @property
     def _running(self) -> Session:

@@ -52,12 +52,12 @@ def make_provider(engine: EngineSpec, group: Group, *, study: Path, lifeline: Pa
     if kind == "kubernetes":
         return _kubernetes(group, blocks)
     made, more, directives = _SCHEDULERS[kind](group)
-    directives = [f"{_PREFIX[kind]} {line}".strip() for line in (*group.of("directives"), *directives)]
+    directives = [f"{_PREFIX[kind]} {line}".strip() for line in (*group.directives, *directives)]
     return _asked_every(made, max(1, engine.silence // _ASKS_PER_SILENCE))(
         **blocks,
         **more,
-        nodes_per_block=group.nodes,
-        walltime=_clock(group.of("time_minutes")),
+        nodes_per_block=group.nodes_per_task,
+        walltime=_clock(group.time_minutes),
         launcher=SimpleLauncher(),
         cmd_timeout=_COMMAND_SECONDS,
         scheduler_options="\n".join(directives),
@@ -70,7 +70,7 @@ _Asked = tuple[Any, dict[str, Any], list[str]]
 
 
 def _slurm(group: Group) -> _Asked:
-    more = {name: group.of(name) for name in ("partition", "account", "qos", "constraint", "gres")}
+    more = {name: getattr(group, name) for name in ("partition", "account", "qos", "constraint", "gres")}
     if group.gpus_per_job and more["gres"] is None:
         more["gpus_per_node"] = group.gpus_per_job
     return SlurmProvider, {**more, "cores_per_node": _cores(group), "mem_per_node": _gb(group), "exclusive": False}, []
@@ -78,12 +78,12 @@ def _slurm(group: Group) -> _Asked:
 
 def _pbs(group: Group) -> _Asked:
     select = f"mem={_gb(group)}gb" + (f":ngpus={group.gpus_per_job}" if group.gpus_per_job else "")
-    more = {"account": group.of("account"), "queue": group.of("partition")}
+    more = {"account": group.account, "queue": group.partition}
     return PBSProProvider, {**more, "cpus_per_node": _cores(group), "select_options": select}, []
 
 
 def _lsf(group: Group) -> _Asked:
-    more = {"project": group.of("account"), "queue": group.of("partition"), "request_by_nodes": False}
+    more = {"project": group.account, "queue": group.partition, "request_by_nodes": False}
     # Only a script on standard input has its #BSUB lines read everywhere.
     more |= {"cores_per_block": _cores(group), "cores_per_node": _cores(group), "bsub_redirection": True}
     gpus = [f'-gpu "num={group.gpus_per_job}"'] if group.gpus_per_job else []
@@ -95,15 +95,15 @@ def _gridengine(group: Group) -> _Asked:
     # Not h_vmem, which limits addresses: PyTorch maps far more of them than it uses, and cannot be loaded.
     lines += [f"-l mem_free={_gb(group)}G"]
     lines += [f"-l gpu={group.gpus_per_job}"] if group.gpus_per_job else []
-    lines += [f"-P {group.of('account')}"] if group.of("account") else []
-    return GridEngineProvider, {"queue": group.of("partition")}, lines
+    lines += [f"-P {group.account}"] if group.account else []
+    return GridEngineProvider, {"queue": group.partition}, lines
 
 
 def _htcondor(group: Group) -> _Asked:
     lines = [f"request_gpus = {group.gpus_per_job}"] if group.gpus_per_job else []
-    lines += [f"accounting_group = {group.of('account')}"] if group.of("account") else []
+    lines += [f"accounting_group = {group.account}"] if group.account else []
     more = {"cores_per_slot": _cores(group), "mem_per_slot": float(_gb(group))}
-    return CondorProvider, {**more, "requirements": group.of("constraint") or ""}, lines
+    return CondorProvider, {**more, "requirements": group.constraint or ""}, lines
 
 
 _SCHEDULERS = {"slurm": _slurm, "pbs": _pbs, "lsf": _lsf, "gridengine": _gridengine, "htcondor": _htcondor}
@@ -122,18 +122,18 @@ def _gb(group: Group) -> int:
 def submit_command(engine: EngineSpec, command: list[str], *, name: str, folder: Path) -> str:
     """Queue a command as a job of one core without GPU, whose script and prints lie in ``folder``; return its id."""
     light = dataclasses.replace(engine, cpus=1, gpus_per_task=0, gres=None, nodes_per_task=1, per_job=1, groups=())
-    provider: Any = make_provider(light, Group(None, light), study=folder)
+    provider: Any = make_provider(light, light.all_groups[-1], study=folder)
     provider.script_dir = str(folder)
     return str(provider.submit(shlex.join(command), 1, name))
 
 
 def _kubernetes(group: Group, blocks: dict[str, Any]) -> ExecutionProvider:
-    volumes = [tuple(one.split(":", 1)) for one in group.of("volumes")]
+    volumes: Any = [tuple(one.split(":", 1)) for one in group.volumes]
     cores, memory = float(_cores(group)), f"{_gb(group)}Gi"
     gpus = {"nvidia.com/gpu": str(group.gpus_per_job)} if group.gpus_per_job else None
     try:
         return KubernetesProvider(
-            **blocks, image=group.of("image"), namespace=group.of("namespace") or "default", persistent_volumes=volumes,
+            **blocks, image=group.image or "", namespace=group.namespace or "default", persistent_volumes=volumes,
             init_cpu=cores, max_cpu=cores, init_mem=memory, max_mem=memory, extra_limits=gpus,
         )  # fmt: skip
     except OptionalModuleMissing as error:
@@ -155,14 +155,14 @@ def _setup(engine: EngineSpec, group: Group, study: Path, lifeline: Path | None)
         values["CUDA_VISIBLE_DEVICES"] = ",".join(group.gpus)
     else:
         lines.append(f"cd {shlex.quote(os.getcwd())}")
-        values[GRACE] = str(group.of("grace_seconds"))
+        values[GRACE] = str(group.grace_seconds)
     lines += [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     if engine.kind not in ("local", "kubernetes"):
         # Counted from the start of the job, again each time the scheduler starts it again.
-        lines.append(f"export {END}=$(( $(date +%s) + {60 * group.of('time_minutes')} ))")
+        lines.append(f"export {END}=$(( $(date +%s) + {60 * group.time_minutes} ))")
     if lifeline is not None:
         lines.append(f"{lifeline_command(lifeline)} 0 < /dev/null > /dev/null 2>&1 &")
-    return "\n".join([*lines, *group.of("setup")])
+    return "\n".join([*lines, *group.setup])
 
 
 def _asked_every(kind: Any, seconds: int) -> Any:

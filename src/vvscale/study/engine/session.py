@@ -44,8 +44,6 @@ _IDLE_SECONDS = 120.0
 # Jobs that fail one after another: at once if none ever worked, else only if that lasts.
 _MOST_FAILED_JOBS, _FAILING_SECONDS = 3, 600.0
 _LAST_LINES = 5
-# Most tasks save their state at once, and nothing needs to be said about it.
-_A_MOMENT_SECONDS = 1.0
 # An exchange that lives answers within it.
 _LONGEST_GOODBYE_SECONDS = 5.0
 
@@ -92,13 +90,13 @@ class Session:
         processes = [one.interchange_proc for one in list(self._executors.values())]
         return any(process is not None and process.poll() is not None for process in processes)
 
-    def end(self, seconds: float, saving: Callable[[], object]) -> None:
+    def end(self, seconds: float) -> None:
         """As :meth:`vvscale.study.engine.engine.Engine.stop`."""
         if self._pipe < 0:
             return
         was_dead = self.is_dead
         self._is_over.set()
-        self._end_pools(seconds, saving)
+        self._end_pools(seconds)
         # A thread that asked a dead exchange waits for ever.
         if not was_dead:
             self._thread.join(_LONGEST_GOODBYE_SECONDS)
@@ -239,8 +237,7 @@ class Session:
         silence = self._spec.silence
         # A dead worker of this machine is noticed within a second.
         beat = 1 if self._is_local else max(1, silence // _BEATS_PER_SILENCE)
-        grace = group.of("grace_seconds")
-        limit = 60 * group.of("time_minutes")
+        limit, grace = 60 * group.time_minutes, group.grace_seconds or 0
         lifeline = self._lifeline if self._is_local else None
         python = shlex.quote(sys.executable)
         # By this interpreter, whatever the PATH is; it ends with this process, and Ctrl-C in the terminal is for that.
@@ -278,18 +275,15 @@ class Session:
             for path in (*self._lifeline.parent.iterdir(), self._lifeline.parent):
                 os.utime(path, follow_symlinks=False)
 
-    def _end_pools(self, seconds: float, saving: Callable[[], object]) -> None:
+    def _end_pools(self, seconds: float) -> None:
         """Ask the workers of this machine to stop, and wait until they are gone."""
         pools = [pool for pool in list(self._pools.values()) if pool.is_running()]
         members = [one for pool in pools for one in _members(pool)]
         for one in members:
             with contextlib.suppress(psutil.Error):
                 one.terminate()
-        deadline, told_at = time.monotonic() + seconds, time.monotonic() + _A_MOMENT_SECONDS
+        deadline = time.monotonic() + seconds
         while any(map(_lives, members)) and time.monotonic() < deadline:
-            if time.monotonic() > told_at:
-                saving()
-                told_at = float("inf")
             time.sleep(0.02)
         for one in members:
             with contextlib.suppress(psutil.Error):

@@ -30,15 +30,7 @@ _OF_THE_STEP = ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_STEP", "
 
 
 def run_spread(context: TaskContext, kind: str, *, nodes: int, processes: int) -> Mapping[str, Any]:
-    """Run a task in ``nodes`` x ``processes`` ranks and return the first one's result.
-
-    Raises
-    ------
-    StoppedError
-        The worker was told to stop, and the ranks with it.
-    RunError
-        A rank failed; the message is that of the first that did.
-    """
+    """Run a task in ``nodes`` x ``processes`` ranks and return the first one's result, or raise the first error."""
     import psutil
 
     folder = context.out.parent

@@ -7,12 +7,13 @@ engine: whatever happens is an answer, and a worker that is killed gives none.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -45,14 +46,7 @@ GPUS_PER_TASK = "VVSCALE_WORKER_GPUS"
 class Request:
     """One task for a worker; everything is plain, so that it can be sent.
 
-    Attributes
-    ----------
-    task
-        What to do; inputs that are lacking are left out.
-    study, datasets
-        As of :class:`vvscale.study.graph.kinds.TaskContext`.
-    lacking
-        Labels of inputs that are not to be had; the result is then a partial one.
+    ``lacking``: labels of inputs that are not to be had; the task's inputs leave them out, and its result is partial.
     """
 
     folder: str
@@ -87,12 +81,12 @@ class Answer:
 
 def run_task(request: Request) -> Answer:
     """Run a task and record its result."""
-    _prepare_process()
+    _take_gpus()
     here = StudyFolder(Path(request.folder)).task(request.task.id)
     kind = TASKS[request.task.kind]
     with _stop_on_signal(bool(kind.scratch) or request.nodes * request.processes_per_node > 1) as stop:
         try:
-            with here.held(stop.is_set):
+            with here.held(stop):
                 return _run(request, here, kind, stop)
         except StoppedError as error:
             return Answer("stopped", message=str(error))
@@ -100,7 +94,7 @@ def run_task(request: Request) -> Answer:
             return Answer("storage", message=storage_error(here.path, error).args[0])
 
 
-def _run(request: Request, here: TaskFolder, kind: Kind, stop: threading.Event) -> Answer:
+def _run(request: Request, here: TaskFolder, kind: Kind, stop: Callable[[], bool]) -> Answer:
     done, _ = here.finished()
     if done is not None and not done.get("lacking"):
         # A worker of a run that was killed has finished it meanwhile.
@@ -120,7 +114,7 @@ def _run(request: Request, here: TaskFolder, kind: Kind, stop: threading.Event) 
     except (Exception, SystemExit) as error:
         if _is_storage_error(error):
             raise storage_error(here.path, error) from error
-        if stop.is_set():
+        if stop():
             # Whatever breaks while everything is taken down will be tried again.
             raise StoppedError(f"Stopped: {error}") from error
         # An input that was lost while the task read it is what broke it.
@@ -137,7 +131,7 @@ def _damaged_input(request: Request) -> Answer | None:
     return None
 
 
-def _compute(request: Request, here: TaskFolder, kind: Kind, stop: threading.Event) -> Mapping[str, Any]:
+def _compute(request: Request, here: TaskFolder, kind: Kind, stop: Callable[[], bool]) -> Mapping[str, Any]:
     study, task = StudyFolder(Path(request.folder)), request.task
     about = {"id": task.id, "kind": task.kind, "label": task.label, "params": dict(task.params)}
     about |= {"inputs": dict(task.inputs), "study": dict(request.study), "code_version": __version__}
@@ -150,7 +144,7 @@ def _compute(request: Request, here: TaskFolder, kind: Kind, stop: threading.Eve
             for role, ids in task.inputs.items()
         },
         out=here.out,
-        stop=stop.is_set,
+        stop=stop,
         task_id=task.id,
         study=request.study,
         datasets=request.datasets,
@@ -223,21 +217,9 @@ def device() -> str:
     return "cuda" if (Path("/dev/nvidia0").exists() if visible is None else visible.strip()) else "cpu"
 
 
-@dataclass
-class _Process:
-    """What is so in the worker process itself: its job is about to end, a task runs."""
-
-    is_at_end: bool = False
-    # Of the task that runs.
-    stop: threading.Event | None = None
-
-
-_HERE = _Process()
-
-
 @cache
-def _prepare_process() -> None:
-    """Take this worker's share of the node's GPUs, and watch the end of its job; once per process."""
+def _take_gpus() -> None:
+    """Take this worker's share of the node's GPUs, once per process."""
     size = int(os.environ.get(GPUS_PER_TASK, "0"))
     visible = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one.strip()]
     if size and visible:
@@ -245,8 +227,6 @@ def _prepare_process() -> None:
         # Several workers share a group where there are more workers than groups.
         mine = groups[int(os.environ.get("PARSL_WORKER_RANK", "0")) % len(groups)]
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
-    if (notice := end_of_job()) is not None:
-        threading.Thread(target=_stop_at, args=(notice,), daemon=True, name="end of job").start()
 
 
 def end_of_job() -> float | None:
@@ -254,28 +234,24 @@ def end_of_job() -> float | None:
     return float(os.environ[END]) - float(os.environ.get(GRACE, "0")) if END in os.environ else None
 
 
-def _stop_at(moment: float) -> None:
-    """Tell the task at hand to save its state shortly before the scheduler ends this job."""
-    time.sleep(max(0.0, moment - time.time()))
-    _HERE.is_at_end = True
-    if (stop := _HERE.stop) is not None:
-        stop.set()
-
-
 @contextmanager
-def _stop_on_signal(can_save: bool) -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM sets; a task with nothing to save ends with its process at once.
+def _stop_on_signal(can_save: bool) -> Iterator[Callable[[], bool]]:
+    """Yield whether the task should stop: after SIGTERM, or when the scheduler is about to end the job.
 
-    At the end of a job such a task goes on: it may be done before the scheduler ends it.
+    A task with nothing to save ends with its process at once. Near the end of a job it goes on, as does one that begins
+    then: both may be done in time.
     """
-    stop = threading.Event()
+    end, is_told = end_of_job() or math.inf, threading.Event()
+    notice = end if time.time() < end else math.inf
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        if not can_save and not _HERE.is_at_end:
+        is_told.set()
+        if not can_save and time.time() < end:
             os._exit(StoppedError.exit_code)
 
-    _HERE.stop = stop
+    def stop() -> bool:
+        return is_told.is_set() or time.time() >= notice
+
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return

@@ -25,10 +25,10 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from vvscale.core.files import (
     inside,
@@ -54,6 +54,17 @@ _MOMENT_SECONDS = 0.02
 _GLANCE_SECONDS = 1.0
 
 
+class Found(NamedTuple):
+    """What lies in a task's folder.
+
+    ``state``: ``finished``; ``partial``, made while inputs were lacking; ``damaged`` or ``failed``, ``why`` says how.
+    """
+
+    task: Task
+    state: str
+    why: str = ""
+
+
 @dataclass(frozen=True)
 class StudyFolder:
     """Where everything of a study lies."""
@@ -74,10 +85,23 @@ class StudyFolder:
         """Return a task's folder; two levels, since folders of many thousand entries are slow on shared disks."""
         return TaskFolder(self.path / "tasks" / task_id[:2] / task_id)
 
-    def existing_tasks(self) -> Iterator[str]:
-        """Yield the ids of all tasks that were ever begun."""
-        for first in _entries(self.path / "tasks"):
-            yield from _entries(self.path / "tasks" / first)
+    def look(self, graph: Graph, *, check: Literal["nothing", "sizes", "digests"] = "nothing") -> Iterator[Found]:
+        """Yield what there is of each task that was ever begun.
+
+        ``check``: outputs are not looked at; read where their size or time changed; or all of them are read.
+        """
+        begun = {one for first in _entries(self.path / "tasks") for one in _entries(self.path / "tasks" / first)}
+        for task in graph.tasks:
+            if task.id not in begun:
+                continue
+            here = self.task(task.id)
+            done, damage = (here.done(), "") if check == "nothing" else here.finished(rehash=check == "digests")
+            if damage:
+                yield Found(task, "damaged", damage)
+            elif done is not None:
+                yield Found(task, "partial" if done.get("lacking") else "finished")
+            elif (error := here.error()) is not None:
+                yield Found(task, "failed", str(error["message"]).splitlines()[0])
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -191,12 +215,15 @@ class StudyFolder:
         record = read_record(self.path / "status.json", "graph")
         return record if record is not None and seal_holds(record) else None
 
-    def publish(self, task: Task) -> None:
-        """Copy what a finished task publishes to where people look; what is there already is left."""
-        record = self._published()
-        results = inside(self.path, "results")
-        out = self.task(task.id).out
-        for source, target in task.publish.items():
+    def publish(self, tasks: Iterable[Task]) -> None:
+        """Copy what finished tasks publish to where people look; what is there already is left."""
+        # A study has very many tasks that publish nothing.
+        asked = [(task, source, target) for task in tasks for source, target in task.publish.items()]
+        if not asked:
+            return
+        record, results = self._published(), inside(self.path, "results")
+        for task, source, target in asked:
+            out = self.task(task.id).out
             taken = out if source == "." else inside(out, source)
             if not taken.exists():
                 continue  # The task could not make it, and its notes say why.

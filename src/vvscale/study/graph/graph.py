@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,21 +82,55 @@ class Task:
 
 
 class Graph:
-    """Tasks in an order in which each comes after all that it needs.
+    """Tasks in an order in which each comes after all that it needs; the same task added twice is one task.
 
     Parameters
     ----------
-    tasks
-        Distinct tasks in such an order.
     versions
-        Kind -> version of what it computes, as it entered the ids.
+        Kind -> version of what it computes, which enters the ids.
+
+    Examples
+    --------
+    >>> graph = Graph({"noop": "1"})
+    >>> first = graph.add("noop", {"value": 1})
+    >>> graph.add("noop", {"value": 1}, inputs={"of": first}) in graph.index
+    True
     """
 
-    def __init__(self, tasks: Iterable[Task], versions: Mapping[str, str]) -> None:
-        self.tasks = tuple(tasks)
-        self.versions = dict(versions)
-        self.index = {task.id: number for number, task in enumerate(self.tasks)}
-        assert len(self.index) == len(self.tasks), "ids are unique by construction"
+    def __init__(self, versions: Mapping[str, str]) -> None:
+        self.tasks: list[Task] = []
+        self.index: dict[str, int] = {}
+        self._versions = versions
+        # Long values of parameters by their digest; and the digest of each object, which is kept beside it, so that its
+        # address stays its own.
+        self._shared: dict[str, str] = {}
+        self._digests: dict[int, tuple[Any, str | None]] = {}
+
+    def add(
+        self,
+        kind: str,
+        params: Mapping[str, Any],
+        *,
+        inputs: Inputs | None = None,
+        label: str = "",
+        seconds: float = 0.0,
+        flop: float = 0.0,
+        n_bytes: float = 0.0,
+        publish: Mapping[str, str] | None = None,
+    ) -> str:
+        """Add a task whose inputs were added before, and return its id."""
+        inputs = inputs or {}
+        named = sha256(canonical([kind, self._versions[kind], self._compact(params), inputs]))[:ID_LENGTH]
+        if named not in self.index:
+            task = Task(named, kind, label or kind, params, inputs, seconds, flop, n_bytes, publish or {})
+            if not all(needed in self.index for needed in task.needs):
+                raise ValueError(f"the task '{task.label}' needs one that does not come before it")
+            for path in (*task.publish, *task.publish.values()):
+                for part in path.split("/") if path != "." else ():
+                    safe_name(part, "published file")
+            self.index[named] = len(self.tasks)
+            self.tasks.append(task)
+        return named
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -108,6 +142,11 @@ class Graph:
     def kinds(self) -> list[str]:
         """The kinds of tasks, in the order of their first task."""
         return list(dict.fromkeys(task.kind for task in self.tasks))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of the kinds that it has, in the order of their names."""
+        return {kind: self._versions[kind] for kind in sorted(self.kinds)}
 
     @property
     def digest(self) -> str:
@@ -124,15 +163,15 @@ class Graph:
 
     def write(self, path: Path) -> None:
         """Write the graph as one JSON list a line: a header, shared values, tasks."""
-        shared: dict[str, str] = {}
-        compact = _Compact(shared)
         lines = []
         for t in self.tasks:
-            cost = round(t.seconds, 3), t.flop, t.n_bytes
-            lines.append(canonical([t.id, t.kind, t.label, compact(t.params), dict(t.inputs), *cost, dict(t.publish)]))
-        head = [canonical([FORMAT, self.digest, len(self), len(shared), self.versions])]
-        head += [f'["{digest}",{text}]' for digest, text in shared.items()]
+            params, cost = self._compact(t.params), (round(t.seconds, 3), t.flop, t.n_bytes)
+            lines.append(canonical([t.id, t.kind, t.label, params, dict(t.inputs), *cost, dict(t.publish)]))
+        head = [canonical([FORMAT, self.digest, len(self), len(self._shared), self.versions])]
+        head += [f'["{digest}",{text}]' for digest, text in self._shared.items()]
         write_bytes(path, ("\n".join([*head, *lines]) + "\n").encode())
+        # Of as many objects as there are tasks.
+        self._digests.clear()
 
     @classmethod
     def read(cls, path: Path) -> Graph:
@@ -157,11 +196,11 @@ class Graph:
             if form != FORMAT:
                 raise ValueError(f"its format is '{form}' and not '{FORMAT}'")
             shared = dict(parse_json(line) for line in lines[1 : 1 + n_shared])
-            builder = GraphBuilder(*more)
+            graph = cls(*more)
             # One text is parsed much faster than many.
             for fields in parse_json(f"[{','.join(lines[1 + n_shared :])}]"):
-                _add(builder, fields, shared)
-            graph = builder.build()
+                graph._add_written(fields, shared)
+            graph._digests.clear()
             if len(graph) != n_tasks or graph.digest != digest:
                 raise ValueError("its tasks are not those that its first line announces")
         except FileNotFoundError:
@@ -175,75 +214,27 @@ class Graph:
             ) from error
         return graph
 
+    def _add_written(self, fields: list[Any], shared: Mapping[str, Any]) -> None:
+        """Add a task as ``write`` wrote it; refuse one whose id is not that of its content."""
+        task_id, kind, label, params, inputs, seconds, flop, n_bytes, publish = fields
+        for key, value in params.items():
+            if isinstance(value, dict) and _REFERENCE in value:
+                params[key] = shared[value[_REFERENCE]]
+        roles = {role: tuple(one) if isinstance(one, list) else one for role, one in inputs.items()}
+        cost = {"seconds": seconds, "flop": flop, "n_bytes": n_bytes}
+        if self.add(kind, params, inputs=roles, label=label, publish=publish, **cost) != task_id:
+            raise ValueError(f"the task '{label}' is not what its id '{task_id}' says")
 
-class GraphBuilder:
-    """Collects tasks; the same task added twice is one task. ``versions`` as of :class:`Graph`."""
+    def _compact(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return parameters with long values replaced by their digests."""
+        return {key: self._short(value) if isinstance(value, dict | list) else value for key, value in params.items()}
 
-    def __init__(self, versions: Mapping[str, str]) -> None:
-        self._versions = versions
-        self._tasks: dict[str, Task] = {}
-        self._compact = _Compact({})
-
-    def add(
-        self,
-        kind: str,
-        params: Mapping[str, Any],
-        *,
-        inputs: Inputs | None = None,
-        label: str = "",
-        seconds: float = 0.0,
-        flop: float = 0.0,
-        n_bytes: float = 0.0,
-        publish: Mapping[str, str] | None = None,
-    ) -> str:
-        """Add a task whose inputs were added before, and return its id."""
-        inputs = inputs or {}
-        named = sha256(canonical([kind, self._versions[kind], self._compact(params), inputs]))[:ID_LENGTH]
-        if named not in self._tasks:
-            task = Task(named, kind, label or kind, params, inputs, seconds, flop, n_bytes, publish or {})
-            if not all(needed in self._tasks for needed in task.needs):
-                raise ValueError(f"the task '{task.label}' needs one that does not come before it")
-            for path in (*task.publish, *task.publish.values()):
-                for part in path.split("/") if path != "." else ():
-                    safe_name(part, "published file")
-            self._tasks[named] = task
-        return named
-
-    def build(self) -> Graph:
-        """Return the graph."""
-        kinds = {task.kind for task in self._tasks.values()}
-        return Graph(self._tasks.values(), {kind: self._versions[kind] for kind in sorted(kinds)})
-
-
-class _Compact:
-    """Replaces long values of parameters by their hash, hashing each object once."""
-
-    def __init__(self, shared: dict[str, str]) -> None:
-        self._shared = shared
-        # The object is kept beside its digest, so that its address stays its own.
-        self._seen: dict[int, tuple[Any, str | None]] = {}
-
-    def __call__(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: self._one(value) if isinstance(value, dict | list) else value for key, value in params.items()}
-
-    def _one(self, value: Any) -> Any:
-        if id(value) not in self._seen:
+    def _short(self, value: Any) -> Any:
+        if id(value) not in self._digests:
             text = canonical(value)
             digest = sha256(text) if len(text) > _LONGEST_INLINE else None
             if digest is not None:
                 self._shared[digest] = text
-            self._seen[id(value)] = (value, digest)
-        digest = self._seen[id(value)][1]
+            self._digests[id(value)] = (value, digest)
+        digest = self._digests[id(value)][1]
         return value if digest is None else {_REFERENCE: digest}
-
-
-def _add(builder: GraphBuilder, fields: list[Any], shared: Mapping[str, Any]) -> None:
-    """Add a task as ``Graph.write`` writes it; refuse one whose id is not that of its content."""
-    task_id, kind, label, params, inputs, seconds, flop, n_bytes, publish = fields
-    for key, value in params.items():
-        if isinstance(value, dict) and _REFERENCE in value:
-            params[key] = shared[value[_REFERENCE]]
-    roles = {role: tuple(one) if isinstance(one, list) else one for role, one in inputs.items()}
-    cost = {"seconds": seconds, "flop": flop, "n_bytes": n_bytes}
-    if builder.add(kind, params, inputs=roles, label=label, publish=publish, **cost) != task_id:
-        raise ValueError(f"the task '{label}' is not what its id '{task_id}' says")

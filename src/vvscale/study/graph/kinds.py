@@ -1,4 +1,4 @@
-"""What a kind of task is: how it runs, what it costs, and what it is told.
+"""What a kind of task is: how it runs, and what it is told.
 
 A kind is registered by name in :data:`vvscale.study.tasks.registry.TASKS`; another package adds its own
 under the entry-point group ``vvscale.task_kind``. This module must not import what the kinds run.
@@ -12,56 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from vvscale.errors import StoppedError
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What one task is expected to cost.
-
-    Attributes
-    ----------
-    seconds
-        On one worker.
-    flop
-        Floating-point operations, multiply-add = 2.
-    n_bytes
-        Left on the disk.
-    """
-
-    seconds: float = 0.0
-    flop: float = 0.0
-    n_bytes: float = 0.0
-
-
-@dataclass(frozen=True)
-class Rates:
-    """How fast a worker is, for estimates.
-
-    Attributes
-    ----------
-    device
-        Name of the device, or what the rates were set for.
-    flop_per_second
-        Sustained in training.
-    images_per_second
-        Most images that one process can feed or launch, however small the network.
-    task_seconds
-        Fixed cost of starting one training run on a warm worker.
-    epoch_seconds
-        Fixed cost of one epoch.
-    score_seconds
-        The metrics of one network on five benchmarks.
-    source
-        Where the numbers come from.
-    """
-
-    device: str
-    flop_per_second: float
-    images_per_second: float
-    task_seconds: float = 0.0
-    epoch_seconds: float = 0.0
-    score_seconds: float = 1.0
-    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,8 +79,6 @@ class Kind:
         Does the work in ``context.out`` and returns a few plain values for ``done.json``, or None.
     title
         Its stage, one word in the present participle.
-    estimate
-        Cost of one task, from its parameters and what else is known of it before it runs.
     version
         Of the meaning of its results; raising it redoes all tasks of the kind and what depends on them.
     can_spread
@@ -145,7 +93,6 @@ class Kind:
 
     run: Callable[[TaskContext], Mapping[str, Any] | None]
     title: str
-    estimate: Callable[[Mapping[str, Any], Rates], Estimate] = lambda facts, rates: Estimate()
     version: str = "1"
     can_spread: bool = False
     scratch: tuple[str, ...] = ()

@@ -32,14 +32,7 @@ class Schedule:
     A task may run when all its inputs are done. If an input fails, the task is blocked; unless the input's role is one
     that its kind ``may_lack``: then it may run, with what there is, once all its inputs have ended.
 
-    Parameters
-    ----------
-    graph
-        The tasks.
-    may_lack
-        Kind -> roles of inputs that may be absent, of the kinds that have any.
-    queues
-        Name of the queue of each task, in the order of the graph; by default all are in one.
+    Tasks wait in ``queues``, one name for each task of the graph; by default all in one. ``may_lack``: kind -> roles.
 
     Attributes
     ----------

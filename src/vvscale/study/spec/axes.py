@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from vvscale.brain.mapping.subset import Amount
-from vvscale.core.options import SEED
+from vvscale.core.options import SEED, checked, described, option
 from vvscale.errors import ConfigError, did_you_mean
 from vvscale.train.neural.options import UNTUNED
 
@@ -31,49 +31,35 @@ _RECIPE_PREFIX = "recipe."
 
 @dataclass(frozen=True)
 class SetRule:
-    """Values for all runs that match.
-
-    Attributes
-    ----------
-    where
-        Axis -> value, list of values, or pattern.
-    to
-        Axis -> value.
-    """
+    """Values (axis -> value) for all runs that match (axis -> value, list of values, or pattern)."""
 
     where: Table
     to: Mapping[str, Scalar]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
-    """One point of a study's axes.
+    """One point of a study's axes; the first nine fields are as :class:`vvscale.train.RunSpec` takes them."""
 
-    Attributes
-    ----------
-    arch, dataset, samples_per_class, seed, recipe, image_size, subset_seed, subset_rule, start
-        As :class:`vvscale.train.RunSpec` takes them; ``samples_per_class`` 0 means all images.
-    finetune, finetune_fraction
-        Name of a way to fine-tune, or "none"; percent of the recorded training images that it uses.
-    mapping_samples
-        Share or number of the recorded training images that the mapping is fitted on; None for the whole benchmark.
-    changes
-        Keys of the recipe that this run changes, sorted.
-    """
-
-    arch: str
-    dataset: str
-    recipe: str
-    samples_per_class: int = 0
-    seed: int = SEED
-    image_size: int | None = None
-    subset_seed: int | None = None
-    subset_rule: str = "uniform"
-    start: str | None = None
-    finetune: str = UNTUNED
-    finetune_fraction: float = 100.0
-    mapping_samples: str | None = None
-    changes: tuple[tuple[str, Scalar], ...] = ()
+    arch: str = option(help="Name of an architecture.")
+    dataset: str = option(help="Data set that it is trained on.")
+    recipe: str = option(help="Recipe.")
+    samples_per_class: int = option(0, "0 means all images.", at_least=0)
+    seed: int = option(SEED, at_least=0)
+    image_size: int | None = option(None, unit="pixels", at_least=0)
+    subset_seed: int | None = option(None, at_least=0)
+    subset_rule: str = option("uniform")
+    start: str | None = option(None)
+    finetune: str = option(UNTUNED, 'Name of a way to fine-tune, or "none".')
+    finetune_fraction: float = option(
+        100.0, "Percentage of the recorded training images that it uses.", above=0, at_most=100
+    )
+    mapping_samples: str | int | None = option(
+        None,
+        "Share or number of the recorded training images that the mapping is fitted on; None for the whole benchmark.",
+        check=Amount.parse,
+    )
+    changes: tuple[tuple[str, Scalar], ...] = option((), "Keys of the recipe that this run changes, sorted.")
 
     @property
     def training(self) -> Run:
@@ -93,16 +79,12 @@ class Run:
         more = (
             "image_size", "subset_seed", "subset_rule", "start", "finetune", "finetune_fraction", "mapping_samples",
         )  # fmt: skip
-        parts += [f"{key}={getattr(self, key)}" for key in more if getattr(self, key) != _FIELDS[key].default]
+        defaults = self.__dataclass_fields__
+        parts += [f"{key}={getattr(self, key)}" for key in more if getattr(self, key) != defaults[key].default]
         return " ".join(parts)
 
 
-_FIELDS = {field.name: field for field in dataclasses.fields(Run) if field.name != "changes"}
-_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    "arch": str, "dataset": str, "recipe": str, "subset_rule": str, "start": str, "finetune": str,
-    "finetune_fraction": (int, float), "mapping_samples": (int, str),
-}  # fmt: skip
-_WORDS = {str: "text", (int, float): "a percentage", (int, str): "a share such as 10%, or a number"}
+_AXES = {name: (hint, about) for name, hint, about in described(Run) if name != "changes"}
 
 
 def expand_runs(
@@ -115,19 +97,9 @@ def expand_runs(
 ) -> list[Run]:
     """Return all runs, in the order of the axes, the last one fastest, without repetition.
 
-    Parameters
-    ----------
-    axes
-        Axis -> value or values.
-    exclude
-        Runs that match all entries of one of these are left out.
-    include
-        Further products; an axis that one does not name has the value it has in ``axes``, if there it is a single
-        one.
-    rules
-        Applied in order to every run.
-    master_seed
-        Adds 1000 times itself to every seed.
+    Runs that match all entries of a table of ``exclude`` are left out. Each table of ``include`` is a further product;
+    an axis that it does not name has the value it has in ``axes``, if there it is a single one. ``rules`` are applied
+    in order to every run; ``master_seed`` adds 1000 times itself to every seed.
 
     Raises
     ------
@@ -139,8 +111,8 @@ def expand_runs(
     >>> [run.label for run in expand_runs({"arch": ("a", "b"), "dataset": "digits", "recipe": "tiny"})]
     ['a digits full seed 42 tiny', 'b digits full seed 42 tiny']
     """
-    _check_names(axes, "[axes]")
-    points = list(_product(axes, "[axes]"))
+    read = _read(axes, "[axes]")
+    points = list(_product(read))
     for number, table in enumerate(exclude, 1):
         where = f"[[exclude]] {number}"
         _check_names(table, where)
@@ -148,18 +120,17 @@ def expand_runs(
         if len(kept) == len(points):
             raise ConfigError(f"{where} matches no run: {dict(table)}. Correct it or take it away.")
         points = kept
-    fixed = {name: value for name, value in axes.items() if not isinstance(value, tuple)}
+    fixed = {name: read[name] for name, value in axes.items() if not isinstance(value, tuple)}
     for number, table in enumerate(include, 1):
-        _check_names(table, f"[[include]] {number}")
-        points += _product({**fixed, **table}, f"[[include]] {number}")
+        points += _product({**fixed, **_read(table, f"[[include]] {number}")})
     for number, rule in enumerate(rules, 1):
         _check_names(rule.where, f"'where' of [[set]] {number}")
-        _check_names(rule.to, f"'to' of [[set]] {number}")
+        to = {name: value for name, (value,) in _read(rule.to, f"'to' of [[set]] {number}").items()}
         hits = [point for point in points if has_values(point, rule.where)]
         if not hits:
             raise ConfigError(f"[[set]] {number} matches no run: {dict(rule.where)}. Correct it or take it away.")
         for point in hits:
-            point.update(rule.to)
+            point.update(to)
     return list(dict.fromkeys(_run(point, master_seed) for point in points))
 
 
@@ -170,12 +141,8 @@ def matches(run: Run, table: Table) -> bool:
     )
 
 
-def _product(axes: Table, where: str) -> Iterator[dict[str, Scalar]]:
-    lists = [value if isinstance(value, tuple) else (value,) for value in axes.values()]
-    empty = next((name for name, values in zip(axes, lists, strict=True) if not values), None)
-    if empty is not None:
-        raise ConfigError(f"The axis '{empty}' in {where} has no value. Give at least one.", key=empty)
-    for values in itertools.product(*lists):
+def _product(axes: Mapping[str, tuple[Scalar, ...]]) -> Iterator[dict[str, Scalar]]:
+    for values in itertools.product(*axes.values()):
         yield dict(zip(axes, values, strict=True))
 
 
@@ -194,48 +161,48 @@ def _as_tuple(value: AxisValue) -> tuple[Scalar, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
+def _read(table: Table, where: str) -> dict[str, tuple[Scalar, ...]]:
+    """Return the values of each axis, every one of the axis's type and within its bounds."""
+    _check_names(table, where)
+    for name, values in table.items():
+        if values == ():
+            raise ConfigError(f"The axis '{name}' in {where} has no value. Give at least one.", key=name)
+    return {name: tuple(_value(name, one, where) for one in _as_tuple(values)) for name, values in table.items()}
+
+
+def _value(name: str, value: Scalar, where: str) -> Scalar:
+    if name not in _AXES:
+        return value
+    hint, about = _AXES[name]
+    try:
+        value = checked(name, hint, about, value)
+        if about.check is not None:
+            about.check(value)
+    except ConfigError as error:
+        raise ConfigError(f"The axis `{name}` in {where}: {error}", key=name) from error
+    return value
+
+
 def _check_names(table: Mapping[str, Any], where: str) -> None:
     for name in table:
-        if name not in _FIELDS and not name.startswith(_RECIPE_PREFIX):
+        if name not in _AXES and not name.startswith(_RECIPE_PREFIX):
             raise ConfigError(
-                f"Unknown axis '{name}' in {where}.{did_you_mean(name, _FIELDS)} Known: {', '.join(_FIELDS)}, and "
+                f"Unknown axis '{name}' in {where}.{did_you_mean(name, _AXES)} Known: {', '.join(_AXES)}, and "
                 '"recipe.KEY" for any key of the recipe.',
                 key=name,
             )
 
 
-def _run(point: Mapping[str, Scalar], master_seed: int) -> Run:
-    values = {name: value for name, value in point.items() if name in _FIELDS}
-    for name, value in values.items():
-        kind = _TYPES.get(name, int)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise ConfigError(
-                f"The axis '{name}' has the value {value!r}; expected {_WORDS.get(kind, 'a whole number')}.",
-                key=name,
-            )
+def _run(point: Mapping[str, Any], master_seed: int) -> Run:
     for name in ("arch", "dataset", "recipe"):
-        if name not in values:
+        if name not in point:
             raise ConfigError(f"A run has no '{name}': {dict(point)}. Add it to [axes], as one value or a list.")
-    if any(isinstance(value, int) and value < 0 for value in values.values()):
-        raise ConfigError(f"A run has a negative value: {dict(point)}. Expected whole numbers from 0.")
-    _read_recordings(values)
-    changes = sorted((name.removeprefix(_RECIPE_PREFIX), value) for name, value in point.items() if name not in _FIELDS)
-    made = Run(**values, changes=tuple(changes))  # pyright: ignore[reportArgumentType]
+    values = {name: value for name, value in point.items() if name in _AXES}
+    # Runs that are the same are equal: a network that is not tuned is one, whatever the fractions of the others.
+    if values.get("finetune", UNTUNED) == UNTUNED:
+        values.pop("finetune_fraction", None)
+    if values.get("mapping_samples") is not None:
+        values["mapping_samples"] = str(Amount.parse(values["mapping_samples"]))
+    changes = sorted((name.removeprefix(_RECIPE_PREFIX), value) for name, value in point.items() if name not in _AXES)
+    made = Run(**values, changes=tuple(changes))
     return dataclasses.replace(made, seed=made.seed + SEEDS_PER_MASTER * master_seed)
-
-
-def _read_recordings(values: dict[str, Any]) -> None:
-    """Bring what a run has of recordings into one form, so that runs that are the same are equal."""
-    fraction = values.get("finetune_fraction", 100)
-    if not 0 < fraction <= 100:
-        raise ConfigError(
-            f"The axis 'finetune_fraction' has the value {fraction}; expected a percentage above 0, at most 100.",
-            key="finetune_fraction",
-        )
-    # A fraction of nothing: the network that is not tuned is one, whatever the fractions of the others.
-    values["finetune_fraction"] = float(fraction) if values.get("finetune", UNTUNED) != UNTUNED else 100.0
-    if "mapping_samples" in values:
-        try:
-            values["mapping_samples"] = str(Amount.parse(values["mapping_samples"]))
-        except ConfigError as error:
-            raise ConfigError(f"The axis 'mapping_samples': {error}", key="mapping_samples") from error

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import get_args
 
 from vvscale.errors import ConfigError, MissingDataError, UsageError, VvscaleError, unknown_name
-from vvscale.study.spec.axes import Run
-from vvscale.study.spec.resolve import DatasetInfo, Resolved, forecast_run, n_images_of
-from vvscale.study.spec.schema import StudySpec
+from vvscale.study.spec.axes import Run, matches
+from vvscale.study.spec.resolve import Resolved, forecast_run, n_images_of
+from vvscale.study.spec.schema import ForecastSpec, StudySpec
 from vvscale.study.tasks.rows import ACCURACY_ERROR
 
 _OURS = {"on", "layers", "device", "out", "commit"}
@@ -24,61 +24,60 @@ def check_study(resolved: Resolved) -> None:
 
     Raises
     ------
-    ConfigError, UnknownNameError
-        A figure, option, law, layer or model that there is not; a subset or batch larger than the images of a run; an
-        epoch to score that is not kept; a forecast that its runs cannot back.
-    ShapeError
-        A mapping would be fitted on more images than there are, or on fewer than its metric needs.
-    DataError
-        An image that networks are scored on is one that they are tuned on, under this name or another.
-    UsageError
-        Recordings to tune to have no fixed test images, or a metric fits no mapping.
+    UsageError, DataError
+        Something that a run would find out; the message names the table and key of the file.
     """
-    _check_spec(resolved.spec, resolved.runs)
-    _check_runs(resolved)
-    _check_models(resolved)
-    _check_recordings(resolved)
-
-
-def _check_spec(spec: StudySpec, runs: list[Run]) -> None:
-    if not runs and not spec.score.models:
+    spec = resolved.spec
+    if spec.diagnostics is not None:
         return
+    for run in resolved.runs:
+        # Refuses an architecture that there is not.
+        resolved.cost(run)
+    _check_groups(resolved)
     _check_score(spec)
     _check_laws(spec)
     if spec.report.figures:
         from vvscale.figures.gallery import matching
 
         matching(spec.report.figures)
-    if spec.forecast is not None and spec.forecast.by == "arch":
-        n_archs = len({run.arch for run in runs})
-        most = n_archs / (n_archs + 1)
-        if spec.forecast.level > most:
-            raise ConfigError(
-                f"[forecast] asks for a level of {spec.forecast.level:g}; {n_archs} architectures back at most "
-                f"{most:.3f}. Lower 'level', or train more architectures."
-            )
-
-
-def _check_runs(resolved: Resolved) -> None:
-    """Check every run against its recipe, so that none fails after others have trained for days."""
-    seen = set()
+    if spec.forecast is not None:
+        _check_forecast(resolved, spec.forecast)
+    # Runs that differ in network and seed alone are alike in what can be wrong.
+    distinct: dict[object, Run] = {}
     for run in resolved.runs:
-        info, recipe = resolved.datasets[run.dataset], resolved.recipes[run.recipe, run.changes]
-        n_images = n_images_of(run, info)
-        key = (run.dataset, run.samples_per_class, run.subset_rule, run.recipe, run.changes)
-        if key not in seen:
-            seen.add(key)
-            _check_subset(run, info)
-            _check_batch(run, recipe, n_images)
-            _check_epochs(resolved.spec, run, recipe)
+        distinct.setdefault((run.dataset, run.samples_per_class, run.subset_rule, run.recipe, run.changes), run)
+    for run in distinct.values():
+        _check_run(resolved, run)
     _check_layers(resolved)
-    if resolved.spec.forecast is not None:
-        like = forecast_run(resolved.spec, resolved.runs)
-        if resolved.recipes[like.recipe, like.changes]["schedule"].get("epochs") is None:
+    _check_models(resolved)
+    _check_recordings(resolved)
+
+
+def _check_groups(resolved: Resolved) -> None:
+    """Refuse workers for runs that there are not, most likely misspelt: nothing would ever be given to them."""
+    for group in resolved.spec.engine.all_groups:
+        if group.where and not any(matches(run, group.where) for run in resolved.runs):
             raise ConfigError(
-                "[forecast] needs runs whose compute grows with their images; the recipe "
-                f"'{like.recipe}' has a fixed number of steps. Give it schedule.epochs, or leave out [forecast]."
+                f"[[engine.groups]] '{group.name}' matches no run: {dict(group.where)}. Correct it or take it away."
             )
+
+
+def _check_forecast(resolved: Resolved, wanted: ForecastSpec) -> None:
+    n_archs = len({run.arch for run in resolved.runs})
+    most = n_archs / (n_archs + 1)
+    if wanted.by == "arch" and wanted.level > most:
+        raise ConfigError(
+            f"[forecast] asks for a level of {wanted.level:g}; {n_archs} architectures back at most {most:.3f}. Lower "
+            "'level', or train more architectures."
+        )
+    if wanted.by not in (*_UNITS, *_columns()):
+        raise unknown_name("unit of [forecast] `by`", wanted.by, _UNITS)
+    like = forecast_run(resolved.spec, resolved.runs)
+    if resolved.recipes[like.recipe, like.changes]["schedule"].get("epochs") is None:
+        raise ConfigError(
+            "[forecast] needs runs whose compute grows with their images; the recipe "
+            f"'{like.recipe}' has a fixed number of steps. Give it schedule.epochs, or leave out [forecast]."
+        )
 
 
 def _check_models(resolved: Resolved) -> None:
@@ -126,10 +125,13 @@ def _check_recordings(resolved: Resolved) -> None:
         refuse_trained_images(source, [*source, *tested])
 
 
-def _check_subset(run: Run, info: DatasetInfo) -> None:
-    """Refuse a subset that no data set of this size holds; one class with fewer is found out by the run."""
+def _check_run(resolved: Resolved, run: Run) -> None:
+    """Refuse a run that its images or its recipe do not allow; one class with fewer images is found out by the run."""
     from vvscale.data.subsets import Rule
+    from vvscale.train.compute.schedule import log_epochs
+    from vvscale.train.recipe import batch_for
 
+    info, recipe = resolved.datasets[run.dataset], resolved.recipes[run.recipe, run.changes]
     if run.subset_rule not in get_args(Rule):
         raise unknown_name("rule of subsets", run.subset_rule, get_args(Rule))
     if run.samples_per_class * info.n_classes > info.n_images:
@@ -137,6 +139,25 @@ def _check_subset(run: Run, info: DatasetInfo) -> None:
             f"The run '{run.label}' asks for {run.samples_per_class} images of each of {info.n_classes} classes, and "
             f"'{run.dataset}' has {info.n_images} in all. Lower 'samples_per_class' of [axes]; 0 stands for all.",
             key="samples_per_class",
+        )
+    n_images = n_images_of(run, info)
+    fits = bool(recipe.get("fits_batch"))
+    batch = batch_for(n_images, recipe["batch_size"], recipe.get("batches_per_epoch"), fits_batch=fits)
+    if batch > n_images:
+        raise ConfigError(
+            f"The batch of {batch} images is larger than the {n_images} images of the run '{run.label}'. Give [axes] "
+            '"recipe.fits_batch" = true, so that small subsets are one batch, or a smaller "recipe.batch_size".'
+        )
+    n_epochs, scored = recipe["schedule"].get("epochs"), resolved.spec.score.epochs
+    if scored == "last" or n_epochs is None:
+        return
+    kept = log_epochs(n_epochs, recipe.get("checkpoints_per_decade", 0))
+    lacking = [epoch for epoch in scored if epoch not in kept]
+    if lacking:
+        raise ConfigError(
+            f"[score] asks for the weights after epoch {lacking[0]}, which the run '{run.label}' does not keep; kept "
+            f"are {', '.join(map(str, kept[:12])) or 'none'}. Choose `epochs` among them, or raise "
+            '"recipe.checkpoints_per_decade".'
         )
 
 
@@ -158,48 +179,16 @@ def _check_layers(resolved: Resolved) -> None:
             resolve_name(network, layer)
 
 
-def _check_batch(run: Run, recipe: Mapping[str, Any], n_images: int) -> None:
-    from vvscale.train.recipe import batch_for
-
-    fits = bool(recipe.get("fits_batch"))
-    batch = batch_for(n_images, recipe["batch_size"], recipe.get("batches_per_epoch"), fits_batch=fits)
-    if batch > n_images:
-        raise ConfigError(
-            f"The batch of {batch} images is larger than the {n_images} images of the run '{run.label}'. Give [axes] "
-            '"recipe.fits_batch" = true, so that small subsets are one batch, or a smaller "recipe.batch_size".'
-        )
-
-
-def _check_epochs(spec: StudySpec, run: Run, recipe: Mapping[str, Any]) -> None:
-    from vvscale.train.compute.schedule import log_epochs
-
-    n_epochs = recipe["schedule"].get("epochs")
-    if spec.score.epochs == "last" or n_epochs is None:
-        return
-    kept = log_epochs(n_epochs, recipe.get("checkpoints_per_decade", 0))
-    lacking = [epoch for epoch in spec.score.epochs if epoch not in kept]
-    if lacking:
-        raise ConfigError(
-            f"[score] asks for the weights after epoch {lacking[0]}, which the run '{run.label}' does not keep; kept "
-            f"are {', '.join(map(str, kept[:12])) or 'none'}. Choose `epochs` among them, or raise "
-            '"recipe.checkpoints_per_decade".'
-        )
-
-
 def _check_score(spec: StudySpec) -> None:
     from vvscale.brain.catalogue import benchmark_ids, list_benchmarks
     from vvscale.brain.scoring.options import ScoreOptions
 
-    known = {one.name for one in dataclasses.fields(ScoreOptions)} - _OURS
-    for key in spec.score.options:
-        if key not in known:
-            if key in _OURS:
-                raise ConfigError(
-                    f"'{key}' stands in [score] options, and the study itself sets it. Take it away; `on` and `layers` "
-                    "are 'benchmarks' and 'layers' of [score].",
-                    key=key,
-                )
-            raise unknown_name("option of scoring", key, known)
+    for key in _OURS.intersection(spec.score.options):
+        raise ConfigError(
+            f"'{key}' stands in [score] options, and the study itself sets it. Take it away; `on` and `layers` are "
+            "'benchmarks' and 'layers' of [score].",
+            key=key,
+        )
     ScoreOptions.from_table(spec.score.options, "[score] options")
     if isinstance(spec.score.layers, Mapping):
         regions = {one.benchmark_id: one.region for one in list_benchmarks()}
@@ -214,9 +203,8 @@ def _check_score(spec: StudySpec) -> None:
 
 def _check_laws(spec: StudySpec) -> None:
     from vvscale.laws.law import LAWS
-    from vvscale.scores import COLUMNS
 
-    columns = [*COLUMNS, "misalignment", ACCURACY_ERROR, "layer", "n_features"]
+    columns = _columns()
     for law in spec.laws:
         form = LAWS[law.law]
         if law.x and len(law.x) != len(form.inputs):
@@ -232,5 +220,10 @@ def _check_laws(spec: StudySpec) -> None:
         for unit in law.by:
             if unit not in (*_UNITS, *columns):
                 raise unknown_name(f"resampling unit of the law '{law.name}'", unit, _UNITS)
-    if spec.forecast is not None and spec.forecast.by not in (*_UNITS, *columns):
-        raise unknown_name("unit of [forecast] `by`", spec.forecast.by, _UNITS)
+
+
+def _columns() -> list[str]:
+    """Return what rows may have, and laws ask for."""
+    from vvscale.scores import COLUMNS
+
+    return [*COLUMNS, "misalignment", ACCURACY_ERROR, "layer", "n_features"]

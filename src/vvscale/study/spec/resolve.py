@@ -10,6 +10,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +23,16 @@ from vvscale.train.neural.options import UNTUNED
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """A data set as it lies here.
+    """A data set as it lies here: digest of its images and labels, None where they are absent; training images.
 
-    Attributes
-    ----------
-    digest
-        Of its images and labels; None where they are absent.
-    n_classes, n_images
-        Of the training images.
-    side
-        Of images that all have one size, else None.
+    ``side``: of images that all have one size, in pixels, else None; ``place``: path or embedded name.
     """
 
     digest: str | None
     n_classes: int
     n_images: int
     side: int | None = None
-
-
-Setting = tuple[str, int | None, int | None]
-"""Architecture, image size, classes of its head; None for what the architecture and the published tables have."""
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,12 +45,10 @@ class Resolved:
         All points of the axes, and the training runs that they need.
     recipes
         Name and changes -> all settings.
-    datasets, places
-        By name: what is there, and where.
+    datasets
+        By name.
     benchmarks, select_on
         Id and digest of those to score, and of those that layers are selected on.
-    costs
-        As :func:`setting` names them -> n_params, forward_flop.
     tuned_to
         Way to fine-tune -> id and digest of the benchmarks that it tunes to.
     absent
@@ -71,16 +60,14 @@ class Resolved:
     runs: list[Run]
     recipes: dict[tuple[str, tuple[tuple[str, Any], ...]], dict[str, Any]]
     datasets: dict[str, DatasetInfo]
-    places: dict[str, str]
     benchmarks: list[dict[str, str]]
     select_on: list[dict[str, str]]
-    costs: dict[Setting, dict[str, float]]
     tuned_to: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
 
     def cost(self, run: Run, arch: str | None = None) -> dict[str, float]:
         """Return n_params and forward_flop of a run's network, or of another architecture in its place."""
-        return self.costs[setting(arch or run.arch, run, self.datasets[run.dataset])]
+        return network_cost(*setting(arch or run.arch, run, self.datasets[run.dataset]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything that changes a result, and a digest of it."""
@@ -100,7 +87,7 @@ class Resolved:
         return {
             "name": self.spec.name,
             "digest": digest,
-            "datasets": self.places,
+            "datasets": {name: info.place for name, info in self.datasets.items()},
             "engine": dataclasses.asdict(self.spec.engine),
             "n_runs": len(self.runs),
             **content,
@@ -113,24 +100,14 @@ def resolve(spec: StudySpec) -> Resolved:
     Raises
     ------
     UnknownNameError
-        A recipe, benchmark or architecture that nobody knows.
+        A recipe or benchmark that nobody knows.
     ConfigError
         A data set is absent and its size is not given either, so that not even a plan can be made.
     """
     points, absent = spec.runs(), []
     runs = list(dict.fromkeys(point.training for point in points))
-    datasets, places = {}, {}
-    for name in dict.fromkeys(run.dataset for run in runs):
-        places[name] = _place(spec, name)
-        datasets[name] = _dataset(spec, name, places[name], absent)
-    recipes = {}
-    for run in runs:
-        if (run.recipe, run.changes) not in recipes:
-            recipes[run.recipe, run.changes] = _recipe(spec, run)
-    settings = [setting(run.arch, run, datasets[run.dataset]) for run in runs]
-    if spec.forecast is not None:
-        like = forecast_run(spec, runs)
-        settings += [setting(arch, like, datasets[like.dataset]) for arch in spec.forecast.arch]
+    datasets = {name: _dataset(spec, name, absent) for name in dict.fromkeys(run.dataset for run in runs)}
+    recipes = {key: _recipe(spec, *key) for key in dict.fromkeys((run.recipe, run.changes) for run in runs)}
     wanted = bool(runs or spec.score.models)
     tuned_to = {}
     for name in dict.fromkeys(point.finetune for point in points):
@@ -147,10 +124,8 @@ def resolve(spec: StudySpec) -> Resolved:
         runs=runs,
         recipes=recipes,
         datasets=datasets,
-        places=places,
         benchmarks=_benchmarks(spec.score.benchmarks, absent) if wanted else [],
         select_on=_benchmarks(spec.score.select_on or spec.score.benchmarks, absent) if wanted else [],
-        costs={key: network_cost(*key) for key in dict.fromkeys(settings)},
         tuned_to=tuned_to,
         absent=absent,
     )
@@ -171,8 +146,8 @@ def n_images_of(run: Run, dataset: DatasetInfo) -> int:
     return min(wanted, dataset.n_images) if wanted else dataset.n_images
 
 
-def setting(arch: str, run: Run, dataset: DatasetInfo) -> Setting:
-    """Return how a network is built in runs like this one, as far as its cost depends on it.
+def setting(arch: str, run: Run, dataset: DatasetInfo) -> tuple[str, int | None, int | None]:
+    """Return architecture, image size and classes of the head of a network in runs like this one; None as published.
 
     As in the published tables, all heads count as 1000 classes; networks for small images can be smaller than such a
     head and count with their own.
@@ -188,13 +163,7 @@ def recipe_settings(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_dataset(place: str) -> DatasetInfo:
-    """Return what lies in a folder of images, or under an embedded name.
-
-    Raises
-    ------
-    MissingDataError
-        Nothing.
-    """
+    """Return what lies in a folder of images, or under an embedded name; MissingDataError if nothing does."""
     from vvscale.data import load_dataset
 
     store = load_dataset(place).train
@@ -210,6 +179,7 @@ def benchmark_digests(names: tuple[str, ...]) -> list[dict[str, str]]:
     return [{"id": name, "digest": load_benchmark(name).data_digest()} for name in benchmark_ids(names)]
 
 
+@cache
 def network_cost(arch: str, image_size: int | None, n_classes: int | None) -> dict[str, float]:
     """Return n_params and forward_flop of a network; see :func:`setting`."""
     from vvscale.models import model_cost
@@ -230,9 +200,10 @@ def _place(spec: StudySpec, name: str) -> str:
     return str(Path(root) / name) if root and (Path(root) / name).is_dir() else name
 
 
-def _dataset(spec: StudySpec, name: str, place: str, absent: list[str]) -> DatasetInfo:
+def _dataset(spec: StudySpec, name: str, absent: list[str]) -> DatasetInfo:
+    place = _place(spec, name)
     try:
-        return read_dataset(place)
+        return dataclasses.replace(read_dataset(place), place=place)
     except MissingDataError as error:
         declared = spec.datasets.get(name)
         if declared is None or declared.n_classes is None or declared.n_images is None:
@@ -241,7 +212,7 @@ def _dataset(spec: StudySpec, name: str, place: str, absent: list[str]) -> Datas
                 f"n_classes and n_images in [datasets.{name}]."
             ) from error
         absent.append(f"the data set '{name}': {error}")
-        return DatasetInfo(None, declared.n_classes, declared.n_images)
+        return DatasetInfo(None, declared.n_classes, declared.n_images, place=place)
 
 
 def _benchmarks(names: tuple[str, ...], absent: list[str]) -> list[dict[str, str]]:
@@ -254,12 +225,11 @@ def _benchmarks(names: tuple[str, ...], absent: list[str]) -> list[dict[str, str
         return [{"id": name, "digest": ""} for name in names]
 
 
-def _recipe(spec: StudySpec, run: Run) -> dict[str, Any]:
-    declared = spec.recipes.get(run.recipe)
+def _recipe(spec: StudySpec, name: str, changes: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    declared = spec.recipes.get(name)
     if declared is None:
-        return recipe_settings(run.recipe, dict(run.changes))
+        return recipe_settings(name, dict(changes))
     base = declared.based_on
-    if base.endswith(".toml") and not Path(base).is_absolute():
+    if base.endswith(".toml"):
         base = str(Path(spec.source).parent / base)
-    recipe = recipe_settings(base, {**declared.changes, **dict(run.changes)})
-    return {**recipe, "name": run.recipe}
+    return {**recipe_settings(base, {**declared.changes, **dict(changes)}), "name": name}

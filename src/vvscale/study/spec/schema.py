@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vvscale.core.config import from_table, read_toml
+from vvscale.core.config import from_table, put, read_toml
 from vvscale.core.files import safe_name, write_bytes
 from vvscale.core.inputs.plain import refuse_existing
-from vvscale.core.options import MISSING, option
+from vvscale.core.options import Options, option
 from vvscale.errors import ConfigError, MissingDataError, did_you_mean, shell_words
 from vvscale.laws.workflow.options import FitOptions
 from vvscale.study.spec.axes import AxisValue, Run, Scalar, SetRule, expand_runs
@@ -26,38 +26,25 @@ from vvscale.train.neural.options import UNTUNED, FineTuneOptions
 NAMED_STUDIES = Path("studies")
 
 
-@dataclass(frozen=True)
-class DatasetSpec:
-    """A data set by the name that runs use.
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(Options):
+    """A data set by the name that runs use; its numbers let a plan be made where the images are not."""
 
-    Attributes
-    ----------
-    path
-        Folder of the prepared images, or an embedded name. By default the name itself if that is embedded, else the
-        folder of that name in VVSCALE_DATA.
-    n_classes, n_images
-        Of the training images; lets a plan be made where the images are not.
-    """
-
-    path: str | None = None
-    n_classes: int | None = None
-    n_images: int | None = None
+    path: str | None = option(
+        None,
+        "Folder of the prepared images, or an embedded name. By default the name itself if that is embedded, else the "
+        "folder of that name in VVSCALE_DATA.",
+    )
+    n_classes: int | None = option(None, "Of the training images.")
+    n_images: int | None = option(None, "Of the training images.")
 
 
-@dataclass(frozen=True)
-class RecipeSpec:
-    """A recipe by the name that runs use.
+@dataclass(frozen=True, kw_only=True)
+class RecipeSpec(Options):
+    """A recipe by the name that runs use."""
 
-    Attributes
-    ----------
-    based_on
-        A built-in recipe or a TOML file, relative to the study's.
-    changes
-        Dotted key -> value.
-    """
-
-    based_on: str
-    changes: Mapping[str, Scalar] = field(default_factory=dict)
+    based_on: str = option(help="A built-in recipe or a TOML file, relative to the study's.")
+    changes: Mapping[str, Scalar] = option(factory=dict, help="Dotted key -> value.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +54,7 @@ class FineTuneSpec(FineTuneOptions):
     Seed and fraction are those of the runs; `fixed_test` of [score] says which images are never tuned on.
     """
 
-    on: tuple[str, ...] = option(MISSING, "Recordings to tune to: benchmarks of one stimulus set.")
+    on: tuple[str, ...] = option(help="Recordings to tune to: benchmarks of one stimulus set.")
     layers: str = option("", "The layer that is read out; by default those of [score], by region.")
 
     def __post_init__(self) -> None:
@@ -77,36 +64,29 @@ class FineTuneSpec(FineTuneOptions):
                 raise ConfigError(f"`{name}` of [finetune] is set by {own}; leave it out.", key=name)
 
 
-@dataclass(frozen=True)
-class ScoreSpec:
-    """How models are scored.
+@dataclass(frozen=True, kw_only=True)
+class ScoreSpec(Options):
+    """How models are scored."""
 
-    Attributes
-    ----------
-    benchmarks
-        Benchmark ids, regions, files, ``simulated`` or ``simulated-digits``.
-    layers
-        ``committed``: the published layers of an architecture. ``select``: the best layers of the reference run of each
-        architecture and data set, used for all its runs. Or a table region -> layer.
-    reference
-        Which run selects layers, as values of axes.
-    select_on
-        Benchmarks that layers are selected on; by default those that are scored.
-    epochs
-        Checkpoints to score besides the final weights, or ``last`` for those only.
-    models
-        Further models to score, not trained here: ``gokce2025:MODEL_ID``, ``timm:NAME``, a folder.
-    options
-        Passed to the scorer as they are, such as ``{preprocessing = "gokce2025", batch_size = 64}``.
-    """
-
-    benchmarks: tuple[str, ...] = ("simulated",)
-    layers: Literal["committed", "select"] | Mapping[str, str] = "select"
-    reference: Mapping[str, AxisValue] = field(default_factory=dict)
-    select_on: tuple[str, ...] = ()
-    epochs: Literal["last"] | tuple[int, ...] = "last"
-    models: tuple[str, ...] = ()
-    options: Mapping[str, AxisValue] = field(default_factory=dict)
+    benchmarks: tuple[str, ...] = option(
+        ("simulated",), "Benchmark ids, regions, files, ``simulated`` or ``simulated-digits``."
+    )
+    layers: Literal["committed", "select"] | Mapping[str, str] = option(
+        "select",
+        "``committed``: the published layers of an architecture. ``select``: the best layers of the reference run of "
+        "each architecture and data set, used for all its runs. Or a table region -> layer.",
+    )
+    reference: Mapping[str, AxisValue] = option(factory=dict, help="Which run selects layers, as values of axes.")
+    select_on: tuple[str, ...] = option((), "Benchmarks that layers are selected on; by default those that are scored.")
+    epochs: Literal["last"] | tuple[int, ...] = option(
+        "last", "Checkpoints to score besides the final weights, or ``last`` for those only."
+    )
+    models: tuple[str, ...] = option(
+        (), "Further models to score, not trained here: ``gokce2025:MODEL_ID``, ``timm:NAME``, a folder."
+    )
+    options: Mapping[str, AxisValue] = option(
+        factory=dict, help='Options of the scorer, such as ``{preprocessing = "gokce2025", batch_size = 64}``.'
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +96,7 @@ class LawSpec(FitOptions):
     Besides the columns of the table, ``y`` may be ``accuracy_error`` = 1 - accuracy.
     """
 
-    name: str = option(MISSING, "Name of the fit.")
+    name: str = option(help="Name of the fit.")
     average_seeds: bool = option(False, "Average runs that differ in the seed alone first.")
     budgets: tuple[float, ...] = option(
         (), "FLOP for which the best parameters and samples are planned; only for a joint law.", above=0
@@ -127,84 +107,47 @@ _PLANNED = ("n_params", "samples_seen")
 """Inputs that a plan is about."""
 
 
-@dataclass(frozen=True)
-class ForecastSpec:
-    """A budget to plan by a law of the study, to train, and to compare with the law's prediction.
+@dataclass(frozen=True, kw_only=True)
+class ForecastSpec(Options):
+    """A budget to plan by a law of the study, to train, and to compare with the law's prediction."""
 
-    Attributes
-    ----------
-    law
-        Name of a joint law in n_params and samples_seen.
-    budget
-        FLOP, > 0; best one that no run of the study had.
-    arch
-        Networks to choose from; best ones that the study does not train.
-    seed
-        Runs to average, as the law's rows are.
-    like
-        Which runs of the study the new ones are like in data set and recipe, as values of axes.
-    level
-        Coverage of the prediction interval, in (0, 1); at most K / (K + 1) for K values of ``by``.
-    by
-        What the new network is new in; see ``vvscale.laws.predict_interval``.
-    """
-
-    law: str
-    budget: float
-    arch: tuple[str, ...]
-    seed: tuple[int, ...] = (0,)
-    like: Mapping[str, AxisValue] = field(default_factory=dict)
-    level: float = 0.8
-    by: str = "arch"
+    law: str = option(help="Name of a joint law in n_params and samples_seen.")
+    budget: float = option(help="Best one that no run of the study had.", unit="FLOP", above=0)
+    arch: tuple[str, ...] = option(help="Networks to choose from; best ones that the study does not train.")
+    seed: tuple[int, ...] = option((0,), "Runs to average, as the law's rows are.")
+    like: Mapping[str, AxisValue] = option(
+        factory=dict, help="Which runs of the study the new ones are like in data set and recipe, as values of axes."
+    )
+    level: float = option(
+        0.8, "Coverage of the prediction interval, below 1; at most K / (K + 1) for K values of ``by``.", above=0
+    )
+    by: str = option("arch", "What the new network is new in; see ``vvscale.laws.predict_interval``.")
 
     def __post_init__(self) -> None:
-        if not self.budget > 0 or not self.arch or not self.seed or not 0 < self.level < 1:
+        super().__post_init__()
+        if not self.arch or not self.seed or self.level >= 1:
             raise ConfigError(
-                f"[forecast] has budget={self.budget:g}, {len(self.arch)} networks, {len(self.seed)} seeds, "
-                f"level={self.level:g}; expected a budget above 0, at least one 'arch' and 'seed', a level in (0, 1)."
+                f"[forecast] has {len(self.arch)} networks, {len(self.seed)} seeds, level={self.level:g}; expected at "
+                "least one `arch` and `seed`, and a level in (0, 1)."
             )
 
 
-@dataclass(frozen=True)
-class ReportSpec:
-    """What people look at.
+@dataclass(frozen=True, kw_only=True)
+class ReportSpec(Options):
+    """What people look at."""
 
-    Attributes
-    ----------
-    title
-        Of the report; by default the study's summary.
-    figures
-        Names of figures, as ``vvscale figure`` takes them.
-    store
-        Folder of a score store that finished rows are appended to as well.
-    """
-
-    title: str = ""
-    figures: tuple[str, ...] = ()
-    store: str | None = None
+    title: str = option("", "Of the report; by default the study's summary.")
+    figures: tuple[str, ...] = option((), "Names of figures, as ``vvscale figure`` takes them.")
+    store: str | None = option(None, "Folder of a score store that finished rows are appended to as well.")
 
 
-@dataclass(frozen=True)
-class DiagnosticsSpec:
-    """A study of tasks that do nothing: it measures the engine and the shared disk.
+@dataclass(frozen=True, kw_only=True)
+class DiagnosticsSpec(Options):
+    """A study of tasks that do nothing: it measures the engine and the shared disk."""
 
-    Attributes
-    ----------
-    chains
-        Pairs of tasks, the second of which needs the first.
-    seconds
-        What each first task sleeps.
-    ranks
-        Whether one task sums over all processes that ``engine`` gives to one training.
-    """
-
-    chains: int
-    seconds: float = 0.0
-    ranks: bool = False
-
-    def __post_init__(self) -> None:
-        if self.chains < 1 or self.seconds < 0:
-            raise ConfigError(f"Got chains={self.chains}, seconds={self.seconds}; expected at least 1 and 0.")
+    chains: int = option(help="Pairs of tasks, the second of which needs the first.", at_least=1)
+    seconds: float = option(0.0, "What each first task sleeps.", unit="seconds", at_least=0)
+    ranks: bool = option(False, "Whether one task sums over all processes that ``engine`` gives to one training.")
 
 
 @dataclass(frozen=True)
@@ -305,6 +248,8 @@ def find_spec(name: str | Path) -> Path:
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():
         return path
+    if path.name and (file := path.with_name(f"{path.name}.toml")).is_file():
+        return file
     found = named_specs()
     if str(name) in found:
         return found[str(name)]
@@ -350,7 +295,8 @@ def load_spec(name: str | Path, *, changes: Mapping[str, Any] | None = None) -> 
     path = find_spec(name)
     table = read_toml(path)
     for key, value in (changes or {}).items():
-        _put(table, key.split("."), value)
+        # Axes have no tables: what follows is one name, such as "recipe.batch_size".
+        put(table, key.split(".", 1 if key.startswith("axes.") else -1), value)
     text = path.read_text(encoding="utf-8")
     try:
         spec = from_table(StudySpec, {**table, "source": str(path)}, f"'{path}'")
@@ -360,34 +306,6 @@ def load_spec(name: str | Path, *, changes: Mapping[str, Any] | None = None) -> 
         key = None if any(error.key in one.split(".") for one in changes or {}) else error.key
         raise ConfigError(f"{error}{_line_of(key, text)}", key=error.key) from error
     return spec
-
-
-def _put(table: dict[str, Any], keys: list[str], value: Any) -> None:
-    """Set a value in nested tables; a list is reached by its number."""
-    if keys[0] == "axes" and len(keys) > 1:
-        # Axes have no tables: what follows is one name, such as "recipe.batch_size".
-        keys = ["axes", ".".join(keys[1:])]
-    *path, last = keys
-    at: Any = table
-    for key in path:
-        if isinstance(at, dict):
-            at = at.setdefault(key, {})
-        elif key.isdigit() and int(key) < len(at):
-            at = at[int(key)]
-        elif isinstance(at, list):
-            raise _no_entry(keys, key, at)
-        if not isinstance(at, dict | list):
-            raise ConfigError(f"Cannot set '{'.'.join(keys)}': '{key}' is a value and no table.")
-    if isinstance(at, list) and last.isdigit() and int(last) < len(at):
-        at[int(last)] = value
-    elif isinstance(at, dict):
-        at[last] = value
-    else:
-        raise _no_entry(keys, last, at)
-
-
-def _no_entry(keys: list[str], key: str, at: list[Any]) -> ConfigError:
-    return ConfigError(f"Cannot set '{'.'.join(keys)}': there is no entry '{key}' among {len(at)}, counted from 0.")
 
 
 def _line_of(key: str | None, text: str) -> str:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 from vvscale.core.jsonable import parse_json
 from vvscale.scores.table import last_epochs
 from vvscale.study.tasks.forecast import FORECAST
-from vvscale.study.tasks.notes import read_notes
-from vvscale.study.tasks.rows import SCORES, whole_networks
+from vvscale.study.tasks.rows import SCORES, read_notes, whole_networks
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FITS = "fits.json"
-_LACKING = "Not to be had"
 PLAN = "plan.json"
 _FEWEST = 8
 """Fewer cells say nothing of a trend."""
@@ -31,9 +29,7 @@ def published_findings(results: Path) -> dict[str, pd.DataFrame]:
     fits = sorted(path for path in results.glob("fits/*") if path.is_dir())
     forecasts = [results] if (results / FORECAST).exists() else []
     scores = results / SCORES
-    found = findings({path.name: path for path in fits}, forecasts, scores if scores.exists() else None)
-    # The result of the run tells these, and more of them.
-    return {title: table for title, table in found.items() if title != _LACKING}
+    return findings({path.name: path for path in fits}, forecasts, scores if scores.exists() else None)
 
 
 def findings(
@@ -45,27 +41,15 @@ def findings(
     """
     import pandas as pd
 
-    fits = dict(fits)
-    told = {name: read_notes(folder) for name, folder in fits.items()}
-    fits = {name: folder for name, folder in fits.items() if (folder / FITS).exists()}
-    laws = [_law(name, entry) for name, folder in fits.items() for entry in _read(folder / FITS)]
-    plans = [
-        _plan(name, planned)
-        for name, folder in fits.items()
-        if (folder / PLAN).exists()
-        for planned in _read(folder / PLAN)["plans"]
-    ]
-    forecasts = list(forecasts)
-    told |= {"forecast": [note for folder in forecasts for note in read_notes(folder)]}
-    tested = [_forecast(_read(folder / FORECAST)) for folder in forecasts if (folder / FORECAST).exists()]
+    folders = [*fits.items(), *(("forecast", folder) for folder in forecasts)]
     rows = None if scores is None else pd.read_parquet(scores)
     tables = {
         "Scores and scale": [] if rows is None else trend_rows(rows),
         "Fine-tuning on recordings": [] if rows is None else tuning_rows(rows),
-        "Laws of this study": laws,
-        "Plan": plans,
-        "Forecast, trained and compared": tested,
-        _LACKING: [{"what": name, "why": note} for name, notes in told.items() for note in notes],
+        "Laws of this study": [_law(name, one) for name, at in folders for made in _read(at / FITS) for one in made],
+        "Plan": [_plan(name, one) for name, at in folders for made in _read(at / PLAN) for one in made["plans"]],
+        "Forecast, trained and compared": [_forecast(made) for _, at in folders for made in _read(at / FORECAST)],
+        "Not to be had": [{"what": name, "why": note} for name, at in folders for note in read_notes(at)],
     }
     return {title: pd.DataFrame(rows) for title, rows in tables.items() if rows}
 
@@ -146,8 +130,9 @@ def _direction(low: float, high: float) -> str:
     return "rises" if low > 0 else "falls" if high < 0 else "unclear"
 
 
-def _read(path: Path) -> Any:
-    return parse_json(path.read_text(encoding="utf-8"))
+def _read(path: Path) -> list[Any]:
+    """Return what a file holds, alone in a list; nothing where there is none."""
+    return [parse_json(path.read_text(encoding="utf-8"))] if path.exists() else []
 
 
 def _law(name: str, entry: Mapping[str, Any]) -> dict[str, str]:

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from vvscale.core.files import write_json
 from vvscale.errors import ConfigError
-from vvscale.study.tasks.notes import NOT_TO_BE_HAD, why, write_notes
-from vvscale.study.tasks.rows import ACCURACY_ERROR, SCORES, fit_options, outcomes, score_rows, train_network
+from vvscale.study.tasks.rows import (
+    ACCURACY_ERROR,
+    NOT_TO_BE_HAD,
+    SCORES,
+    fit_options,
+    outcomes,
+    score_rows,
+    train_network,
+    why,
+)
 
 if TYPE_CHECKING:
     from vvscale.laws.fit import Fit
@@ -47,7 +55,7 @@ def run_forecast(context: TaskContext) -> dict[str, Any]:
             fitted.fit, wanted["budget"], params["candidates"], samples_of_one=of_one, per_class=smallest_class
         )
     except NOT_TO_BE_HAD as error:
-        return write_notes(context, [f"not planned: {why(error)}"])
+        return {"notes": [f"not planned: {why(error)}"]}
     chosen = {"model": arch["arch"], "samples_per_class": samples_per_class}
     runs = [
         train_network(context, {**params["run"], **chosen, "seed": seed}, context.out / f"seed-{seed}")

@@ -24,31 +24,31 @@ from typing import TYPE_CHECKING, Any
 from vvscale.core.files import write_json, write_with
 from vvscale.core.jsonable import parse_json
 from vvscale.errors import MissingDataError
-from vvscale.study.graph.kinds import Estimate, Rates, TaskContext
-from vvscale.study.tasks.notes import NOT_TO_BE_HAD, read_notes, why, write_notes
+from vvscale.study.graph.kinds import TaskContext
 from vvscale.study.tasks.rows import (
     LAYERS,
+    NOT_TO_BE_HAD,
     SCORES,
     fit_options,
     outcomes,
+    read_notes,
     score_rows,
     train_network,
     untuned_named,
     whole_networks,
+    why,
 )
 
 if TYPE_CHECKING:
+    from vvscale.brain.benchmarks.neural import NeuralBenchmark
     from vvscale.figures.base.fits import Fits
+    from vvscale.models import LoadedModel
 
 ROWS = "rows.parquet"
 REPORT = "report.html"
 
 # Bands of figures need fewer resamples than the intervals of a law that is quoted.
 _REPORT_RESAMPLES = 200
-
-# Images of the five benchmarks that pass through a network to be scored.
-_SCORED_IMAGES = 5000
-_FLOAT = 4
 
 
 def run_train(context: TaskContext) -> dict[str, Any]:
@@ -68,6 +68,57 @@ def run_layers(context: TaskContext) -> dict[str, Any]:
     return {"layers": parse_json(best.read_text())["layers"]}
 
 
+def run_fine_tune(context: TaskContext) -> dict[str, Any]:
+    """Fine-tune one network on recordings; the output is loaded as that of a training is.
+
+    ``params``: ``name`` of the way; ``on``, id and digest of the recordings; ``layers``, a layer, ``"committed"`` or
+    region -> layer, unless an input says; ``fixed_test``, as of scoring; ``options``, the fields of
+    :class:`vvscale.train.neural.options.FineTuneOptions`; ``arch`` and ``dataset`` of the training.
+    """
+    from vvscale.brain.inputs.preprocess import Preprocessing
+    from vvscale.brain.scoring.tuned import with_tuned_images
+    from vvscale.models import load_model, save_weights
+    from vvscale.train.neural.decoders import recordings
+    from vvscale.train.neural.digests import trained_images
+    from vvscale.train.neural.options import FineTuneOptions
+    from vvscale.train.neural.task import Task
+    from vvscale.train.neural.transfer import TUNED
+    from vvscale.train.neural.tune import tune
+
+    params = context.params
+    trained = str(context.input("train"))
+    model = load_model(trained)
+    record = model.record
+    options = FineTuneOptions.from_table(params["options"], f"[finetune.{params['name']}]")
+    dataset = context.dataset(params["dataset"]["name"])
+    task = Task.load(
+        params["arch"], trained, dataset, out=context.out / "task", seed=options.seed, batch_size=options.task_batch,
+        device=context.device,
+    )  # fmt: skip
+    source = recordings([one["id"] for one in params["on"]], fixed_test=params["fixed_test"])
+    columns = tune(
+        task.network, source=source, layers=_tuned_layers(context, source, model), out=context.out, task=task,
+        options=options, preprocessing=Preprocessing.from_record("brainscore", record["preprocessing"]),
+        stop=context.stop,
+    )  # fmt: skip
+    row = {**record["row"], **columns, "finetune": params["name"], "accuracy": task.accuracy(task.network)}
+    row["model_id"] = f"{row['model_id']}{TUNED}{params['name']}-{options.fraction:g}"
+    known = with_tuned_images(record, trained_images(source))
+    save_weights(context.out / "weights.safetensors", task.network, {**known, "row": row})
+    return {"model_id": row["model_id"], "accuracy": row["accuracy"], **columns}
+
+
+def _tuned_layers(context: TaskContext, source: list[NeuralBenchmark], model: LoadedModel) -> Mapping[str, str]:
+    from vvscale.brain.scoring.layers import committed_layers, read_commitment
+
+    if "layers" in context.inputs:
+        return read_commitment(context.input("layers") / LAYERS).layers
+    layers = context.params["layers"]
+    if layers == "committed":
+        return committed_layers(model.module, model.record).layers
+    return layers if isinstance(layers, Mapping) else {one.region: layers for one in source}
+
+
 def run_score(context: TaskContext) -> dict[str, Any]:
     """Score one network; benchmarks that give no score are notes.
 
@@ -83,7 +134,7 @@ def run_score(context: TaskContext) -> dict[str, Any]:
     rows, lacking = score_rows(context, reference, layers=layers)
     rows = rows.assign(run_id=context.task_id)
     write_with(context.out / ROWS, lambda part: rows.to_parquet(part, index=False))
-    return {"n_rows": len(rows), "mean_score": float(rows["score"].mean()), **write_notes(context, lacking)}
+    return {"n_rows": len(rows), "mean_score": float(rows["score"].mean()), "notes": lacking}
 
 
 def run_table(context: TaskContext) -> dict[str, Any]:
@@ -100,7 +151,7 @@ def run_table(context: TaskContext) -> dict[str, Any]:
         ScoreStore(context.params["store"]).append(rows)
     notes = [note for folder in folders for note in read_notes(folder)]
     counts = {"n_rows": len(checked), "n_models": int(checked["model_id"].nunique())}
-    return {**counts, **write_notes(context, notes)}
+    return {**counts, "notes": notes}
 
 
 def run_fit(context: TaskContext) -> dict[str, Any]:
@@ -116,7 +167,7 @@ def run_fit(context: TaskContext) -> dict[str, Any]:
     try:
         results = run_fits(outcomes(context.input("table") / SCORES, law), fit_options(law))
     except NOT_TO_BE_HAD as error:
-        return {"fits": [], **write_notes(context, [f"not fitted: {why(error)}"])}
+        return {"fits": [], "notes": [f"not fitted: {why(error)}"]}
     save_results(context.out, results)
     notes = []
     if law["budgets"]:
@@ -127,7 +178,7 @@ def run_fit(context: TaskContext) -> dict[str, Any]:
         except NOT_TO_BE_HAD as error:
             notes.append(f"not planned: {why(error)}")
     fits = [{"name": r.entry["name"], "status": str(r.fit.status)} for r in results]
-    return {"fits": fits, **write_notes(context, notes)}
+    return {"fits": fits, "notes": notes}
 
 
 def run_figures(context: TaskContext) -> dict[str, Any]:
@@ -137,9 +188,9 @@ def run_figures(context: TaskContext) -> dict[str, Any]:
     try:
         drawn = draw_all(context.params["names"], _fits(context), context.out, n_workers=1)
     except NOT_TO_BE_HAD as error:
-        return {"drawn": [], **write_notes(context, [f"not drawn: {why(error)}"])}
+        return {"drawn": [], "notes": [f"not drawn: {why(error)}"]}
     notes = [f"{one.name} not drawn: {one.lacking}" for one in drawn if one.lacking]
-    return {"drawn": [one.name for one in drawn if not one.lacking], **write_notes(context, notes)}
+    return {"drawn": [one.name for one in drawn if not one.lacking], "notes": notes}
 
 
 def run_report(context: TaskContext) -> dict[str, Any]:
@@ -157,7 +208,7 @@ def run_report(context: TaskContext) -> dict[str, Any]:
             n_workers=1,
         )
     except NOT_TO_BE_HAD as error:
-        return write_notes(context, [f"no report: {why(error)}"])
+        return {"notes": [f"no report: {why(error)}"]}
     return {"n_models": made.n_models, "figures": list(made.figures), "n_bytes": made.n_bytes}
 
 
@@ -177,20 +228,6 @@ def _fits(context: TaskContext) -> Fits:
     return Fits(
         open_source(str(context.input("table") / SCORES) if shown is rows else shown), n_resamples=_REPORT_RESAMPLES
     )
-
-
-def estimate_train(facts: Mapping[str, Any], rates: Rates) -> Estimate:
-    """Cost of one training run; ``facts`` as of :func:`vvscale.study.build.run_cost`."""
-    seconds = max(facts["train_flop"] / rates.flop_per_second, facts["samples_seen"] / rates.images_per_second)
-    seconds += rates.task_seconds + rates.epoch_seconds * facts["n_epochs"]
-    return Estimate(seconds, facts["train_flop"], facts["n_params"] * _FLOAT * facts["n_kept"])
-
-
-def estimate_score(facts: Mapping[str, Any], rates: Rates) -> Estimate:
-    """Cost of scoring one network: one pass over the stimuli, and the metrics."""
-    flop = facts.get("forward_flop", 0.0) * _SCORED_IMAGES
-    seconds = max(flop / rates.flop_per_second, _SCORED_IMAGES / rates.images_per_second) + rates.score_seconds
-    return Estimate(seconds, flop, 20_000.0)
 
 
 def _weights(folder: Path, epoch: int | None) -> Path:

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from vvscale.core.registry import Registry
-from vvscale.study.graph.kinds import Estimate, Kind
+from vvscale.study.graph.kinds import Kind
 from vvscale.study.tasks import diagnostics, pipeline
-from vvscale.study.tasks.fine_tune import estimate_fine_tune, run_fine_tune
 from vvscale.study.tasks.forecast import run_forecast
 from vvscale.train.compute.file_names import CHECKPOINT, STATE
 
 TASKS: Registry[Kind] = Registry("task kind")
 for _name, _kind in {
-    "train": Kind(
-        pipeline.run_train, "training", pipeline.estimate_train, can_spread=True, scratch=(f"{CHECKPOINT}*",)
-    ),
-    "layers": Kind(pipeline.run_layers, "selecting layers", pipeline.estimate_score),
-    "fine-tune": Kind(run_fine_tune, "fine-tuning", estimate_fine_tune, scratch=(STATE, "task/*")),
-    "score": Kind(pipeline.run_score, "scoring", pipeline.estimate_score),
+    "train": Kind(pipeline.run_train, "training", can_spread=True, scratch=(f"{CHECKPOINT}*",)),
+    "layers": Kind(pipeline.run_layers, "selecting layers"),
+    "fine-tune": Kind(pipeline.run_fine_tune, "fine-tuning", scratch=(STATE, "task/*")),
+    "score": Kind(pipeline.run_score, "scoring"),
     "table": Kind(pipeline.run_table, "collecting", may_lack=("scores",)),
-    "fit": Kind(pipeline.run_fit, "fitting", lambda facts, rates: Estimate(seconds=2.0, n_bytes=1e6)),
-    "forecast": Kind(run_forecast, "forecasting", pipeline.estimate_train, scratch=(f"seed-*/{CHECKPOINT}*",)),
-    "figures": Kind(pipeline.run_figures, "drawing", lambda facts, rates: Estimate(seconds=20.0, n_bytes=1e7)),
-    "report": Kind(
-        pipeline.run_report,
-        "reporting",
-        lambda facts, rates: Estimate(seconds=20.0, n_bytes=3e6),
-        may_lack=("fits", "forecasts", "figures"),
-    ),
+    "fit": Kind(pipeline.run_fit, "fitting"),
+    "forecast": Kind(run_forecast, "forecasting", scratch=(f"seed-*/{CHECKPOINT}*",)),
+    "figures": Kind(pipeline.run_figures, "drawing"),
+    "report": Kind(pipeline.run_report, "reporting", may_lack=("fits", "forecasts", "figures")),
     "noop": Kind(diagnostics.run_noop, "idling"),
     "sleep": Kind(diagnostics.run_sleep, "sleeping", scratch=("slept.json",)),
     "ranks": Kind(diagnostics.run_ranks, "summing", can_spread=True),

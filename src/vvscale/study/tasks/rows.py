@@ -1,4 +1,8 @@
-"""What tasks of a study share: how a network is trained and scored, and rows of the score table as laws read them."""
+"""What tasks of a study share: how networks are trained and scored, rows as laws read them, and notes.
+
+A note says what a study could not have, in words beside its results: never a reason to hold back the rest. Tasks return
+theirs as ``notes``, and so they stand in the record of the finished task.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vvscale.core.files import write_json
-from vvscale.errors import DataError
+from vvscale.errors import DataError, FitError, UsageError
+from vvscale.study.graph.task_folder import TaskFolder
 from vvscale.train.neural.options import UNTUNED
 
 if TYPE_CHECKING:
@@ -29,6 +34,23 @@ _RECORDINGS = (
     "finetune_updates", "lora_rank",
 )  # fmt: skip
 """What tells rows of one trained network apart."""
+
+
+NOT_TO_BE_HAD = (FitError, DataError, UsageError)
+"""Errors that say that rows do not give what was asked of them; anything else is a failure of the task."""
+
+
+def why(error: Exception) -> str:
+    """Return the reason that an error gives; an error of the disk is none, and is raised again."""
+    if isinstance(error.__cause__, OSError):
+        raise error
+    return str(error)
+
+
+def read_notes(out: Path) -> list[str]:
+    """Return the notes of a finished task, by the folder of its output; none where there is no such task."""
+    done = TaskFolder(out.parent).done()
+    return [] if done is None else [str(note) for note in done["result"].get("notes", ())]
 
 
 def train_network(context: TaskContext, run: Mapping[str, Any], out: Path) -> RunResult:

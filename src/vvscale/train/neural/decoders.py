@@ -17,7 +17,7 @@ from vvscale.brain.catalogue import resolve_benchmarks, with_metrics
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import row_order
 from vvscale.brain.mapping.fixed import with_fixed_test
-from vvscale.brain.metrics.scale import zscored
+from vvscale.brain.metrics.centring import zscored
 from vvscale.errors import ConfigError, UsageError
 
 # Shape legend: N training images of one benchmark, p features, q neuroids.

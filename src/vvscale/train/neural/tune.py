@@ -25,7 +25,7 @@ from torch import nn
 from vvscale.brain.activations.hooks import hooks
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.inputs.preprocess import Preprocessing
-from vvscale.brain.scoring.digests import weights_digest
+from vvscale.brain.scoring.keys import weights_digest
 from vvscale.brain.scoring.session import score_layers
 from vvscale.core.files import write_json
 from vvscale.core.hashing import digest_of

@@ -21,8 +21,8 @@ from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.ceilings.score import Score
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import row_order
-from vvscale.brain.metrics.predictivity import judge
-from vvscale.brain.metrics.scale import zscored
+from vvscale.brain.metrics.centring import zscored
+from vvscale.brain.metrics.outcome import judge
 from vvscale.core.hashing import digest_of
 from vvscale.core.options import SEED
 from vvscale.errors import DivergedError, UsageError

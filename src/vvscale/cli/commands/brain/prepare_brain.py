@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vvscale.brain.prepared.options import PrepareBrainOptions
+from vvscale.brain.prepared.sets import PrepareBrainOptions
 from vvscale.cli.options import verb
 from vvscale.cli.output import Output
 from vvscale.errors import shell_words
@@ -58,7 +58,7 @@ def prepare_brain(
         output.say("Next: `vvscale prepare-brain tvsd --raw FOLDER --dry-run`")
         output.document({"command": "prepare-brain", "sets": rows})
         return
-    job = Job(name, raw, out, options.preset, options.subjects, options.rois, options.changes)
+    job = Job(name, raw, out, options)
     plan = job.plan()
     if dry_run:
         table = pd.DataFrame([dict(row) for row in plan.rows])

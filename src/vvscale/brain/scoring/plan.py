@@ -1,25 +1,39 @@
-"""Which layer is scored on which benchmark, and what each score depends on."""
+"""What is scored and how: which layer on which benchmark, what each score depends on, and in which passes.
+
+Nothing is scored here: a plan can be shown without acting on it.
+"""
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
 from vvscale.brain.activations.accept import accepted
+from vvscale.brain.activations.memory import Budget, Pass, resident_memory
+from vvscale.brain.activations.record import Probe
 from vvscale.brain.benchmarks.benchmark import Benchmark
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.inputs.stimuli import StimulusSet, row_order
 from vvscale.brain.metrics.metric import Needs
-from vvscale.brain.scoring.digests import benchmark_digest, code_digest, model_digest, weights_digest
-from vvscale.brain.scoring.keys import Unkeyable
+from vvscale.brain.scoring.keys import Unkeyable, benchmark_digest, code_digest, model_digest, weights_digest
 from vvscale.brain.scoring.layers import LayerCommitment, choose_layers, readout_layer, resolve_name
 from vvscale.brain.scoring.options import ScoringOptions
 from vvscale.core.hashing import digest_of
 from vvscale.errors import ConfigError, DataError, UsageError, VvscaleWarning
+
+DISK_RATE = 3e8
+"""Bytes per second of scratch files."""
+
+METRIC_SECONDS = {"products": 1.7, "standardized": 9.3, "features": 9.3}
+"""Seconds of a metric for 3200 images by what it needs, as measured of PLS and of the readout; they grow with the
+square."""
 
 
 @dataclass(frozen=True)
@@ -110,14 +124,7 @@ def plan_work(
         A benchmark cannot be scored on whatever the model: its parts do not match, a stratum has one image.
     """
     module = accepted(module)
-    if not benchmarks:
-        raise UsageError("No benchmark was given; expected at least one.")
-    names = [one.benchmark_id for one in benchmarks]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UsageError(f"The benchmark '{twice}' was given twice; expected each once.")
-    for benchmark in benchmarks:
-        refuse_unscorable(benchmark)
+    refuse_unscorable(benchmarks)
     # Benchmarks usually share the very same set, and its images are read once.
     sets = {id(one.stimuli): one.stimuli for one in benchmarks}
     digests = {key: stimuli.digest() for key, stimuli in sets.items()}
@@ -176,13 +183,20 @@ def _digest_or_none(what: str, digest: Callable[[], str]) -> str | None:
         return None
 
 
-def refuse_unscorable(benchmark: Benchmark) -> None:
-    """Raise what would stop every model on this benchmark, before any model runs."""
-    try:
-        row_order(benchmark.stimuli.stimulus_id, benchmark.images, "The stimuli")
-        benchmark.refuse_unscorable()
-    except (DataError, UsageError) as error:
-        raise type(error)(f"Benchmark '{benchmark.benchmark_id}' cannot score any model: {error}") from error
+def refuse_unscorable(benchmarks: Sequence[Benchmark]) -> None:
+    """Raise what would stop every model on these benchmarks, before any model runs."""
+    if not benchmarks:
+        raise UsageError("No benchmark was given; expected at least one.")
+    names = [one.benchmark_id for one in benchmarks]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UsageError(f"The benchmark '{twice}' was given twice; expected each once.")
+    for benchmark in benchmarks:
+        try:
+            row_order(benchmark.stimuli.stimulus_id, benchmark.images, "The stimuli")
+            benchmark.refuse_unscorable()
+        except (DataError, UsageError) as error:
+            raise type(error)(f"Benchmark '{benchmark.benchmark_id}' cannot score any model: {error}") from error
 
 
 def _pair(
@@ -204,3 +218,105 @@ def _pair(
             )
         pairs.append(Pair(readout_layer(module) if layer is None else resolve_name(module, layer), benchmark))
     return tuple(pairs)
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What one stimulus set needs of the model.
+
+    Attributes
+    ----------
+    stimuli
+        Digest of the set.
+    pairs
+        Scores to make from it.
+    budget, passes
+        What fits and what the layers are, and in which passes they are recorded.
+    """
+
+    stimuli: str
+    pairs: tuple[Pair, ...]
+    budget: Budget
+    passes: tuple[Pass, ...]
+
+    @property
+    def n_forward(self) -> int:
+        """Images that go through the model."""
+        return len(self.passes) * (self.budget.n_images + self.budget.n_fitted)
+
+    @property
+    def n_steps(self) -> int:
+        """How often progress is reported: once per batch and per distinct layer."""
+        sets = (self.budget.n_images, self.budget.n_fitted)
+        n_batches = sum(-(-n // self.budget.batch_size) for n in sets)
+        return len(self.passes) * n_batches + len(self.budget.seen.distinct())
+
+
+def plan_recording(
+    work: Work, stimuli: str, pairs: Sequence[Pair], seen: Probe, n_pixels: int, *, n_more: int = 0
+) -> Recording:
+    """Decide how the layers of some scores are recorded.
+
+    Parameters
+    ----------
+    work, stimuli, pairs
+        What is scored, the digest of the stimulus set, and the scores to make from it.
+    seen
+        What a first pass showed of the layers; those that it refused get no score.
+    n_pixels
+        Numbers of one preprocessed image.
+    n_more
+        (N, N) tables that are held besides those of the metrics.
+
+    Raises
+    ------
+    OutOfMemoryError
+        The memory or disk allowed is too small.
+    """
+    projection, options = work.options.how_projected, work.options
+    seen = seen.only(dict.fromkeys(pair.layer for pair in pairs if pair.layer in seen.layers))
+    if projection.kind == "sparse":
+        seen = seen.underived()
+    pairs = tuple(pair for pair in pairs if pair.layer in seen.layers)
+    is_parallel = options.array_device is None and all(pair.benchmark.needs.kind != "features" for pair in pairs)
+    threads = torch.get_num_threads() if options.threads is None else options.threads
+    budget = Budget(
+        memory=options.memory_bytes,
+        resident=resident_memory(),
+        n_images=len(work.stimuli[stimuli]),
+        n_fitted=len(work.projection_images or ()),
+        n_pixels=n_pixels,
+        batch_size=options.batch_size,
+        seen=seen,
+        projection=projection,
+        n_tables=n_more + max((pair.benchmark.n_tables for pair in pairs), default=0),
+        threads=threads if is_parallel else 1,
+    )
+    if not pairs:
+        return Recording(stimuli, (), budget, ())
+    budget.check()
+    return Recording(stimuli, pairs, budget, budget.passes(options.scratch_folder, max_passes=options.max_passes))
+
+
+def estimate_seconds(work: Work, recording: Recording, seconds_per_image: float) -> float:
+    """Return about how many seconds a recording and its scores will take here, on an idle machine.
+
+    One small product is timed here and a forward pass before; metrics and disks are as measured elsewhere.
+    """
+    n, seen = recording.budget.n_images, recording.budget.seen
+    distinct = seen.distinct()
+    n_features = sum(work.options.how_projected.n_kept(layer.n_features) for layer in distinct.values())
+    ways = len({pair.benchmark.needs for pair in recording.pairs})
+    products = ways * n**2 * n_features * _seconds_per_product()
+    kept = 2 * sum(one.holding.disk_bytes for one in recording.passes) / DISK_RATE
+    metrics = sum(METRIC_SECONDS[pair.benchmark.needs.kind] * (n / 3200) ** 2 + 0.1 for pair in recording.pairs)
+    metrics *= len(distinct) / max(1, len(seen.layers))
+    return recording.n_forward * seconds_per_image + products + kept + metrics
+
+
+def _seconds_per_product() -> float:
+    """Time one product and return the seconds per pair of images and feature."""
+    block = np.ones((512, 2048), dtype=np.float32)
+    start = time.perf_counter()
+    np.matmul(block, block.T)
+    return (time.perf_counter() - start) / (len(block) * block.size)

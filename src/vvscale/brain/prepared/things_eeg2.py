@@ -11,18 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from vvscale.brain.ceilings.percent import variance_ceiling_percent
 from vvscale.brain.prepared.layout import PreparedWriter
-from vvscale.brain.prepared.things import EEG_GROUPS, read_dict, sensor_groups, things_id
+from vvscale.brain.prepared.raw_files import EEG_GROUPS, read_dict, sensor_groups, things_id, write_groups
 from vvscale.errors import DataError, MissingDataError
 
 _FILES = {"train": "preprocessed_eeg_training.npy", "test": "preprocessed_eeg_test.npy"}
 _IMAGES = "image_metadata.npy"
 
 
-def raw_files(subject: str) -> list[str]:
+def raw_files(raw: Path, subject: str) -> list[Path]:
     """Return the raw files of a subject."""
-    return [_IMAGES, *(f"{subject}/{name}" for name in _FILES.values())]
+    return [raw / _IMAGES, *(raw / subject / name for name in _FILES.values())]
 
 
 def read_subject(raw: Path, subject: str, writer: PreparedWriter, **_: Any) -> None:
@@ -41,12 +40,8 @@ def read_subject(raw: Path, subject: str, writer: PreparedWriter, **_: Any) -> N
                 f"{len(times)} times)."
             )
         # Half a millisecond: times are multiples of 10 ms, written in floating point.
-        data = data[..., times > -5e-4]
-        for group, channels in sensor_groups([str(one) for one in held["ch_names"]], EEG_GROUPS).items():
-            of_group = data[:, :, channels]
-            writer.responses(split, subject, group, (n_images, *of_group.shape[2:]))[...] = of_group.mean(axis=1)
-            if split == "test":
-                writer.ceiling(subject, group, variance_ceiling_percent(of_group))
+        groups = sensor_groups([str(one) for one in held["ch_names"]], EEG_GROUPS)
+        write_groups(writer, split, subject, data[..., times > -5e-4], groups)
 
 
 def stimulus_ids(raw: Path, split: str, subject: str) -> np.ndarray:
