@@ -23,6 +23,7 @@ from vvscale.laws import (
     predict_interval,
     sensitivity,
 )
+from vvscale.laws.comparison.baselines import BASELINES, MEAN
 from vvscale.laws.gokce2025.experiments import EXPERIMENTS, ModelTables
 from vvscale.scores import load_scores, model_table, select
 
@@ -140,12 +141,12 @@ BEHAVIOR_RMSE = {
 
 @pytest.fixture(scope="module")
 def neural_forecasts(neural: Fit) -> HoldOut:
-    return hold_out(neural, laws=[*NEURAL_RMSE, "pooled", "trees"])
+    return hold_out(neural, laws=[*NEURAL_RMSE, *BASELINES])
 
 
 @pytest.fixture(scope="module")
 def behavior_forecasts(behavior: Fit) -> HoldOut:
-    return hold_out(behavior, laws=[*BEHAVIOR_RMSE, "shifted", "pooled", "trees"])
+    return hold_out(behavior, laws=[*BEHAVIOR_RMSE, "shifted", *BASELINES])
 
 
 def test_forecasts(neural_forecasts: HoldOut, behavior_forecasts: HoldOut):
@@ -173,11 +174,24 @@ def test_the_pooled_law_and_trees_forecast_better_than_every_law(
             assert found.loc["trees", ("gap", split)] < 0
 
 
+def test_the_mean_of_law_and_trees_is_near_the_better(neural_forecasts: HoldOut, behavior_forecasts: HoldOut):
+    targets = (
+        (neural_forecasts, {"top 20%": 0.0317, "top decade": 0.0282, "top 2 decades": 0.0325}),
+        (behavior_forecasts, {"top 20%": 0.0392, "top decade": 0.0392, "top 2 decades": 0.0462}),
+    )
+    for result, expected in targets:
+        found = result.table().pivot(index="law", columns="split", values=["rmse", "gap", "gap_se"])
+        for split, value in expected.items():
+            assert found.loc[MEAN, ("rmse", split)] <= value
+            assert found.loc[MEAN, ("rmse", split)] < found.loc[["pooled", "trees"], ("rmse", split)].max()
+            assert found.loc[MEAN, ("gap", split)] < -2 * found.loc[MEAN, ("gap_se", split)], split
+
+
 def test_family_amplitudes_forecast_best(neural: Fit, neural_forecasts: HoldOut):
     # One split only: with so many parameters each costs a second.
     rows = hold_out(neural, laws=["joint+B"], splits=["top 20%"]).table().set_index("law")
     assert rows.loc["joint+B", "rmse"] == pytest.approx(0.052, abs=0.001)
-    others = neural_forecasts.table().query("split == 'top 20%' and law not in ['pooled', 'trees']")
+    others = neural_forecasts.table().query("split == 'top 20%' and law not in @BASELINES")
     assert rows.loc["joint+B", "rmse"] < 0.75 * others["rmse"].min()
 
 

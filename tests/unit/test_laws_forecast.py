@@ -10,6 +10,7 @@ import pytest
 
 from vvscale.errors import DataError, ShapeError, UsageError
 from vvscale.laws import fit_law, hold_out
+from vvscale.laws.comparison.baselines import MEAN
 from vvscale.laws.comparison.holdout import training_rows
 from vvscale.laws.comparison.pooled import fit_pooled
 
@@ -152,6 +153,26 @@ def test_trees_win_where_the_form_lacks_something_and_only_there():
     wrong = hold_out(data, laws=laws, splits=splits)
     assert wrong.trees_win == {"odd": True}
     assert "the laws' form lacks something" in wrong.verdict
+
+
+def test_the_mean_of_law_and_trees_is_the_mean_of_both_and_no_law_to_be_beaten():
+    pytest.importorskip("sklearn")
+    data = families(240, 2, effect=0.05)
+    splits = {"odd": np.arange(240) % 2 == 0}
+    alone = hold_out(data, laws=["joint", "constant", MEAN], splits=splits).table().set_index("law")
+    found = hold_out(data, laws=["joint", "constant", "trees", "pooled", MEAN], splits=splits)
+    rows = found.table().set_index("law")
+    # Errors average, so that their means do.
+    assert rows.loc[MEAN, "bias"] == pytest.approx(rows.loc[["pooled", "trees"], "bias"].mean(), abs=1e-12)
+    assert rows.loc[MEAN, "rmse"] < rows.loc[["pooled", "trees"], "rmse"].max()
+    assert rows.loc[MEAN, "rmse_se"] > 0
+    # The same whether its parts are asked for or not, and they are shown only where they are.
+    assert alone.loc[MEAN, "rmse"] == rows.loc[MEAN, "rmse"]
+    assert set(alone.index) - {"last value", "mean of top tenth"} == {"joint", "constant", MEAN}
+    assert not rows.loc[MEAN, "is_naive"]
+    assert not rows.loc[MEAN, "is_chosen"]
+    assert " of 2 laws beat" in found.verdict or "no law beats" in found.verdict
+    assert f"The mean of it and of trees: {rows.loc[MEAN, 'rmse']:.3f}" in found.verdict
 
 
 def test_a_baseline_that_cannot_be_fitted_is_refused_by_name():

@@ -8,8 +8,10 @@ from scipy.optimize import approx_fprime, least_squares, linprog
 
 from vvscale.laws.forms.plateau import Plateau, Vanishing
 from vvscale.laws.forms.terms import Points, Term
-from vvscale.laws.solver.newton import SAME, Minima, _solve_definite, minimise
+from vvscale.laws.solver.expansion import expand
+from vvscale.laws.solver.newton import SAME, Minima, minimise
 from vvscale.laws.solver.sample import Sample
+from vvscale.laws.solver.steps import solve_definite
 
 LINE, POWER, SHIFTED = Vanishing((Term(),)), Plateau((Term(),)), Plateau((Term("shifted"),))
 PRODUCT, JOINT = Plateau((Term("blend"),)), Plateau((Term(), Term(column=1)))
@@ -98,17 +100,15 @@ def test_curves_reach_scipy_least_squares(seed: int, delta: float, loss: str, lo
 )
 @pytest.mark.parametrize("log", [True, False])
 def test_gradient_and_curvature_of_the_loss(form, theta: list[float], log: bool):
-    from vvscale.laws.solver.newton import _expand
-
     u, target = noisy(40, 3)
     sample = flat_sample(u, target if log else np.exp(target), 0.05, log=log, v=np.sin(u) * 2)
     weights = np.random.default_rng(0).integers(0, 3, 40).astype(float)
     at = np.array(theta)
-    loss, gradient, hessian, metric = _expand(form, sample, weights[None], at[None])
+    loss, gradient, hessian, metric = expand(form, sample, weights[None], at[None])
     np.testing.assert_allclose(loss[0], loss_at(form, sample, weights, at), rtol=1e-13)
     slope = approx_fprime(at, lambda t: loss_at(form, sample, weights, t), 1e-7)
     np.testing.assert_allclose(gradient[0], slope, rtol=1e-4, atol=1e-5)
-    bend = approx_fprime(at, lambda t: _expand(form, sample, weights[None], t[None])[1][0], 1e-7)
+    bend = approx_fprime(at, lambda t: expand(form, sample, weights[None], t[None])[1][0], 1e-7)
     np.testing.assert_allclose(hessian[0], bend, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(hessian[0], hessian[0].T, rtol=1e-12)
     assert np.linalg.eigvalsh(metric[0]).min() > 0
@@ -238,6 +238,7 @@ def test_the_batched_elimination_solves_and_sees_indefinite_matrices():
         matrix[::2] -= 3 * np.eye(p)
         right = rng.normal(size=(40, p))
         expected = np.linalg.solve(matrix, right[:, :, None])[:, :, 0]
-        solved, definite = _solve_definite(matrix.copy(), right.copy())
+        solved, definite = solve_definite(matrix.transpose(1, 2, 0).copy(), right.T.copy())
+        solved = solved.T
         np.testing.assert_array_equal(definite, np.linalg.eigvalsh(matrix).min(axis=1) > 0)
         np.testing.assert_allclose(solved[definite], expected[definite], rtol=1e-8, atol=1e-10)

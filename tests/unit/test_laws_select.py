@@ -11,6 +11,7 @@ from scipy import integrate, optimize, stats
 
 from vvscale.errors import ConfigError, DataError, ShapeError, UnknownNameError, UsageError
 from vvscale.laws import compare_laws, fit_law
+from vvscale.laws.comparison.baselines import BASELINES
 from vvscale.laws.comparison.candidates import CANDIDATES, contest
 from vvscale.laws.comparison.compare import aicc, log_likelihood
 from vvscale.laws.solve_law import natural
@@ -258,7 +259,7 @@ def test_exponents_do_not_turn_negative(table: pd.DataFrame):
 def test_laws_that_do_not_apply_are_named(table: pd.DataFrame):
     bare = table.loc[::2, ["train_flop", "misalignment", "arch"]]
     result = compare_laws(bare, n_folds=2)
-    assert set(result.left_out) == {"joint", "product", "kaplan", "joint+B", "power+A", "pooled", "trees"}
+    assert set(result.left_out) == {"joint", "product", "kaplan", "joint+B", "power+A", *BASELINES}
     assert result.left_out["joint"] == "the table has no column 'n_params'"
     one_family = contest(table.assign(parent_family="ViT"))
     assert one_family.left_out["power+A"] == "all rows have the same parent_family"

@@ -1,7 +1,9 @@
-"""Forecasts that are no law of the solver: the pooled law, and boosted trees that know no law at all.
+"""Forecasts that are no law of the solver: the pooled law, boosted trees that know no law at all, and their mean.
 
 Trees that only know that more parameters and more data never hurt are the yardstick: where they forecast better than
-every law, the laws' form lacks something that the table knows.
+every law, the laws' form lacks something that the table knows. A law extrapolates and trees do not; trees bend where
+the law's form is wrong. Their errors are of different kinds, so that the plain mean of both, which chooses nothing, is
+often better than either (Bates & Granger 1969).
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-POOLED, TREES = "pooled", "trees"
-BASELINES = (POOLED, TREES)
+POOLED, TREES, MEAN = "pooled", "trees", "mean of law and trees"
+BASELINES = (POOLED, TREES, MEAN)
+# What rests on trees is no law, whatever it is compared with.
+NO_LAWS = (TREES, MEAN)
 # Small leaves, since a design has few rows per corner; the rest is scikit-learn's default or near it. Not tuned.
 TREE_OPTIONS = {"min_samples_leaf": 5, "max_iter": 300, "learning_rate": 0.1, "random_state": 0}
 # Of the rows in each weighting, at least so many must be left to fit a baseline.
@@ -50,20 +54,23 @@ def forecast_baselines(
     forecasts, left_out
         Name -> outcome (B, n), NaN where too few rows are left; name -> why a baseline cannot be fitted.
     """
-    left_out: dict[str, str] = {}
-    made: dict[str, Array] = {}
-    for name in names:
-        reason = _lacks(name, contest)
-        if reason:
-            left_out[name] = reason
-            continue
-        fit = _FITS[name]
-        forecasts = np.full(weights.shape, np.nan)
-        for row, used in zip(forecasts, weights > 0, strict=True):
-            if used.sum() >= FEWEST_ROWS:
-                row[:] = fit(contest, used)
-        made[name] = forecasts
-    return made, left_out
+    left_out = {name: reason for name in names if (reason := _lacks(name, contest))}
+    able = [name for name in names if name not in left_out]
+    # The mean is of the very forecasts that stand beside it.
+    parts = [name for name in _FITS if name in able or MEAN in able]
+    made = {name: _forecasts(name, contest, weights) for name in parts}
+    if MEAN in able:
+        made[MEAN] = (made[POOLED] + made[TREES]) / 2.0
+    return {name: made[name] for name in able}, left_out
+
+
+def _forecasts(name: str, contest: Contest, weights: Array) -> Array:
+    """Outcome (B, n) that one baseline forecasts from the rows that each weighting (B, n) has."""
+    forecasts = np.full(weights.shape, np.nan)
+    for row, used in zip(forecasts, weights > 0, strict=True):
+        if used.sum() >= FEWEST_ROWS:
+            row[:] = _FITS[name](contest, used)
+    return forecasts
 
 
 def _lacks(name: str, contest: Contest) -> str:
@@ -74,7 +81,7 @@ def _lacks(name: str, contest: Contest) -> str:
             return f"the table has no column '{column}' without gaps"
     if not (contest.outcome > 0).all():
         return "it forecasts the log of the outcome, which is not above 0 everywhere"
-    if name == TREES and find_spec("sklearn") is None:
+    if name in NO_LAWS and find_spec("sklearn") is None:
         return "scikit-learn is not installed; `pip install 'vvscale[forecast]'` adds it"
     return ""
 

@@ -157,8 +157,9 @@ def compare_laws(
     data
         A table with one row per model, or a fit, whose rows, columns and loss are taken over.
     laws
-        Names or laws; ``"joint+B"`` gives each group of ``offset_by`` its own amplitude B; ``"pooled"`` and ``"trees"``
-        are the baselines of ``comparison.baselines``, which have a cross-validation but no likelihood. By default
+        Names or laws; ``"joint+B"`` gives each group of ``offset_by`` its own amplitude B; ``"pooled"``,
+        ``"trees"`` and ``"mean of law and trees"`` are the baselines of ``comparison.baselines``, which have a
+        cross-validation but no likelihood. By default
         ``candidates.CANDIDATES``, those that the table has the columns for.
     x
         Input column of laws in X, ``train_flop`` by default.

@@ -16,7 +16,7 @@ import pandas as pd
 
 from vvscale.core.jsonable import json_rows
 from vvscale.errors import DataError, ShapeError, UsageError
-from vvscale.laws.comparison.baselines import POOLED, TREES, forecast_baselines, split_names
+from vvscale.laws.comparison.baselines import MEAN, NO_LAWS, POOLED, TREES, forecast_baselines, split_names
 from vvscale.laws.comparison.candidates import Contest, contest
 from vvscale.laws.status import CONVERGED
 from vvscale.laws.uncertainty.folds import clustered_error, grouped_folds
@@ -274,7 +274,7 @@ def _sentence(split: str, part: pd.DataFrame) -> str:
     unable = part.loc[part["rmse"].isna(), "law"]
     part = part[part["rmse"].notna()]
     naive = part[part["is_naive"]].iloc[0]
-    laws = part[~part["is_naive"] & (part["law"] != TREES)]
+    laws = part[~part["is_naive"] & ~part["law"].isin(NO_LAWS)]
     ahead = laws[laws["rmse"] < naive["rmse"]]
     if ahead.empty:
         said = f"{split}: no law beats '{naive['law']}' (RMSE {naive['rmse']:.3f})."
@@ -290,6 +290,8 @@ def _sentence(split: str, part: pd.DataFrame) -> str:
             )
         for pooled in part[part["law"] == POOLED].to_dict("records"):
             said += f" The pooled law: {pooled['rmse']:.3f} +- {pooled['rmse_se']:.3f}."
+        for mean in part[part["law"] == MEAN].to_dict("records"):
+            said += f" The mean of it and of trees: {mean['rmse']:.3f} +- {mean['rmse_se']:.3f}."
     if _trees_win(part):
         trees = part[part["law"] == TREES].iloc[0]
         said += (
@@ -303,7 +305,7 @@ def _sentence(split: str, part: pd.DataFrame) -> str:
 
 def _trees_win(part: pd.DataFrame) -> bool:
     trees = part[part["law"] == TREES]
-    laws = part[~part["is_naive"] & (part["law"] != TREES)]
+    laws = part[~part["is_naive"] & ~part["law"].isin(NO_LAWS)]
     if trees.empty or laws.empty or not np.isfinite(trees["rmse"].iloc[0]):
         return False
     return bool(trees["rmse"].iloc[0] < laws["rmse"].min() and trees["gap"].iloc[0] < -2.0 * trees["gap_se"].iloc[0])

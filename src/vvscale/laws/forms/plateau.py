@@ -144,12 +144,14 @@ class Plateau(_FromGrid):
             first = [h_s, *(-decayed * slope for slope in w_q)]
             second = [(0, 0, h_ss), *((0, i, w * decayed * slope) for i, slope in enumerate(w_q, start=1))]
             for i, j in _pairs(len(w_q)):
-                bend = s * decayed * w_q[i] * w_q[j]
+                bend = s * w_q[i] * w_q[j]
                 if (i + 1, j + 1) in w_qq:
-                    bend -= decayed * w_qq[i + 1, j + 1]
+                    bend -= w_qq[i + 1, j + 1]
+                bend *= decayed
                 second.append((1 + i, 1 + j, bend))
             parts.append((at, kappa, h, first, second))
-        inverse = 1.0 / np.where(mixture > 0.0, mixture, np.nan)
+        np.copyto(mixture, np.nan, where=mixture <= 0.0)
+        inverse = 1.0 / mixture
         jacobian = np.empty((b, self.size, m))
         jacobian[:, 0] = 1.0
         curved: list[tuple[int, int, Array]] = []
@@ -159,8 +161,10 @@ class Plateau(_FromGrid):
             for i, slope in enumerate(first, start=at + 1):
                 np.multiply(slope, scaled, out=jacobian[:, i])
                 curved.append((at, i, slope * inverse))
-            curved.extend((at + 1 + i, at + 1 + j, bend * scaled) for i, j, bend in second)
-        return Derivatives(theta[:, :1] - np.log(inverse), jacobian, curved, is_mixture=True)
+            curved.extend((at + 1 + i, at + 1 + j, np.multiply(bend, scaled, out=bend)) for i, j, bend in second)
+        f = np.log(mixture, out=mixture)
+        f += theta[:, :1]
+        return Derivatives(f, jacobian, curved, is_mixture=True)
 
     def project(self, theta: Array) -> Array:
         """Move theta (b, p) in place to the nearest admissible point along kappa."""

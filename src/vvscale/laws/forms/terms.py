@@ -83,7 +83,8 @@ def decay(s: Array, w: Array) -> tuple[Array, Array, Array, Array]:
     h_s = slope + h
     h_s *= -inverse
     h_ss = np.multiply(w, slope, out=slope)
-    h_ss -= 2.0 * h_s
+    h_ss -= h_s
+    h_ss -= h_s
     h_ss *= inverse
     if near.size:
         v = np.broadcast_to(w, t.shape)[np.divmod(near, t.shape[1])]
@@ -102,22 +103,28 @@ def warp(rho: Array, u: Array) -> tuple[Array, Array, Array]:
     lift = np.expm1(u)
     q = rho * lift
     # 1 + q, without its cancellation far to the left where rho is 1.
-    ground = (1.0 - rho) + rho * np.exp(u)
-    w = np.log(ground)
+    ground = rho * np.exp(u)
+    ground += 1.0 - rho
     inverse = 1.0 / np.where(rho < TINY, 1.0, rho)
-    share = q / ground
-    w_r = (share - w) * inverse * inverse
-    w_rr = (2.0 * (w - share) * inverse - (lift / ground) ** 2 * rho) * inverse * inverse
-    w = w * inverse
-    near = np.nonzero(np.abs(q) < SERIES_BELOW)
-    if near[0].size:
-        x = q[near]
-        e = np.broadcast_to(lift, q.shape)[near]
-        w[near] = e * (1 - x * (1 / 2 - x * (1 / 3 - x * (1 / 4 - x * (1 / 5 - x * (1 / 6 - x / 7))))))
+    near = np.flatnonzero(np.abs(q) < SERIES_BELOW)
+    x = q.ravel()[near]
+    share = np.divide(q, ground, out=q)
+    w = np.log(ground, out=ground)
+    gap = share - w
+    w_r = gap * inverse**2
+    # (2 (w - share) - share^2) / rho^3.
+    share *= share
+    share += gap
+    share += gap
+    w_rr = np.multiply(share, -(inverse**3), out=share)
+    w *= inverse
+    if near.size:
+        e = lift.ravel()[near % lift.size]
+        w.ravel()[near] = e * (1 - x * (1 / 2 - x * (1 / 3 - x * (1 / 4 - x * (1 / 5 - x * (1 / 6 - x / 7))))))
         slope = -1 / 2 + x * (2 / 3 - x * (3 / 4 - x * (4 / 5 - x * (5 / 6 - x * 6 / 7))))
-        w_r[near] = e * e * slope
+        w_r.ravel()[near] = e * e * slope
         bend = 2 / 3 - x * (6 / 4 - x * (12 / 5 - x * (20 / 6 - x * (30 / 7 - x * 42 / 8))))
-        w_rr[near] = e * e * e * bend
+        w_rr.ravel()[near] = e * e * e * bend
     return w, w_r, w_rr
 
 

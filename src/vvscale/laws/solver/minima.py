@@ -7,15 +7,18 @@ gains. Searches that got stuck are tried again with the parameters defined at th
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vvscale.laws.forms.plateau import Plateau
 from vvscale.laws.solver.newton import Minima, minimise
-from vvscale.laws.solver.starts import candidate_losses
+from vvscale.laws.solver.starts import curve_losses, curves
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from vvscale.laws.forms.form import Form
@@ -58,6 +61,47 @@ class Best:
         self.bar[taken] = np.minimum(self.bar[taken], self.loss[taken])
         return clearly
 
+    def descend(
+        self,
+        form: Form,
+        sample: Sample,
+        weights: Array,
+        starts: Sequence[Array],
+        places: Sequence[NDArray[np.intp]],
+        rows: NDArray[np.intp],
+    ) -> list[NDArray[np.intp]]:
+        """Search from several sets of starts at once, those of the first set first.
+
+        Parameters
+        ----------
+        weights
+            Weight of each row in the resamples ``rows``, shape (len(rows), n).
+        starts, places
+            Sets of starts (k, p), and place of each start's resample among ``rows`` (k,).
+
+        Returns
+        -------
+        list
+            For each set the resamples that clearly improved.
+        """
+        every = np.concatenate(places)
+        ends = descend(
+            form, sample, weights, np.concatenate(starts), every,
+            known=self.bar[rows[every]], optima=self.minima(rows[every]),
+        )  # fmt: skip
+        at = np.cumsum([0, *map(len, places)])
+        parts = [slice(first, last) for first, last in pairwise(at)]
+        return [
+            self.offer(Minima(ends.theta[part], ends.loss[part], ends.gradient[part]), rows[every[part]])
+            for part in parts
+        ]
+
+    def minima(self, rows: NDArray[np.intp]) -> Minima:
+        """Return the best minima of some resamples; NaN where that is none, but where a search got stuck."""
+        found = Minima(self.theta[rows], self.loss[rows], self.gradient[rows])
+        found.theta[found.gradient > STUCK] = np.nan
+        return found
+
 
 def agreement(ends: list[tuple[NDArray[np.intp], Array]], loss: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Count each resample's searches, and those that ended at ``loss`` (B,)."""
@@ -82,8 +126,9 @@ def exchange(best: Best, form: Form, sample: Sample, weights: Array, rows: NDArr
     weights = weights[rows]
     for _ in range(MAX_EXCHANGES):
         pool = best.theta[rows]
-        losses = candidate_losses(form, sample, weights, pool)
-        basin = _basins(_curves(form, sample, pool), BASINS)
+        f = curves(form, sample, pool)
+        losses = curve_losses(sample, weights, f)
+        basin = _basins(f, BASINS)
         n_basins = basin.max() + 1
         # For each resample the best representative of every basin (n_basins, B); its own basin only if some
         # optimum there already beats it.
@@ -92,17 +137,14 @@ def exchange(best: Best, form: Form, sample: Sample, weights: Array, rows: NDArr
         value = losses[everyone, chosen]
         beats = value < best.bar[rows] * (1.0 - BETTER)
         value = np.where((basin == np.arange(n_basins)[:, None]) & ~beats, np.inf, value)
-        improved = []
+        trying, starts = [], []
         for place, rank in enumerate(np.argsort(value, axis=0)[: max(n_tried, 1)]):
             worth = beats[rank, everyone]
             if place < n_tried:
                 worth |= np.isfinite(value[rank, everyone]) & np.isin(everyone, changed)
-            trying = np.nonzero(worth)[0]
-            if trying.size:
-                starts = pool[chosen[rank[trying], trying]]
-                known = best.bar[rows[trying]]
-                ends = descend(form, sample, weights, starts, trying, known=known)
-                improved.append(best.offer(ends, rows[trying]))
+            trying.append(np.nonzero(worth)[0])
+            starts.append(pool[chosen[rank[trying[-1]], trying[-1]]])
+        improved = best.descend(form, sample, weights, starts, trying, rows)
         changed = np.nonzero(np.isin(rows, np.concatenate(improved)))[0] if improved else everyone[:0]
         if not changed.size:
             break
@@ -142,11 +184,6 @@ def recentre(best: Best, form: Form, sample: Sample, weights: Array, rows: NDArr
         best.offer(ends, stuck[usable])
 
 
-def _curves(form: Form, sample: Sample, theta: Array) -> Array:
-    """Curves f (k, m) of many parameter vectors."""
-    return np.concatenate([form.evaluate(theta[i : i + 64], sample.points).f for i in range(0, len(theta), 64)])
-
-
 def _basins(curves: Array, n: int) -> NDArray[np.intp]:
     """Group curves (k, m) around farthest-first representatives; the basin of each, shape (k,).
 
@@ -173,9 +210,10 @@ def descend(
     problem: NDArray[np.intp] | None = None,
     *,
     known: Array | None = None,
+    optima: Minima | None = None,
     coarse: bool = False,
 ) -> Minima:
     """``minimise`` with the solver's own defaults."""
     problem = np.arange(len(theta)) if problem is None else problem
     effort = {"flat": 1e-3, "max_steps": 12} if coarse else {}
-    return minimise(form, sample, weights, theta, problem, known=known, **effort)
+    return minimise(form, sample, weights, theta, problem, known=known, optima=optima, **effort)

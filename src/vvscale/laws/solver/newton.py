@@ -13,11 +13,13 @@ losses, but no tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from vvscale.laws.solver.expansion import expand
+from vvscale.laws.solver.steps import damped_step
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,10 +34,15 @@ NUMBERS_PER_STEP = 32_000
 MAX_STEPS = 150
 MAX_REJECTED = 30
 FLAT = 1e-14
+# A step that should lower the loss by less than this, relatively, is not worth an evaluation.
+SETTLED = 1e-16
 MAX_AT_EDGE = 3
 SAME = 5e-7
 # Share of the way to a loss that a search must close by a step to go on towards it.
 OUT_OF_REACH = 1e-3
+# A search has found a known optimum again where its next step ends as near, in its metric relative to its loss: curves
+# then differ by a hundredth of the residuals, over which no law bends enough for a second minimum.
+FOUND_AGAIN = 3e-4
 
 
 @dataclass
@@ -75,6 +82,7 @@ def minimise(
     problem: NDArray[np.intp],
     *,
     known: Array | None = None,
+    optima: Minima | None = None,
     flat: float = FLAT,
     max_steps: int = MAX_STEPS,
     until: float | None = None,
@@ -97,6 +105,9 @@ def minimise(
     known
         Loss of an optimum already known for each start's resample, shape (k,). A search that comes within
         ``SAME`` of it has found it again and stops.
+    optima
+        An optimum of each start's resample, k of them, NaN where there is none. A search that steps into it ends there,
+        as one does that steps into what another of its resample has found.
     flat
         Two steps in a row that lower the loss by less than this, relatively, end the search.
     max_steps
@@ -106,7 +117,7 @@ def minimise(
         what lies between.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return _minimise(form, sample, weights, theta, problem, known, flat, max_steps, until)
+        return _minimise(form, sample, weights, theta, problem, known, optima, flat, max_steps, until)
 
 
 def _minimise(
@@ -116,32 +127,30 @@ def _minimise(
     theta: Array,
     problem: NDArray[np.intp],
     known: Array | None,
+    optima: Minima | None,
     flat: float,
     max_steps: int,
     until: float | None,
 ) -> Minima:
-    # What searches of this batch find is known to the others of the same resample from then on.
-    best = np.full(len(weights), np.inf)
-    if known is not None:
-        np.minimum.at(best, problem, known)
+    found = _Found(form, len(weights), problem, known, optima)
     k = len(theta)
-    every = _Descents(form, form.project(theta.copy()))
+    every = _Descents.begin(form, form.project(theta.copy()))
     room = int(np.clip(NUMBERS_PER_STEP // max(sample.points.u[0].size, 1), 8, 512))
     waiting = min(room, k)
     live, w = every.part(slice(waiting)), weights[problem[:waiting]]
     while live.place.size:
-        before = live.loss
-        over = live.judge(_expand(form, sample, w, live.trial), flat, max_steps)
+        before = live.loss.copy()
+        over = live.judge(expand(form, sample, w, live.trial), flat, max_steps)
         if until is not None:
             fell = before - live.loss
             over |= (live.loss <= until) | ((fell > 0.0) & (fell <= OUT_OF_REACH * (live.loss - until)))
-        # Not yet known is infinite, and compares as never the same.
-        over |= np.abs(live.loss / best[problem[live.place]] - 1.0) <= SAME
+        over |= found.is_same(live)
         live.propose(~over)
+        settled = live.settled > 0.0
         # Only a minimum becomes known: a search given up at the edge may stop anywhere along it.
-        minima = (live.flat_steps >= 2) | live.settled
-        np.minimum.at(best, problem[live.place[minima]], live.loss[minima])
-        over |= live.settled
+        found.learn(live, (live.flat_steps >= 2) | settled)
+        over |= settled
+        over |= found.is_near(live, ~over)
         if over.any():
             every.put(live.part(over))
             live, w = live.part(~over), w[~over]
@@ -156,70 +165,74 @@ def _minimise(
 
 
 class _Descents:
-    """Where k searches are, what is known there, and where each tries next."""
+    """Where k searches are, what is known there, and where each tries next.
 
-    ARRAYS = (
-        "place", "theta", "loss", "gradient", "hessian", "metric", "damping", "trial", "predicted", "settled",
-        "flat_steps", "rejected", "steps", "at_edge",
+    All of it is columns of one table, so that taking some of the searches is one copy.
+    """
+
+    # Columns of one number, before those of p and of p x p numbers.
+    NUMBERS = (
+        "place", "loss", "damping", "predicted", "settled", "flat_steps", "rejected", "steps", "at_edge",
     )  # fmt: skip
 
-    def __init__(self, form: Form, theta: Array) -> None:
-        k, p = theta.shape
-        self.form = form
+    def __init__(self, form: Form, table: Array) -> None:
+        self.form, self.table = form, table
+        at, p = len(self.NUMBERS), form.size
         # Number of each search, which its parts keep.
-        self.place = np.arange(k)
-        self.theta = theta
-        self.loss = np.full(k, np.inf)
-        self.gradient = np.zeros((k, p))
-        self.hessian = np.zeros((k, p, p))
-        self.metric = np.zeros((k, p, p))
-        self.damping = np.full(k, 1e-2)
-        self.trial = theta.copy()
-        # By how much the loss should fall at the trial.
-        self.predicted = np.full(k, np.inf)
-        # Whether that is nothing measurable: as far as the arithmetic goes.
-        self.settled = np.zeros(k, dtype=bool)
-        self.flat_steps, self.rejected, self.steps, self.at_edge = np.zeros((4, k), dtype=int)
+        self.place = table[:, 0].astype(np.intp)
+        # By how much the loss should fall at the trial, and whether that is nothing measurable: as far as the
+        # arithmetic goes.
+        _, self.loss, self.damping, self.predicted, self.settled, *counts = table[:, :at].T
+        self.flat_steps, self.rejected, self.steps, self.at_edge = counts
+        self.theta, self.trial, self.gradient = (table[:, at + i * p : at + (i + 1) * p] for i in range(3))
+        square = table[:, at + 3 * p :].reshape(len(table), 2, p, p)
+        self.hessian, self.metric = square[:, 0], square[:, 1]
+
+    @classmethod
+    def begin(cls, form: Form, theta: Array) -> _Descents:
+        """Searches that begin at theta (k, p)."""
+        k, p = theta.shape
+        made = cls(form, np.zeros((k, len(cls.NUMBERS) + 3 * p + 2 * p * p)))
+        made.table[:, 0] = made.place = np.arange(k)
+        made.loss[:] = made.predicted[:] = np.inf
+        made.damping[:] = 1e-2
+        made.theta[:] = made.trial[:] = theta
+        return made
 
     def part(self, rows: slice | NDArray[np.bool_]) -> _Descents:
         """Return some of the searches."""
-        return self._of(lambda name: getattr(self, name)[rows])
+        return _Descents(self.form, self.table[rows])
 
     def joined(self, more: _Descents) -> _Descents:
         """Return these searches and more."""
-        return self._of(lambda name: np.concatenate([getattr(self, name), getattr(more, name)]))
-
-    def _of(self, values: Callable[[str], NDArray[Any]]) -> _Descents:
-        made = object.__new__(_Descents)
-        made.form = self.form
-        for name in self.ARRAYS:
-            setattr(made, name, values(name))
-        return made
+        return _Descents(self.form, np.concatenate([self.table, more.table]))
 
     def put(self, ended: _Descents) -> None:
         """Take where some searches ended."""
-        for name in ("theta", "loss", "gradient", "metric"):
-            getattr(self, name)[ended.place] = getattr(ended, name)
+        self.table[ended.place] = ended.table
 
     def judge(self, at_trial: tuple[Array, Array, Array, Array], flat: float, max_steps: int) -> NDArray[np.bool_]:
         """Take the trials that lower the loss, set the damping by how they went; which searches are over (b,)."""
         loss, gradient, hessian, metric = at_trial
         drop = self.loss - loss
         better = loss < self.loss
+        worse = ~better
         ratio = np.where(np.isfinite(drop), drop / self.predicted, 1.0)
-        scale = np.where(ratio > 0.7, 0.15, np.where(ratio < 0.2, 3.0, 1.0))
-        self.damping = np.where(better, np.maximum(self.damping * scale, 1e-12), np.maximum(self.damping * 5.0, 1e-3))
-        self.flat_steps = np.where(better, (drop <= flat * loss) * (self.flat_steps + 1), self.flat_steps)
-        self.rejected = np.where(better, 0, self.rejected + 1)
+        self.damping *= np.where(worse, 5.0, np.where(ratio > 0.7, 0.15, np.where(ratio < 0.2, 3.0, 1.0)))
+        np.maximum(self.damping, np.where(better, 1e-12, 1e-3), out=self.damping)
+        self.flat_steps[:] = np.where(better, (drop <= flat * loss) * (self.flat_steps + 1.0), self.flat_steps)
+        self.rejected += 1.0
+        self.rejected[better] = 0.0
         row, square = better[:, None], better[:, None, None]
-        self.theta = np.where(row, self.trial, self.theta)
-        self.loss = np.where(better, loss, self.loss)
-        self.gradient = np.where(row, gradient, self.gradient)
-        self.hessian = np.where(square, hessian, self.hessian)
-        self.metric = np.where(square, metric, self.metric)
-        self.steps = self.steps + 1
+        np.copyto(self.theta, self.trial, where=row)
+        np.copyto(self.loss, loss, where=better)
+        np.copyto(self.gradient, gradient, where=row)
+        np.copyto(self.hessian, hessian, where=square)
+        np.copyto(self.metric, metric, where=square)
+        self.steps += 1.0
         # Refused steps count as well: on the edge most of them only try to leave the form.
-        self.at_edge = np.where(self.form.on_edge(self.theta), self.at_edge + 1, 0)
+        self.at_edge += 1.0
+        self.at_edge *= self.form.on_edge(self.theta)
         return (
             (self.flat_steps >= 2)
             | (self.rejected > MAX_REJECTED)
@@ -231,12 +244,62 @@ class _Descents:
     def propose(self, going: NDArray[np.bool_]) -> None:
         """Step to the next trial of the searches that go on, and predict by how much its loss falls."""
         held = self.form.held(self.theta, self.gradient)
-        step, self.damping = _step(self.gradient, self.hessian, self.metric, self.damping, held, going)
-        self.trial = self.form.project(self.theta + step)
+        step, self.damping[:] = damped_step(self.gradient, self.hessian, self.metric, self.damping, held, going)
+        self.trial[:] = self.form.project(self.theta + step)
         moved = self.trial - self.theta
-        bent = np.matmul(self.hessian, moved[:, :, None])[:, :, 0]
-        self.predicted = -(moved * (self.gradient + 0.5 * bent)).sum(axis=1)
-        self.settled = going & (np.abs(self.predicted) < 1e-16 * self.loss) & (self.damping < 10.0)
+        bent = np.vecdot(self.hessian, moved[:, None])
+        bent *= 0.5
+        bent += self.gradient
+        self.predicted[:] = -np.vecdot(moved, bent)
+        self.settled[:] = going & (np.abs(self.predicted) < SETTLED * self.loss) & (self.damping < 10.0)
+
+
+class _Found:
+    """What is known of each resample, and becomes known: searches that find it again are over."""
+
+    def __init__(
+        self, form: Form, n: int, problem: NDArray[np.intp], known: Array | None, optima: Minima | None
+    ) -> None:
+        self.problem = problem
+        # Loss to come to, and the best minimum, NaN where there is none.
+        self.bar = np.full(n, np.inf)
+        self.best = _Descents.begin(form, np.full((n, form.size), np.nan))
+        if known is not None:
+            np.minimum.at(self.bar, problem, known)
+        if optima is not None:
+            self.best.loss[problem], self.best.theta[problem] = optima.loss, optima.theta
+        self.has_others = optima is not None or len(np.unique(problem)) < len(problem)
+
+    def is_same(self, live: _Descents) -> NDArray[np.bool_]:
+        """Which searches have come to the known loss, (b,)."""
+        # Not yet known is infinite, and compares as never the same.
+        return np.abs(live.loss / self.bar[self.problem[live.place]] - 1.0) <= SAME
+
+    def learn(self, live: _Descents, minima: NDArray[np.bool_]) -> None:
+        """Take note of minima (b,) that searches have come to."""
+        if not (self.has_others and minima.any()):
+            return
+        rows = np.flatnonzero(minima)
+        # Lowest last, which is what stays of several of one resample.
+        rows = rows[np.argsort(-live.loss[rows], kind="stable")]
+        rows = rows[live.loss[rows] < self.best.loss[self.problem[live.place[rows]]]]
+        which = self.problem[live.place[rows]]
+        self.best.table[which] = live.table[rows]
+        self.bar[which] = np.minimum(self.bar[which], self.best.loss[which])
+
+    def is_near(self, live: _Descents, going: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which of the searches that go on step into the best minimum known, (b,); they end there."""
+        if not self.has_others:
+            return np.zeros(len(going), dtype=bool)
+        which = self.problem[live.place]
+        gap = live.trial - self.best.theta[which]
+        apart = np.vecdot(np.vecdot(live.metric, gap[:, None]), gap)
+        # NaN, no minimum known, is nowhere near.
+        near = going & (apart <= FOUND_AGAIN * live.loss) & (live.loss >= self.best.loss[which])
+        if near.any():
+            # All but the number of the search.
+            live.table[near, 1:] = self.best.table[which[near], 1:]
+        return near
 
 
 def _scaled(gradient: Array, metric: Array, loss: Array, unit: Array) -> Array:
@@ -250,100 +313,3 @@ def _scaled(gradient: Array, metric: Array, loss: Array, unit: Array) -> Array:
     reach = np.sqrt(2.0 * np.einsum("kpp->kp", metric) * loss[:, None])
     cosine = gradient / np.maximum(reach, np.finfo(float).tiny)
     return np.minimum(gradient / unit[:, None], cosine).max(axis=1)
-
-
-def slopes(form: Form, sample: Sample, weights: Array, theta: Array) -> Array:
-    """Gradient (b, p) of the loss at theta (b, p) with weights (b, n)."""
-    parts = [slice(at, at + 64) for at in range(0, len(theta), 64)]
-    made = [_expand(form, sample, weights[part], theta[part])[1] for part in parts]
-    return np.concatenate([np.zeros((0, form.size)), *made])
-
-
-def _expand(form: Form, sample: Sample, w: Array, theta: Array) -> tuple[Array, Array, Array, Array]:
-    """Loss (b,), gradient (b, p), Hessian and IRLS metric (b, p, p) at theta (b, p) with weights w (b, n)."""
-    d = form.evaluate(theta, sample.points)
-    r = sample.residuals(d.f)
-    # Share of each row's quadratic loss that the Huber loss keeps of its slope: 1 within delta.
-    share = np.abs(r)
-    np.maximum(share, sample.delta, out=share)
-    np.divide(sample.delta, share, out=share)
-    quadratic = np.where(share == 1.0, w, 0.0)
-    irls = np.multiply(share, w, out=share)
-    psi = irls * r
-    # Of a row within delta half its psi r, else psi (r - psi / 2).
-    loss = np.einsum("bn,bn->b", psi, r - 0.5 * np.clip(r, -sample.delta, sample.delta))
-    loss[np.isnan(loss)] = np.inf
-    irls, psi, quadratic = sample.pooled(irls), sample.pooled(psi), sample.pooled(quadratic)
-    if not sample.log:
-        level = np.exp(d.f)
-        psi = psi * level
-        quadratic = quadratic * level**2 + psi
-        irls = irls * level**2
-    # Everything that is summed over points against the Jacobian, in one product.
-    jacobian = d.jacobian
-    b, p, m = jacobian.shape
-    summed = np.empty((b, 2 * p + 2, m))
-    np.multiply(jacobian, irls[:, None], out=summed[:, :p])
-    np.multiply(jacobian, (quadratic - psi if d.is_mixture else quadratic)[:, None], out=summed[:, p : 2 * p])
-    summed[:, 2 * p], summed[:, 2 * p + 1] = psi, quadratic
-    product = np.matmul(summed, jacobian.transpose(0, 2, 1))
-    metric, hessian, gradient = product[:, :p], product[:, p : 2 * p], product[:, 2 * p]
-    if d.is_mixture and d.has_level:
-        hessian[:, 0] = hessian[:, :, 0] = product[:, 2 * p + 1]
-    for i, j, second in d.curved:
-        part = np.einsum("bm,bm->b", psi, second)
-        hessian[:, i, j] += part
-        if i != j:
-            hessian[:, j, i] += part
-    return loss, gradient, hessian, metric
-
-
-def _step(
-    gradient: Array, hessian: Array, metric: Array, damping: Array, held: NDArray[np.bool_], going: NDArray[np.bool_]
-) -> tuple[Array, Array]:
-    """Solve (H + damping * metric) step = -gradient, raising the damping until that matrix is positive definite."""
-    eye = np.eye(gradient.shape[1])
-    right = -gradient
-    any_held = bool(held.any())
-    right[held] = 0.0
-    # A little more on the diagonal, so that a parameter without any effect stays where it is.
-    metric = metric * (1.0 + 1e-9 * eye)
-    damping = damping.copy()
-    step = np.zeros_like(gradient)
-    todo = np.nonzero(going)[0]
-    for _ in range(40):
-        if not todo.size:
-            break
-        matrix = hessian[todo] + damping[todo, None, None] * metric[todo] + 1e-300 * eye
-        if any_held:
-            free = ~held[todo]
-            matrix = np.where(free[:, :, None] & free[:, None, :], matrix, eye)
-        solved, definite = _solve_definite(matrix, right[todo])
-        definite &= np.isfinite(solved).all(axis=1)
-        step[todo[definite]] = solved[definite]
-        todo = todo[~definite]
-        damping[todo] = np.maximum(damping[todo] * 5.0, 1e-3)
-    return step, damping
-
-
-def _solve_definite(matrix: Array, right: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """Solve small symmetric systems by elimination across the batch; say which matrices were positive definite.
-
-    LAPACK's batched Cholesky raises for the whole batch if one matrix is indefinite, which here is the normal case.
-    """
-    b, p = right.shape
-    # Batch last, so that every scalar of the elimination is one contiguous vector; the right side is a last column.
-    a = np.empty((p, p + 1, b))
-    a[:, :p], a[:, p] = matrix.transpose(1, 2, 0), right.T
-    least = 1e-13 * np.abs(a[np.arange(p), np.arange(p)])
-    definite = np.ones(b, dtype=bool)
-    for j in range(p):
-        pivot = a[j, j]
-        definite &= pivot > least[j]
-        a[j, j + 1 :] /= np.where(pivot == 0.0, 1.0, pivot)
-        if j + 1 < p:
-            a[j + 1 :, j + 1 :] -= a[j + 1 :, j, None] * a[j, j + 1 :]
-    x = a[:, p]
-    for j in range(p - 2, -1, -1):
-        x[j] -= (a[j, j + 1 : p] * x[j + 1 :]).sum(axis=0)
-    return x.T, definite

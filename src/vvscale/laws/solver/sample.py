@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,11 @@ class Sample:
     target: Array
     log: bool
     delta: float
+
+    @cached_property
+    def point(self) -> NDArray[np.intp]:
+        """Point of each row, shape (n,)."""
+        return np.concatenate([np.arange(size) for size in self.layers])
 
     def residuals(self, f: Array) -> Array:
         """Residuals (b, n) of curves f = log Yhat (b, m)."""

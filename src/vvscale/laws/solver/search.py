@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vvscale.laws.forms.plateau import Plateau, Vanishing
+from vvscale.laws.solver.expansion import slopes
 from vvscale.laws.solver.minima import AGREE, STUCK, Best, agreement, descend, exchange, recentre
-from vvscale.laws.solver.newton import slopes
 from vvscale.laws.solver.refine import refine
 from vvscale.laws.solver.starts import candidate_losses, candidates, pick_apart
 
@@ -36,14 +36,13 @@ NEAR_ZERO = 1.03
 FEW = 48
 # Of so few rows or fewer, resamples repeat: there are 462 ways to draw 6 of 6.
 REPEATING = 12
-# Up to so many searches run as one batch.
+# With so few resamples a search more costs as much as many, and E = 0 is solved at once.
 SMALL = 64
 # Resamples whose grid solutions make the dictionary.
 PILOTS = 4
-# Basins that each resample tries when optima are exchanged; more of them, and starts of the grid, where the scouts had
-# several minima. With fewer, more resamples of the published rows miss their best optimum.
-TRIED_BASINS, TRIED_OF_SEVERAL = 2, 3
-GRID_STARTS_OF_SEVERAL = 2
+# Basins that each resample tries when optima are exchanged; more of them where the scouts had several minima. With
+# fewer, more resamples of the published rows miss their best optimum; starts of the grid cost more and find less.
+TRIED_BASINS, TRIED_OF_SEVERAL = 2, 5
 # So many searches that end at one optimum leave little doubt about it.
 TRUSTED = 2
 # The convex line E = 0 is reached by letting the Huber threshold fall to its value.
@@ -152,7 +151,7 @@ def _solve(search: _Search, n_starts: int) -> Optima:
         search.run(everyone, n_starts)
         return search.optima()
     has_several = search.run(everyone[:SCOUTS], n_starts)
-    search.follow(everyone[SCOUTS:], GRID_STARTS_OF_SEVERAL if has_several else 0)
+    search.follow(everyone[SCOUTS:])
     tried = TRIED_OF_SEVERAL if has_several else TRIED_BASINS
     exchange(search.best, search.interior, search.sample, search.weights, everyone, tried)
     recentre(search.best, search.interior, search.sample, search.weights, everyone)
@@ -197,17 +196,14 @@ class _Search:
         smooth: list[NDArray[np.bool_]] = []
 
         def search_from(starts: Array) -> None:
-            """Search from starts (s, len(rows), p); few resamples are searched from all of them at once."""
-            at_once = len(starts) if len(rows) * len(starts) <= SMALL else 1
-            for first in range(0, len(starts), at_once):
-                batch = starts[first : first + at_once]
-                problem = np.tile(rows, len(batch))
-                theta = batch.reshape(-1, batch.shape[-1])
-                minima = descend(self.interior, self.sample, weights, theta, problem, known=best.bar[problem])
-                for part in minima.split(len(batch)):
-                    best.offer(part, rows)
-                    ends.append(part.loss)
-                    smooth.append(~self.interior.on_edge(part.theta))
+            """Search from starts (s, len(rows), p), the first of each resample first."""
+            problem = np.tile(rows, len(starts))
+            theta = starts.reshape(-1, starts.shape[-1])
+            minima = descend(self.interior, self.sample, weights, theta, problem, known=best.bar[problem])
+            for part in minima.split(len(starts)):
+                best.offer(part, rows)
+                ends.append(part.loss)
+                smooth.append(~self.interior.on_edge(part.theta))
 
         if isinstance(self.interior, Plateau):
             search_from(_grid_starts(self.interior, self.sample, weights, rows, n_starts, negative=self.negative))
@@ -225,16 +221,15 @@ class _Search:
         reached = np.array(ends) <= best.bar[rows] * (1.0 + AGREE)
         return exchanged or bool((np.array(smooth) & ~reached).any())
 
-    def follow(self, rows: NDArray[np.intp], n_starts: int) -> None:
-        """Search for ``rows`` from the optima of the scouts, searched before, and from ``n_starts`` of the grid."""
+    def follow(self, rows: NDArray[np.intp]) -> None:
+        """Search for ``rows`` from the optima of the scouts, searched before."""
         best, sample, weights, interior = self.best, self.sample, self.weights, self.interior
         starts = [np.tile(start, (len(rows), 1)) for start in self.starts]
         if isinstance(interior, Plateau):
             starts = [self._nearest(interior, best, rows)[0]]
-        if isinstance(interior, Plateau) and n_starts:
-            starts += list(_grid_starts(interior, sample, weights, rows, n_starts, negative=self.negative))
-        for theta in starts:
-            best.offer(descend(interior, sample, weights, theta, rows, known=best.bar[rows]), rows)
+        if starts:
+            everyone = np.arange(len(rows))
+            best.descend(interior, sample, weights[rows], starts, [everyone] * len(starts), rows)
         if self.boundary is not None and self.line is not None:
             theta, bound = self._nearest(self.boundary, self.line, rows)
             near = (bound < NEAR_ZERO * best.loss[rows]) | interior.on_edge(best.theta[rows])
@@ -263,12 +258,15 @@ class _Search:
     def _solve_line(self, form: Vanishing, line: Best, rows: NDArray[np.intp]) -> None:
         """Solve the E = 0 form, from its grid with a falling Huber threshold."""
         n_starts = 1 if form.is_convex else LINE_STARTS
-        for theta in _grid_starts(form, self.sample, self.weights, rows, n_starts, negative=self.negative):
-            # One batch of few rows takes as long as its slowest search: more of them cost more than they save.
-            for factor in CONTINUATION if len(rows) > SMALL else ():
-                eased = replace(self.sample, delta=factor * self.sample.delta)
-                theta = descend(form, eased, self.weights, theta, rows, coarse=True).theta
-            line.offer(descend(form, self.sample, self.weights, theta, rows, known=line.bar[rows]), rows)
+        starts = _grid_starts(form, self.sample, self.weights, rows, n_starts, negative=self.negative)
+        theta, problem = starts.reshape(-1, form.size), np.tile(rows, n_starts)
+        # One batch of few rows takes as long as its slowest search: more of them cost more than they save.
+        for factor in CONTINUATION if len(rows) > SMALL else ():
+            eased = replace(self.sample, delta=factor * self.sample.delta)
+            theta = descend(form, eased, self.weights, theta, problem, coarse=True).theta
+        ends = descend(form, self.sample, self.weights, theta, problem, known=line.bar[problem])
+        for part in ends.split(n_starts):
+            line.offer(part, rows)
         if not form.is_convex:
             exchange(line, form, self.sample, self.weights, rows, TRIED_BASINS)
 

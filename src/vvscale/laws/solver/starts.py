@@ -188,11 +188,20 @@ def _assemble(form: Plateau | Vanishing, amplitude: Array, own: list[Array], pea
 
 def candidate_losses(form: Form, sample: Sample, weights: Array, theta: Array) -> Array:
     """Loss of every candidate on every resample, (B, k), by one matrix product; inf where a curve is invalid."""
-    rows = np.empty((len(theta), len(sample.target)))
-    for at in range(0, len(theta), 64):
-        rows[at : at + 64] = sample.losses(form.evaluate(theta[at : at + 64], sample.points).f)
-    valid: NDArray[np.bool_] = np.all(np.isfinite(rows), axis=1)
-    losses = weights @ np.where(valid[:, None], rows, 0.0).T
+    return curve_losses(sample, weights, curves(form, sample, theta))
+
+
+def curves(form: Form, sample: Sample, theta: Array) -> Array:
+    """Curves f (k, m) of many parameter vectors (k, p)."""
+    return np.concatenate([form.evaluate(theta[i : i + 64], sample.points).f for i in range(0, len(theta), 64)])
+
+
+def curve_losses(sample: Sample, weights: Array, f: Array) -> Array:
+    """Loss of every curve of f (k, m) on every resample, (B, k); inf where a curve is invalid."""
+    rows = np.concatenate([sample.losses(f[i : i + 64]) for i in range(0, len(f), 64)])
+    valid: NDArray[np.bool_] = np.isfinite(rows.sum(axis=1))
+    rows[~valid] = 0.0
+    losses = weights @ rows.T
     losses[:, ~valid] = np.inf
     return losses
 
