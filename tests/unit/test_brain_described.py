@@ -108,6 +108,7 @@ def test_several_assemblies_are_several_subjects(folder):
 
 
 def test_a_folder_alone_says_the_images(folder):
+    (folder / "images" / "._im00.png").write_bytes(b"what a Mac adds")
     made = described(folder, TOP.replace('stratify_by = "kind"\n', "") + STIMULI.replace('table = "stimuli.csv"\n', "")
                      + ASSEMBLY)  # fmt: skip
     assert made.stimuli.stimulus_id.tolist() == [f"im{number:02d}" for number in range(N)]

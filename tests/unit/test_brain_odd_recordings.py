@@ -185,3 +185,20 @@ def test_a_classifier_that_can_be_compared_with_nobody_has_no_score():
     given = DecisionBenchmark("odd", 1, stimuli(), choices, {"cat": [0, 1]}, ceiling=0.5)
     with pytest.raises(DataError, match="compared with no observer of 'odd'"):
         given.score(FEATURES, resamples=5)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda rows: rows.drop(columns="choice"), "lack the column 'choice'"),
+        (lambda rows: rows.assign(choice=["cat", None, "cat"]), "Row 1 of the decisions .* has an empty cell"),
+        (lambda rows: rows.assign(stimulus_id="one", subject=list("abc")), "image 'one' .* two values of 'truth'"),
+        (lambda rows: rows.assign(stimulus_id="one", truth="cat"), "observer 'a' has two choices for the image 'one'"),
+    ],
+)
+def test_wrong_decisions_are_named(change, match):
+    rows = pd.DataFrame(
+        {"stimulus_id": IDS[:3], "subject": "a", "choice": ["cat", "dog", "cat"], "truth": ["cat", "cat", "dog"]}
+    )
+    with pytest.raises(DataError, match=match):
+        Decisions.from_table(change(rows))

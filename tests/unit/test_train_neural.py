@@ -16,7 +16,7 @@ from vvscale.brain.mapping.fixed import with_fixed_test
 from vvscale.brain.scoring.tuned import with_tuned_images
 from vvscale.errors import ConfigError, DataError, MissingDataError, UsageError, VvscaleWarning
 from vvscale.models import load_model
-from vvscale.train.neural.decoders import Decoder, linear_cka
+from vvscale.train.neural.decoders import Decoder, features_of, linear_cka
 from vvscale.train.neural.lora import adapt, merge
 from vvscale.train.neural.task import Task
 from vvscale.train.neural.transfer import by_relation, transfer
@@ -60,6 +60,28 @@ def tuned(run, it, tmp_path):
         )  # fmt: skip
 
     return tune
+
+
+def small_network(*, inplace):
+    torch.manual_seed(0)
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(24, 10))
+    return nn.Sequential(nn.Conv2d(3, 6, 5, stride=4), nn.BatchNorm2d(6), nn.ReLU(inplace=inplace), head)
+
+
+def test_an_activation_in_place_changes_nothing(it, tmp_path):
+    """What a readout learns and is tuned through is the layer that was named, not what the next one writes over it."""
+    preprocessing, weights, features = Preprocessing(image_size=32), [], []
+    for inplace in (False, True):
+        network = small_network(inplace=inplace)
+        rows = np.arange(10)
+        features.append(features_of(network, ["1"], it.stimuli, rows, preprocessing)["1"])
+        changes = {**QUICK, "epochs": 1, "warmup_epochs": 0, "task": None, "out": tmp_path / str(inplace)}
+        fine_tune(network, source=[it], layers={"IT": "1"}, preprocessing=preprocessing, **changes)
+        weights.append(network.state_dict())
+    np.testing.assert_array_equal(*features)
+    assert (features[0] < 0).any()
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name]), name
 
 
 def test_the_target_gains_shuffled_pairs_do_not_and_the_cost_is_said(tuned):

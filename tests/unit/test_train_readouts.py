@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from vvscale.brain import Assembly, NeuralBenchmark, StimulusSet
+from vvscale.brain import Assembly, NeuralBenchmark, StimulusSet, load_benchmark
 from vvscale.brain.benchmarks.design import TrainTest
-from vvscale.errors import ConfigError, ShapeError, UsageError
+from vvscale.brain.inputs.image_digests import image_digests
+from vvscale.brain.scoring.tuned import with_tuned_images
+from vvscale.errors import ConfigError, DataError, ShapeError, UsageError
+from vvscale.models import load_model
 from vvscale.train.readouts import fit as module
 from vvscale.train.readouts.fit import train_readout
 from vvscale.train.readouts.models import TokenReadout, linear_params, positions, tokens_of
@@ -174,6 +177,16 @@ def test_the_command_line(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "a linear readout of all features has" in out
     assert "--kind attention-individual" in out
+
+
+def test_a_network_that_was_tuned_on_the_test_images_is_not_read_out(tmp_path, monkeypatch):
+    benchmark = load_benchmark("simulated-digits.IT-pls")
+    loaded = load_model("untrained:resnetflex-w4-d1-1-1")
+    digests = [digest for _, digest in image_digests(benchmark.stimuli, set(benchmark.images.tolist()))]
+    tuned = dataclasses.replace(loaded, record=with_tuned_images(loaded.record, digests))
+    monkeypatch.setattr("vvscale.train.readouts.run.load_model", lambda name: tuned)
+    with pytest.raises(DataError, match="was fine-tuned on recordings of"):
+        read_out_model("tuned", on="simulated-digits.IT-pls", layer="layer1.0", out=tmp_path)
 
 
 def test_choices_cannot_be_read_out(tmp_path):

@@ -146,9 +146,9 @@ def record(
     UnknownNameError
         The model has no such module.
     MissingDataError
-        A layer is never called, or there is no image.
+        There is no image.
     ShapeError
-        A layer gives something other than one tensor with a row per image, or changes shape.
+        A layer is never called, gives something other than one tensor with a row per image, or changes shape.
     DataError
         An activation depends on chance or on the other images of its batch.
 

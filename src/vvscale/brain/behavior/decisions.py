@@ -55,15 +55,28 @@ class Decisions:
         table = table if "condition" in table else table.assign(condition="all")
         names = [*_COLUMNS, "condition"]
         absent = [name for name in names if name not in table]
-        if absent or table[names].isna().to_numpy().any():
-            raise MissingDataError(f"The decisions need {', '.join(_COLUMNS)} without empty cells.")
+        if absent:
+            raise MissingDataError(
+                f"The decisions lack the column '{absent[0]}'; expected {', '.join(_COLUMNS)}, got "
+                f"{', '.join(map(str, table))}."
+            )
+        is_empty = table[names].isna().any(axis=1).to_numpy()
+        if is_empty.any():
+            raise MissingDataError(
+                f"Row {int(np.argmax(is_empty))} of the decisions (counted from 0; {int(is_empty.sum())} such) has an "
+                f"empty cell; expected {', '.join(_COLUMNS)} in each."
+            )
         table = table[names].astype(str)
         images = table.drop_duplicates("stimulus_id").sort_values("stimulus_id").set_index("stimulus_id")
         for name in ("truth", "condition"):
-            if (images.loc[table["stimulus_id"], name].to_numpy() != table[name].to_numpy()).any():
-                raise DataError(f"An image of the decisions has two values of '{name}'; expected one.")
-        if table.duplicated(["subject", "stimulus_id"]).any():
-            raise DataError("An observer of the decisions has two choices for one image; expected one.")
+            is_other = images.loc[table["stimulus_id"], name].to_numpy() != table[name].to_numpy()
+            if is_other.any():
+                image = table["stimulus_id"].iloc[int(np.argmax(is_other))]
+                raise DataError(f"The image '{image}' of the decisions has two values of '{name}'; expected one.")
+        twice = table[table.duplicated(["subject", "stimulus_id"])]
+        if len(twice):
+            who, image = twice.iloc[0][["subject", "stimulus_id"]]
+            raise DataError(f"The observer '{who}' has two choices for the image '{image}'; expected one.")
         categories = np.unique(table[["choice", "truth"]].to_numpy())
         codes = pd.Series(np.searchsorted(categories, table["choice"]), index=table.index)
         wide = table.assign(code=codes).pivot(index="subject", columns="stimulus_id", values="code")

@@ -42,7 +42,7 @@ from vvscale.brain.recordings.assembly import Assembly
 from vvscale.brain.recordings.netcdf import read_neural
 from vvscale.brain.recordings.stimulus_files import (
     ID_COLUMNS,
-    IMAGE_SUFFIXES,
+    images_in,
     labelled_files,
     read_stimulus_set,
     unpacked_folder,
@@ -165,7 +165,7 @@ def _stimuli(held: Mapping[str, Any], path: Path, benchmark_id: str) -> Stimulus
     if not images.is_dir():
         raise MissingDataError(f"There is no folder or archive of images '{images}', which '{path}' names.")
     if table is None:
-        paths = sorted(one for one in images.iterdir() if one.suffix.lower() in IMAGE_SUFFIXES)
+        paths = images_in(images, "*")
         index = pd.Index([one.stem for one in paths], name="stimulus_id")
         return StimulusSet(identifier, pd.DataFrame(index=index), degrees, paths=tuple(paths))
     labels = labelled_files(load_table(table, text=(*ID_COLUMNS, "filename")), table)

@@ -34,8 +34,8 @@ ID_COLUMNS = ("stimulus_id", "image_id")
 # Uncompressed bitmaps of plain colour shrink most among honest stimuli, by less than this.
 _MOST_GROWTH = 200
 _LEAST_BOMB = 1e9
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-"""Endings of files that are taken for images where no table names them."""
+# Endings of files that are taken for images where no table names them.
+_IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 # Of a digest in the name of a folder: enough to tell archives apart.
 _NAME_DIGITS = 16
@@ -118,9 +118,23 @@ def own_unpacked() -> Path:
     return cache_folder() / "unpacked"
 
 
+def images_in(folder: Path, pattern: str = "**/*") -> list[Path]:
+    """Return the images of a folder, sorted by path; hidden files, such as a Mac adds, are left out.
+
+    Raises
+    ------
+    MissingDataError
+        There is none.
+    """
+    found = sorted(path for path in folder.glob(pattern) if _is_image(path.name))
+    if not found:
+        raise MissingDataError(f"There are no images in '{folder}'; expected files such as .png or .jpg.")
+    return found
+
+
 def _is_image(name: str) -> bool:
     path = PurePosixPath(name)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("._")
+    return path.suffix.lower() in _IMAGE_SUFFIXES and not path.name.startswith("._")
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.mapping.benchmark import with_subsets
 from vvscale.brain.mapping.fixed import with_fixed_test
 from vvscale.brain.mapping.subset import subsets
-from vvscale.brain.recordings.stimulus_files import IMAGE_SUFFIXES
+from vvscale.brain.recordings.stimulus_files import images_in
 from vvscale.brain.scoring.cache import ScoreCache
 from vvscale.brain.scoring.compare_rows import refuse_drift
 from vvscale.brain.scoring.features import read_features, score_features
@@ -391,8 +391,6 @@ def _layers(
 def images_of_folder(folder: str | Path) -> StimulusSet:
     """Return the images of a folder, sorted by name, as a stimulus set."""
     folder = Path(folder)
-    paths = sorted(path for path in folder.glob("**/*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise MissingDataError(f"There are no images in '{folder}'; expected files such as .png or .jpg.")
+    paths = images_in(folder)
     index = pd.Index([str(path.relative_to(folder)) for path in paths], name="stimulus_id")
     return StimulusSet(folder.name, pd.DataFrame(index=index), 8.0, paths=tuple(paths))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vvscale.brain.activations.hooks import evaluating, hooks
+from vvscale.brain.activations.record import record
 from vvscale.brain.benchmarks.design import TrainTest
 from vvscale.brain.benchmarks.neural import NeuralBenchmark, Part
 from vvscale.brain.catalogue import resolve_benchmarks, with_metrics
@@ -108,17 +108,9 @@ def features_of(
     network: nn.Module, layers: Sequence[str], stimuli: Any, rows: np.ndarray, preprocessing: Preprocessing
 ) -> dict[str, np.ndarray]:
     """Return the (N, p) features of some layers for some images, in evaluation mode."""
-    device = next(network.parameters()).device
-    held: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
-
-    def see(layer: str, output: Any) -> None:
-        held[layer].append(output.detach().flatten(1).to("cpu", torch.float32).numpy())
-
-    with evaluating(network), hooks(network, list(layers), see), torch.no_grad():
-        for start in range(0, len(rows), _BATCH):
-            images = torch.as_tensor(preprocessing.batch(stimuli, rows[start : start + _BATCH]))
-            network(images.to(device))
-    return {layer: np.concatenate(parts) for layer, parts in held.items()}
+    device = str(next(network.parameters()).device)
+    batches = (preprocessing.batch(stimuli, rows[start : start + _BATCH]) for start in range(0, len(rows), _BATCH))
+    return record(network, batches, layers, device=device)
 
 
 class Decoder(nn.Module):

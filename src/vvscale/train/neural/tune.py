@@ -294,7 +294,8 @@ class _Tuning:
         images = torch.as_tensor(self._preprocessing.batch(self._stimuli, rows)).to(self._device)
         seen: dict[str, torch.Tensor] = {}
         layers = list(dict.fromkeys(one.layer for one in self._targets))
-        with hooks(self._network, layers, lambda layer, output: seen.update({layer: output.flatten(1)})):
+        # Copied when seen: the next layer may write over it in place.
+        with hooks(self._network, layers, lambda layer, output: seen.update({layer: output.flatten(1).clone()})):
             self._network(images)
         total = torch.zeros((), device=self._device)
         for target, decoder, table in zip(self._targets, self._decoders, self._responses, strict=True):

@@ -13,6 +13,7 @@ from vvscale.brain.catalogue import load_benchmark
 from vvscale.brain.inputs.preprocess import Preprocessing
 from vvscale.brain.mapping.fixed import with_fixed_test
 from vvscale.brain.scoring.layers import resolve_name
+from vvscale.brain.scoring.tuned import refuse_tuned_images
 from vvscale.errors import UsageError
 from vvscale.models import load_model
 from vvscale.scores import ScoreStore
@@ -61,6 +62,8 @@ def read_out_model(model: str, options: ReadoutRunOptions | None = None, /, **fi
     ------
     UsageError
         The benchmark has no recordings of neuroids.
+    DataError
+        The network was fine-tuned on an image that tests.
     """
     options = ReadoutRunOptions.of(options, **fields)
     benchmark = load_benchmark(options.on)
@@ -68,6 +71,7 @@ def read_out_model(model: str, options: ReadoutRunOptions | None = None, /, **fi
         raise UsageError(f"'{options.on}' is no recording of neuroids, so there is nothing to read out.")
     benchmark = with_fixed_test(benchmark, options.test_share)
     loaded = load_model(model)
+    refuse_tuned_images(loaded.record, [benchmark])
     recorded = loaded.record.get("preprocessing", {})
     shown = Preprocessing.from_record("brainscore", recorded, image_size=options.image_size)
     name = resolve_name(loaded.module, options.layer)
