@@ -4,6 +4,7 @@ import functools
 import http.server
 import importlib.util
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ class Mirror:
         return brain_files.catalogue(self.folder)
 
     def load(self, region):
-        return PUBLIC[IDS[region]].load(self.files)
+        return replace(PUBLIC[IDS[region]], remote=self.files).load()
 
 
 @pytest.fixture
@@ -152,11 +153,11 @@ def test_stimuli_carry_the_labels_of_the_table(mirror):
 def test_the_second_time_needs_no_mirror(mirror):
     brain_files.objects(mirror.folder)
     files = mirror.files
-    first = PUBLIC[IDS["V4"]].load(files)
+    first = replace(PUBLIC[IDS["V4"]], remote=files).load()
     for path in mirror.folder.iterdir():
         path.unlink()
-    assert PUBLIC[IDS["V4"]].load(files).data_digest() == first.data_digest()
-    assert PUBLIC[IDS["IT"]].state(files) == "cached"
+    assert replace(PUBLIC[IDS["V4"]], remote=files).load().data_digest() == first.data_digest()
+    assert replace(PUBLIC[IDS["IT"]], remote=files).state() == "cached"
 
 
 def test_a_digest_of_the_data_changes_with_every_part(mirror, tmp_path, monkeypatch):
@@ -175,7 +176,7 @@ def test_another_file_than_the_published_is_refused(mirror):
     with (mirror.folder / "stimulus_hvm-public.csv").open("a") as table:
         table.write("\n")
     with pytest.raises(DigestError, match=r"stimulus_hvm-public.csv: got sha1 .* expected .*vvscale fetch benchmarks"):
-        PUBLIC[IDS["V4"]].load(files)
+        replace(PUBLIC[IDS["V4"]], remote=files).load()
     assert not (mirror.cache / "brainscore" / "stimulus_hvm-public.csv").exists()
 
 
@@ -206,23 +207,23 @@ def test_the_published_addresses_and_hashes_are_complete():
 def test_a_damaged_cache_is_replaced(mirror):
     brain_files.objects(mirror.folder)
     files = mirror.files
-    expected = PUBLIC[IDS["V4"]].load(files).data_digest()
+    expected = replace(PUBLIC[IDS["V4"]], remote=files).load().data_digest()
     cached = mirror.cache / "brainscore"
     (cached / "assy_dicarlo_MajajHong2015_public.nc").write_bytes(b"half")
     image = next((cached / "stimulus_hvm-public").iterdir())
     image.write_bytes(image.read_bytes()[:-1] + b"x")
-    assert PUBLIC[IDS["V4"]].load(files).data_digest() == expected
+    assert replace(PUBLIC[IDS["V4"]], remote=files).load().data_digest() == expected
 
 
 def test_what_cannot_be_replaced_is_refused_and_kept(mirror):
     brain_files.objects(mirror.folder)
     files = mirror.files
-    PUBLIC[IDS["V4"]].load(files)
+    replace(PUBLIC[IDS["V4"]], remote=files).load()
     damaged = mirror.cache / "brainscore" / "assy_dicarlo_MajajHong2015_public.nc"
     for folder in (mirror.folder, mirror.cache / "brainscore"):
         (folder / damaged.name).write_bytes(b"half")
     with pytest.raises(DigestError, match="4 bytes"):
-        PUBLIC[IDS["V4"]].load(files)
+        replace(PUBLIC[IDS["V4"]], remote=files).load()
     assert damaged.read_bytes() == b"half"
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from vvscale.brain.benchmarks.benchmark import Benchmark
+from vvscale.brain.benchmarks.benchmark import Benchmark, Downloadable
 from vvscale.brain.benchmarks.cowley2023 import COLLECTION, DEFAULT_SESSION, SESSIONS, TESTED, CowleySession
 from vvscale.brain.benchmarks.described import read_benchmark
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
-from vvscale.brain.benchmarks.public import PUBLIC, PublicBenchmark
+from vvscale.brain.benchmarks.public import PUBLIC
 from vvscale.brain.mapping.benchmark import fits
 from vvscale.brain.metrics.metric import metric_by_name
 from vvscale.brain.prepared.benchmark import prepared_benchmark, prepared_regions
@@ -83,10 +83,6 @@ class BenchmarkInfo:
     formula: str | None = None
     is_simulated: bool = False
     state: str = "installed"
-
-
-Downloadable = PublicBenchmark | CowleySession
-"""What knows of its files, and loads the benchmark from them."""
 
 
 def list_benchmarks() -> list[BenchmarkInfo]:

@@ -10,7 +10,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from vvscale.brain.ceilings.score import Score
 from vvscale.brain.inputs.stimuli import StimulusSet, row_order
 from vvscale.brain.metrics.gram import Gram
 from vvscale.brain.metrics.metric import MOST_TABLES, Needs
+from vvscale.core.download import RemoteFile
 from vvscale.core.options import SEED
 from vvscale.errors import DataError, MissingDataError, ShapeError, UsageError
 
@@ -175,6 +176,51 @@ class Benchmark(ABC):
 
     def _result(self, score: Score, detail: Any) -> BenchmarkResult:
         return BenchmarkResult(self.benchmark_id, self.version, self.region, self.stimuli.is_simulated, score, detail)
+
+
+class Downloadable(ABC):
+    """A benchmark whose files can be fetched, before its data are loaded.
+
+    Attributes
+    ----------
+    benchmark_id, region, metric, formula
+        As on the rows of scores.
+    n_images, n_targets
+        Images, and neuroids or objects; None where only the files tell.
+    """
+
+    benchmark_id: str
+    region: str
+    metric: str
+    formula: str
+    n_images: int | None
+    n_targets: int | None
+
+    @abstractmethod
+    def files(self) -> list[RemoteFile]:
+        """Return the records of its files."""
+
+    @abstractmethod
+    def stimuli(self) -> StimulusSet:
+        """Return its stimulus set, downloaded and unpacked unless that was done before."""
+
+    @abstractmethod
+    def load(self) -> Benchmark:
+        """Return the benchmark; what is not cached is downloaded.
+
+        Raises
+        ------
+        MissingDataError
+            A file is neither cached nor to be had, or something that is needed is not in it.
+        DigestError
+            A download is not the file it should be.
+        DataError
+            A file cannot be read, or the files do not belong together.
+        """
+
+    def state(self) -> Literal["cached", "absent"]:
+        """Say whether all of its files are in the cache, without reading them."""
+        return "cached" if all(file.path.is_file() for file in self.files()) else "absent"
 
 
 def score_together(

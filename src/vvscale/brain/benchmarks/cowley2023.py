@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
+from vvscale.brain.benchmarks.benchmark import Downloadable
 from vvscale.brain.benchmarks.cowley2023_files import BLOBS
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.inputs.stimuli import StimulusSet
@@ -53,7 +54,7 @@ TESTED: Mapping[str, tuple[str, int, int]] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class CowleySession:
+class CowleySession(Downloadable):
     """One session, before its data are loaded.
 
     Attributes
@@ -62,24 +63,24 @@ class CowleySession:
         Date of the recording, YYMMDD.
     """
 
-    region: ClassVar[str] = "V4"
-    metric: ClassVar[str] = "pls"
-    formula: ClassVar[str] = "r^2/c"
+    region: ClassVar[str] = "V4"  # type: ignore[misc]
+    metric: ClassVar[str] = "pls"  # type: ignore[misc]
+    formula: ClassVar[str] = "r^2/c"  # type: ignore[misc]
 
     session: str
 
     @property
-    def benchmark_id(self) -> str:
+    def benchmark_id(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Name of the benchmark."""
         return f"{COLLECTION}.{self.session}-pls"
 
     @property
-    def n_images(self) -> int | None:
+    def n_images(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Images shown, where known without the file."""
         return TESTED[self.session][2] if self.session in TESTED else None
 
     @property
-    def n_targets(self) -> int | None:
+    def n_targets(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Neurons, where known without the file."""
         return TESTED[self.session][1] if self.session in TESTED else None
 
@@ -95,10 +96,6 @@ class CowleySession:
             )
         ]
 
-    def state(self) -> Literal["cached", "absent"]:
-        """Say whether its files are in the cache, without reading them."""
-        return "cached" if all(file.path.is_file() for file in self.files()) else "absent"
-
     def stimuli(self) -> StimulusSet:
         """Return the images in the order of the responses, downloaded and unpacked unless that was done before."""
         paths = unpack_images(self.files()[0].fetch())
@@ -107,17 +104,7 @@ class CowleySession:
         return StimulusSet(f"{COLLECTION}.{self.session}", labels, DEGREES, paths=tuple(paths))
 
     def load(self) -> NeuralBenchmark:
-        """Return the benchmark; what is not cached is downloaded.
-
-        Raises
-        ------
-        MissingDataError
-            A file is neither cached nor to be had.
-        DigestError
-            A download is not the file it should be.
-        DataError
-            The images and the responses do not belong together.
-        """
+        """Return the benchmark; as :meth:`Downloadable.load`."""
         stimuli = self.stimuli()
         assembly = read_session(self.files()[1].fetch(), stimuli.stimulus_id, assembly_id=stimuli.identifier)
         return NeuralBenchmark(self.benchmark_id, 1, stimuli, assembly, "block", formula=self.formula)

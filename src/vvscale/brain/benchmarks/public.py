@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 from vvscale.brain.benchmarks.behavior import BehavioralBenchmark
-from vvscale.brain.benchmarks.benchmark import Benchmark
+from vvscale.brain.benchmarks.benchmark import Benchmark, Downloadable
 from vvscale.brain.benchmarks.neural import NeuralBenchmark
 from vvscale.brain.inputs.stimuli import StimulusSet
 from vvscale.brain.recordings.netcdf import read_neural, read_trials
@@ -126,65 +125,47 @@ FILES: Mapping[str, RemoteFile] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class PublicBenchmark:
+class PublicBenchmark(Downloadable):
     """One public benchmark, before its data are loaded.
 
     Attributes
     ----------
-    benchmark_id, version, region, metric, formula
-        As on the rows of scores; ``pls`` is linear predictivity.
-    n_images, n_targets
-        Images, and neuroids or objects.
+    benchmark_id, version, region, metric, formula, n_images, n_targets
+        As of a benchmark; ``pls`` is linear predictivity.
     data
         What it is made from.
     aliases
         Other names that the reference and the published tables have for it.
+    remote
+        Where its files lie and which hashes they have; None for the public ones, :data:`FILES`.
     """
 
     benchmark_id: str
     version: int
     region: str
-    metric: Literal["pls", "i2n"]
+    metric: str
     formula: str
-    n_images: int
-    n_targets: int
+    n_images: int | None
+    n_targets: int | None
     data: PublicData
     aliases: tuple[str, ...] = ()
+    remote: Mapping[str, RemoteFile] | None = None
 
-    def state(self, files: Mapping[str, RemoteFile] | None = None) -> Literal["cached", "absent"]:
-        """Say whether all of its files are in the cache, without reading them."""
-        return "cached" if all(file.path.is_file() for file in self.files(files)) else "absent"
+    def files(self) -> list[RemoteFile]:
+        """Return the records of its files: recordings, labels and images."""
+        return [(FILES if self.remote is None else self.remote)[name] for name in self.data.files]
 
-    def files(self, files: Mapping[str, RemoteFile] | None = None) -> list[RemoteFile]:
-        """Return the records of its files, from the table of the public files unless another is given."""
-        return [(FILES if files is None else files)[name] for name in self.data.files]
-
-    def stimuli(self, files: Mapping[str, RemoteFile] | None = None) -> StimulusSet:
+    def stimuli(self) -> StimulusSet:
         """Return its stimulus set, downloaded and unpacked unless that was done before."""
-        _, table, archive = self.files(files)
+        _, table, archive = self.files()
         return read_stimulus_set(
             table.fetch(), archive.fetch(), identifier=self.data.stimulus_set_id, degrees=self.data.degrees
         )
 
-    def load(self, files: Mapping[str, RemoteFile] | None = None) -> Benchmark:
-        """Return the benchmark; what is not cached is downloaded.
-
-        Parameters
-        ----------
-        files
-            Where the files lie and which hashes they have; None for the public ones, :data:`FILES`.
-
-        Raises
-        ------
-        MissingDataError
-            A file is neither cached nor to be had, or something that is needed is not in it.
-        DigestError
-            A download is not the file it should be.
-        DataError
-            A file cannot be read, or the files do not belong together.
-        """
-        stimuli = self.stimuli(files)
-        assembly = self.files(files)[0].fetch()
+    def load(self) -> Benchmark:
+        """Return the benchmark; as :meth:`Downloadable.load`."""
+        stimuli = self.stimuli()
+        assembly = self.files()[0].fetch()
         if self.data.time_bin is None:
             trials = read_trials(assembly)
             return BehavioralBenchmark(self.benchmark_id, self.version, stimuli, trials, self.data.stratify_by)
