@@ -189,10 +189,10 @@ TAIL = """
   families their own amplitude (`offsets`).
 - **Five or six units** (S6, S7): intervals of parameters hold the truth often enough, at the price of their width. With
   five units those of the curve do so in .93: .928 at the middle and .934 at the largest X in 1000 sets (`--designs five
-  --sets 1000`, standard error .008). Their degrees of freedom are 3.9 of 4, by the exact form too; what falls short is
-  the absolute loss, whose fit to five offsets is near their median, which leaving one out describes badly. Least squares
-  (`delta=None`) on the same design holds it in .953 and .955, E in .957 (S8, `--designs squares --sets 1000`), in
-  intervals that are a fifth narrower.
+  --sets 1000`, standard error .008). What falls short is not the degrees of freedom (the exact ones of leaving each
+  unit out are no fewer) but the absolute loss: its fit to five offsets is near their median, which leaving one out
+  describes badly. Least squares (`delta=None`) on the same design holds the curve in .953 and .955 and E in .957 (S8,
+  `--designs squares --sets 1000`), in intervals that are a fifth narrower.
 - **Percentiles** fall short of t where few units lie at the end of the curve: read the t interval beside them.
 - **Ranges**: the lowest and highest of five or six fits without each unit cover about half of what they should. They
   are printed nowhere.

@@ -626,6 +626,7 @@ SCORING = [
 ]
 
 LAB = 'benchmark_id = "L.IT"\nregion = "IT"\n[stimuli]\nimages = "images"\ndegrees = 8\n[assembly]\nresponses = "r.npy"\naxes = ["image", "neuroid"]\n'
+OF_NETCDF = LAB.replace("r.npy", "r.nc").replace('axes = ["image", "neuroid"]\n', "")
 LAB_FILES = {**{f"images/{k}.png": png() for k in range(4)}, "r.npy": npy_of(np.arange(12.0).reshape(4, 3))}
 
 
@@ -789,8 +790,9 @@ RECORDINGS = [
     lab("responses to other images", LAB, "4", 3, {"r.npy": npy_of(np.zeros((7, 3)))}),
     lab("axes that do not fit", LAB.replace('"image", ', ""), "axes", 2),
     lab("an axis of an unknown name", LAB.replace("neuroid", "cell"), "cell"),
-    lab("recordings that are no HDF5", LAB.replace("r.npy", "r.nc"), "r.nc", 3, {"r.nc": "no"}),
-    lab("half an HDF5 file", LAB.replace("r.npy", "r.nc"), "r.nc", 3, {"r.nc": b"\x89HDF\r\n\x1a\n" + bytes(100)}),
+    lab("recordings that are no HDF5", OF_NETCDF, "r.nc", 3, {"r.nc": "no"}),
+    lab("axes of a NetCDF file", LAB.replace("r.npy", "r.nc"), "describes an array", 2, {"r.nc": "no"}),
+    lab("half an HDF5 file", OF_NETCDF, "r.nc", 3, {"r.nc": b"\x89HDF\r\n\x1a\n" + bytes(100)}),
     Bad("a benchmark of a file without one", "check b.py", 2, "b.py", {"b.py": "x = 3\n"}),
     Bad("a benchmark whose file fails", "check b.py", 2, "ZeroDivisionError", {"b.py": "1 / 0\n"}),
     Bad("recordings of nobody", "prepare-brain nobody --raw raw", 2, "nobody"),

@@ -223,6 +223,21 @@ def test_a_known_optimum_ends_the_search_early():
     assert never.loss[0] == best.loss[0]
 
 
+def test_a_search_that_steps_into_a_known_optimum_ends_there():
+    u, target = noisy(60, 1)
+    sample = flat_sample(u, target, 1e-3)
+    best = solve_one(POWER, sample, [-0.3, 0.15, 0.4])
+    again = solve_one(POWER, sample, [-0.5, 0.1, 0.6], optima=best)
+    np.testing.assert_array_equal(again.theta, best.theta)
+    assert again.loss[0] == best.loss[0]
+    # What is worse than what a search finds does not stop it, however near it lies.
+    worse = Minima(best.theta * (1 + 1e-4), best.loss * 1.01, best.gradient)
+    past = solve_one(POWER, sample, [-0.3, 0.15, 0.4], optima=worse, reach=1e-12)
+    assert past.loss[0] <= best.loss[0] * (1 + 1e-9)
+    nothing = Minima(np.full((1, 3), np.nan), np.array([np.inf]), np.array([np.inf]))
+    assert solve_one(POWER, sample, [-0.3, 0.15, 0.4], optima=nothing).loss[0] == best.loss[0]
+
+
 def test_an_inadmissible_start_ends_at_infinity_and_not_in_an_error():
     u, target = noisy(20, 1)
     signed = Plateau((Term(),), signed=True)

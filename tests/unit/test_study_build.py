@@ -18,6 +18,7 @@ from vvscale.study.spec.resolve import DatasetInfo, Resolved, benchmark_digests,
 from vvscale.study.spec.schema import DiagnosticsSpec, load_spec, write_template
 from vvscale.study.spec.workers import EngineSpec
 from vvscale.study.survey import list_studies
+from vvscale.train import load_recipe
 
 RATES = Rates("test", flop_per_second=1e9, images_per_second=1e6)
 SPEC = """
@@ -45,7 +46,8 @@ law = "joint"
 @contextmanager
 def fakes(*, far: bool = True, **changes) -> Iterator[None]:
     """What names stand for, in place of what is installed."""
-    recipes = {"tiny": {"name": "tiny", "batch_size": 10, "schedule": {"epochs": 5}, "checkpoints_per_decade": 0}}
+    usual = {"batch_size": 10, "batches_per_epoch": None, "fits_batch": False, "schedule.epochs": 5}
+    bare = load_recipe("tiny", usual).to_dict()
 
     def dataset(name: str) -> DatasetInfo:
         if name == "far" and not far:
@@ -58,7 +60,7 @@ def fakes(*, far: bool = True, **changes) -> Iterator[None]:
         return [{"id": name, "digest": changes.get("benchmarks", "b")} for name in names]
 
     found = {
-        "recipe_settings": lambda name, more: {**recipes[name], **more, **changes.get("recipe", {})},
+        "recipe_settings": lambda name, more: {**bare, **more, **changes.get("recipe", {})},
         "read_dataset": dataset,
         "benchmark_digests": benchmarks,
         "network_cost": lambda arch, *_: {"n_params": 100.0, "forward_flop": 1e3 if arch == "small" else 1e4},
@@ -162,7 +164,7 @@ def test_what_a_run_costs(tmp_path: Path):
     few = dataclasses.replace(full, dataset="digits", samples_per_class=10)
     with fakes():
         assert run_cost(made, full) == {
-            "samples_seen": 5000.0, "n_epochs": 5.0, "n_params": 100.0, "train_flop": 3 * 1e4 * 5000, "n_kept": 1.0
+            "samples_seen": 5000.0, "n_epochs": 5.0, "n_params": 100.0, "train_flop": 3 * 1e4 * 5000, "n_kept": 2.0
         }  # fmt: skip
         assert run_cost(made, few)["samples_seen"] == 5 * 10 * 10
 
@@ -172,6 +174,24 @@ def test_runs_of_a_fixed_number_of_steps_cost_their_steps(tmp_path: Path):
     with fakes():
         cost = run_cost(made, made.runs[0])
     assert (cost["samples_seen"], cost["n_epochs"]) == (70.0, 1.0)
+
+
+def test_a_plan_counts_what_its_trainings_will_say(tmp_path: Path):
+    """Passes of objectives that look at an image more than once, and images that no batch takes."""
+    for name in ("tiny", "simclr", "dino", "pgd-l2"):
+        recipe = load_recipe(name).to_dict()
+        made = resolved(tmp_path, recipe=recipe)
+        run = next(one for one in made.runs if one.samples_per_class == 0)
+        with fakes():
+            cost = run_cost(made, run)
+        n_images = made.datasets[run.dataset].n_images
+        recipe = load_recipe(name)
+        length = recipe.length(n_images)
+        assert cost["samples_seen"] == length.samples_seen
+        flop = 3 * recipe.passes_per_image * length.samples_seen
+        assert cost["train_flop"] / flop == pytest.approx({"small": 1e3, "large": 1e4}[run.arch])
+    dropped = load_recipe("tiny", {"drop_last": True, "batch_size": 64, "batches_per_epoch": None})
+    assert dropped.length(100).samples_seen == 64 * dropped.length(100).n_epochs
 
 
 def test_a_study_can_be_planned_where_its_images_are_not(tmp_path: Path):

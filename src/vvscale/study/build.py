@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from vvscale.core.config import from_table
 from vvscale.core.hashing import code_digest
 from vvscale.core.userfile import is_user_file, split_ref
 from vvscale.errors import ConfigError
@@ -53,26 +54,18 @@ def diagnostic_graph(spec: DiagnosticsSpec) -> Graph:
 
 def run_cost(resolved: Resolved, run: Run) -> dict[str, float]:
     """Return what one training run costs: samples_seen, n_epochs, n_params, train_flop, n_kept weights."""
+    from vvscale.train.compute.schedule import log_epochs
+    from vvscale.train.recipe import Recipe
+
     info = resolved.datasets[run.dataset]
-    recipe = resolved.recipes[run.recipe, run.changes]
-    of = resolved.cost(run)
-    n_images = n_images_of(run, info)
-    schedule = recipe["schedule"]
-    if schedule.get("epochs") is not None:
-        n_epochs, samples_seen = schedule["epochs"], schedule["epochs"] * n_images
-    else:
-        per_epoch = recipe.get("batches_per_epoch")
-        batch = min(recipe["batch_size"], n_images if per_epoch is None else math.ceil(n_images / per_epoch))
-        samples_seen = schedule["steps"] * batch
-        n_epochs = math.ceil(samples_seen / n_images)
-    per_decade = recipe.get("checkpoints_per_decade", 0)
-    n_kept = 1 + (n_epochs if per_decade < 0 else round(per_decade * math.log10(max(n_epochs, 1))))
+    recipe = from_table(Recipe, resolved.recipes[run.recipe, run.changes], f"the recipe '{run.recipe}'")
+    of, length = resolved.cost(run), recipe.length(n_images_of(run, info))
     return {
-        "samples_seen": float(samples_seen),
-        "n_epochs": float(n_epochs),
+        "samples_seen": float(length.samples_seen),
+        "n_epochs": float(length.n_epochs),
         "n_params": of["n_params"],
-        "train_flop": 3 * of["forward_flop"] * samples_seen,
-        "n_kept": float(n_kept),
+        "train_flop": 3 * of["forward_flop"] * recipe.passes_per_image * length.samples_seen,
+        "n_kept": float(len(log_epochs(length.n_epochs, recipe.checkpoints_per_decade)) + 1),
     }
 
 

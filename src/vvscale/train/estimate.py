@@ -25,7 +25,6 @@ from vvscale.train.build import (
 from vvscale.train.compute.ranks import ranks
 from vvscale.train.compute.schedule import log_epochs
 from vvscale.train.recipe import REFERENCE_SIZE
-from vvscale.train.records import passes_per_image
 from vvscale.train.spec import RunSpec
 
 _PROBE_BATCH = {"cpu": 8, "cuda": 64}
@@ -120,14 +119,8 @@ def estimate(spec: RunSpec, *, device: str = "auto", micro_batch: int | None = N
     # What the run would refuse is refused here.
     transforms_of(recipe, evaluation)
     batch = batch_of(spec, n_images)
-    steps_per_epoch = n_images // batch if recipe.drop_last else -(-n_images // batch)
-    n_steps = recipe.schedule.n_steps(steps_per_epoch)
-    n_epochs = -(-n_steps // steps_per_epoch)
-    per_epoch = batch * steps_per_epoch if recipe.drop_last else n_images
-    full_epochs, rest = divmod(n_steps, steps_per_epoch)
-    samples_seen = full_epochs * per_epoch + min(rest * batch, per_epoch)
+    length, passes = recipe.length(n_images), recipe.passes_per_image
     of = cost_of(spec, dataset, evaluation.image_size)
-    passes = passes_per_image(recipe)
     copies = _COPIES[recipe.optimizer.name] + (recipe.ema is not None)
     outputs = (
         activation_elements(spec.model, evaluation.image_size, spec.stem) * min(micro_batch or batch, batch) * passes
@@ -137,21 +130,21 @@ def estimate(spec: RunSpec, *, device: str = "auto", micro_batch: int | None = N
         network, _ = build_network(dataclasses.replace(spec, start=None), dataset, evaluation.image_size)
         start = start_from(spec.start, spec.model, network)
     rate, where = measure_rate(spec, device)
-    kept = len(log_epochs(n_epochs, recipe.checkpoints_per_decade)) + 1
+    kept = len(log_epochs(length.n_epochs, recipe.checkpoints_per_decade)) + 1
     weights = of.n_params_actual * _FLOAT
     return Estimate(
         model=spec.model,
         n_params=of.n_params,
         n_params_actual=of.n_params_actual,
         n_images=n_images,
-        n_steps=n_steps,
-        n_epochs=n_epochs,
-        samples_seen=samples_seen,
+        n_steps=length.n_steps,
+        n_epochs=length.n_epochs,
+        samples_seen=length.samples_seen,
         forward_flop=of.forward_flop,
-        train_flop=3 * of.forward_flop * passes * samples_seen,
+        train_flop=3 * of.forward_flop * passes * length.samples_seen,
         memory_bytes=copies * weights + outputs * (2 if where.startswith("cuda") else _FLOAT),
         images_per_second=rate,
-        hours=samples_seen / rate / 3600,
+        hours=length.samples_seen / rate / 3600,
         disk_bytes=weights * (kept * (1 + (recipe.ema is not None)) + copies),
         device=where,
         start=start,

@@ -146,6 +146,34 @@ class Recipe:
         """
         return batch_for(n_images, self.batch_size, self.batches_per_epoch, fits_batch=self.fits_batch)
 
+    @property
+    def passes_per_image(self) -> float:
+        """Forward-and-backward passes per training image, in units of one pass at full size."""
+        if self.objective == "simclr":
+            return 2.0
+        if self.attack is not None:
+            return 1.0 + self.attack.steps
+        if self.dino is not None:
+            # The teacher's two passes go forward only, a third of the cost; small crops cost by their area.
+            return 2 / 3 + sum((view.image_size / REFERENCE_SIZE) ** 2 for view in self.views)
+        return 1.0
+
+    def length(self, n_images: int) -> Length:
+        """Return how long a run on a subset is.
+
+        Examples
+        --------
+        >>> load_recipe("tiny").length(300)
+        Length(n_steps=100, n_epochs=25, samples_seen=7500)
+        """
+        batch = min(self.batch_for(n_images), n_images)
+        steps_per_epoch = n_images // batch if self.drop_last else -(-n_images // batch)
+        per_epoch = batch * steps_per_epoch if self.drop_last else n_images
+        n_steps = self.schedule.n_steps(steps_per_epoch)
+        full_epochs, rest = divmod(n_steps, steps_per_epoch)
+        samples_seen = full_epochs * per_epoch + min(rest * batch, per_epoch)
+        return Length(n_steps, -(-n_steps // steps_per_epoch), samples_seen)
+
     def to_dict(self) -> dict[str, Any]:
         """Return all settings as plain values."""
         return dataclasses.asdict(self)
@@ -153,6 +181,15 @@ class Recipe:
     def digest(self) -> str:
         """Return a digest of all that changes the training, so not of the name."""
         return digest({key: value for key, value in self.to_dict().items() if key not in {"name", "summary"}})
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a run is: optimiser steps, passes over its images (the last possibly in part), and images seen."""
+
+    n_steps: int
+    n_epochs: int
+    samples_seen: int
 
 
 def batch_for(n_images: int, batch_size: int, batches_per_epoch: int | None, *, fits_batch: bool) -> int:

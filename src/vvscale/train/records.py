@@ -10,7 +10,6 @@ from vvscale.data import Batch, ImageStore, Loader
 from vvscale.models import architecture, save_weights
 from vvscale.train.compute.evaluate import evaluate, nearest_neighbors
 from vvscale.train.progress import Progress
-from vvscale.train.recipe import REFERENCE_SIZE, Recipe
 from vvscale.train.step import Job
 
 _EVALUATION_BATCH = 256
@@ -89,7 +88,7 @@ def row_of(job: Job, progress: Progress, line: dict[str, Any]) -> dict[str, Any]
         "n_params": job.cost.n_params,
         "forward_mac": job.cost.forward_mac,
         "forward_flop": job.cost.forward_flop,
-        "train_flop": 3 * job.cost.forward_flop * passes_per_image(recipe) * progress.samples_seen,
+        "train_flop": 3 * job.cost.forward_flop * recipe.passes_per_image * progress.samples_seen,
         "accuracy": line.get("accuracy"),
         "is_pretrained": False,
         "is_random": False,
@@ -101,18 +100,6 @@ def row_of(job: Job, progress: Progress, line: dict[str, Any]) -> dict[str, Any]
         "adv_method": None if recipe.attack is None else recipe.attack.method,
         "recipe": recipe.name,
     }
-
-
-def passes_per_image(recipe: Recipe) -> float:
-    """Return forward-and-backward passes per training image, in units of one pass at full size."""
-    if recipe.objective == "simclr":
-        return 2.0
-    if recipe.attack is not None:
-        return 1.0 + recipe.attack.steps
-    if recipe.dino is not None:
-        # The teacher's two passes go forward only, a third of the cost; small crops cost by their area.
-        return 2 / 3 + sum((view.image_size / REFERENCE_SIZE) ** 2 for view in recipe.views)
-    return 1.0
 
 
 def record_of(job: Job, progress: Progress, line: dict[str, Any], *, weights: str) -> dict[str, Any]:

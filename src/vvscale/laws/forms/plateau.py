@@ -24,6 +24,7 @@ weights, losses, tables or resamples.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -119,6 +120,10 @@ class Plateau(_FromGrid):
 
     def slots(self) -> list[tuple[Term, int]]:
         """Each term with the position of its kappa."""
+        return self._slots
+
+    @cached_property
+    def _slots(self) -> list[tuple[Term, int]]:
         starts, at = [], 1
         for term in self.terms:
             starts.append((term, at))
@@ -237,8 +242,8 @@ class Plateau(_FromGrid):
 
     def _shares(self, theta: Array) -> Array:
         """Share of the level at the centre that is above E, (b,)."""
-        places = [at for _, at in self.slots()]
-        return (theta[:, places] / theta[:, [at + 1 for at in places]]).sum(axis=1)
+        shares = [theta[:, at] / theta[:, at + 1] for _, at in self.slots()]
+        return shares[0] if len(shares) == 1 else np.sum(shares, axis=0)
 
 
 @dataclass(frozen=True)
@@ -265,6 +270,10 @@ class Vanishing(_FromGrid):
 
     def slots(self) -> list[tuple[Term, int]]:
         """Each term with the position of its s."""
+        return self._slots
+
+    @cached_property
+    def _slots(self) -> list[tuple[Term, int]]:
         starts, at = [], len(self.terms)
         for term in self.terms:
             starts.append((term, at))

@@ -72,7 +72,8 @@ def decay(s: Array, w: Array) -> tuple[Array, Array, Array, Array]:
         ``decayed`` is exp(-s w) = -dh/dw; all of shape (b, m).
     """
     t = s * w
-    near = np.flatnonzero(np.abs(t) < SERIES_BELOW)
+    # Methods: numpy's functions of the same names take longer than the work on a small batch.
+    near = (np.abs(t) < SERIES_BELOW).ravel().nonzero()[0]
     q = t.ravel()[near]
     decayed = np.exp(np.negative(t, out=t), out=t)
     # s near 0 is handled by the series below; any finite number does here.
@@ -87,7 +88,7 @@ def decay(s: Array, w: Array) -> tuple[Array, Array, Array, Array]:
     h_ss -= h_s
     h_ss *= inverse
     if near.size:
-        v = np.broadcast_to(w, t.shape)[np.divmod(near, t.shape[1])]
+        v = w.ravel()[near % w.size]
         h.ravel()[near] = -v * (1 - q * (1 / 2 - q * (1 / 6 - q * (1 / 24 - q * (1 / 120 - q / 720)))))
         h_s.ravel()[near] = v * v * (1 / 2 - q * (1 / 3 - q * (1 / 8 - q * (1 / 30 - q * (1 / 144 - q / 840)))))
         cubic = -1 / 3 + q * (1 / 4 - q * (1 / 10 - q * (1 / 36 - q * (1 / 168 - q / 960))))
@@ -106,7 +107,7 @@ def warp(rho: Array, u: Array) -> tuple[Array, Array, Array]:
     ground = rho * np.exp(u)
     ground += 1.0 - rho
     inverse = 1.0 / np.where(rho < TINY, 1.0, rho)
-    near = np.flatnonzero(np.abs(q) < SERIES_BELOW)
+    near = (np.abs(q) < SERIES_BELOW).ravel().nonzero()[0]
     x = q.ravel()[near]
     share = np.divide(q, ground, out=q)
     w = np.log(ground, out=ground)
@@ -197,7 +198,8 @@ class Term:
             u = u - offsets[:, points.group]
         members = [(points.group == g).astype(float) for g in range(1, self.n_offsets + 1)]
         if self.coordinate == "log":
-            w = np.broadcast_to(u, (len(theta), u.shape[-1]))
+            w = np.empty((len(theta), u.shape[-1]))
+            w[:] = u
             return w, [np.broadcast_to(-member, w.shape) for member in members], {}
         rho = theta[:, 1:2]
         w, w_r, w_rr = warp(rho, u)

@@ -70,7 +70,7 @@ def _pulls(sample: Sample, w: Array, r: Array) -> tuple[Array, Array, Array, Arr
     # A clip with two ends is the fastest of numpy's maxima.
     size = np.abs(r)
     np.clip(size, delta, np.finfo(float).max, out=size)
-    near = np.flatnonzero(size == delta)
+    near = (size == delta).ravel().nonzero()[0]
     if 4 * near.size > r.size:
         share = delta / size
         irls = share * w

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vvscale.laws.forms.plateau import Plateau
-from vvscale.laws.solver.newton import Minima, minimise
+from vvscale.laws.solver.newton import FOUND_AGAIN, Minima, minimise
 from vvscale.laws.solver.starts import curve_losses, curves
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Best:
         # The loss to beat: one's own, or that of the boundary form.
         self.bar = np.full(n, np.inf)
         self.ends: list[tuple[NDArray[np.intp], Array]] = []
+        # How near these minima searches are taken to find them again.
+        self.reach = FOUND_AGAIN
 
     def offer(self, minima: Minima, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """Take what is better; return the resamples that clearly improved."""
@@ -87,7 +89,7 @@ class Best:
         every = np.concatenate(places)
         ends = descend(
             form, sample, weights, np.concatenate(starts), every,
-            known=self.bar[rows[every]], optima=self.minima(rows[every]),
+            known=self.bar[rows[every]], optima=self.minima(rows[every]), reach=self.reach,
         )  # fmt: skip
         at = np.cumsum([0, *map(len, places)])
         parts = [slice(first, last) for first, last in pairwise(at)]
@@ -211,9 +213,10 @@ def descend(
     *,
     known: Array | None = None,
     optima: Minima | None = None,
+    reach: float = FOUND_AGAIN,
     coarse: bool = False,
 ) -> Minima:
     """``minimise`` with the solver's own defaults."""
     problem = np.arange(len(theta)) if problem is None else problem
     effort = {"flat": 1e-3, "max_steps": 12} if coarse else {}
-    return minimise(form, sample, weights, theta, problem, known=known, optima=optima, **effort)
+    return minimise(form, sample, weights, theta, problem, known=known, optima=optima, reach=reach, **effort)

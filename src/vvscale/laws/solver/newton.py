@@ -41,7 +41,7 @@ SAME = 5e-7
 # Share of the way to a loss that a search must close by a step to go on towards it.
 OUT_OF_REACH = 1e-3
 # A search has found a known optimum again where its next step ends as near, in its metric relative to its loss: curves
-# then differ by a hundredth of the residuals, over which no law bends enough for a second minimum.
+# then differ by a hundredth of the residuals. At 1e-2 resamples of shifted laws miss a second minimum nearby.
 FOUND_AGAIN = 3e-4
 
 
@@ -83,6 +83,7 @@ def minimise(
     *,
     known: Array | None = None,
     optima: Minima | None = None,
+    reach: float = FOUND_AGAIN,
     flat: float = FLAT,
     max_steps: int = MAX_STEPS,
     until: float | None = None,
@@ -108,6 +109,9 @@ def minimise(
     optima
         An optimum of each start's resample, k of them, NaN where there is none. A search that steps into it ends there,
         as one does that steps into what another of its resample has found.
+    reach
+        How near an optimum is found again: squared distance in the metric of reweighted least squares, relative to the
+        loss.
     flat
         Two steps in a row that lower the loss by less than this, relatively, end the search.
     max_steps
@@ -117,7 +121,7 @@ def minimise(
         what lies between.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return _minimise(form, sample, weights, theta, problem, known, optima, flat, max_steps, until)
+        return _minimise(form, sample, weights, theta, problem, known, optima, reach, flat, max_steps, until)
 
 
 def _minimise(
@@ -128,11 +132,12 @@ def _minimise(
     problem: NDArray[np.intp],
     known: Array | None,
     optima: Minima | None,
+    reach: float,
     flat: float,
     max_steps: int,
     until: float | None,
 ) -> Minima:
-    found = _Found(form, len(weights), problem, known, optima)
+    found = _Found(form, len(weights), problem, known, optima, reach)
     k = len(theta)
     every = _Descents.begin(form, form.project(theta.copy()))
     room = int(np.clip(NUMBERS_PER_STEP // max(sample.points.u[0].size, 1), 8, 512))
@@ -258,9 +263,15 @@ class _Found:
     """What is known of each resample, and becomes known: searches that find it again are over."""
 
     def __init__(
-        self, form: Form, n: int, problem: NDArray[np.intp], known: Array | None, optima: Minima | None
+        self,
+        form: Form,
+        n: int,
+        problem: NDArray[np.intp],
+        known: Array | None,
+        optima: Minima | None,
+        reach: float,
     ) -> None:
-        self.problem = problem
+        self.problem, self.reach = problem, reach
         # Loss to come to, and the best minimum, NaN where there is none.
         self.bar = np.full(n, np.inf)
         self.best = _Descents.begin(form, np.full((n, form.size), np.nan))
@@ -295,7 +306,7 @@ class _Found:
         gap = live.trial - self.best.theta[which]
         apart = np.vecdot(np.vecdot(live.metric, gap[:, None]), gap)
         # NaN, no minimum known, is nowhere near.
-        near = going & (apart <= FOUND_AGAIN * live.loss) & (live.loss >= self.best.loss[which])
+        near = going & (apart <= self.reach * live.loss) & (live.loss >= self.best.loss[which])
         if near.any():
             # All but the number of the search.
             live.table[near, 1:] = self.best.table[which[near], 1:]

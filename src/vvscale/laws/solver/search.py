@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 # Resamples that are searched with everything, and the ratio of losses from which on E = 0 is out of play.
-SCOUTS = 96
+SCOUTS = 64
 MOSTLY_EASY = 0.1
 NEAR_ZERO = 1.03
 # So few resamples have hardly any optima to exchange.
@@ -43,6 +43,8 @@ PILOTS = 4
 # Basins that each resample tries when optima are exchanged; more of them where the scouts had several minima. With
 # fewer, more resamples of the published rows miss their best optimum; starts of the grid cost more and find less.
 TRIED_BASINS, TRIED_OF_SEVERAL = 2, 5
+# How near an optimum is found again where no scout had a second one: curves differ by a tenth of the residuals.
+REACH_OF_ONE = 1e-2
 # So many searches that end at one optimum leave little doubt about it.
 TRUSTED = 2
 # The convex line E = 0 is reached by letting the Huber threshold fall to its value.
@@ -101,8 +103,8 @@ def solve(
 ) -> Optima:
     """Fit a law to every row of ``weights``, globally.
 
-    The first hundred resamples are searched with everything; the others start from the optima of these, which are near
-    theirs, and try several of them only if some of the hundred had several minima.
+    The first resamples are searched with everything; the others start from the optima of these, which are near
+    theirs, and try several of them only if some of the first had several minima.
 
     Parameters
     ----------
@@ -151,6 +153,8 @@ def _solve(search: _Search, n_starts: int) -> Optima:
         search.run(everyone, n_starts)
         return search.optima()
     has_several = search.run(everyone[:SCOUTS], n_starts)
+    if not has_several:
+        search.best.reach = REACH_OF_ONE
     search.follow(everyone[SCOUTS:])
     tried = TRIED_OF_SEVERAL if has_several else TRIED_BASINS
     exchange(search.best, search.interior, search.sample, search.weights, everyone, tried)

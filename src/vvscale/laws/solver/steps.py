@@ -76,5 +76,6 @@ def solve_definite(a: Array, x: Array) -> tuple[Array, NDArray[np.bool_]]:
         definite = np.all(diagonal > least, axis=0)
         x /= diagonal
         for j in range(p - 2, -1, -1):
-            x[j] -= (a[j, j + 1 :] * x[j + 1 :]).sum(axis=0) / a[j, j]
+            for k in range(j + 1, p):
+                x[j] -= a[j, k] * x[k] / a[j, j]
     return x, definite
