@@ -22,6 +22,7 @@ from vvscale.core.config import from_table
 from vvscale.errors import ConfigError, MissingDataError, RunError, UsageError
 from vvscale.study.engine.engine import Engine
 from vvscale.study.engine.lifeline import lifeline_command
+from vvscale.study.engine.session import Session
 from vvscale.study.engine.worker import Answer, Request
 from vvscale.study.graph.folder import StudyFolder
 from vvscale.study.graph.graph import Graph, Task
@@ -398,6 +399,19 @@ def test_what_was_started_ends_with_its_starter_however_that_ends(tmp_path: Path
     shutil.rmtree(tmp_path)
     gone = subprocess.Popen(["bash", "-c", f"{lifeline_command(pipe)} 0 & sleep 98"], start_new_session=True)
     assert gone.wait(120) == -signal.SIGKILL
+
+
+def test_a_session_whose_exchange_dies_while_it_ends_waits_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """SIGTERM for everything, as a scheduler sends it, ends the exchange a moment after the run has heard it."""
+    monkeypatch.setattr("vvscale.study.engine.session._LONGEST_GOODBYE_SECONDS", 600.0)
+    monkeypatch.setattr(Session, "_live", lambda self: threading.Event().wait())  # it asked, and hears no answer
+    exchange = subprocess.Popen(["sleep", "0.3"])
+    session = Session(EngineSpec(), [], StudyFolder(tmp_path), lambda request: Answer("done"))
+    session._executors = {"main": SimpleNamespace(interchange_proc=exchange)}
+    ended = threading.Thread(target=session.end, args=(0.0,), daemon=True)
+    ended.start()
+    ended.join(60)
+    assert not ended.is_alive()
 
 
 def test_a_group_that_is_empty_of_conditions_takes_all_of_its_kinds():

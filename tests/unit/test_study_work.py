@@ -189,9 +189,11 @@ def test_a_stop_says_what_is_done_and_how_to_resume(tmp_path: Path):
     made = graph()
     folder = begin(tmp_path, made)
     stop, engine = stop_after(5, signal.SIGTERM)
+    told: list[str] = []
     with pytest.raises(StoppedError, match=r"Stopped with 6 of 9 tasks done[.] `vvscale study resume") as caught:
-        work(folder, made, engine, stop=stop)
+        work(folder, made, engine, stop=stop, on_stop=told.append)
     assert caught.value.exit_code == 75
+    assert told == ["Stopping with 5 of 9 tasks done."], "at once, before the workers end"
     assert engine.stopped_with == 25.0
     status = study_status(folder)
     assert (status.n_done, sum(stage.running for stage in status.stages)) == (6, 0)

@@ -109,7 +109,7 @@ def run_study(
     on_survey, on_look
         Called with what is there already, and regularly with how far the study is.
     on_stop
-        Called with a sentence when it stops and tasks have a state to save.
+        Called with a sentence at once when it stops: what is done, and what it waits for.
     rehash
         See :func:`vvscale.study.survey.survey`.
 

@@ -73,9 +73,10 @@ class Work:
         # Those handed over after as many as there are workers wait for one.
         _, n_workers = self.workers.words()
         at_work = [number for number in list(self._running)[:n_workers] if self._can_save(number)]
-        if labels := [self.graph.tasks[number].label for number in at_work]:
-            said = f"Stopping with {self.watch.seen().words()}"
-            on_stop(f"{said}; waiting up to {GRACE_SECONDS:.0f} s for {some(labels)} to save.")
+        labels = [self.graph.tasks[number].label for number in at_work]
+        waits = f"; waiting up to {GRACE_SECONDS:.0f} s for {some(labels)} to save" if labels else ""
+        # At once: to end the workers, and what they share, can take seconds.
+        on_stop(f"Stopping with {self.watch.seen().words()}{waits}.")
         self.workers.stop(GRACE_SECONDS)
         for number, answer in self.workers.take(0.0):
             self._take(number, answer)

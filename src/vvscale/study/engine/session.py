@@ -44,8 +44,8 @@ _IDLE_SECONDS = 120.0
 # Jobs that fail one after another: at once if none ever worked, else only if that lasts.
 _MOST_FAILED_JOBS, _FAILING_SECONDS = 3, 600.0
 _LAST_LINES = 5
-# An exchange that lives answers within it.
-_LONGEST_GOODBYE_SECONDS = 5.0
+# An exchange that lives answers within it; how often its life is looked at.
+_LONGEST_GOODBYE_SECONDS, _LOOK_SECONDS = 5.0, 0.05
 
 
 class Session:
@@ -94,12 +94,12 @@ class Session:
         """As :meth:`vvscale.study.engine.engine.Engine.stop`."""
         if self._pipe < 0:
             return
-        was_dead = self.is_dead
         self._is_over.set()
         self._end_pools(seconds)
-        # A thread that asked a dead exchange waits for ever.
-        if not was_dead:
-            self._thread.join(_LONGEST_GOODBYE_SECONDS)
+        deadline = time.monotonic() + _LONGEST_GOODBYE_SECONDS
+        # A thread that asked a dead exchange waits for ever; one that ends with the workers may die meanwhile.
+        while self._thread.is_alive() and not self.is_dead and time.monotonic() < deadline:
+            self._thread.join(_LOOK_SECONDS)
         for executor in list(self._executors.values()):
             jobs = [] if self._is_local else _open_jobs(executor)
             if jobs:
