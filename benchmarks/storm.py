@@ -98,7 +98,7 @@ class Run:
         return [one for one in self._seen if one.is_running() and _status(one) != psutil.STATUS_ZOMBIE]
 
     def named(self, word: str) -> list[psutil.Process]:
-        """Those whose command has a word, but for the shells and watchers that have it too."""
+        """Those whose command has a word, or whose title, which the exchange gives itself; not shells and watchers."""
         found = [(one, _words(one)) for one in self.others()]
         return [one for one, said in found if word in said and "lifeline" not in said and "bash" not in said.split()[0]]
 
@@ -155,8 +155,8 @@ def strike(run: Run, blow: str, moments: random.Random) -> float | None:
         return None
     victims = {
         "tree": everybody, "sleep": everybody, "group": everybody, "worker": run.workers(),
-        "pool": run.named("process_worker_pool"), "exchange": run.named("high_throughput.interchange"),
-        "freeze": [*run.workers(), *run.named("process_worker_pool"), *run.named("high_throughput.interchange")],
+        "pool": run.named("process_worker_pool"), "exchange": run.named("interchange"),
+        "freeze": [*run.workers(), *run.named("process_worker_pool"), *run.named("interchange")],
     }.get(blow, everybody[:1])  # fmt: skip
     if not victims or run.main.poll() is not None:
         return None

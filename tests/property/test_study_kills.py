@@ -89,9 +89,11 @@ def test_workers_and_the_engine_killed_while_the_run_goes_on(tmp_path: Path, spe
         before = n_done(out)
         wait_for(lambda: n_done(out) > before + 3 or run.main.poll() is not None, 120)  # noqa: B023
         time.sleep(moments.uniform(0.0, 0.5))
-        victims = run.named("high_throughput.interchange") if number == 2 else run.workers()
-        if victims:
-            moments.choice(victims).kill()
+        if number == 2:
+            [exchange] = run.named("interchange")
+            exchange.kill()
+        elif workers := run.workers():
+            moments.choice(workers).kill()
     end(run)
     assert values(out) == [number + 1 for number in range(100)]
 
