@@ -142,10 +142,19 @@ def test_an_error_on_one_thread_ends_the_others():
         done.append(number)
 
     with pytest.raises(DataError, match="two"):
-        run_each(work, range(10**6), range(2))
-    assert len(done) < 10**5
+        run_each(work, range(10**4), range(2))
+    assert len(done) < 10**3
 
 
+@pytest.fixture
+def hears_ctrl_c():
+    """A shell starts what runs in its background deaf to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_an_interrupt_waits_for_the_items_at_work_only():
     done = []
 
