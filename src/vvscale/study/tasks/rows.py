@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vvscale.core.files import write_json
+from vvscale.core.files import remove_inside, write_json
 from vvscale.errors import DataError, FitError, UsageError
 from vvscale.study.graph.task_folder import TaskFolder
 from vvscale.train.neural.options import UNTUNED
@@ -61,7 +61,24 @@ def train_network(context: TaskContext, run: Mapping[str, Any], out: Path) -> Ru
     recipe = from_table(Recipe, context.params["recipe"], f"the recipe of task {context.task_id}")
     name = context.params["dataset"]["name"]
     spec = RunSpec(recipe=recipe, dataset=context.dataset(name), dataset_label=name, **run)
+    _remove_damaged(context.out, out)
     return train(spec, out=out, device=context.device, stop=context.stop)
+
+
+def _remove_damaged(root: Path, run: Path) -> None:
+    """Remove a finished run, ``root`` or a folder in it, whose files are damaged, so that it is made again.
+
+    Whoever trains by hand is asked to do so; what a study has lost the record of, nobody has seen.
+    """
+    from vvscale.train.run_folder import RunFolder
+
+    folder = RunFolder(run)
+    try:
+        if (ended := folder.result()) is not None:
+            folder.check_weights(ended)
+    except DataError:
+        for path in list(run.iterdir()):
+            remove_inside(root, path)
 
 
 def score_rows(
