@@ -168,7 +168,9 @@ def is_misspelt_region(name: object) -> bool:
 def _check_regions(frame: pd.DataFrame, where: str) -> None:
     if "region" not in frame.columns:
         return
-    unknown = frame["region"].astype(object).map(is_misspelt_region, na_action="ignore").fillna(False).astype(bool)
+    named = frame["region"].astype(object).map(str, na_action="ignore")
+    # A table has very many rows of a few regions.
+    unknown = named.isin([name for name in named.dropna().unique() if is_misspelt_region(name)])
     if unknown.any():
         name = str(frame["region"][unknown].iloc[0])
         raise unknown_name(
